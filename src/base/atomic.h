@@ -1,0 +1,102 @@
+/*
+ * atomic.h - the only file that spells atomics.
+ *
+ * What several processes touch is declared as yk_atomic64/32, which can not be read or written by
+ * accident with plain C. The suffix of each helper is its memory order. `seq` is used only where a
+ * store (or read-modify-write) must be ordered before a later load of another word; the two accesses are then
+ * named at the call.
+ *
+ * With YK_CHECK defined, each access first calls yk_check_yield(): the schedule checker
+ * (tests/crash) compiles the real algorithms that way and walks their interleavings.
+ */
+#ifndef YK_BASE_ATOMIC_H
+#define YK_BASE_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t raw;
+} yk_atomic64;
+
+typedef struct {
+    uint32_t raw;
+} yk_atomic32;
+
+#ifdef YK_CHECK
+void yk_check_yield(void);
+#else
+static inline void yk_check_yield(void)
+{
+}
+#endif
+
+#define YK_DEFINE_ATOMIC(bits, infix)                                                              \
+    static inline uint##bits##_t yk_load##infix##_relaxed(const yk_atomic##bits *a)                \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_load_n(&a->raw, __ATOMIC_RELAXED);                                         \
+    }                                                                                              \
+    static inline uint##bits##_t yk_load##infix##_acquire(const yk_atomic##bits *a)                \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_load_n(&a->raw, __ATOMIC_ACQUIRE);                                         \
+    }                                                                                              \
+    static inline uint##bits##_t yk_load##infix##_seq(const yk_atomic##bits *a)                    \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_load_n(&a->raw, __ATOMIC_SEQ_CST);                                         \
+    }                                                                                              \
+    static inline void yk_store##infix##_relaxed(yk_atomic##bits *a, uint##bits##_t value)         \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        __atomic_store_n(&a->raw, value, __ATOMIC_RELAXED);                                        \
+    }                                                                                              \
+    static inline void yk_store##infix##_release(yk_atomic##bits *a, uint##bits##_t value)         \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        __atomic_store_n(&a->raw, value, __ATOMIC_RELEASE);                                        \
+    }                                                                                              \
+    /* On failure *expected is what was there. Success: seq_cst; failure: acquire. */              \
+    static inline bool yk_cas##infix##_seq(yk_atomic##bits *a, uint##bits##_t *expected,           \
+                                           uint##bits##_t desired)                                 \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_compare_exchange_n(&a->raw, expected, desired, false, __ATOMIC_SEQ_CST,    \
+                                           __ATOMIC_ACQUIRE);                                      \
+    }                                                                                              \
+    static inline uint##bits##_t yk_add##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)     \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_fetch_add(&a->raw, value, __ATOMIC_SEQ_CST);                               \
+    }                                                                                              \
+    static inline uint##bits##_t yk_or##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)      \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_fetch_or(&a->raw, value, __ATOMIC_SEQ_CST);                                \
+    }                                                                                              \
+    static inline uint##bits##_t yk_and##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)     \
+    {                                                                                              \
+        yk_check_yield();                                                                          \
+        return __atomic_fetch_and(&a->raw, value, __ATOMIC_SEQ_CST);                               \
+    }
+
+YK_DEFINE_ATOMIC(64, )
+YK_DEFINE_ATOMIC(32, 32)
+
+#undef YK_DEFINE_ATOMIC
+
+/* One turn of a waiting loop: lets the other hardware thread of the core, if any, get on. */
+static inline void yk_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+#define yk_likely(x)   __builtin_expect(!!(x), 1)
+#define yk_unlikely(x) __builtin_expect(!!(x), 0)
+
+#endif

@@ -1,0 +1,327 @@
+/*
+ * sys.c - the system calls. See sys.h.
+ */
+#include "base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Runs the call until no signal interrupts it; leaves the caller's errno alone. */
+#define CALL(expression)                                                                           \
+    ({                                                                                             \
+        int saved_ = errno;                                                                        \
+        long result_;                                                                              \
+        do                                                                                         \
+            result_ = (long)(expression);                                                          \
+        while (result_ == -1 && errno == EINTR);                                                   \
+        if (result_ == -1)                                                                         \
+            result_ = -errno;                                                                      \
+        errno = saved_;                                                                            \
+        result_;                                                                                   \
+    })
+
+int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
+{
+    return (int)CALL(openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode));
+}
+
+int yk_sys_close(int fd)
+{
+    int saved = errno;
+    close(fd); /* never again after EINTR: on Linux the descriptor is gone */
+    errno = saved;
+    return 0;
+}
+
+int yk_sys_reopen(int fd, int flags)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return (int)CALL(open(path, flags | O_CLOEXEC | O_NOCTTY));
+}
+
+ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset)
+{
+    size_t done = 0;
+    while (done < capacity) {
+        long got = CALL(pread(fd, (char *)buffer + done, capacity - done, offset + (off_t)done));
+        if (got < 0)
+            return got;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset)
+{
+    long done = CALL(pwrite(fd, data, size, offset));
+    if (done < 0)
+        return (int)done;
+    return (size_t)done == size ? 0 : -ENOSPC;
+}
+
+int yk_sys_stat(int fd, struct stat *ret)
+{
+    return (int)CALL(fstat(fd, ret));
+}
+
+int yk_sys_stat_at(int dir, const char *path, struct stat *ret)
+{
+    return (int)CALL(fstatat(dir, path, ret, AT_SYMLINK_NOFOLLOW));
+}
+
+int yk_sys_stat_path(const char *path, struct stat *ret)
+{
+    return (int)CALL(stat(path, ret));
+}
+
+int yk_sys_mkdir(const char *path, mode_t mode)
+{
+    return (int)CALL(mkdir(path, mode));
+}
+
+int yk_sys_mkdir_at(int dir, const char *path, mode_t mode)
+{
+    return (int)CALL(mkdirat(dir, path, mode));
+}
+
+int yk_sys_chmod(int fd, mode_t mode)
+{
+    return (int)CALL(fchmod(fd, mode));
+}
+
+int yk_sys_chown(int fd, uid_t uid, gid_t gid)
+{
+    return (int)CALL(fchown(fd, uid, gid));
+}
+
+int yk_sys_unlink(int dir, const char *path)
+{
+    return (int)CALL(unlinkat(dir, path, 0));
+}
+
+int yk_sys_rename(int dir, const char *from, const char *to)
+{
+    return (int)CALL(renameat(dir, from, dir, to));
+}
+
+int yk_sys_rename_exclusive(int dir, const char *from, const char *to)
+{
+    return (int)CALL(renameat2(dir, from, dir, to, RENAME_NOREPLACE));
+}
+
+static int byte_lock(int fd, int command, short type, off_t byte, off_t count, struct flock *ret)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};
+    int result = (int)CALL(fcntl(fd, command, &lock));
+    if (ret)
+        *ret = lock;
+    return result == -EACCES ? -EAGAIN : result;
+}
+
+int yk_sys_lock_byte(int fd, off_t byte)
+{
+    return byte_lock(fd, F_OFD_SETLK, F_WRLCK, byte, 1, NULL);
+}
+
+int yk_sys_unlock_byte(int fd, off_t byte)
+{
+    return byte_lock(fd, F_OFD_SETLK, F_UNLCK, byte, 1, NULL);
+}
+
+int yk_sys_byte_is_locked(int fd, off_t byte, off_t count)
+{
+    struct flock lock;
+    int result = byte_lock(fd, F_OFD_GETLK, F_WRLCK, byte, count, &lock);
+    return result < 0 ? result : lock.l_type != F_UNLCK;
+}
+
+int yk_sys_shm_get(key_t key, size_t size, int flags)
+{
+    return (int)CALL(shmget(key, size, flags));
+}
+
+int yk_sys_shm_attach(int id, bool read_only, void **ret_base)
+{
+    int saved = errno, result = 0;
+    void *base = shmat(id, NULL, read_only ? SHM_RDONLY : 0);
+    if (base == (void *)-1)
+        result = -errno;
+    else
+        *ret_base = base;
+    errno = saved;
+    return result;
+}
+
+int yk_sys_shm_detach(const void *base)
+{
+    return (int)CALL(shmdt(base));
+}
+
+int yk_sys_shm_stat(int id, struct shmid_ds *ret)
+{
+    return (int)CALL(shmctl(id, IPC_STAT, ret));
+}
+
+int yk_sys_shm_set(int id, struct shmid_ds *facts)
+{
+    return (int)CALL(shmctl(id, IPC_SET, facts));
+}
+
+int yk_sys_shm_remove(int id)
+{
+    return (int)CALL(shmctl(id, IPC_RMID, NULL));
+}
+
+int yk_sys_populate(void *base, size_t size)
+{
+    int result = (int)CALL(madvise(base, size, MADV_POPULATE_WRITE));
+    return result == -EINVAL ? -ENOTSUP : result == -EFAULT || result == -EHWPOISON ? -ENOMEM : result;
+}
+
+int yk_sys_map_wiped_on_fork(size_t size, void **ret_base)
+{
+    int saved = errno, result = 0;
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        result = -errno;
+    } else if (madvise(base, size, MADV_WIPEONFORK) < 0) {
+        result = -errno;
+        munmap(base, size);
+    } else {
+        *ret_base = base;
+    }
+    errno = saved;
+    return result;
+}
+
+int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeout_ns)
+{
+    /* Plain FUTEX_WAIT with a time-out: the only form that returns EINTR under SA_RESTART. */
+    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int saved = errno;
+    long result = syscall(SYS_futex, &word->raw, FUTEX_WAIT, expected, &time, NULL, 0);
+    if (result < 0)
+        result = -errno;
+    errno = saved;
+    return (int)result;
+}
+
+int yk_sys_futex_wake(const yk_atomic32 *word, int count)
+{
+    return (int)CALL(syscall(SYS_futex, &word->raw, FUTEX_WAKE, count, NULL, NULL, 0));
+}
+
+int yk_sys_random(void *buffer, size_t size)
+{
+    long got = CALL(getrandom(buffer, size, 0));
+    return got < 0 ? (int)got : (size_t)got == size ? 0 : -EIO;
+}
+
+int32_t yk_sys_thread_id(void)
+{
+    return (int32_t)syscall(SYS_gettid);
+}
+
+int32_t yk_sys_process_id(void)
+{
+    return (int32_t)getpid();
+}
+
+uint32_t yk_sys_effective_uid(void)
+{
+    return (uint32_t)geteuid();
+}
+
+int yk_sys_cpus(void)
+{
+    cpu_set_t set;
+    if (CALL(sched_getaffinity(0, sizeof set, &set)) < 0)
+        return (int)sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
+}
+
+int yk_sys_process_name(char name[16])
+{
+    memset(name, 0, 16);
+    return (int)CALL(prctl(PR_GET_NAME, name));
+}
+
+int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context), void *context)
+{
+    int fd = (int)CALL(openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    if (fd < 0)
+        return fd;
+    int saved = errno, result = 0;
+    DIR *stream = fdopendir(fd);
+    if (!stream) {
+        result = -errno;
+        close(fd);
+    } else {
+        for (struct dirent *entry; result == 0 && (entry = readdir(stream));) {
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                result = each(entry->d_name, context);
+        }
+        closedir(stream);
+    }
+    errno = saved;
+    return result;
+}
+
+static int64_t now(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+int64_t yk_now(void)
+{
+    return now(CLOCK_MONOTONIC);
+}
+
+int64_t yk_now_coarse(void)
+{
+    return now(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t yk_now_wall(void)
+{
+    return now(CLOCK_REALTIME);
+}
+
+void yk_nap(int64_t ns)
+{
+    struct timespec time = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    int saved = errno;
+    nanosleep(&time, NULL);
+    errno = saved;
+}
+
+int64_t yk_deadline(int64_t timeout_ns)
+{
+    if (timeout_ns < 0)
+        return INT64_MAX;
+    int64_t start = yk_now();
+    return timeout_ns > INT64_MAX - start ? INT64_MAX : start + timeout_ns;
+}

@@ -1,0 +1,260 @@
+/*
+ * directory.c - see directory.h.
+ */
+#include "memory/directory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+
+#define NAP_MIN 50000
+#define NAP_MAX 2000000
+
+void yk_directory_path(char path[256])
+{
+    const char *chosen = secure_getenv("YOKE_DIR");
+    uint32_t uid = yk_sys_effective_uid();
+    if (chosen && chosen[0] != '\0')
+        snprintf(path, 256, "%s", chosen);
+    else if (uid == 0)
+        snprintf(path, 256, "/run/yoke");
+    else
+        snprintf(path, 256, "/dev/shm/yoke-%u", uid);
+}
+
+static int make_directory(const char *path)
+{
+    bool shared = strcmp(path, "/run/yoke") == 0;
+    int result = yk_sys_mkdir(path, 0700);
+    if (result == -EEXIST)
+        return 0;
+    if (result < 0)
+        return yk_fail(-result, "the name directory %s can not be made: %s", path, strerror(-result));
+    int fd = shared ? yk_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) : -1;
+    if (fd >= 0) {
+        yk_sys_chmod(fd, 01777);
+        yk_sys_close(fd);
+    }
+    return 0;
+}
+
+/* Who may write into it can make names vanish: only its trusted owner, or everybody in a sticky one. */
+static int check_directory(const struct yk_directory *directory, const struct stat *facts)
+{
+    uint32_t me = yk_sys_effective_uid();
+    if (facts->st_uid != me && facts->st_uid != 0)
+        return yk_fail(EACCES, "the name directory %s belongs to uid %u, neither root nor this process's uid %u",
+                       directory->path, facts->st_uid, me);
+    if ((facts->st_mode & 022) != 0 && (facts->st_mode & S_ISVTX) == 0)
+        return yk_fail(EACCES, "the name directory %s has mode %04o: others may remove names in it; make it 0700, or "
+                       "sticky (1777)", directory->path, facts->st_mode & 07777);
+    return 0;
+}
+
+static int make_intents(const struct yk_directory *directory)
+{
+    struct stat facts;
+    if (yk_sys_stat_at(directory->fd, YK_INTENTS, &facts) == 0) {
+        if (!S_ISDIR(facts.st_mode))
+            return yk_fail(EACCES, "%s/" YK_INTENTS " is not a directory", directory->path);
+        return 0;
+    }
+    int result = yk_sys_mkdir_at(directory->fd, YK_INTENTS, 0700);
+    if (result < 0 && result != -EEXIST)
+        return yk_fail(-result, "%s/" YK_INTENTS " can not be made: %s", directory->path, strerror(-result));
+    int fd = directory->shared ? yk_sys_open(directory->fd, YK_INTENTS, O_RDONLY | O_DIRECTORY, 0) : -1;
+    if (fd >= 0) {
+        yk_sys_chmod(fd, 01777);
+        yk_sys_close(fd);
+    }
+    return 0;
+}
+
+static int open_directory(struct yk_directory *ret, bool existing_only)
+{
+    struct stat facts;
+    int fd = yk_sys_open(AT_FDCWD, ret->path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) {
+        bool link = fd == -ENOTDIR || fd == -ELOOP;
+        return yk_fail(link ? EACCES : -fd, "the name directory %s can not be opened: %s", ret->path,
+                       link ? "it is a symbolic link, or no directory" : strerror(-fd));
+    }
+    ret->fd = fd;
+    int result = yk_sys_stat(fd, &facts);
+    if (result == 0) {
+        ret->dev = facts.st_dev;
+        ret->ino = facts.st_ino;
+        ret->shared = (facts.st_mode & S_ISVTX) != 0;
+        result = check_directory(ret, &facts);
+    }
+    if (result == 0 && !existing_only)
+        result = make_intents(ret);
+    if (result < 0)
+        yk_sys_close(fd);
+    return result;
+}
+
+int yk_directory_open(struct yk_directory *ret, const char *path, bool existing_only)
+{
+    struct yk_directory directory;
+    if (path)
+        snprintf(directory.path, sizeof directory.path, "%s", path);
+    else
+        yk_directory_path(directory.path);
+    if (strlen(directory.path) >= sizeof directory.path - 1 || directory.path[0] != '/')
+        return yk_fail(EINVAL, "YOKE_DIR must be an absolute path of at most 254 bytes, not '%.60s%s'", directory.path,
+                       strlen(directory.path) > 60 ? "…" : "");
+    int result = open_directory(&directory, existing_only);
+    if (result == -ENOENT && !existing_only) {
+        result = make_directory(directory.path);
+        if (result == 0)
+            result = open_directory(&directory, false);
+    }
+    if (result == 0)
+        *ret = directory;
+    return result;
+}
+
+void yk_directory_close(struct yk_directory *directory)
+{
+    yk_sys_close(directory->fd);
+}
+
+/* FNV-1a; two names that meet in one byte only wait for each other a little. */
+static off_t name_byte(const char *entry)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *entry; entry++)
+        hash = (hash ^ (unsigned char)*entry) * UINT64_C(0x100000001b3);
+    return (off_t)(hash >> 2);
+}
+
+static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
+{
+    char path[32];
+    struct stat facts;
+    uint32_t me = yk_sys_effective_uid();
+    snprintf(path, sizeof path, ".lock-%u", uid);
+    /* O_CREAT only when it is not there: fs.protected_regular refuses it on another user's file, even to root */
+    int fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
+    if (fd == -ENOENT)
+        fd = yk_sys_open(directory->fd, path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0)
+        return yk_fail(-fd, "%s/%s can not be opened: %s", directory->path, path, strerror(-fd));
+    int result = yk_sys_stat(fd, &facts);
+    /* root may make a user's lock file, and hands it over */
+    if (result == 0 && facts.st_uid == 0 && me == 0 && uid != 0)
+        result = yk_sys_chown(fd, uid, (gid_t)-1);
+    else if (result == 0 && (facts.st_uid != uid || !S_ISREG(facts.st_mode)))
+        result = yk_fail(EACCES, "%s/%s belongs to uid %u: somebody else put it there", directory->path, path,
+                         facts.st_uid);
+    if (result < 0) {
+        yk_sys_close(fd);
+        return result;
+    }
+    return fd;
+}
+
+int yk_directory_lock(const struct yk_directory *directory, uint32_t uid, const char *entry,
+                      int64_t patience_ns)
+{
+    off_t byte = name_byte(entry);
+    int fd = open_lock_file(directory, uid);
+    if (fd < 0)
+        return fd;
+    int64_t deadline = yk_now() + patience_ns, nap = NAP_MIN;
+    int result;
+    while ((result = yk_sys_lock_byte(fd, byte)) == -EAGAIN && yk_now() < deadline) {
+        yk_nap(nap);
+        nap = nap < NAP_MAX ? nap * 2 : NAP_MAX;
+    }
+    if (result == 0)
+        return fd;
+    int32_t holder = result == -EAGAIN && patience_ns > 0 ? yk_lock_holder(fd, byte) : 0;
+    yk_sys_close(fd);
+    if (result != -EAGAIN)
+        return yk_fail(-result, "the lock on %s can not be taken: %s", entry, strerror(-result));
+    if (holder > 0)
+        return yk_fail(EBUSY, "process %d is creating, removing or recovering %s", holder, entry);
+    return yk_fail(EBUSY, "somebody whom this process can not see is creating, removing or recovering %s", entry);
+}
+
+/* ---- who holds a lock: /proc/PID/fdinfo/FD has a line "lock: 1: OFDLCK ADVISORY WRITE PID MAJ:MIN:INO FROM TO" ---- */
+
+struct search {
+    uint64_t dev, ino;
+    off_t byte;
+    int32_t pid;     /* being looked at, then: found */
+    char path[64];
+};
+
+static bool line_matches(const struct search *search, const char *line)
+{
+    unsigned int major_, minor_;
+    unsigned long long ino, from, to = UINT64_MAX;
+    char end[32];
+    const char *write = strstr(line, "WRITE");
+    if (!strstr(line, "OFDLCK") || !write)
+        return false;
+    if (sscanf(write, "WRITE %*d %x:%x:%llu %llu %31s", &major_, &minor_, &ino, &from, end) != 5)
+        return false;
+    if (strcmp(end, "EOF") != 0)
+        to = strtoull(end, NULL, 10);
+    return makedev(major_, minor_) == search->dev && ino == search->ino && from <= (uint64_t)search->byte &&
+           (uint64_t)search->byte <= to;
+}
+
+static int look_at_descriptor(const char *name, void *context)
+{
+    struct search *search = context;
+    char path[sizeof search->path + 280], text[2048];
+    snprintf(path, sizeof path, "%s/%s", search->path, name);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    if (fd < 0)
+        return 0;
+    ssize_t size = yk_sys_read_all(fd, text, sizeof text - 1, 0);
+    yk_sys_close(fd);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        if (strncmp(line, "lock:", 5) == 0 && line_matches(search, line))
+            return 1;
+    }
+    return 0;
+}
+
+bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte)
+{
+    struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid};
+    snprintf(search.path, sizeof search.path, "/proc/%d/fdinfo", pid);
+    return yk_sys_entries(AT_FDCWD, search.path, look_at_descriptor, &search) == 1;
+}
+
+static int look_at_process(const char *name, void *context)
+{
+    struct search *search = context;
+    if (!isdigit((unsigned char)name[0]))
+        return 0;
+    search->pid = (int32_t)strtol(name, NULL, 10);
+    return yk_lock_held_by(search->pid, search->dev, search->ino, search->byte) ? 1 : 0;
+}
+
+int32_t yk_lock_holder(int fd, off_t byte)
+{
+    struct stat facts;
+    struct search search = {.byte = byte};
+    if (yk_sys_stat(fd, &facts) < 0)
+        return 0;
+    search.dev = facts.st_dev;
+    search.ino = facts.st_ino;
+    return yk_sys_entries(AT_FDCWD, "/proc", look_at_process, &search) == 1 ? search.pid : 0;
+}

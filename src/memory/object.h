@@ -1,0 +1,128 @@
+/*
+ * object.h - one process's hold on one shared object: memory, name, and its place among the participants.
+ *
+ * An object's life: yk_object_open() finds it or makes it and joins; every call on a handle first calls
+ * yk_object_enter(), which notices a fork and joins afresh; yk_object_close() leaves and detaches.
+ */
+#ifndef YK_MEMORY_OBJECT_H
+#define YK_MEMORY_OBJECT_H
+
+#include <pthread.h>
+
+#include "base/fork.h"
+#include "memory/names.h"
+
+struct yk_object;
+
+/* What a kind adds to an object. */
+struct yk_kind_operations {
+    /* Checks the kind's part of a freshly attached (or made) object and sets up the private view; undone by unprepare. */
+    int (*prepare)(struct yk_object *object);
+    void (*unprepare)(struct yk_object *object);
+    /* Gives back what participant `slot` held, wakes who waits for it. The caller holds its lock, or is it. */
+    void (*recover)(struct yk_object *object, uint32_t slot);
+    /* This process has a new slot (joined, or joined afresh after a fork). */
+    void (*joined)(struct yk_object *object);
+};
+
+/* What to look for, and what to make when it is not there. */
+struct yk_object_plan {
+    enum yk_kind kind;
+    const char *name;
+    uint32_t flags;      /* YOKE_CREATE … */
+    uint32_t mode;       /* 0: 0600 */
+    int64_t group;
+    uint32_t participants;
+    uint64_t body_bytes; /* what the segment holds behind the slots */
+    uint64_t body_size;  /* what the user asked for */
+    bool reserve;
+    const void *details; /* goes into yk_shm_fixed.details */
+    size_t details_size;
+    const struct yk_kind_operations *operations;
+};
+
+struct yk_object {
+    void *base;
+    uint64_t size;
+    int segment;
+    bool read_only;
+    bool created;                /* by this handle */
+    struct yk_shm_fixed fixed;   /* the checked private copy */
+    const struct yk_kind_operations *operations;
+    int lock_fd;                 /* of the lock file; its description holds the byte of our slot. -1: read-only */
+    uint32_t slot;
+    uint64_t generation;
+    yk_atomic64 fork_stamp;      /* the process that `slot` belongs to */
+    yk_atomic32 cancelled;
+    yk_atomic32 visitors;        /* threads inside waiting calls */
+    pthread_mutex_t mutex;       /* cold paths: looking for the dead through lock_fd */
+    struct yk_object *next, *previous; /* all of this process's, for fork */
+    char directory[256];
+};
+
+/* Looks for the object and attaches it; with YOKE_CREATE makes it if there is none. Fills in *object. */
+int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan);
+
+/* Leaves, detaches, and takes the name away when this was the last user of a transient object. */
+void yk_object_close(struct yk_object *object);
+
+int yk_object_remove(enum yk_kind kind, const char *name);
+
+/* Begin of every call on a handle: 0, or the error of joining afresh after a fork. */
+int yk_object_rejoin(struct yk_object *object);
+
+static inline int yk_object_enter(struct yk_object *object)
+{
+    /* relaxed: a thread either made the handle's stamp or got the handle from who did */
+    if (yk_likely(yk_load_relaxed(&object->fork_stamp) == yk_fork_stamp()))
+        return 0;
+    return yk_object_rejoin(object);
+}
+
+static inline struct yk_shm_header *yk_object_header(const struct yk_object *object)
+{
+    return object->base;
+}
+
+static inline struct yk_shm_slot *yk_object_slot(const struct yk_object *object, uint32_t slot)
+{
+    return (struct yk_shm_slot *)((unsigned char *)object->base + YK_PAGE) + slot;
+}
+
+static inline unsigned char *yk_object_body(const struct yk_object *object)
+{
+    return (unsigned char *)object->base + object->fixed.body_offset;
+}
+
+/* Copies and checks what a segment begins with: 0, -EPROTO or -EPROTONOSUPPORT. */
+int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_t kind);
+
+/* ---- participants (participant.c) ---- */
+
+/* Takes a free slot, recovering a dead one's if need be. -ENOSPC. */
+int yk_participant_join(struct yk_object *object);
+
+/* Gives up the slot cleanly. */
+void yk_participant_leave(struct yk_object *object);
+
+/* Is the participant that had `slot` in `generation` dead? Proves it, and recovers what it left. */
+bool yk_participant_is_dead(struct yk_object *object, uint32_t slot, uint64_t generation);
+
+/* ---- repairing what the dead left (recovery.c) ---- */
+
+/* Looks at every used slot, and recovers the dead ones'. Returns how many. */
+uint32_t yk_recover_dead(struct yk_object *object);
+
+/* The same if nobody has looked for 50 ms; cheap enough for every call that found nothing. */
+uint32_t yk_recover_dead_sometimes(struct yk_object *object);
+
+/* Under the name's lock: undoes or finishes what an intent says. */
+void yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry);
+
+/* Takes a published name away, if its object is `nonce` (0: any) and, with only_dead, gone. Locks the name itself. */
+int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead);
+
+/* Finishes all interrupted creations and removals and reaps dead names, at most once a second a process. */
+void yk_recover_names(const struct yk_directory *directory);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * segment.c - see segment.h.
+ */
+#include "memory/segment.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+
+static int explain_create(int error, const struct yk_segment_plan *plan)
+{
+    unsigned long long size = plan->size;
+    switch (error) {
+    case ENOSPC:
+        return yk_fail(ENOSPC, "no place for a segment of %llu bytes: all System V segments (kernel.shmmni, see ipcs -l) "
+                       "or all their memory (kernel.shmall) are taken", size);
+    case ENOMEM:
+        return plan->huge ? yk_fail(ENOMEM, "not enough free huge pages for %llu bytes (vm.nr_hugepages)", size)
+                          : yk_fail(ENOMEM, "not enough memory for %llu bytes", size);
+    case EINVAL:
+        return yk_fail(EINVAL, "a segment of %llu bytes is more than kernel.shmmax allows%s", size,
+                       plan->huge ? ", or this kernel has no huge pages" : "");
+    case EPERM:
+        return yk_fail(EPERM, "huge pages need CAP_IPC_LOCK, or a group in vm.hugetlb_shm_group");
+    default:
+        return yk_fail(error, "a segment of %llu bytes can not be made: %s", size, strerror(error));
+    }
+}
+
+int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan)
+{
+    int flags = IPC_CREAT | IPC_EXCL | (int)plan->mode;
+    if (!plan->reserve)
+        flags |= SHM_NORESERVE;
+    if (plan->huge)
+        flags |= SHM_HUGETLB;
+    int id = yk_sys_shm_get((key_t)key, plan->size, flags);
+    if (id < 0 && id != -EEXIST)
+        return explain_create(-id, plan);
+    return id;
+}
+
+int yk_segment_set_group(int id, const struct yk_segment_plan *plan)
+{
+    struct shmid_ds facts;
+    if (plan->group < 0)
+        return 0;
+    int result = yk_sys_shm_stat(id, &facts);
+    if (result == 0) {
+        facts.shm_perm.gid = (gid_t)plan->group;
+        result = yk_sys_shm_set(id, &facts);
+    }
+    return result < 0 ? yk_fail(-result, "group %lld can not be given: %s", (long long)plan->group, strerror(-result)) : 0;
+}
+
+static bool is_gone(int error)
+{
+    return error == -EINVAL || error == -EIDRM;
+}
+
+int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size)
+{
+    struct shmid_ds facts;
+    void *base;
+    int result = yk_sys_shm_stat(id, &facts);
+    if (result == 0 && facts.shm_segsz < YK_PAGE)
+        return -ENOENT;
+    if (result == 0)
+        result = yk_sys_shm_attach(id, read_only, &base);
+    if (is_gone(result))
+        return -ENOENT;
+    if (result == -EACCES)
+        return yk_fail(EACCES, "the segment belongs to uid %u with mode %04o: no permission to %s it",
+                       facts.shm_perm.uid, facts.shm_perm.mode & 0777, read_only ? "read" : "write");
+    if (result < 0)
+        return yk_fail(-result, "segment %d can not be attached: %s", id, strerror(-result));
+    const struct yk_shm_header *header = base;
+    /* SYNC object.ready acquire */
+    bool ours = yk_load32_acquire(&header->ready) == 1 && header->fixed.magic == YK_MAGIC && header->fixed.nonce == nonce;
+    if (!ours) {
+        yk_sys_shm_detach(base);
+        return -ENOENT;
+    }
+    *ret_base = base;
+    *ret_size = facts.shm_segsz;
+    return 0;
+}
+
+int yk_segment_holds(int id, uint64_t nonce)
+{
+    void *base;
+    uint64_t size;
+    int result = yk_segment_attach(id, nonce, true, &base, &size);
+    if (result == 0)
+        yk_sys_shm_detach(base);
+    return result == 0 ? 1 : result == -ENOENT ? 0 : result;
+}
+
+bool yk_segment_exists(int id)
+{
+    struct shmid_ds facts;
+    return !is_gone(yk_sys_shm_stat(id, &facts));
+}
+
+/* A creator who died before it wrote the header: a segment of that size, blank, and attached by nobody. */
+static bool is_blank(int id, uint64_t size)
+{
+    static const unsigned char zeroes[sizeof(struct yk_shm_fixed)];
+    struct shmid_ds facts;
+    void *base;
+    if (yk_sys_shm_stat(id, &facts) < 0 || facts.shm_nattch != 0 || facts.shm_segsz != size || size < YK_PAGE)
+        return false;
+    if (yk_sys_shm_attach(id, true, &base) < 0)
+        return false;
+    bool blank = memcmp(base, zeroes, sizeof zeroes) == 0;
+    yk_sys_shm_detach(base);
+    return blank;
+}
+
+static bool has_nonce(int id, uint64_t nonce)
+{
+    struct shmid_ds facts;
+    void *base;
+    if (yk_sys_shm_stat(id, &facts) < 0 || facts.shm_segsz < YK_PAGE || yk_sys_shm_attach(id, true, &base) < 0)
+        return false;
+    const struct yk_shm_fixed *fixed = base; /* perhaps half-written: only these two are looked at */
+    bool has = fixed->nonce == nonce && fixed->magic == YK_MAGIC;
+    yk_sys_shm_detach(base);
+    return has;
+}
+
+void yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size)
+{
+    int id = key != 0 ? yk_sys_shm_get((key_t)key, 0, 0) : -1;
+    if (id >= 0 && (has_nonce(id, nonce) || is_blank(id, size)))
+        yk_sys_shm_remove(id);
+}
+
+uint64_t yk_ipc_namespace(void)
+{
+    struct stat facts;
+    return yk_sys_stat_path("/proc/self/ns/ipc", &facts) == 0 ? facts.st_ino : 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * segment.h - the backing of named objects: System V segments.
+ *
+ * No unprivileged process can truncate one (no SIGBUS), the kernel frees a marked one with its last
+ * attachment, and it is not bounded by a small /dev/shm.
+ */
+#ifndef YK_MEMORY_SEGMENT_H
+#define YK_MEMORY_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memory/layout.h"
+
+struct yk_segment_plan {
+    uint64_t size;
+    uint32_t mode;
+    int64_t group;    /* -1: the caller's */
+    bool reserve;     /* charge the memory now, so that touching it can not fail later */
+    bool huge;
+};
+
+/* A new zeroed segment under `key`; -EEXIST when the key is taken. Returns its id. Sentences for people on failure. */
+int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan);
+
+/* Group and mode, before anybody else can know the segment. */
+int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
+
+/* Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any more), … */
+int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size);
+
+/* Is there a segment of this id that holds the object `nonce`? 1 yes, 0 no, or an error (-EACCES: can not tell). */
+int yk_segment_holds(int id, uint64_t nonce);
+
+/* Is there any segment of this id? True when that can not be told. */
+bool yk_segment_exists(int id);
+
+/* Removes what a creator who died at once left under `key`: only if it is yoke's or still blank. */
+void yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size);
+
+/* This process's IPC namespace, as a number; ids mean nothing in another. */
+uint64_t yk_ipc_namespace(void);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * wait.c - see wait.h.
+ *
+ * Why no wake-up is lost between living, running processes. The sleeper: sets its bit (seq_cst), then looks (the attempt's
+ * loads are seq_cst where they decide "nothing there"), then sleeps. The other: changes a cell (seq_cst compare-and-swap), then
+ * loads the row (seq_cst). In the single total order either the change comes before the look, which then finds it, or the bit
+ * comes before the load of the row, and the bell is rung; the bell's value was read before the bit was set, so a bell
+ * rung before futex_wait() makes that return at once.
+ *
+ * A wake-up that was meant for a sleeper which leaves for another reason (time over, signal, cancelled) is not swallowed: it tries
+ * once more after its bit is cleared, or passes the wake-up on.
+ */
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "base/sys.h"
+
+#define SPIN_DEFAULT      20000
+#define SPINS_PER_READING 16
+
+static int bell_of(enum yk_reason reason)
+{
+    return reason == YK_WAIT_ROOM || reason == YK_WAIT_POOL;
+}
+
+static bool ring_bell(const struct yk_object *object, uint32_t slot, int bell)
+{
+    yk_atomic32 *word = &yk_object_slot(object, slot)->bell[bell];
+    yk_add32_seq(word, 1);
+    return yk_sys_futex_wake(word, 1) > 0;
+}
+
+/* True when this call cleared the bit: the wake-up is then ours to deliver. */
+static bool take_bit(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot)
+{
+    uint64_t bit = UINT64_C(1) << slot % 64;
+    return (yk_and_seq(&waiting->shm->bits[reason][slot / 64], ~bit) & bit) != 0;
+}
+
+static void set_bit(const struct yk_waiting *waiting, enum yk_reason reason)
+{
+    uint32_t slot = waiting->object->slot;
+    yk_or_seq(&waiting->shm->bits[reason][slot / 64], UINT64_C(1) << slot % 64); /* SYNC wait.receive, wait.room */
+}
+
+void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason)
+{
+    /* Begin behind oneself, so that the same one is not always the first. */
+    uint32_t first = waiting->object->slot / 64;
+    for (uint32_t i = 0; i < waiting->words; i++) {
+        uint32_t word = (first + i) % waiting->words;
+        uint64_t bits = yk_load_seq(&waiting->shm->bits[reason][word]);
+        while (bits != 0) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            bits &= bits - 1;
+            if (slot >= waiting->object->fixed.participants || !take_bit(waiting, reason, slot))
+                continue;
+            /* Nobody slept there (it died, or is just about to sleep and will look): one more may be needed. */
+            if (ring_bell(waiting->object, slot, bell_of(reason)))
+                return;
+        }
+    }
+}
+
+void yk_wake_slot(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot)
+{
+    if (take_bit(waiting, reason, slot))
+        ring_bell(waiting->object, slot, bell_of(reason));
+}
+
+void yk_wake_own(struct yk_object *object)
+{
+    for (int bell = 0; bell < 2; bell++) {
+        yk_atomic32 *word = &yk_object_slot(object, object->slot)->bell[bell];
+        yk_add32_seq(word, 1);
+        yk_sys_futex_wake(word, INT_MAX);
+    }
+}
+
+int64_t yk_default_spin(void)
+{
+    return yk_sys_cpus() > 1 ? SPIN_DEFAULT : 0;
+}
+
+void yk_wait_for_visitors(struct yk_object *object)
+{
+    uint32_t visitors;
+    while ((visitors = yk_load32_seq(&object->visitors)) != 0)
+        yk_sys_futex_wait(&object->visitors, visitors, YK_SLICE);
+}
+
+/* ---- waiting ---- */
+
+static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *context, enum yk_reason *reason,
+                    int64_t deadline)
+{
+    if (waiting->spin_ns <= 0)
+        return 0;
+    int64_t now = yk_now();
+    int64_t end = waiting->spin_ns < deadline - now ? now + waiting->spin_ns : deadline;
+    do {
+        for (int i = 0; i < SPINS_PER_READING; i++) {
+            ssize_t result = attempt(context, reason, false);
+            if (result != 0)
+                return result;
+            yk_pause();
+        }
+        if (yk_load32_relaxed(&waiting->object->cancelled))
+            return -ECANCELED;
+    } while (yk_now() < end);
+    return 0;
+}
+
+/* One time that the thread lies down. Returns what the attempt said, or what ended the sleep (0: look again). */
+static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *context, enum yk_reason *reason,
+                          int64_t deadline)
+{
+    enum yk_reason row = *reason;
+    struct yk_object *object = waiting->object;
+    struct yk_shm_slot *slot = yk_object_slot(object, object->slot);
+    yk_atomic32 *bell = &slot->bell[bell_of(row)];
+    uint32_t heard = yk_load32_seq(bell);
+
+    if (row != YK_WAIT_ALONE) {
+        yk_add32_seq(&waiting->sleepers[row], 1);
+        set_bit(waiting, row);
+    }
+    ssize_t result = attempt(context, reason, true);
+    if (result == 0 && yk_load32_seq(&object->cancelled))
+        result = -ECANCELED;
+    int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
+    if (result == 0 && *reason == row && left > 0) {
+        yk_add32_seq(&slot->waiting[bell_of(row)], 1);
+        int woken = yk_sys_futex_wait(bell, heard, left < YK_SLICE ? left : YK_SLICE);
+        yk_add32_seq(&slot->waiting[bell_of(row)], UINT32_MAX);
+        result = woken == -EINTR ? -EINTR : 0;
+    }
+    if (row == YK_WAIT_ALONE)
+        return result;
+    if (yk_add32_seq(&waiting->sleepers[row], UINT32_MAX) == 1)
+        take_bit(waiting, row, object->slot);
+    /* Other threads of this handle sleep on the same bell: the bit stays theirs, and one of them may have slept through. */
+    if (yk_unlikely(yk_load32_seq(&waiting->sleepers[row]) != 0)) {
+        set_bit(waiting, row);
+        ring_bell(object, object->slot, bell_of(row));
+    }
+    return result;
+}
+
+static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t deadline)
+{
+    enum yk_reason reason = YK_WAIT_RECEIVE;
+    ssize_t result = attempt(context, &reason, false);
+    if (result == 0)
+        result = spin(waiting, attempt, context, &reason, deadline);
+    while (result == 0) {
+        enum yk_reason row = reason;
+        result = sleep_once(waiting, attempt, context, &reason, deadline);
+        if (result == 0 && yk_recover_dead_sometimes(waiting->object) > 0)
+            result = attempt(context, &reason, true);
+        if (result == 0 && deadline != INT64_MAX && yk_now() >= deadline) {
+            result = attempt(context, &reason, true);
+            if (result == 0)
+                result = -ETIMEDOUT;
+        }
+        /* Leaving empty-handed: a wake-up that was meant for us goes to somebody else. */
+        if ((result == -EINTR || result == -ECANCELED) && row != YK_WAIT_ALONE)
+            yk_changed(waiting, row);
+    }
+    return result;
+}
+
+ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns)
+{
+    struct yk_object *object = waiting->object;
+    enum yk_reason reason = YK_WAIT_RECEIVE;
+    if (timeout_ns == 0) {
+        if (yk_load32_relaxed(&object->cancelled))
+            return -ECANCELED;
+        /* What a dead one held may be just what is missing. */
+        ssize_t result = yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason, true) : 0;
+        return result != 0 ? result : -EAGAIN;
+    }
+    yk_add32_seq(&object->visitors, 1);
+    ssize_t result = yk_load32_seq(&object->cancelled) ? -ECANCELED
+                                                      : wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
+    if (yk_add32_seq(&object->visitors, UINT32_MAX) == 1 && yk_load32_seq(&object->cancelled))
+        yk_sys_futex_wake(&object->visitors, INT_MAX);
+    return result;
+}

@@ -1,0 +1,97 @@
+/*
+ * wait.h - sleeping until something may have changed, and waking who sleeps.
+ *
+ * For each reason to wait a port has a row of bits, one for each participant: "a thread of this one sleeps (or is
+ * about to)". A sleeper sets its bit, looks once more, then sleeps on the bell of its slot. Who changes something looks
+ * at the row (one or two cache lines that nobody writes while nobody sleeps), clears one bit, and rings that bell.
+ * So one change wakes one sleeper, and nothing is called while nobody sleeps.
+ *
+ * A process that dies or stops between its change and the bell, or after it was woken, leaves others asleep: every sleeper
+ * therefore looks again by itself at least every 100 ms, and then also looks for dead participants.
+ */
+#ifndef YK_WAIT_H
+#define YK_WAIT_H
+
+#include "memory/object.h"
+
+enum yk_reason {
+    YK_WAIT_RECEIVE = 0, /* for a message */
+    YK_WAIT_ROOM = 1,    /* for a place in the ring */
+    YK_WAIT_POOL = 2,    /* for a block of one's own pool */
+    YK_WAIT_REASONS = 3,
+    YK_WAIT_ALONE = 3,   /* nobody rings: looks by itself every 100 ms (parked messages) */
+};
+
+#define YK_WAIT_WORDS 16 /* 1024 participants */
+#define YK_SLICE      INT64_C(100000000)
+
+/*
+ * field | written by                                  | read by          | order                     | a crash leaves
+ * ------+---------------------------------------------+------------------+---------------------------+------------------
+ * bits  | sleepers set and clear their own; who wakes | who changed      | or/and seq_cst, load seq: | a set bit: one futile
+ *       | clears any                                  | something        | SYNC wait.receive,        | wake, then the next
+ *       |                                             |                  | SYNC wait.room            | sleeper is woken
+ */
+struct yk_shm_waiters {
+    yk_atomic64 bits[YK_WAIT_REASONS][YK_WAIT_WORDS];
+};
+
+/* One handle's side of it. */
+struct yk_waiting {
+    struct yk_object *object;
+    struct yk_shm_waiters *shm;
+    uint32_t words;                           /* of each row, that are in use */
+    int64_t spin_ns;
+    yk_atomic32 sleepers[YK_WAIT_REASONS];    /* this process's threads; private */
+};
+
+/*
+ * Tries once: not 0 when the wait is over. Sets *reason to what would have to change. `last` before sleeping: look
+ * thoroughly.
+ */
+typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason, bool last);
+
+/*
+ * Calls attempt until it is not 0 or the time is over. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, or what attempt said.
+ * The caller has tried once already.
+ */
+ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns);
+
+/* Wakes one participant that waits for this reason, if any does. */
+void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason);
+
+/* Wakes this participant's thread, if it waits for this reason. */
+void yk_wake_slot(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot);
+
+/* After a change, in the fast path: is anybody to be woken at all? */
+static inline bool yk_anyone_waits(const struct yk_waiting *waiting, enum yk_reason reason)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < waiting->words; i++)
+        any |= yk_load_seq(&waiting->shm->bits[reason][i]); /* seq: after the change, see wait.c */
+    return any != 0;
+}
+
+static inline void yk_changed(const struct yk_waiting *waiting, enum yk_reason reason)
+{
+    if (yk_unlikely(yk_anyone_waits(waiting, reason)))
+        yk_wake_any(waiting, reason);
+}
+
+static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot)
+{
+    uint64_t word = yk_load_seq(&waiting->shm->bits[reason][slot / 64]);
+    if (yk_unlikely(word >> (slot % 64) & 1))
+        yk_wake_slot(waiting, reason, slot);
+}
+
+/* Rings every thread of this process that sleeps on the object: yoke_cancel() and closing. */
+void yk_wake_own(struct yk_object *object);
+
+/* The default time to spin: 0 where there is one CPU only, since nothing changes while we spin there. */
+int64_t yk_default_spin(void);
+
+/* Waits until no thread of this process is inside a waiting call on the object (it is cancelled already). */
+void yk_wait_for_visitors(struct yk_object *object);
+
+#endif
