@@ -107,6 +107,8 @@ YOKE_API int yoke_loan(yoke_endpoint *endpoint, size_t size, void **ret_block, i
         return no_endpoint();
     if (!ret_block)
         return no_output("ret_block");
+    if (timeout_ns < YOKE_FOREVER)
+        return yk_bad_timeout(timeout_ns);
     return yk_port_loan(&endpoint->port, size, ret_block, timeout_ns);
 }
 
@@ -140,38 +142,41 @@ YOKE_API int yoke_return(yoke_endpoint *endpoint, const void *message)
 }
 
 /* What the ..._many calls have in common. */
-static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count)
+static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
+                      int64_t timeout_ns)
 {
     if (yk_unlikely(!endpoint))
         return no_endpoint();
     if (yk_unlikely(!messages && count > 0))
         return yk_fail(EINVAL, "messages is NULL and count %zu", count);
+    if (yk_unlikely(timeout_ns < YOKE_FOREVER))
+        return yk_bad_timeout(timeout_ns);
     return 0;
 }
 
 YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
                                 int64_t timeout_ns)
 {
-    int result = check_many(endpoint, messages, count);
+    int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_send(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages, size_t count, int64_t timeout_ns)
 {
-    int result = check_many(endpoint, messages, count);
+    int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_recv(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
                                   int64_t timeout_ns)
 {
-    int result = check_many(endpoint, messages, count);
+    int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_commit(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages, size_t count,
                                   int64_t timeout_ns)
 {
-    int result = check_many(endpoint, messages, count);
+    int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_borrow(&endpoint->port, messages, count, timeout_ns);
 }

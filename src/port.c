@@ -13,6 +13,8 @@
 
 #define RESERVE_MOST (UINT64_C(64) << 20) /* a port up to this size has its memory reserved when it is made */
 
+#define BUSY_LOOK    1024                   /* messages after which a busy receiver asks whether anybody died */
+
 enum in_hand {
     BLOCK_FREE = 0,
     BLOCK_FILLING = 1,
@@ -270,12 +272,14 @@ static int64_t find_loan(const struct yk_port *port, const void *data)
 
 /* ---- sending ---- */
 
-static void add_count(yk_atomic64 *counter, uint64_t count)
+/* Returns the count as it was. */
+static uint64_t add_count(yk_atomic64 *counter, uint64_t count)
 {
-    if (__libc_single_threaded)
-        yk_store_relaxed(counter, yk_load_relaxed(counter) + count);
-    else
-        yk_add_seq(counter, count);
+    if (!__libc_single_threaded)
+        return yk_add_seq(counter, count);
+    uint64_t before = yk_load_relaxed(counter);
+    yk_store_relaxed(counter, before + count);
+    return before;
 }
 
 static void fill_header(struct yk_port *port, uint32_t block, const struct yoke_message *message)
@@ -374,12 +378,24 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason, bool last)
     return 1;
 }
 
+static bool has_room(const struct yk_port *port)
+{
+    for (uint32_t ring = 0; ring < port->ring.geometry.rings; ring++) {
+        if (yk_ring_has_room(&port->ring, ring))
+            return true;
+    }
+    return false;
+}
+
 static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 {
     enum yk_reason reason;
     ssize_t result = attempt_send(sending, &reason, false);
-    if (yk_unlikely(result == 0))
+    if (yk_unlikely(result == 0)) {
         result = yk_wait(&sending->port->waiting, attempt_send, sending, timeout_ns);
+        if (result > 0 && yk_anyone_waits(&sending->port->waiting, YK_WAIT_ROOM) && has_room(sending->port))
+            yk_wake_any(&sending->port->waiting, YK_WAIT_ROOM); /* a wake-up may have been used up here: pass it on */
+    }
     if (sending->filled && !sending->loans)
         put_back(sending->port, sending->block);
     return result < 0 ? result : (ssize_t)sending->sent;
@@ -401,15 +417,6 @@ struct loaning {
     uint32_t block;
 };
 
-static bool has_room(const struct yk_port *port)
-{
-    for (uint32_t ring = 0; ring < port->ring.geometry.rings; ring++) {
-        if (yk_ring_has_room(&port->ring, ring))
-            return true;
-    }
-    return false;
-}
-
 static ssize_t attempt_loan(void *context, enum yk_reason *reason, bool last)
 {
     struct loaning *loaning = context;
@@ -422,7 +429,7 @@ static ssize_t attempt_loan(void *context, enum yk_reason *reason, bool last)
 
 int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t timeout_ns)
 {
-    struct yoke_message message = {.data = "", .size = size};
+    struct yoke_message message = {.data = ret_block, .size = size}; /* any pointer: only the size is checked */
     struct loaning loaning = {.port = port};
     enum yk_reason reason;
     int result = yk_object_enter(&port->object);
@@ -528,8 +535,20 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason, bool last)
     size_t received = receiving->received - before;
     if (received == 0)
         return result;
-    add_count(&yk_object_slot(&port->object, port->object.slot)->received, received);
+    uint64_t total = add_count(&yk_object_slot(&port->object, port->object.slot)->received, received);
+    /* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
+    if (yk_unlikely(total / BUSY_LOOK != (total + received) / BUSY_LOOK))
+        yk_recover_dead_sometimes(&port->object);
     return 1;
+}
+
+static bool has_message(const struct yk_port *port)
+{
+    for (uint32_t ring = 0; ring < port->ring.geometry.rings; ring++) {
+        if (yk_ring_peek(&port->ring, ring))
+            return true;
+    }
+    return false;
 }
 
 static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
@@ -540,8 +559,11 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
     if (entered < 0 || receiving->count == 0)
         return entered;
     ssize_t result = attempt_receive(receiving, &reason, false);
-    if (result == 0)
+    if (result == 0) {
         result = yk_wait(&port->waiting, attempt_receive, receiving, timeout_ns);
+        if (result > 0 && yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && has_message(port))
+            yk_wake_any(&port->waiting, YK_WAIT_RECEIVE); /* a wake-up may have been used up here: pass it on */
+    }
     if (yk_likely(result > 0))
         return (ssize_t)receiving->received;
     if (result == -EMSGSIZE)

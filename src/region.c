@@ -243,14 +243,15 @@ static int wait_until(yoke_region *region, yk_atomic32 *bell, yk_region_attempt 
 int yk_region_wait(yoke_region *region, yk_atomic32 *bell, yk_region_attempt attempt, void *context, int64_t timeout_ns)
 {
     struct yk_object *object = &region->object;
+    if (timeout_ns < YOKE_FOREVER)
+        return yk_bad_timeout(timeout_ns);
     int result = attempt(region, context, timeout_ns == 0);
     if (result != 0 || timeout_ns == 0)
         return result != 0 ? result : -EAGAIN;
-    yk_add32_seq(&object->visitors, 1);
-    result = yk_load32_seq(&object->cancelled)
-                 ? -ECANCELED
-                 : wait_until(region, bell, attempt, context, yk_deadline(timeout_ns));
-    if (yk_add32_seq(&object->visitors, UINT32_MAX) == 1 && yk_load32_seq(&object->cancelled))
-        yk_sys_futex_wake(&object->visitors, INT_MAX);
+    result = yk_visit_begin(object);
+    if (result < 0)
+        return result;
+    result = wait_until(region, bell, attempt, context, yk_deadline(timeout_ns));
+    yk_visit_end(object);
     return result;
 }

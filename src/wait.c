@@ -7,8 +7,9 @@
  * comes before the load of the row, and the bell is rung; the bell's value was read before the bit was set, so a bell
  * rung before futex_wait() makes that return at once.
  *
- * A wake-up that was meant for a sleeper which leaves for another reason (time over, signal, cancelled) is not swallowed: it tries
- * once more after its bit is cleared, or passes the wake-up on.
+ * A wake-up that was meant for a sleeper which leaves for another reason (time over, signal, cancelled, or because it found
+ * another message just then) is not swallowed: it tries once more, and passes the wake-up on. Its caller does that, too, where it
+ * took one thing and sees another one there (port.c).
  */
 #include "wait.h"
 
@@ -84,11 +85,30 @@ int64_t yk_default_spin(void)
     return yk_sys_cpus() > 1 ? SPIN_DEFAULT : 0;
 }
 
+#define CLOSING (UINT32_C(1) << 31)
+
+int yk_visit_begin(struct yk_object *object)
+{
+    yk_add32_seq(&object->visitors, 1);
+    if (!yk_load32_seq(&object->cancelled))
+        return 0;
+    yk_visit_end(object);
+    return -ECANCELED;
+}
+
+void yk_visit_end(struct yk_object *object)
+{
+    if (yk_add32_seq(&object->visitors, UINT32_MAX) == (CLOSING | 1))
+        yk_sys_futex_wake(&object->visitors, INT_MAX); /* by address only */
+}
+
 void yk_wait_for_visitors(struct yk_object *object)
 {
-    uint32_t visitors;
-    while ((visitors = yk_load32_seq(&object->visitors)) != 0)
+    uint32_t visitors = yk_or32_seq(&object->visitors, CLOSING) | CLOSING;
+    while (visitors != CLOSING) {
         yk_sys_futex_wait(&object->visitors, visitors, YK_SLICE);
+        visitors = yk_load32_seq(&object->visitors);
+    }
 }
 
 /* ---- waiting ---- */
@@ -183,10 +203,10 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
         ssize_t result = yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason, true) : 0;
         return result != 0 ? result : -EAGAIN;
     }
-    yk_add32_seq(&object->visitors, 1);
-    ssize_t result = yk_load32_seq(&object->cancelled) ? -ECANCELED
-                                                      : wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
-    if (yk_add32_seq(&object->visitors, UINT32_MAX) == 1 && yk_load32_seq(&object->cancelled))
-        yk_sys_futex_wake(&object->visitors, INT_MAX);
+    ssize_t result = yk_visit_begin(object);
+    if (result < 0)
+        return result;
+    result = wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
+    yk_visit_end(object);
     return result;
 }

@@ -91,7 +91,12 @@ void yk_wake_own(struct yk_object *object);
 /* The default time to spin: 0 where there is one CPU only, since nothing changes while we spin there. */
 int64_t yk_default_spin(void);
 
-/* Waits until no thread of this process is inside a waiting call on the object (it is cancelled already). */
+/*
+ * Threads inside a waiting call are its object's visitors: a handle is closed when the last has left. What visit_end
+ * does after its subtraction touches no memory of the object, which may be gone by then.
+ */
+int yk_visit_begin(struct yk_object *object); /* -ECANCELED: do not wait, and do not end the visit */
+void yk_visit_end(struct yk_object *object);
 void yk_wait_for_visitors(struct yk_object *object);
 
 #endif

@@ -45,6 +45,11 @@ int yk_fail(int error, const char *format, ...)
     return -error;
 }
 
+int yk_bad_timeout(long long timeout_ns)
+{
+    return yk_fail(EINVAL, "the time-out %lld is neither -1 (for ever) nor a number of nanoseconds", timeout_ns);
+}
+
 const char *yk_error_meaning(int error)
 {
     switch (error < 0 ? -error : error) {

@@ -1,0 +1,419 @@
+/*
+ * gc.c - yk_gc(): clears what is provably dead. See inspect.h.
+ *
+ * Everywhere else in yoke, what is dead is cleared by who stumbles over it. This looks at everything at once, and also
+ * finds what nobody stumbles over any more: memory and lock files to which no name leads, because the files of the
+ * name directory went without the memory.
+ *
+ * What is healthy is never cleared. A name's memory must be gone, shown by the kernel. Memory must carry this very
+ * directory in its header and be attached by nobody; no name or intent may have its nonce, looked for once
+ * among all and once more under the lock of its name. Where a file can not be read, and so might have it, the things of
+ * that file's owner are left alone.
+ *
+ * The order matters, because others create and remove meanwhile: first the lock files are listed, then the intents
+ * are read, then the names. A lock file in the list is younger than its intent, and an intent turns into a name by one
+ * rename; so whoever is neither among the intents nor, later, among the names, is neither being made nor
+ * made.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "inspect.h"
+#include "memory/object.h"
+#include "survey.h"
+
+/* A name or an intent that there is. */
+struct mention {
+    uint64_t nonce;
+    uint32_t uid;
+    bool unreadable; /* whatever of this user's it may mean */
+};
+
+struct lock_file {
+    uint64_t nonce;
+    uint32_t uid;
+};
+
+struct gc {
+    struct yk_directory directory;
+    struct yk_segment_table table;
+    bool dry_run;
+    uint32_t me;
+    struct yk_gc_item *items;
+    size_t item_count, item_room;
+    struct mention *mentions;
+    size_t mention_count, mention_room;
+    struct lock_file *lock_files;
+    size_t lock_file_count, lock_file_room;
+};
+
+static int no_memory(void)
+{
+    return yk_fail(ENOMEM, "no memory for the list of what is dead");
+}
+
+static bool may_clear(const struct gc *gc, uint32_t uid)
+{
+    return uid == gc->me || gc->me == 0;
+}
+
+static int add_item(struct gc *gc, const char *what, const char *name, uint64_t bytes,
+                    const char *reason)
+{
+    void *items = yk_grow_array(gc->items, gc->item_count, &gc->item_room, sizeof *gc->items);
+    if (!items)
+        return no_memory();
+    gc->items = items;
+    struct yk_gc_item *item = &gc->items[gc->item_count++];
+    *item = (struct yk_gc_item){.bytes = bytes};
+    snprintf(item->what, sizeof item->what, "%s", what);
+    snprintf(item->name, sizeof item->name, "%s", name);
+    snprintf(item->reason, sizeof item->reason, "%s", reason);
+    return 0;
+}
+
+/* "port.jobs" as people write it: "port:jobs". */
+static void format_address(char address[YK_ENTRY_MAX], const char *entry)
+{
+    snprintf(address, YK_ENTRY_MAX, "%s", entry);
+    address[strcspn(address, ".")] = ':';
+}
+
+/* ---- interrupted creations and removals ---- */
+
+/* "UID.KIND.NAME": true, and *ret_entry is "KIND.NAME", when the intent is one that this process may finish. */
+static bool parse_intent(const struct gc *gc, const char *file, uint32_t *ret_uid,
+                         const char **ret_entry)
+{
+    char *end;
+    const char *name;
+    unsigned long uid = isdigit((unsigned char)file[0]) ? strtoul(file, &end, 10) : ULONG_MAX;
+    if (uid > UINT32_MAX || *end != '.' || !may_clear(gc, (uint32_t)uid) ||
+        yk_entry_kind(end + 1, &name) == 0)
+        return false;
+    *ret_uid = (uint32_t)uid;
+    *ret_entry = end + 1;
+    return true;
+}
+
+/* Memory that is free as soon as the record's segment is removed. */
+static uint64_t bytes_of(const struct gc *gc, const struct yk_record *record)
+{
+    for (size_t i = 0; i < gc->table.count; i++) {
+        const struct yk_segment_row *row = &gc->table.rows[i];
+        bool meant = record->segment >= 0 ? row->id == record->segment
+                                          : row->key != 0 && row->key == (int32_t)record->key;
+        if (meant && row->attached == 0)
+            return row->used;
+    }
+    return 0;
+}
+
+/* In a shared directory anybody can put a file under another user's number. */
+static bool is_genuine(const struct gc *gc, const char *path, uint32_t uid)
+{
+    struct stat file;
+    return yk_sys_stat_at(gc->directory.fd, path, &file) == 0 && file.st_uid == uid &&
+           S_ISREG(file.st_mode) && file.st_nlink == 1;
+}
+
+/* Under the lock of the name: nobody is at it any more. */
+static int clear_intent(struct gc *gc, uint32_t uid, const char *entry)
+{
+    char path[YK_ENTRY_MAX + 32], address[YK_ENTRY_MAX];
+    struct yk_record record = {.segment = -1};
+    struct stat file;
+    yk_intent_path(path, uid, entry);
+    if (!is_genuine(gc, path, uid))
+        return 0;
+    int result = yk_record_read(&gc->directory, path, &record);
+    if (result == 0 && record.namespace != yk_ipc_namespace())
+        return 0; /* its memory can only be reached from there */
+    if (result < 0 && result != -EPROTO)
+        return 0;
+    uint64_t bytes = result == 0 ? bytes_of(gc, &record) : 0;
+    if (!gc->dry_run)
+        yk_recover_intent(&gc->directory, uid, entry);
+    if (!gc->dry_run && yk_sys_stat_at(gc->directory.fd, path, &file) == 0)
+        return 0;
+    format_address(address, entry);
+    return add_item(gc, "intent", address, bytes,
+                    record.segment < 0 ? "who was creating it died"
+                                       : "who was creating or removing it died");
+}
+
+static int look_at_intent(const char *file, void *context)
+{
+    struct gc *gc = context;
+    const char *entry;
+    uint32_t uid;
+    if (!parse_intent(gc, file, &uid, &entry))
+        return 0;
+    int lock = yk_directory_lock(&gc->directory, uid, entry, 0);
+    if (lock < 0)
+        return 0; /* somebody alive is at it */
+    int result = clear_intent(gc, uid, entry);
+    yk_sys_close(lock);
+    return result;
+}
+
+/* ---- names whose memory is gone ---- */
+
+static int look_at_name(const char *entry, void *context)
+{
+    struct gc *gc = context;
+    struct yk_record record;
+    char address[YK_ENTRY_MAX];
+    const char *name;
+    if (yk_entry_kind(entry, &name) == 0 || yk_record_read(&gc->directory, entry, &record) < 0)
+        return 0;
+    if (!may_clear(gc, record.uid) || !yk_record_is_dead(&record, true))
+        return 0;
+    if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true) < 0)
+        return 0; /* somebody else was faster, or is at it */
+    format_address(address, entry);
+    return add_item(gc, "name", address, 0, "its memory is gone: the last user died");
+}
+
+/* ---- which objects names and intents speak of ---- */
+
+static int add_mention(struct gc *gc, const char *path, bool intent)
+{
+    struct yk_record record = {.nonce = 0};
+    struct stat file;
+    int result = yk_record_read(&gc->directory, path, &record);
+    /* A garbled intent was being written when its author died, and so speaks of nothing that was made. */
+    if (result == -ENOENT || (intent && result == -EPROTO))
+        return 0;
+    if (result < 0 && yk_sys_stat_at(gc->directory.fd, path, &file) < 0)
+        return 0;
+    void *mentions =
+        yk_grow_array(gc->mentions, gc->mention_count, &gc->mention_room, sizeof *gc->mentions);
+    if (!mentions)
+        return no_memory();
+    gc->mentions = mentions;
+    gc->mentions[gc->mention_count++] = (struct mention){
+        .nonce = record.nonce,
+        .uid = result < 0 ? file.st_uid : record.uid,
+        .unreadable = result < 0,
+    };
+    return 0;
+}
+
+static int mention_intent(const char *file, void *context)
+{
+    char path[sizeof YK_INTENTS + 256];
+    snprintf(path, sizeof path, YK_INTENTS "/%s", file);
+    return add_mention(context, path, true);
+}
+
+static int mention_name(const char *entry, void *context)
+{
+    const char *name;
+    return yk_entry_kind(entry, &name) == 0 ? 0 : add_mention(context, entry, false);
+}
+
+static bool is_mentioned(const struct gc *gc, uint64_t nonce, uint32_t uid)
+{
+    for (size_t i = 0; i < gc->mention_count; i++) {
+        const struct mention *mention = &gc->mentions[i];
+        if (mention->unreadable ? mention->uid == uid : mention->nonce == nonce)
+            return true;
+    }
+    return false;
+}
+
+/* ---- memory without a name ---- */
+
+/*
+ * As yk_segment_create() makes them, unmarked: keys are odd and positive. Nothing else is attached to: other programs
+ * may count who has their segments.
+ */
+static bool may_be_ours(const struct gc *gc, const struct yk_segment_row *row)
+{
+    return row->attached == 0 && may_clear(gc, row->uid) && row->key > 0 && (row->key & 1) != 0 &&
+           row->size >= YK_PAGE && (row->mode & 01111) == 0;
+}
+
+/* Reads what a segment begins with: true when it is an object of this directory. */
+static bool read_fixed(const struct gc *gc, int id, struct yk_shm_fixed *ret)
+{
+    void *base;
+    if (yk_sys_shm_attach(id, true, &base) < 0)
+        return false;
+    memcpy(ret, base, sizeof *ret);
+    yk_sys_shm_detach(base);
+    return ret->magic == YK_MAGIC && ret->layout == YK_LAYOUT &&
+           ret->directory_dev == gc->directory.dev && ret->directory_ino == gc->directory.ino &&
+           memchr(ret->name, '\0', sizeof ret->name);
+}
+
+/* Does the file speak of this object? A file that can not be read might. */
+static bool speaks_of(const struct gc *gc, const char *path, uint64_t nonce)
+{
+    struct yk_record record;
+    int result = yk_record_read(&gc->directory, path, &record);
+    return result == 0 ? record.nonce == nonce : result != -ENOENT;
+}
+
+/* Under the lock of the name that the object had: nobody can publish, rename or create it now. */
+static bool is_orphan(const struct gc *gc, const struct yk_segment_row *row, const char *entry,
+                      uint64_t nonce)
+{
+    char path[YK_ENTRY_MAX + 32];
+    struct shmid_ds kernel;
+    struct yk_shm_fixed again;
+    yk_intent_path(path, row->uid, entry);
+    return !speaks_of(gc, path, nonce) && !speaks_of(gc, entry, nonce) &&
+           read_fixed(gc, row->id, &again) && again.nonce == nonce &&
+           yk_sys_shm_stat(row->id, &kernel) == 0 && kernel.shm_nattch == 0;
+}
+
+static bool clear_orphan(const struct gc *gc, const struct yk_segment_row *row, const char *entry,
+                         uint64_t nonce)
+{
+    int lock = yk_directory_lock(&gc->directory, row->uid, entry, 0);
+    if (lock < 0)
+        return false;
+    bool cleared = is_orphan(gc, row, entry, nonce) &&
+                   (gc->dry_run || yk_sys_shm_remove(row->id) == 0);
+    yk_sys_close(lock);
+    return cleared;
+}
+
+static int look_at_segment(struct gc *gc, const struct yk_segment_row *row)
+{
+    struct yk_shm_fixed fixed;
+    char entry[YK_ENTRY_MAX], address[YK_ENTRY_MAX];
+    const char *name;
+    if (!may_be_ours(gc, row) || !read_fixed(gc, row->id, &fixed) ||
+        is_mentioned(gc, fixed.nonce, row->uid))
+        return 0;
+    yk_name_entry(entry, fixed.kind, fixed.name);
+    if (yk_entry_kind(entry, &name) == 0 || !clear_orphan(gc, row, entry, fixed.nonce))
+        return 0;
+    format_address(address, entry);
+    return add_item(gc, "segment", address, row->used,
+                    "no name leads to it, and nobody has it attached");
+}
+
+static int look_at_segments(struct gc *gc)
+{
+    int result = 0;
+    for (size_t i = 0; i < gc->table.count && result == 0; i++)
+        result = look_at_segment(gc, &gc->table.rows[i]);
+    return result;
+}
+
+/* ---- lock files without an object ---- */
+
+static int list_lock_file(const char *file, void *context)
+{
+    struct gc *gc = context;
+    struct lock_file found;
+    char path[48];
+    struct stat facts;
+    if (sscanf(file, ".live-%16" SCNx64, &found.nonce) != 1)
+        return 0;
+    yk_live_path(path, found.nonce);
+    if (strcmp(path, file) != 0 || yk_sys_stat_at(gc->directory.fd, path, &facts) < 0 ||
+        !S_ISREG(facts.st_mode) || !may_clear(gc, facts.st_uid))
+        return 0;
+    void *files = yk_grow_array(gc->lock_files, gc->lock_file_count, &gc->lock_file_room,
+                                sizeof *gc->lock_files);
+    if (!files)
+        return no_memory();
+    found.uid = facts.st_uid;
+    gc->lock_files = files;
+    gc->lock_files[gc->lock_file_count++] = found;
+    return 0;
+}
+
+static bool is_free(const struct gc *gc, const char *path)
+{
+    int fd = yk_sys_open(gc->directory.fd, path, O_RDONLY, 0);
+    if (fd < 0)
+        return false;
+    bool is = yk_sys_byte_is_locked(fd, 0, 0) == 0; /* 0 bytes from 0: the whole file */
+    yk_sys_close(fd);
+    return is;
+}
+
+static int look_at_lock_files(struct gc *gc)
+{
+    int result = 0;
+    for (size_t i = 0; i < gc->lock_file_count && result == 0; i++) {
+        const struct lock_file *file = &gc->lock_files[i];
+        char path[48];
+        yk_live_path(path, file->nonce);
+        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, path) ||
+            (!gc->dry_run && yk_sys_unlink(gc->directory.fd, path) < 0))
+            continue;
+        result = add_item(gc, "lock file", path, 0, "its object is gone, and nobody locks it");
+    }
+    return result;
+}
+
+/* ---- all of it ---- */
+
+static int walk(struct gc *gc, const char *path, int (*each)(const char *name, void *context))
+{
+    int result = yk_sys_entries(gc->directory.fd, path, each, gc);
+    if (result == -ENOENT && strcmp(path, YK_INTENTS) == 0)
+        return 0; /* nothing was ever created here */
+    if (result < 0 && result != -ENOMEM)
+        return yk_fail(-result, "%s/%s can not be listed: %s", gc->directory.path, path,
+                       strerror(-result));
+    return result;
+}
+
+static int clear_all(struct gc *gc)
+{
+    int result = walk(gc, YK_INTENTS, look_at_intent);
+    if (result == 0)
+        result = walk(gc, ".", look_at_name);
+    if (result == 0)
+        result = walk(gc, ".", list_lock_file);
+    if (result == 0)
+        result = walk(gc, YK_INTENTS, mention_intent);
+    if (result == 0)
+        result = walk(gc, ".", mention_name);
+    if (result == 0)
+        result = look_at_segments(gc);
+    if (result == 0)
+        result = look_at_lock_files(gc);
+    return result;
+}
+
+ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret)
+{
+    struct gc gc = {.dry_run = dry_run, .me = yk_sys_effective_uid()};
+    int result = yk_directory_open(&gc.directory, NULL, true);
+    if (result == -ENOENT) {
+        *ret = NULL;
+        return 0;
+    }
+    if (result < 0)
+        return result;
+    result = yk_segment_table_read(&gc.table);
+    if (result == 0) {
+        result = clear_all(&gc);
+        yk_segment_table_free(&gc.table);
+    }
+    yk_directory_close(&gc.directory);
+    free(gc.mentions);
+    free(gc.lock_files);
+    if (result < 0) {
+        free(gc.items);
+        return result;
+    }
+    *ret = gc.items;
+    return (ssize_t)gc.item_count;
+}

@@ -1,0 +1,452 @@
+/*
+ * inspect.c - facts about objects, without joining them. See inspect.h.
+ *
+ * An object is attached read-only and so can not be changed by a look; its fixed header is copied and checked
+ * before anything else is believed, as every user of the object does. What is read after that are numbers to be
+ * shown: a hostile peer can make them wrong, but they lead nowhere. Loops are bounded by the checked copy.
+ *
+ * Not quite without a trace: the kernel gives a page that nobody touched yet to who first reads it, so counting the
+ * messages of a port makes all cells of its rings present. Asking the kernel first (mincore) would call pages
+ * in swap absent, and messages in them would not be counted.
+ */
+#include "inspect.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "address.h"
+#include "base/error.h"
+#include "base/sys.h"
+#include "port.h"
+#include "survey.h"
+
+/* What one call looks at. */
+struct look {
+    struct yk_directory directory;
+    struct yk_segment_table table;
+};
+
+/* The participants of one object; `facts` is NULL where only their number is asked for. */
+struct people {
+    struct yk_participant_facts *facts;
+    size_t count;
+};
+
+/* The file whose locks say who is alive. */
+struct lock_file {
+    int fd; /* negative: it can not be opened */
+    uint64_t dev, ino;
+};
+
+static void note_problem(struct yk_object_facts *facts, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void note_problem(struct yk_object_facts *facts, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(facts->problem, sizeof facts->problem, format, arguments);
+    va_end(arguments);
+}
+
+static int look_begin(struct look *look)
+{
+    int result = yk_directory_open(&look->directory, NULL, true);
+    if (result < 0)
+        return result;
+    result = yk_segment_table_read(&look->table);
+    if (result < 0)
+        yk_directory_close(&look->directory);
+    return result;
+}
+
+static void look_end(struct look *look)
+{
+    yk_segment_table_free(&look->table);
+    yk_directory_close(&look->directory);
+}
+
+/* ---- participants ---- */
+
+static struct lock_file open_lock_file(const struct look *look, uint64_t nonce)
+{
+    char path[48];
+    struct stat facts;
+    struct lock_file file = {.fd = -1};
+    yk_live_path(path, nonce);
+    /* For reading: asking who holds a lock needs no more, and a reader can not hinder anybody who joins. */
+    int fd = yk_sys_open(look->directory.fd, path, O_RDONLY, 0);
+    if (fd < 0)
+        return file;
+    if (yk_sys_stat(fd, &facts) < 0) {
+        yk_sys_close(fd);
+        return file;
+    }
+    return (struct lock_file){.fd = fd, .dev = facts.st_dev, .ino = facts.st_ino};
+}
+
+/* Only a free lock is a proof of death; not being able to ask is none. */
+static bool is_alive(const struct lock_file *file, uint32_t slot)
+{
+    return file->fd < 0 || yk_sys_byte_is_locked(file->fd, (off_t)slot, 1) != 0;
+}
+
+static char process_state(int32_t pid)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    if (fd < 0)
+        return '?';
+    ssize_t size = yk_sys_read_all(fd, text, sizeof text - 1, 0);
+    yk_sys_close(fd);
+    text[size < 0 ? 0 : size] = '\0';
+    /* "PID (COMMAND) STATE …": a command may have any bracket in it, what follows it has none */
+    const char *end = strrchr(text, ')');
+    return end && end[1] == ' ' && isalpha((unsigned char)end[2]) ? end[2] : '?';
+}
+
+static void copy_command(char command[16], const struct yk_shm_slot *slot)
+{
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t word = yk_load_relaxed(&slot->command[i]);
+        memcpy(command + i * sizeof word, &word, sizeof word);
+    }
+    command[15] = '\0';
+    for (char *c = command; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
+}
+
+/* All relaxed: hints that nobody relies on, each read once. */
+static void look_at_participant(struct yk_participant_facts *ret, const struct yk_shm_slot *slot,
+                                const struct lock_file *file)
+{
+    ret->pid = (int32_t)yk_load32_relaxed(&slot->pid);
+    ret->uid = yk_load32_relaxed(&slot->uid);
+    copy_command(ret->command, slot);
+    ret->waiting_receive = yk_load32_relaxed(&slot->waiting[YK_WAIT_RECEIVE]);
+    ret->waiting_send = yk_load32_relaxed(&slot->waiting[YK_WAIT_ROOM]);
+    ret->sent = yk_load_relaxed(&slot->sent);
+    ret->received = yk_load_relaxed(&slot->received);
+    ret->joined_ns = yk_load_relaxed(&slot->joined);
+    ret->state = '?';
+    if (!ret->alive || ret->pid <= 0)
+        return;
+    ret->proven = file->fd >= 0 && yk_lock_held_by(ret->pid, file->dev, file->ino, ret->slot);
+    ret->state = process_state(ret->pid);
+}
+
+static void look_at_participants(const struct look *look, const struct yk_object *object,
+                                 struct yk_object_facts *facts, struct people *people,
+                                 const uint32_t *held)
+{
+    struct lock_file file = open_lock_file(look, object->fixed.nonce);
+    for (uint32_t i = 0; i < object->fixed.participants; i++) {
+        const struct yk_shm_slot *slot = yk_object_slot(object, i);
+        if ((yk_load_acquire(&slot->word) & 1) == 0) /* SYNC slot.claim acquire */
+            continue;
+        bool alive = is_alive(&file, i);
+        facts->participants_used += alive;
+        if (!people->facts)
+            continue;
+        struct yk_participant_facts *one = &people->facts[people->count++];
+        *one = (struct yk_participant_facts){.slot = i, .alive = alive, .held = held[i]};
+        look_at_participant(one, slot, &file);
+    }
+    if (file.fd >= 0)
+        yk_sys_close(file.fd);
+}
+
+/* ---- the object ---- */
+
+static void add_ring(struct yk_object_facts *facts, const struct yk_ring *ring, uint32_t number)
+{
+    struct yk_ring_counts counts;
+    const struct yk_shm_ring *shm = yk_ring_shm(ring, number);
+    yk_ring_count(ring, number, &counts);
+    facts->waiting += counts.waiting;
+    facts->held += counts.held;
+    facts->parked += counts.parked;
+    facts->sent += yk_ring_tail(ring, number);
+    facts->received += yk_ring_head(ring, number);
+    facts->redelivered += yk_load_relaxed(&shm->redelivered);
+    facts->dropped += yk_load_relaxed(&shm->dropped);
+}
+
+/* `held` has room for each participant. 0 or the error of a geometry that is none. */
+static int look_at_messages(const struct yk_object *object, struct yk_object_facts *facts,
+                            uint32_t *held)
+{
+    struct yk_ring_geometry geometry;
+    struct yk_ring ring;
+    int result = yk_port_check(&object->fixed, &geometry);
+    if (result < 0)
+        return result;
+    unsigned char *body = yk_object_body(object);
+    yk_ring_attach(&ring, &geometry, body + YK_PORT_RINGS_OFFSET,
+                   body + yk_port_blocks_offset(&geometry));
+    for (uint32_t i = 0; i < geometry.rings; i++)
+        add_ring(facts, &ring, i);
+    yk_ring_count_held(&ring, held);
+    facts->max_message = geometry.max_message;
+    facts->depth = geometry.depth;
+    facts->priorities = geometry.rings;
+    facts->max_deliveries = geometry.max_deliveries;
+    facts->max_parked = geometry.max_parked;
+    facts->once = geometry.once != 0;
+    return 0;
+}
+
+static void copy_fixed(struct yk_object_facts *facts, const struct yk_shm_fixed *fixed)
+{
+    facts->kept = (fixed->flags & YK_OBJECT_KEPT) != 0;
+    facts->created_ns = fixed->created_ns;
+    facts->creator = fixed->creator;
+    facts->participants_max = fixed->participants;
+    if (fixed->kind == YK_KIND_REGION)
+        facts->region_size = fixed->body_size;
+}
+
+/* 0, or -ENOMEM; whatever is wrong with the object itself is a problem to be noted. */
+static int look_inside(const struct look *look, const struct yk_object *object,
+                       struct yk_object_facts *facts, struct people *people)
+{
+    uint32_t *held = calloc(object->fixed.participants, sizeof *held);
+    if (!held)
+        return yk_fail(ENOMEM, "no memory to count what each participant holds");
+    copy_fixed(facts, &object->fixed);
+    if (object->fixed.kind == YK_KIND_PORT && look_at_messages(object, facts, held) < 0)
+        note_problem(facts, "%s", yoke_explain());
+    else
+        look_at_participants(look, object, facts, people, held);
+    free(held);
+    return 0;
+}
+
+static void copy_kernel_facts(struct yk_object_facts *facts, const struct look *look,
+                              const struct shmid_ds *kernel)
+{
+    const struct yk_segment_row *row = yk_segment_table_find(&look->table, facts->segment);
+    facts->mode = kernel->shm_perm.mode & 0777;
+    facts->uid = kernel->shm_perm.uid;
+    facts->gid = kernel->shm_perm.gid;
+    facts->memory_mapped = kernel->shm_segsz;
+    facts->attached = (uint32_t)kernel->shm_nattch;
+    facts->memory_used = row ? row->used : 0;
+}
+
+static void note_no_permission(struct yk_object_facts *facts, const struct look *look)
+{
+    const struct yk_segment_row *row = yk_segment_table_find(&look->table, facts->segment);
+    if (row)
+        note_problem(facts, "no permission to read segment %d: it belongs to uid %u, with mode %04o",
+                     facts->segment, row->uid, row->mode & 0777);
+    else
+        note_problem(facts, "no permission to read segment %d", facts->segment);
+}
+
+/* 0, or a negative value with the problem noted. */
+static int attach(const struct look *look, const struct yk_record *record,
+                  struct yk_object_facts *facts, struct yk_object *ret)
+{
+    struct shmid_ds kernel;
+    int result = yk_sys_shm_stat(record->segment, &kernel); /* before our own attachment counts */
+    if (result == -EACCES)
+        note_no_permission(facts, look);
+    if (result == -EACCES)
+        return result;
+    result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size);
+    if (result == -ENOENT)
+        note_problem(facts, "its memory is gone, only the name is left: yoke gc clears it");
+    else if (result < 0)
+        note_problem(facts, "%s", yoke_explain());
+    else
+        copy_kernel_facts(facts, look, &kernel);
+    return result;
+}
+
+/*
+ * Our attachment may have become the last one of a transient object. Its last user then left the name to us: it is
+ * taken away as every last user does.
+ */
+static void detach(const struct look *look, const char *entry, const struct yk_record *record,
+                   const struct yk_object *object)
+{
+    yk_sys_shm_detach(object->base);
+    if (!(record->flags & YK_OBJECT_KEPT) && !yk_segment_exists(record->segment))
+        yk_name_retire(&look->directory, entry, record->nonce, true);
+}
+
+/* Can the object be looked at from here at all? If not, says why. */
+static bool is_within_reach(const struct yk_record *record, struct yk_object_facts *facts)
+{
+    if (record->layout != YK_LAYOUT)
+        note_problem(facts, "it was made by a yoke with layout %016llx, this one has %016llx",
+                     (unsigned long long)record->layout, (unsigned long long)YK_LAYOUT);
+    else if (record->namespace != yk_ipc_namespace())
+        note_problem(facts,
+                     "it lives in IPC namespace %llu, this process is in %llu: its memory can only "
+                     "be reached from there",
+                     (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+    return facts->problem[0] == '\0';
+}
+
+static int look_at_segment(const struct look *look, const char *entry,
+                           const struct yk_record *record, struct yk_object_facts *facts,
+                           struct people *people)
+{
+    struct yk_object object = {.segment = record->segment, .read_only = true, .lock_fd = -1};
+    int result = 0;
+    if (!is_within_reach(record, facts) || attach(look, record, facts, &object) < 0)
+        return 0;
+    memcpy(&object.fixed, object.base, sizeof object.fixed);
+    const char *name;
+    if (yk_fixed_check(&object.fixed, object.size, yk_entry_kind(entry, &name)) < 0) {
+        note_problem(facts, "%s", yoke_explain());
+    } else {
+        /* The header's own idea of its name would go to terminals; the entry's is known to be printable. */
+        snprintf(object.fixed.name, sizeof object.fixed.name, "%s", name);
+        result = look_inside(look, &object, facts, people);
+    }
+    detach(look, entry, record, &object);
+    return result;
+}
+
+/* The name can not be read: what its file tells is better than nothing. */
+static void note_unreadable(const struct look *look, const char *entry,
+                            struct yk_object_facts *facts)
+{
+    struct stat file;
+    note_problem(facts, "%s", yoke_explain());
+    if (yk_sys_stat_at(look->directory.fd, entry, &file) < 0)
+        return;
+    facts->uid = file.st_uid;
+    facts->gid = file.st_gid;
+}
+
+/* 0, -ENOENT when there is no such name, or -ENOMEM. */
+static int look_at_entry(const struct look *look, const char *entry, struct yk_object_facts *ret,
+                         struct people *people)
+{
+    struct yk_record record;
+    const char *name = "";
+    uint32_t kind = yk_entry_kind(entry, &name);
+    struct yk_object_facts facts = {.segment = -1};
+    snprintf(facts.kind, sizeof facts.kind, "%s", yk_kind_name(kind));
+    snprintf(facts.name, sizeof facts.name, "%s", name);
+    int result = yk_record_read(&look->directory, entry, &record);
+    if (result == -ENOENT)
+        return result;
+    if (result < 0) {
+        note_unreadable(look, entry, &facts);
+        result = 0;
+    } else {
+        facts.kept = (record.flags & YK_OBJECT_KEPT) != 0;
+        facts.segment = record.segment;
+        facts.uid = record.uid;
+        facts.gid = record.gid;
+        result = look_at_segment(look, entry, &record, &facts, people);
+    }
+    if (result == 0)
+        *ret = facts;
+    return result;
+}
+
+/* ---- what the tool calls ---- */
+
+struct list {
+    const struct look *look;
+    struct yk_object_facts *facts;
+    size_t count, room;
+};
+
+static int list_entry(const char *entry, void *context)
+{
+    struct list *list = context;
+    struct people nobody = {NULL, 0};
+    const char *name;
+    if (yk_entry_kind(entry, &name) == 0)
+        return 0;
+    void *facts = yk_grow_array(list->facts, list->count, &list->room, sizeof *list->facts);
+    if (!facts)
+        return yk_fail(ENOMEM, "no memory for a list of %zu objects", list->count + 1);
+    list->facts = facts;
+    int result = look_at_entry(list->look, entry, &list->facts[list->count], &nobody);
+    list->count += result == 0;
+    return result == -ENOENT ? 0 : result; /* it went meanwhile */
+}
+
+ssize_t yk_inspect_list(struct yk_object_facts **ret)
+{
+    struct look look;
+    struct list list = {.look = &look};
+    int result = look_begin(&look);
+    if (result == -ENOENT) {
+        *ret = NULL;
+        return 0; /* nobody made anything yet */
+    }
+    if (result < 0)
+        return result;
+    result = yk_sys_entries(look.directory.fd, ".", list_entry, &list);
+    if (result < 0 && result != -ENOMEM)
+        yk_fail(-result, "%s can not be listed: %s", look.directory.path, strerror(-result));
+    look_end(&look);
+    if (result < 0) {
+        free(list.facts);
+        return result;
+    }
+    *ret = list.facts;
+    return (ssize_t)list.count;
+}
+
+static int inspect_entry(const char *entry, struct yk_object_facts *ret, struct people *people)
+{
+    struct look look;
+    int result = look_begin(&look);
+    if (result == 0) {
+        result = look_at_entry(&look, entry, ret, people);
+        look_end(&look);
+    }
+    if (result == -ENOENT)
+        return yk_fail(ENOENT, "there is no %s in %s", entry, yk_inspect_directory());
+    return result;
+}
+
+int yk_inspect(const char *address, struct yk_object_facts *ret,
+               struct yk_participant_facts **ret_participants, size_t *ret_count)
+{
+    char entry[YK_ENTRY_MAX];
+    struct yk_address parsed;
+    struct people people = {NULL, 0};
+    int result = yk_address_parse(address, &parsed);
+    if (result < 0)
+        return result;
+    if (ret_participants) {
+        people.facts = calloc(YOKE_PARTICIPANTS_MAX, sizeof *people.facts);
+        if (!people.facts)
+            return yk_fail(ENOMEM, "no memory for a list of participants");
+    }
+    yk_name_entry(entry, parsed.kind, parsed.name);
+    result = inspect_entry(entry, ret, &people);
+    if (result < 0 || !ret_participants) {
+        free(people.facts);
+        return result;
+    }
+    *ret_participants = people.facts;
+    *ret_count = people.count;
+    return 0;
+}
+
+const char *yk_inspect_directory(void)
+{
+    static _Thread_local char path[256];
+    yk_directory_path(path);
+    return path;
+}
