@@ -1,19 +1,19 @@
 /*
  * gc.c - yk_gc(): clears what is provably dead. See inspect.h.
  *
- * Everywhere else in yoke, what is dead is cleared by who stumbles over it. This looks at everything at once, and also
- * finds what nobody stumbles over any more: memory and lock files to which no name leads, because the files of the
- * name directory went without the memory.
+ * Everywhere else in yoke, what is dead is cleared by who stumbles over it. This looks at
+ * everything at once, and also finds what nobody stumbles over any more: memory and lock files to
+ * which no name leads, because the files of the name directory went without the memory.
  *
- * What is healthy is never cleared. A name's memory must be gone, shown by the kernel. Memory must carry this very
- * directory in its header and be attached by nobody; no name or intent may have its nonce, looked for once
- * among all and once more under the lock of its name. Where a file can not be read, and so might have it, the things of
- * that file's owner are left alone.
+ * What is healthy is never cleared. A name's memory must be gone, shown by the kernel. Memory must
+ * carry this very directory in its header and be attached by nobody; no name or intent may have its
+ * nonce, looked for once among all and once more under the lock of its name. Where a file can not
+ * be read, and so might have it, the things of that file's owner are left alone.
  *
- * The order matters, because others create and remove meanwhile: first the lock files are listed, then the intents
- * are read, then the names. A lock file in the list is younger than its intent, and an intent turns into a name by one
- * rename; so whoever is neither among the intents nor, later, among the names, is neither being made nor
- * made.
+ * The order matters, because others create and remove meanwhile: first the lock files are listed,
+ * then the intents are read, then the names. A lock file in the list is younger than its intent,
+ * and an intent turns into a name by one rename; so whoever is neither among the intents nor,
+ * later, among the names, is neither being made nor made.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -88,15 +88,19 @@ static void format_address(char address[YK_ENTRY_MAX], const char *entry)
 
 /* ---- interrupted creations and removals ---- */
 
-/* "UID.KIND.NAME": true, and *ret_entry is "KIND.NAME", when the intent is one that this process may finish. */
+/*
+ * "UID.KIND.NAME": true, and *ret_entry is "KIND.NAME", when the intent is one that this process
+ * may finish.
+ */
 static bool parse_intent(const struct gc *gc, const char *file, uint32_t *ret_uid,
                          const char **ret_entry)
 {
     char *end;
     const char *name;
-    unsigned long uid = isdigit((unsigned char)file[0]) ? strtoul(file, &end, 10) : ULONG_MAX;
-    if (uid > UINT32_MAX || *end != '.' || !may_clear(gc, (uint32_t)uid) ||
-        yk_entry_kind(end + 1, &name) == 0)
+    unsigned long uid = strtoul(file, &end, 10); /* would take a sign, too */
+    if (!isdigit((unsigned char)file[0]) || *end != '.' || uid > UINT32_MAX)
+        return false;
+    if (!may_clear(gc, (uint32_t)uid) || yk_entry_kind(end + 1, &name) == 0)
         return false;
     *ret_uid = (uint32_t)uid;
     *ret_entry = end + 1;
@@ -156,11 +160,11 @@ static int look_at_intent(const char *file, void *context)
     uint32_t uid;
     if (!parse_intent(gc, file, &uid, &entry))
         return 0;
-    int lock = yk_directory_lock(&gc->directory, uid, entry, 0);
-    if (lock < 0)
+    struct yk_name_lock lock;
+    if (yk_directory_lock(&lock, &gc->directory, uid, entry, 0) < 0)
         return 0; /* somebody alive is at it */
     int result = clear_intent(gc, uid, entry);
-    yk_sys_close(lock);
+    yk_directory_unlock(&lock);
     return result;
 }
 
@@ -176,7 +180,7 @@ static int look_at_name(const char *entry, void *context)
         return 0;
     if (!may_clear(gc, record.uid) || !yk_record_is_dead(&record, true))
         return 0;
-    if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true) < 0)
+    if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true, 0) < 0)
         return 0; /* somebody else was faster, or is at it */
     format_address(address, entry);
     return add_item(gc, "name", address, 0, "its memory is gone: the last user died");
@@ -189,7 +193,10 @@ static int add_mention(struct gc *gc, const char *path, bool intent)
     struct yk_record record = {.nonce = 0};
     struct stat file;
     int result = yk_record_read(&gc->directory, path, &record);
-    /* A garbled intent was being written when its author died, and so speaks of nothing that was made. */
+    /*
+     * A garbled intent was being written when its author died, and so speaks of nothing that was
+     * made.
+     */
     if (result == -ENOENT || (intent && result == -EPROTO))
         return 0;
     if (result < 0 && yk_sys_stat_at(gc->directory.fd, path, &file) < 0)
@@ -233,8 +240,8 @@ static bool is_mentioned(const struct gc *gc, uint64_t nonce, uint32_t uid)
 /* ---- memory without a name ---- */
 
 /*
- * As yk_segment_create() makes them, unmarked: keys are odd and positive. Nothing else is attached to: other programs
- * may count who has their segments.
+ * As yk_segment_create() makes them, unmarked: keys are odd and positive. Nothing else is attached
+ * to: other programs may count who has their segments.
  */
 static bool may_be_ours(const struct gc *gc, const struct yk_segment_row *row)
 {
@@ -279,12 +286,12 @@ static bool is_orphan(const struct gc *gc, const struct yk_segment_row *row, con
 static bool clear_orphan(const struct gc *gc, const struct yk_segment_row *row, const char *entry,
                          uint64_t nonce)
 {
-    int lock = yk_directory_lock(&gc->directory, row->uid, entry, 0);
-    if (lock < 0)
+    struct yk_name_lock lock;
+    if (yk_directory_lock(&lock, &gc->directory, row->uid, entry, 0) < 0)
         return false;
-    bool cleared = is_orphan(gc, row, entry, nonce) &&
-                   (gc->dry_run || yk_sys_shm_remove(row->id) == 0);
-    yk_sys_close(lock);
+    bool cleared =
+        is_orphan(gc, row, entry, nonce) && (gc->dry_run || yk_sys_shm_remove(row->id) == 0);
+    yk_directory_unlock(&lock);
     return cleared;
 }
 

@@ -1,13 +1,14 @@
 /*
  * inspect.c - facts about objects, without joining them. See inspect.h.
  *
- * An object is attached read-only and so can not be changed by a look; its fixed header is copied and checked
- * before anything else is believed, as every user of the object does. What is read after that are numbers to be
- * shown: a hostile peer can make them wrong, but they lead nowhere. Loops are bounded by the checked copy.
+ * An object is attached read-only and so can not be changed by a look; its fixed header is copied
+ * and checked before anything else is believed, as every user of the object does. What is read
+ * after that are numbers to be shown: a hostile peer can make them wrong, but they lead nowhere.
+ * Loops are bounded by the checked copy.
  *
- * Not quite without a trace: the kernel gives a page that nobody touched yet to who first reads it, so counting the
- * messages of a port makes all cells of its rings present. Asking the kernel first (mincore) would call pages
- * in swap absent, and messages in them would not be counted.
+ * Not quite without a trace: the kernel gives a page that nobody touched yet to who first reads it,
+ * so counting the messages of a port makes all cells of its rings present. Asking the kernel first
+ * (mincore) would call pages in swap absent, and messages in them would not be counted.
  */
 #include "inspect.h"
 
@@ -79,7 +80,10 @@ static struct lock_file open_lock_file(const struct look *look, uint64_t nonce)
     struct stat facts;
     struct lock_file file = {.fd = -1};
     yk_live_path(path, nonce);
-    /* For reading: asking who holds a lock needs no more, and a reader can not hinder anybody who joins. */
+    /*
+     * For reading: asking who holds a lock needs no more, and a reader can not hinder anybody who
+     * joins.
+     */
     int fd = yk_sys_open(look->directory.fd, path, O_RDONLY, 0);
     if (fd < 0)
         return file;
@@ -246,7 +250,8 @@ static void note_no_permission(struct yk_object_facts *facts, const struct look 
 {
     const struct yk_segment_row *row = yk_segment_table_find(&look->table, facts->segment);
     if (row)
-        note_problem(facts, "no permission to read segment %d: it belongs to uid %u, with mode %04o",
+        note_problem(facts,
+                     "no permission to read segment %d: it belongs to uid %u, with mode %04o",
                      facts->segment, row->uid, row->mode & 0777);
     else
         note_problem(facts, "no permission to read segment %d", facts->segment);
@@ -273,15 +278,15 @@ static int attach(const struct look *look, const struct yk_record *record,
 }
 
 /*
- * Our attachment may have become the last one of a transient object. Its last user then left the name to us: it is
- * taken away as every last user does.
+ * Our attachment may have become the last one of a transient object. Its last user then left the
+ * name to us: it is taken away as every last user does.
  */
 static void detach(const struct look *look, const char *entry, const struct yk_record *record,
                    const struct yk_object *object)
 {
     yk_sys_shm_detach(object->base);
     if (!(record->flags & YK_OBJECT_KEPT) && !yk_segment_exists(record->segment))
-        yk_name_retire(&look->directory, entry, record->nonce, true);
+        yk_name_retire(&look->directory, entry, record->nonce, true, 0);
 }
 
 /* Can the object be looked at from here at all? If not, says why. */
@@ -302,7 +307,7 @@ static int look_at_segment(const struct look *look, const char *entry,
                            const struct yk_record *record, struct yk_object_facts *facts,
                            struct people *people)
 {
-    struct yk_object object = {.segment = record->segment, .read_only = true, .lock_fd = -1};
+    struct yk_object object = {.segment = record->segment, .read_only = true, .lock.fd = -1};
     int result = 0;
     if (!is_within_reach(record, facts) || attach(look, record, facts, &object) < 0)
         return 0;
@@ -311,7 +316,10 @@ static int look_at_segment(const struct look *look, const char *entry,
     if (yk_fixed_check(&object.fixed, object.size, yk_entry_kind(entry, &name)) < 0) {
         note_problem(facts, "%s", yoke_explain());
     } else {
-        /* The header's own idea of its name would go to terminals; the entry's is known to be printable. */
+        /*
+         * The header's own idea of its name would go to terminals; the entry's is known to be
+         * printable.
+         */
         snprintf(object.fixed.name, sizeof object.fixed.name, "%s", name);
         result = look_inside(look, &object, facts, people);
     }

@@ -2,7 +2,8 @@
  * inspect.h - looking at objects without taking part in them. For the command-line tool only.
  *
  * Everything here attaches read-only and changes nothing, except yk_gc(), which clears what is provably
- * dead. What is reported of a participant (pid, command) was written by that participant: a hint,
+ * dead. (A look that turns out to be a transient object's last attachment takes its name along, as every
+ * last user does.) What is reported of a participant (pid, command) was written by that participant: a hint,
  * unless `proven` says that /proc shows the process holding the participant's lock.
  */
 #ifndef YK_INSPECT_H
@@ -38,7 +39,7 @@ struct yk_object_facts {
     uint64_t memory_used;       /* bytes really present, swap included (0 when /proc/sysvipc is not there) */
     uint32_t attached;          /* attachments that the kernel counts, readers included */
     int segment;                /* System V id */
-    uint32_t participants_max, participants_used;
+    uint32_t participants_max, participants_used; /* places; living participants */
     uint64_t region_size;       /* regions */
     /* ports */
     uint64_t max_message;
@@ -54,7 +55,10 @@ struct yk_object_facts {
 /* All objects in the name directory; the caller frees *ret. Returns their number or a negative errno. */
 ssize_t yk_inspect_list(struct yk_object_facts **ret);
 
-/* One object by its address, and its participants (caller frees *ret_participants; may be NULL). */
+/*
+ * One object by its address, and its participants, dead ones that nobody recovered yet included (caller frees
+ * *ret_participants; both may be NULL). 0, too, when there is a problem with it. -ENOENT, -EINVAL, -ENOTSUP …
+ */
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
 

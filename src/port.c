@@ -313,6 +313,7 @@ struct sending {
     size_t sent;
     bool loans;      /* the messages are loans */
     bool filled;     /* `block` holds messages[sent] */
+    int error;       /* why messages[sent] can not go at all */
     uint32_t block;
 };
 
@@ -328,7 +329,12 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
     if (sending->filled)
         return true;
     if (sending->loans) {
-        sending->block = (uint32_t)find_loan(port, message->data);
+        int64_t loan = find_loan(port, message->data);
+        if (loan < 0) { /* it was one when the call began: named twice, or released by another thread */
+            sending->error = -EINVAL;
+            return false;
+        }
+        sending->block = (uint32_t)loan;
     } else {
         if (!take_block(port, BLOCK_FILLING, thorough, &sending->block))
             return false;
@@ -372,7 +378,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason, bool last)
         yk_ring_hint(&yk_ring_shm(&port->ring, ring)->tail, hint);
     size_t sent = sending->sent - before;
     if (sent == 0)
-        return 0;
+        return sending->error;
     add_count(&yk_object_slot(&port->object, port->object.slot)->sent, sent);
     woken_by(sending, sent);
     return 1;
@@ -387,17 +393,28 @@ static bool has_room(const struct yk_port *port)
     return false;
 }
 
+/* A wake-up for a place may have been used up by a call that took another one: pass it on. */
+static void pass_on_room(struct yk_port *port)
+{
+    if (yk_anyone_waits(&port->waiting, YK_WAIT_ROOM) && has_room(port))
+        yk_wake_any(&port->waiting, YK_WAIT_ROOM);
+}
+
 static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 {
     enum yk_reason reason;
+    struct yk_port *port = sending->port;
     ssize_t result = attempt_send(sending, &reason, false);
-    if (yk_unlikely(result == 0)) {
-        result = yk_wait(&sending->port->waiting, attempt_send, sending, timeout_ns);
-        if (result > 0 && yk_anyone_waits(&sending->port->waiting, YK_WAIT_ROOM) && has_room(sending->port))
-            yk_wake_any(&sending->port->waiting, YK_WAIT_ROOM); /* a wake-up may have been used up here: pass it on */
+    bool waits = result == 0;
+    if (yk_unlikely(waits)) {
+        yk_visit_begin(&port->object);
+        result = yk_wait(&port->waiting, attempt_send, sending, timeout_ns);
+        pass_on_room(port);
     }
     if (sending->filled && !sending->loans)
-        put_back(sending->port, sending->block);
+        put_back(port, sending->block);
+    if (waits)
+        yk_visit_end(&port->object);
     return result < 0 ? result : (ssize_t)sending->sent;
 }
 
@@ -438,12 +455,17 @@ int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t ti
     if (result < 0)
         return result;
     ssize_t taken = attempt_loan(&loaning, &reason, true);
-    if (taken == 0)
+    bool waits = taken == 0;
+    if (waits) {
+        yk_visit_begin(&port->object);
         taken = yk_wait(&port->waiting, attempt_loan, &loaning, timeout_ns);
-    if (taken < 0)
-        return (int)taken;
-    *ret_block = yk_ring_payload(&port->ring, loaning.block);
-    return 0;
+        pass_on_room(port); /* a loan takes no place itself */
+    }
+    if (taken > 0)
+        *ret_block = yk_ring_payload(&port->ring, loaning.block);
+    if (waits)
+        yk_visit_end(&port->object);
+    return taken < 0 ? (int)taken : 0;
 }
 
 ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages, size_t count, int64_t timeout_ns)
@@ -551,6 +573,23 @@ static bool has_message(const struct yk_port *port)
     return false;
 }
 
+static void pass_on_message(struct yk_port *port)
+{
+    if (yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && has_message(port))
+        yk_wake_any(&port->waiting, YK_WAIT_RECEIVE);
+}
+
+static void explain_receive(const struct receiving *receiving, ssize_t result)
+{
+    const struct yk_port *port = receiving->port;
+    if (result == -EMSGSIZE)
+        yk_fail(EMSGSIZE, "the next message of port:%s is bigger than the buffer of %zu bytes; yoke_max_message() says %llu",
+                port->object.fixed.name, receiving->messages[0].capacity,
+                (unsigned long long)port->ring.geometry.max_message);
+    else if (result == -EPROTO)
+        yk_fail(EPROTO, "port:%s holds a message that no yoke wrote", port->object.fixed.name);
+}
+
 static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
 {
     enum yk_reason reason;
@@ -559,20 +598,17 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
     if (entered < 0 || receiving->count == 0)
         return entered;
     ssize_t result = attempt_receive(receiving, &reason, false);
-    if (result == 0) {
+    bool waits = result == 0;
+    if (waits) {
+        yk_visit_begin(&port->object);
         result = yk_wait(&port->waiting, attempt_receive, receiving, timeout_ns);
-        if (result > 0 && yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && has_message(port))
-            yk_wake_any(&port->waiting, YK_WAIT_RECEIVE); /* a wake-up may have been used up here: pass it on */
+        pass_on_message(port);
     }
-    if (yk_likely(result > 0))
-        return (ssize_t)receiving->received;
-    if (result == -EMSGSIZE)
-        yk_fail(EMSGSIZE, "the next message of port:%s is bigger than the buffer of %zu bytes; yoke_max_message() says %llu",
-                port->object.fixed.name, receiving->messages[0].capacity,
-                (unsigned long long)port->ring.geometry.max_message);
-    if (result == -EPROTO)
-        yk_fail(EPROTO, "port:%s holds a message that no yoke wrote", port->object.fixed.name);
-    return result;
+    if (yk_unlikely(result < 0))
+        explain_receive(receiving, result);
+    if (waits)
+        yk_visit_end(&port->object);
+    return result < 0 ? result : (ssize_t)receiving->received;
 }
 
 ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count, int64_t timeout_ns)

@@ -248,10 +248,10 @@ int yk_region_wait(yoke_region *region, yk_atomic32 *bell, yk_region_attempt att
     int result = attempt(region, context, timeout_ns == 0);
     if (result != 0 || timeout_ns == 0)
         return result != 0 ? result : -EAGAIN;
-    result = yk_visit_begin(object);
-    if (result < 0)
-        return result;
-    result = wait_until(region, bell, attempt, context, yk_deadline(timeout_ns));
+    yk_visit_begin(object);
+    result = yk_load32_seq(&object->cancelled)
+                 ? -ECANCELED
+                 : wait_until(region, bell, attempt, context, yk_deadline(timeout_ns));
     yk_visit_end(object);
     return result;
 }

@@ -16,7 +16,10 @@
 
 #define TEXT_FIRST 16384
 
-/* The whole file as a string, which the caller frees; NULL when there is no memory. Such files have no size. */
+/*
+ * The whole file as a string, which the caller frees; NULL when there is no memory. Such files have
+ * no size.
+ */
 static char *read_text(int fd)
 {
     size_t room = TEXT_FIRST, size = 0;

@@ -1,6 +1,6 @@
 /*
- * survey.h - what there is to be looked at: the kernel's table of System V segments, and which entries
- * of the name directory are names. For inspect.c and gc.c.
+ * survey.h - what there is to be looked at: the kernel's table of System V segments, and which
+ * entries of the name directory are names. For inspect.c and gc.c.
  */
 #ifndef YK_SURVEY_H
 #define YK_SURVEY_H
@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One line of /proc/sysvipc/shm: what the kernel tells everybody of a segment, permission or not. */
+/*
+ * One line of /proc/sysvipc/shm: what the kernel tells everybody of a segment, permission or not.
+ */
 struct yk_segment_row {
     int id;
     int32_t key;
@@ -34,7 +36,10 @@ const struct yk_segment_row *yk_segment_table_find(const struct yk_segment_table
 /* "port.jobs": its kind, and *ret_name is "jobs" in the same text. 0: no name of yoke's. */
 uint32_t yk_entry_kind(const char *entry, const char **ret_name);
 
-/* Makes room for one more element of `size` bytes: the array, perhaps moved, or NULL when there is no memory. */
+/*
+ * Makes room for one more element of `size` bytes: the array, perhaps moved, or NULL when there is
+ * no memory.
+ */
 void *yk_grow_array(void *array, size_t count, size_t *room, size_t size);
 
 #endif

@@ -87,13 +87,9 @@ int64_t yk_default_spin(void)
 
 #define CLOSING (UINT32_C(1) << 31)
 
-int yk_visit_begin(struct yk_object *object)
+void yk_visit_begin(struct yk_object *object)
 {
     yk_add32_seq(&object->visitors, 1);
-    if (!yk_load32_seq(&object->cancelled))
-        return 0;
-    yk_visit_end(object);
-    return -ECANCELED;
 }
 
 void yk_visit_end(struct yk_object *object)
@@ -203,10 +199,6 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
         ssize_t result = yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason, true) : 0;
         return result != 0 ? result : -EAGAIN;
     }
-    ssize_t result = yk_visit_begin(object);
-    if (result < 0)
-        return result;
-    result = wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
-    yk_visit_end(object);
-    return result;
+    return yk_load32_seq(&object->cancelled) ? -ECANCELED
+                                             : wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
 }

@@ -53,7 +53,7 @@ typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason, bool last);
 
 /*
  * Calls attempt until it is not 0 or the time is over. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, or what attempt said.
- * The caller has tried once already.
+ * The caller has tried once already, and is a visitor.
  */
 ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns);
 
@@ -92,10 +92,10 @@ void yk_wake_own(struct yk_object *object);
 int64_t yk_default_spin(void);
 
 /*
- * Threads inside a waiting call are its object's visitors: a handle is closed when the last has left. What visit_end
- * does after its subtraction touches no memory of the object, which may be gone by then.
+ * Threads inside a waiting call are its object's visitors: a handle is closed when the last has left. The end of the
+ * visit is the last that a call does with the handle, which may be gone right after.
  */
-int yk_visit_begin(struct yk_object *object); /* -ECANCELED: do not wait, and do not end the visit */
+void yk_visit_begin(struct yk_object *object);
 void yk_visit_end(struct yk_object *object);
 void yk_wait_for_visitors(struct yk_object *object);
 

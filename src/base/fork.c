@@ -3,6 +3,7 @@
  */
 #include "base/fork.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "base/error.h"
@@ -13,17 +14,43 @@ struct yk_fork_page *yk_fork_page;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int init_result;
 
-static void init_page(void)
+static pthread_mutex_t guard_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct yk_guarded_fd *guards;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&guard_mutex);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&guard_mutex);
+}
+
+static void after_fork_in_child(void)
+{
+    for (struct yk_guarded_fd *guarded = guards; guarded; guarded = guarded->next) {
+        if (guarded->fd < 0)
+            continue;
+        int fresh = guarded->reopen ? yk_sys_reopen(guarded->fd, O_RDWR) : -1;
+        yk_sys_close(guarded->fd);
+        guarded->fd = fresh < 0 ? -1 : fresh;
+    }
+    pthread_mutex_init(&guard_mutex, NULL);
+}
+
+static void init_process(void)
 {
     void *page;
     init_result = yk_sys_map_wiped_on_fork(4096, &page);
     if (init_result == 0)
         yk_fork_page = page;
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 int yk_fork_init(void)
 {
-    pthread_once(&once, init_page);
+    pthread_once(&once, init_process);
     if (init_result < 0)
         return yk_fail(-init_result, "memory that is wiped on fork can not be had (Linux 4.14 or later?)");
     return 0;
@@ -55,7 +82,40 @@ void yk_process_unlock(void)
     yk_store32_release(&yk_fork_page->mutex, 0);
 }
 
-void yk_fork_set_child_hook(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+void yk_guards_lock(void)
 {
-    pthread_atfork(prepare, parent, child);
+    pthread_mutex_lock(&guard_mutex);
+}
+
+void yk_guards_unlock(void)
+{
+    pthread_mutex_unlock(&guard_mutex);
+}
+
+void yk_guard(struct yk_guarded_fd *guarded, int fd, bool reopen)
+{
+    pthread_mutex_lock(&guard_mutex);
+    guarded->fd = fd;
+    guarded->reopen = reopen;
+    guarded->previous = NULL;
+    guarded->next = guards;
+    if (guards)
+        guards->previous = guarded;
+    guards = guarded;
+    pthread_mutex_unlock(&guard_mutex);
+}
+
+void yk_unguard_and_close(struct yk_guarded_fd *guarded)
+{
+    pthread_mutex_lock(&guard_mutex);
+    if (guarded->previous)
+        guarded->previous->next = guarded->next;
+    else
+        guards = guarded->next;
+    if (guarded->next)
+        guarded->next->previous = guarded->previous;
+    if (guarded->fd >= 0)
+        yk_sys_close(guarded->fd); /* before another thread can fork again */
+    guarded->fd = -1;
+    pthread_mutex_unlock(&guard_mutex);
 }

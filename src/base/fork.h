@@ -1,12 +1,14 @@
 /*
- * fork.h - noticing a fork, however it was made.
+ * fork.h - noticing a fork, however it was made, and keeping locks out of children.
  *
  * A word in memory that the kernel wipes in a forked child (MADV_WIPEONFORK) tells each process from its
- * ancestors: fork handlers alone would miss _Fork and clone. They are used besides, so that a child which never
- * calls yoke does not keep its parent's locks alive.
+ * ancestors: fork handlers alone would miss _Fork and clone. They are used besides: a lock belongs to an open description,
+ * which a child shares, so without them a child that never calls yoke would keep its dead parent's locks alive.
  */
 #ifndef YK_BASE_FORK_H
 #define YK_BASE_FORK_H
+
+#include <stdbool.h>
 
 #include "base/atomic.h"
 
@@ -33,7 +35,19 @@ static inline uint64_t yk_fork_stamp(void)
 void yk_process_lock(void);
 void yk_process_unlock(void);
 
-/* Something to be told in the child right after fork(): used by one caller, the list of open objects. */
-void yk_fork_set_child_hook(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+/*
+ * A descriptor whose description holds locks. Guarded from before the first lock is taken until it is closed: in a
+ * forked child it is closed, or replaced by a description of the child's own (fd then is that one, or -1).
+ */
+struct yk_guarded_fd {
+    int fd;
+    bool reopen;
+    struct yk_guarded_fd *next, *previous;
+};
+
+void yk_guards_lock(void); /* no fork happens meanwhile: for opening and storing a guarded descriptor in one step */
+void yk_guards_unlock(void);
+void yk_guard(struct yk_guarded_fd *guarded, int fd, bool reopen);
+void yk_unguard_and_close(struct yk_guarded_fd *guarded);
 
 #endif

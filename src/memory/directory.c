@@ -14,8 +14,9 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-#define NAP_MIN 50000
-#define NAP_MAX 2000000
+#define NAP_MIN        50000
+#define NAP_MAX        2000000
+#define SHARED_DEFAULT "/run/yoke"
 
 void yk_directory_path(char path[256])
 {
@@ -24,24 +25,28 @@ void yk_directory_path(char path[256])
     if (chosen && chosen[0] != '\0')
         snprintf(path, 256, "%s", chosen);
     else if (uid == 0)
-        snprintf(path, 256, "/run/yoke");
+        snprintf(path, 256, SHARED_DEFAULT);
     else
         snprintf(path, 256, "/dev/shm/yoke-%u", uid);
 }
 
+/* Sets the mode that mkdir() can not, for the umask; also mends what one who died in between left. */
+static void make_shared(int dir, const char *path)
+{
+    struct stat facts;
+    int fd = yk_sys_open(dir, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return;
+    if (yk_sys_stat(fd, &facts) == 0 && (facts.st_mode & 07777) != 01777)
+        yk_sys_chmod(fd, 01777); /* only its owner and root can */
+    yk_sys_close(fd);
+}
+
 static int make_directory(const char *path)
 {
-    bool shared = strcmp(path, "/run/yoke") == 0;
     int result = yk_sys_mkdir(path, 0700);
-    if (result == -EEXIST)
-        return 0;
-    if (result < 0)
+    if (result < 0 && result != -EEXIST)
         return yk_fail(-result, "the name directory %s can not be made: %s", path, strerror(-result));
-    int fd = shared ? yk_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) : -1;
-    if (fd >= 0) {
-        yk_sys_chmod(fd, 01777);
-        yk_sys_close(fd);
-    }
     return 0;
 }
 
@@ -61,25 +66,23 @@ static int check_directory(const struct yk_directory *directory, const struct st
 static int make_intents(const struct yk_directory *directory)
 {
     struct stat facts;
-    if (yk_sys_stat_at(directory->fd, YK_INTENTS, &facts) == 0) {
-        if (!S_ISDIR(facts.st_mode))
-            return yk_fail(EACCES, "%s/" YK_INTENTS " is not a directory", directory->path);
-        return 0;
-    }
-    int result = yk_sys_mkdir_at(directory->fd, YK_INTENTS, 0700);
+    int result = yk_sys_stat_at(directory->fd, YK_INTENTS, &facts);
+    if (result == 0 && !S_ISDIR(facts.st_mode))
+        return yk_fail(EACCES, "%s/" YK_INTENTS " is not a directory", directory->path);
+    if (result == -ENOENT)
+        result = yk_sys_mkdir_at(directory->fd, YK_INTENTS, 0700);
     if (result < 0 && result != -EEXIST)
         return yk_fail(-result, "%s/" YK_INTENTS " can not be made: %s", directory->path, strerror(-result));
-    int fd = directory->shared ? yk_sys_open(directory->fd, YK_INTENTS, O_RDONLY | O_DIRECTORY, 0) : -1;
-    if (fd >= 0) {
-        yk_sys_chmod(fd, 01777);
-        yk_sys_close(fd);
-    }
+    if (directory->shared)
+        make_shared(directory->fd, YK_INTENTS);
     return 0;
 }
 
 static int open_directory(struct yk_directory *ret, bool existing_only)
 {
     struct stat facts;
+    if (strcmp(ret->path, SHARED_DEFAULT) == 0)
+        make_shared(AT_FDCWD, ret->path);
     int fd = yk_sys_open(AT_FDCWD, ret->path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) {
         bool link = fd == -ENOTDIR || fd == -ELOOP;
@@ -162,28 +165,40 @@ static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
     return fd;
 }
 
-int yk_directory_lock(const struct yk_directory *directory, uint32_t uid, const char *entry,
-                      int64_t patience_ns)
+int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *directory, uint32_t uid,
+                      const char *entry, int64_t patience_ns)
 {
-    off_t byte = name_byte(entry);
-    int fd = open_lock_file(directory, uid);
-    if (fd < 0)
+    yk_guard(&ret_lock->file, -1, false);
+    yk_guards_lock();
+    int fd = ret_lock->file.fd = open_lock_file(directory, uid);
+    yk_guards_unlock();
+    if (fd < 0) {
+        yk_unguard_and_close(&ret_lock->file);
         return fd;
+    }
+    ret_lock->byte = name_byte(entry);
     int64_t deadline = yk_now() + patience_ns, nap = NAP_MIN;
     int result;
-    while ((result = yk_sys_lock_byte(fd, byte)) == -EAGAIN && yk_now() < deadline) {
+    while ((result = yk_sys_lock_byte(fd, ret_lock->byte)) == -EAGAIN && yk_now() < deadline) {
         yk_nap(nap);
         nap = nap < NAP_MAX ? nap * 2 : NAP_MAX;
     }
     if (result == 0)
-        return fd;
-    int32_t holder = result == -EAGAIN && patience_ns > 0 ? yk_lock_holder(fd, byte) : 0;
-    yk_sys_close(fd);
+        return 0;
+    int32_t holder = result == -EAGAIN && patience_ns > 0 ? yk_lock_holder(fd, ret_lock->byte) : 0;
+    yk_unguard_and_close(&ret_lock->file);
     if (result != -EAGAIN)
         return yk_fail(-result, "the lock on %s can not be taken: %s", entry, strerror(-result));
     if (holder > 0)
         return yk_fail(EBUSY, "process %d is creating, removing or recovering %s", holder, entry);
     return yk_fail(EBUSY, "somebody whom this process can not see is creating, removing or recovering %s", entry);
+}
+
+void yk_directory_unlock(struct yk_name_lock *lock)
+{
+    /* closing alone would not do if a child (made by _Fork, say) shares the description */
+    yk_sys_unlock_byte(lock->file.fd, lock->byte);
+    yk_unguard_and_close(&lock->file);
 }
 
 /* ---- who holds a lock: /proc/PID/fdinfo/FD has a line "lock: 1: OFDLCK ADVISORY WRITE PID MAJ:MIN:INO FROM TO" ---- */

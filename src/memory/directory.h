@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/fork.h"
+
 #define YK_INTENTS ".intents"
 
 struct yk_directory {
@@ -33,11 +35,16 @@ int yk_directory_open(struct yk_directory *ret, const char *path, bool existing_
 void yk_directory_close(struct yk_directory *directory);
 
 /*
- * The lock on names that `uid` owns, for `entry` ("port.jobs"): returns a descriptor to close (that unlocks), or -EBUSY
- * with a sentence naming the holder when it is still held after `patience_ns`.
+ * The lock on names that `uid` owns, for `entry` ("port.jobs"). 0, or -EBUSY with a sentence naming the holder when it is still
+ * held after `patience_ns`. A child that is forked meanwhile does not get it.
  */
-int yk_directory_lock(const struct yk_directory *directory, uint32_t uid, const char *entry,
-                      int64_t patience_ns);
+struct yk_name_lock {
+    struct yk_guarded_fd file;
+    off_t byte;
+};
+int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *directory, uint32_t uid,
+                      const char *entry, int64_t patience_ns);
+void yk_directory_unlock(struct yk_name_lock *lock);
 
 /* Which process holds the lock of this byte, as /proc shows: a pid, or 0 when it can not be seen. */
 int32_t yk_lock_holder(int fd, off_t byte);

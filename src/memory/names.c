@@ -102,6 +102,8 @@ int yk_record_read(const struct yk_directory *directory, const char *path, struc
     int fd = yk_sys_open(directory->fd, path, O_RDONLY, 0);
     if (fd == -ENOENT)
         return -ENOENT;
+    if (fd == -ENXIO) /* a socket */
+        return yk_fail(EPROTO, "%s/%s is not a name that yoke wrote", directory->path, path);
     if (fd < 0)
         return yk_fail(fd == -ELOOP ? EACCES : -fd, "%s/%s can not be read: %s", directory->path, path,
                        fd == -ELOOP ? "it is a symbolic link" : strerror(-fd));

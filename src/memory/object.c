@@ -14,64 +14,6 @@
 
 #define SIZE_MOST (UINT64_C(1) << 46) /* 64 TiB: half of what x86-64 can map */
 
-/* ---- all objects of this process, so that a forked child drops its parent's locks at once ---- */
-
-static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct yk_object *list;
-
-static void before_fork(void)
-{
-    pthread_mutex_lock(&list_mutex);
-}
-
-static void after_fork_in_parent(void)
-{
-    pthread_mutex_unlock(&list_mutex);
-}
-
-/* A description of its own for the child: the parent's lock then goes when the parent goes. */
-static void after_fork_in_child(void)
-{
-    for (struct yk_object *object = list; object; object = object->next) {
-        if (object->lock_fd < 0)
-            continue;
-        int fresh = yk_sys_reopen(object->lock_fd, O_RDWR);
-        yk_sys_close(object->lock_fd);
-        object->lock_fd = fresh < 0 ? -1 : fresh;
-    }
-    pthread_mutex_init(&list_mutex, NULL);
-}
-
-static void init_process(void)
-{
-    yk_fork_set_child_hook(before_fork, after_fork_in_parent, after_fork_in_child);
-}
-
-static void list_add(struct yk_object *object)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_process);
-    pthread_mutex_lock(&list_mutex);
-    object->previous = NULL;
-    object->next = list;
-    if (list)
-        list->previous = object;
-    list = object;
-    pthread_mutex_unlock(&list_mutex);
-}
-
-static void list_remove(struct yk_object *object)
-{
-    pthread_mutex_lock(&list_mutex);
-    if (object->previous)
-        object->previous->next = object->next;
-    else
-        list = object->next;
-    if (object->next)
-        object->next->previous = object->previous;
-    pthread_mutex_unlock(&list_mutex);
-}
-
 /* ---- attaching ---- */
 
 int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_t kind)
@@ -93,11 +35,16 @@ static uint64_t body_offset(uint32_t participants)
     return (end + YK_PAGE - 1) & ~(uint64_t)(YK_PAGE - 1);
 }
 
-static int open_lock_file(const struct yk_directory *directory, uint64_t nonce, int flags, mode_t mode)
+/* Into object->lock.fd, which is guarded already. */
+static int open_lock_file(struct yk_object *object, const struct yk_directory *directory, uint64_t nonce, int flags)
 {
     char path[48];
     yk_live_path(path, nonce);
-    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, mode);
+    yk_guards_lock(); /* a child forked between these two lines would share the description unseen */
+    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    if (fd >= 0)
+        object->lock.fd = fd;
+    yk_guards_unlock();
     if (fd == -EMFILE || fd == -ENFILE)
         return yk_fail(-fd, "no descriptor for the lock file: %s", strerror(-fd));
     if (fd < 0 && fd != -ENOENT)
@@ -120,8 +67,7 @@ static int join(struct yk_object *object)
 static void detach(struct yk_object *object)
 {
     yk_sys_shm_detach(object->base);
-    if (object->lock_fd >= 0)
-        yk_sys_close(object->lock_fd);
+    yk_unguard_and_close(&object->lock);
 }
 
 /* -ENOENT: the object is gone (its name is only still there). */
@@ -130,16 +76,16 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
 {
     object->read_only = (plan->flags & YOKE_READ_ONLY) != 0;
     object->segment = record->segment;
-    object->lock_fd = -1;
     int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base, &object->size);
     if (result < 0)
         return result;
+    yk_guard(&object->lock, -1, true);
     memcpy(&object->fixed, object->base, sizeof object->fixed);
     result = yk_fixed_check(&object->fixed, object->size, plan->kind);
-    if (result == 0 && !object->read_only) {
-        result = open_lock_file(directory, record->nonce, 0, 0);
-        object->lock_fd = result;
-    }
+    if (result == 0 && strcmp(object->fixed.name, plan->name) != 0)
+        result = yk_fail(EPROTO, "the name leads to an object of another name");
+    if (result == 0 && !object->read_only)
+        result = open_lock_file(object, directory, record->nonce, 0);
     if (result >= 0)
         result = join(object);
     if (result < 0)
@@ -176,10 +122,9 @@ static mode_t live_mode(uint32_t mode)
 
 static int make_lock_file(struct yk_object *object, const struct creation *creation)
 {
-    int fd = open_lock_file(creation->directory, creation->record.nonce, O_CREAT | O_EXCL, 0600);
+    int fd = open_lock_file(object, creation->directory, creation->record.nonce, O_CREAT | O_EXCL);
     if (fd < 0)
         return fd;
-    object->lock_fd = fd;
     int result = creation->segment.group < 0 ? 0 : yk_sys_chown(fd, (uid_t)-1, (gid_t)creation->segment.group);
     if (result == 0)
         result = yk_sys_chmod(fd, live_mode(creation->segment.mode));
@@ -245,6 +190,8 @@ static void fill_header(struct yk_object *object, const struct creation *creatio
     strncpy(fixed->name, plan->name, sizeof fixed->name - 1);
     if (plan->details_size > 0)
         memcpy(fixed->details, plan->details, plan->details_size);
+    /* The nonce alone first: whoever undoes a creator that died in the middle of the copy knows the segment by it. */
+    yk_store_release((yk_atomic64 *)(void *)&yk_object_header(object)->fixed.nonce, fixed->nonce);
     memcpy(object->base, fixed, sizeof *fixed);
 }
 
@@ -285,8 +232,6 @@ static int plan_segment(struct creation *creation)
     if (plan->body_bytes > SIZE_MOST - offset)
         return yk_fail(EINVAL, "%s would take %llu bytes: more than the %llu that can be mapped", creation->entry,
                        (unsigned long long)plan->body_bytes, (unsigned long long)SIZE_MOST);
-    if (plan->mode & ~0666u)
-        return yk_fail(EINVAL, "mode %04o has other bits than read and write (0666)", plan->mode);
     creation->segment = (struct yk_segment_plan){
         .size = offset + plan->body_bytes,
         .mode = plan->mode ? plan->mode : 0600,
@@ -305,30 +250,40 @@ static int plan_segment(struct creation *creation)
     return yk_sys_random(&creation->record.nonce, sizeof creation->record.nonce);
 }
 
+/* By way of the intent, just as after a death. The sentence stays that of the failure. */
+static void undo(const struct creation *creation, uint32_t me)
+{
+    char sentence[512];
+    strncpy(sentence, yoke_explain(), sizeof sentence - 1);
+    sentence[sizeof sentence - 1] = '\0';
+    yk_recover_intent(creation->directory, me, creation->entry);
+    yk_fail(EIO, "%s", sentence);
+}
+
 /* Under the name's lock. */
 static int create_locked(struct yk_object *object, struct creation *creation)
 {
     struct yk_record old;
     uint32_t me = yk_sys_effective_uid();
-    yk_recover_intent(creation->directory, me, creation->entry);
-    int result = yk_record_read(creation->directory, creation->entry, &old);
+    int result = yk_recover_intent(creation->directory, me, creation->entry);
+    if (result < 0)
+        return result;
+    result = yk_record_read(creation->directory, creation->entry, &old);
     if (result == 0)
         return -EEXIST;
     if (result != -ENOENT)
         return result;
     object->base = NULL;
     object->segment = -1;
-    object->lock_fd = -1;
+    yk_guard(&object->lock, -1, true);
     object->read_only = false;
     object->created = true;
     result = build(object, creation);
     if (result < 0) {
-        /* what was built is undone by way of the intent, just as after a death */
-        if (object->lock_fd >= 0)
-            yk_sys_close(object->lock_fd);
-        yk_recover_intent(creation->directory, me, creation->entry);
+        yk_unguard_and_close(&object->lock);
         if (object->base)
             yk_sys_shm_detach(object->base);
+        undo(creation, me);
     }
     return result;
 }
@@ -340,11 +295,12 @@ static int create(struct yk_object *object, const struct yk_directory *directory
     int result = plan_segment(&creation);
     if (result < 0)
         return result;
-    int lock = yk_directory_lock(directory, yk_sys_effective_uid(), entry, YK_PATIENCE);
-    if (lock < 0)
-        return lock;
+    struct yk_name_lock lock;
+    result = yk_directory_lock(&lock, directory, yk_sys_effective_uid(), entry, YK_PATIENCE);
+    if (result < 0)
+        return result;
     result = create_locked(object, &creation);
-    yk_sys_close(lock);
+    yk_directory_unlock(&lock);
     return result;
 }
 
@@ -353,7 +309,7 @@ static int create(struct yk_object *object, const struct yk_directory *directory
 /* A name whose object is gone: take it away, if we may. 0 when the name is free now. */
 static int reap(const struct yk_directory *directory, const char *entry, uint64_t nonce)
 {
-    int result = yk_name_retire(directory, entry, nonce, true);
+    int result = yk_name_retire(directory, entry, nonce, true, YK_PATIENCE);
     return result == -ENOENT || result == -EBUSY ? 0 : result;
 }
 
@@ -388,11 +344,24 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
     return yk_fail(EBUSY, "%s is created and removed all the time", entry);
 }
 
+static int check_access(const struct yk_object_plan *plan)
+{
+    if (plan->mode & ~0666u)
+        return yk_fail(EINVAL, "mode %04o has other bits than read and write (0666)", plan->mode);
+    if (plan->mode != 0 && (plan->mode & 0600) != 0600)
+        return yk_fail(EINVAL, "mode %04o keeps the owner out: the owner needs read and write (0600)", plan->mode);
+    if (plan->group < -1 || plan->group >= UINT32_MAX)
+        return yk_fail(EINVAL, "%lld is not a group id, nor -1 for the caller's", (long long)plan->group);
+    return 0;
+}
+
 int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
 {
     struct yk_directory directory;
     char entry[YK_ENTRY_MAX];
     int result = yk_name_check(plan->name);
+    if (result == 0)
+        result = check_access(plan);
     if (result == 0)
         result = yk_fork_init();
     if (result < 0)
@@ -409,32 +378,41 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     memcpy(object->directory, directory.path, sizeof object->directory);
     result = find_or_make(object, &directory, entry, plan);
     yk_directory_close(&directory);
-    if (result == 0) {
-        list_add(object);
-        if (!object->read_only)
-            yk_recover_dead(object);
-    }
+    if (result == 0 && !object->read_only)
+        yk_recover_dead(object);
     return result;
 }
 
-/* Fresh description, fresh slot. The inherited ones are the parent's. */
-static int rejoin_locked(struct yk_object *object)
+/* A description of this process's own, in the place of the inherited one. */
+static int renew_description(struct yk_object *object)
 {
     struct yk_directory directory;
-    int fresh = object->lock_fd >= 0 ? yk_sys_reopen(object->lock_fd, O_RDWR) : -ENOENT;
+    yk_guards_lock();
+    int inherited = object->lock.fd;
+    int fresh = inherited >= 0 ? yk_sys_reopen(inherited, O_RDWR) : -ENOENT;
+    if (fresh >= 0)
+        object->lock.fd = fresh;
+    yk_guards_unlock();
     if (fresh < 0) {
-        int result = yk_directory_open(&directory, object->directory, true);
-        if (result < 0)
-            return result;
-        fresh = open_lock_file(&directory, object->fixed.nonce, 0, 0);
-        yk_directory_close(&directory);
+        fresh = yk_directory_open(&directory, object->directory, true);
         if (fresh < 0)
-            return yk_fail(-fresh, "after fork, %s:%s can not be joined: its lock file is gone",
-                           yk_kind_name(object->fixed.kind), object->fixed.name);
+            return fresh;
+        fresh = open_lock_file(object, &directory, object->fixed.nonce, 0);
+        yk_directory_close(&directory);
     }
-    if (object->lock_fd >= 0)
-        yk_sys_close(object->lock_fd);
-    object->lock_fd = fresh;
+    if (fresh < 0)
+        return yk_fail(-fresh, "after fork, %s:%s can not be joined: its lock file is gone",
+                       yk_kind_name(object->fixed.kind), object->fixed.name);
+    if (inherited >= 0)
+        yk_sys_close(inherited);
+    return 0;
+}
+
+static int rejoin_locked(struct yk_object *object)
+{
+    int result = renew_description(object);
+    if (result < 0)
+        return result;
     pthread_mutex_init(&object->mutex, NULL);
     yk_store32_relaxed(&object->visitors, 0);
     return yk_participant_join(object);
@@ -462,7 +440,7 @@ static void forget_name(const struct yk_object *object)
     if (yk_segment_exists(object->segment) || yk_directory_open(&directory, object->directory, true) < 0)
         return;
     yk_name_entry(entry, object->fixed.kind, object->fixed.name);
-    yk_name_retire(&directory, entry, object->fixed.nonce, true);
+    yk_name_retire(&directory, entry, object->fixed.nonce, true, YK_PATIENCE);
     yk_directory_close(&directory);
 }
 
@@ -470,7 +448,6 @@ void yk_object_close(struct yk_object *object)
 {
     /* relaxed: own process. A child that never joined has nothing to give back. */
     bool joined = yk_load_relaxed(&object->fork_stamp) == yk_fork_stamp();
-    list_remove(object);
     if (joined && !object->read_only)
         yk_participant_leave(object);
     object->operations->unprepare(object);
@@ -492,7 +469,7 @@ int yk_object_remove(enum yk_kind kind, const char *name)
     if (result < 0)
         return result;
     yk_recover_names(&directory);
-    result = yk_name_retire(&directory, entry, 0, false);
+    result = yk_name_retire(&directory, entry, 0, false, YK_PATIENCE);
     yk_directory_close(&directory);
     return result;
 }

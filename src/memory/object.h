@@ -49,14 +49,13 @@ struct yk_object {
     bool created;                /* by this handle */
     struct yk_shm_fixed fixed;   /* the checked private copy */
     const struct yk_kind_operations *operations;
-    int lock_fd;                 /* of the lock file; its description holds the byte of our slot. -1: read-only */
+    struct yk_guarded_fd lock;   /* of the lock file; its description holds the byte of our slot. -1: read-only */
     uint32_t slot;
     uint64_t generation;
     yk_atomic64 fork_stamp;      /* the process that `slot` belongs to */
     yk_atomic32 cancelled;
     yk_atomic32 visitors;        /* threads inside waiting calls */
-    pthread_mutex_t mutex;       /* cold paths: looking for the dead through lock_fd */
-    struct yk_object *next, *previous; /* all of this process's, for fork */
+    pthread_mutex_t mutex;       /* cold paths: one thread at a time recovers through `lock` */
     char directory[256];
 };
 
@@ -105,8 +104,12 @@ int yk_participant_join(struct yk_object *object);
 /* Gives up the slot cleanly. */
 void yk_participant_leave(struct yk_object *object);
 
-/* Is the participant that had `slot` in `generation` dead? Proves it, and recovers what it left. */
-bool yk_participant_is_dead(struct yk_object *object, uint32_t slot, uint64_t generation);
+/* Is the participant that had `slot` in `generation` dead (or has it left)? Proves it; changes nothing. */
+bool yk_participant_is_dead(const struct yk_object *object, uint32_t slot, uint64_t generation);
+
+/* The bytes of the lock file: one says that the slot's owner lives, the other that its slot is being recovered or claimed. */
+#define YK_LIFE_BYTE(slot)     ((off_t)(slot))
+#define YK_RECOVERY_BYTE(slot) ((off_t)(slot) + 4096)
 
 /* ---- repairing what the dead left (recovery.c) ---- */
 
@@ -116,11 +119,18 @@ uint32_t yk_recover_dead(struct yk_object *object);
 /* The same if nobody has looked for 50 ms; cheap enough for every call that found nothing. */
 uint32_t yk_recover_dead_sometimes(struct yk_object *object);
 
-/* Under the name's lock: undoes or finishes what an intent says. */
-void yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry);
+/*
+ * Under the name's lock: undoes or finishes what an intent says. 0: there is none (any more); -EBUSY with a sentence: it can not be
+ * finished from here, or now.
+ */
+int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry);
 
-/* Takes a published name away, if its object is `nonce` (0: any) and, with only_dead, gone. Locks the name itself. */
-int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead);
+/*
+ * Takes a published name away, if its object is `nonce` (0: any) and, with only_dead, gone. Locks the name itself, waiting up to
+ * patience_ns.
+ */
+int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead,
+                   int64_t patience_ns);
 
 /* Finishes all interrupted creations and removals and reaps dead names, at most once a second a process. */
 void yk_recover_names(const struct yk_directory *directory);

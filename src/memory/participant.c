@@ -1,10 +1,13 @@
 /*
  * participant.c - the slots of an object: joining, leaving, and the proof that somebody is dead.
  *
- * A participant holds an OFD write lock on the byte of its slot, through a description that only it has. The kernel
- * drops the lock when the process dies, and it works across PID namespaces. Who gets the lock of a used slot has
- * proved its owner dead, and is the only one who may recover it. Through our own description the kernel calls our own byte
- * free: it is never asked.
+ * A participant holds an OFD write lock on the life byte of its slot, through a description that only it has. The kernel drops
+ * the lock when the process dies, and it works across PID namespaces. A used slot whose life byte is free has a dead owner.
+ *
+ * Whoever recovers or claims a slot holds its recovery byte meanwhile, so exactly one does, and one that dies there is followed by
+ * the next. Asking who is dead takes no lock: a process that is stopped while it recovers keeps nobody else from knowing.
+ *
+ * Through the description that holds a lock the kernel calls it free: a handle never asks for its own slot.
  */
 #include <errno.h>
 #include <string.h>
@@ -36,17 +39,33 @@ static void claim_slot(struct yk_object *object, uint32_t number, uint64_t word)
     object->operations->joined(object);
 }
 
-static int try_slot(struct yk_object *object, uint32_t number)
+/* Under the recovery byte. */
+static int claim_if_free(struct yk_object *object, uint32_t number)
 {
     struct yk_shm_slot *slot = yk_object_slot(object, number);
-    int result = yk_sys_lock_byte(object->lock_fd, (off_t)number);
+    int locked = yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1);
+    if (locked != 0)
+        return locked < 0 ? locked : -EAGAIN;
+    uint64_t word = yk_load_acquire(&slot->word); /* SYNC slot.claim acquire */
+    if (word & 1) {
+        object->operations->recover(object, number);
+        word &= ~UINT64_C(1);
+        yk_store_release(&slot->word, word); /* before the life byte is ours: nobody takes us for its old owner */
+    }
+    int result = yk_sys_lock_byte(object->lock.fd, YK_LIFE_BYTE(number));
+    if (result == 0)
+        claim_slot(object, number, word);
+    return result;
+}
+
+static int try_slot(struct yk_object *object, uint32_t number)
+{
+    int result = yk_sys_lock_byte(object->lock.fd, YK_RECOVERY_BYTE(number));
     if (result < 0)
         return result;
-    uint64_t word = yk_load_acquire(&slot->word); /* SYNC slot.claim acquire */
-    if (word & 1)
-        object->operations->recover(object, number);
-    claim_slot(object, number, word);
-    return 0;
+    result = claim_if_free(object, number);
+    yk_sys_unlock_byte(object->lock.fd, YK_RECOVERY_BYTE(number));
+    return result;
 }
 
 int yk_participant_join(struct yk_object *object)
@@ -73,4 +92,14 @@ void yk_participant_leave(struct yk_object *object)
     object->operations->recover(object, object->slot);
     /* SYNC slot.claim release: all is given back before the slot is free. The lock goes with the descriptor. */
     yk_store_release(&yk_object_slot(object, object->slot)->word, object->generation << 1);
+}
+
+bool yk_participant_is_dead(const struct yk_object *object, uint32_t number, uint64_t generation)
+{
+    if (number >= object->fixed.participants)
+        return true;
+    /* SYNC slot.claim acquire */
+    if (yk_load_acquire(&yk_object_slot(object, number)->word) != (generation << 1 | 1))
+        return true;
+    return number != object->slot && yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1) == 0;
 }

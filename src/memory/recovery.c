@@ -17,19 +17,26 @@
 
 /* ---- participants ---- */
 
+static bool owner_is_dead(const struct yk_object *object, uint32_t number)
+{
+    return (yk_load_acquire(&yk_object_slot(object, number)->word) & 1) != 0 && /* SYNC slot.claim acquire */
+           yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1) == 0;
+}
+
 /* The caller holds object->mutex. True when the slot's owner was dead and is recovered now. */
 static bool recover_slot(struct yk_object *object, uint32_t number)
 {
     struct yk_shm_slot *slot = yk_object_slot(object, number);
-    if (number == object->slot || yk_sys_lock_byte(object->lock_fd, (off_t)number) < 0)
+    if (number == object->slot || !owner_is_dead(object, number) ||
+        yk_sys_lock_byte(object->lock.fd, YK_RECOVERY_BYTE(number)) < 0)
         return false;
-    uint64_t word = yk_load_acquire(&slot->word); /* SYNC slot.claim acquire */
-    bool dead = (word & 1) != 0;
+    bool dead = owner_is_dead(object, number); /* again, now that nobody else can claim it */
     if (dead) {
         object->operations->recover(object, number);
-        yk_store_release(&slot->word, word & ~UINT64_C(1)); /* SYNC slot.claim release: last, then nothing is touched */
+        /* SYNC slot.claim release: last, then nothing of it is touched */
+        yk_store_release(&slot->word, yk_load_relaxed(&slot->word) & ~UINT64_C(1));
     }
-    yk_sys_unlock_byte(object->lock_fd, (off_t)number);
+    yk_sys_unlock_byte(object->lock.fd, YK_RECOVERY_BYTE(number));
     return dead;
 }
 
@@ -55,41 +62,46 @@ uint32_t yk_recover_dead_sometimes(struct yk_object *object)
     return yk_recover_dead(object);
 }
 
-bool yk_participant_is_dead(struct yk_object *object, uint32_t number, uint64_t generation)
-{
-    if (number >= object->fixed.participants)
-        return true;
-    struct yk_shm_slot *slot = yk_object_slot(object, number);
-    uint64_t expected = generation << 1 | 1;
-    if (yk_load_acquire(&slot->word) != expected) /* SYNC slot.claim acquire */
-        return true;
-    pthread_mutex_lock(&object->mutex);
-    recover_slot(object, number);
-    pthread_mutex_unlock(&object->mutex);
-    return yk_load_acquire(&slot->word) != expected;
-}
-
 /* ---- names ---- */
 
-void yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry)
+/* The segment and the lock file of an intent. 0 when nothing is left of them. */
+static int undo_record(const struct yk_directory *directory, const struct yk_record *record)
 {
-    char path[YK_ENTRY_MAX + 32], live[48];
+    char live[48];
+    struct stat facts;
+    int result = record->segment >= 0 ? yk_segment_retire(record->segment, record->nonce, record->uid)
+                                      : yk_segment_undo(record->key, record->nonce, record->size, record->uid);
+    if (result < 0)
+        return result;
+    yk_live_path(live, record->nonce);
+    /* a hostile intent may name somebody else's */
+    if (yk_sys_stat_at(directory->fd, live, &facts) == 0 && facts.st_uid == record->uid)
+        yk_sys_unlink(directory->fd, live);
+    return 0;
+}
+
+int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry)
+{
+    char path[YK_ENTRY_MAX + 32];
     struct yk_record record;
     yk_intent_path(path, uid, entry);
     int result = yk_record_read(directory, path, &record);
     if (result == -ENOENT)
-        return;
-    if (result == 0) {
-        if (record.namespace != yk_ipc_namespace())
-            return; /* its segment can only be reached from there */
-        if (record.segment >= 0 && yk_segment_holds(record.segment, record.nonce) == 1)
-            yk_sys_shm_remove(record.segment);
-        else if (record.segment < 0)
-            yk_segment_undo(record.key, record.nonce, record.size);
-        yk_live_path(live, record.nonce);
-        yk_sys_unlink(directory->fd, live);
+        return 0;
+    if (result == -EPROTO || (result == 0 && record.uid != uid)) {
+        yk_sys_unlink(directory->fd, path); /* its writer died before it made anything, or is not who the name says */
+        return 0;
     }
+    if (result < 0)
+        return result;
+    if (record.namespace != yk_ipc_namespace())
+        return yk_fail(EBUSY, "somebody in IPC namespace %llu died while creating or removing %s: finish it there, or, when "
+                       "that one is gone, delete %s/%s", (unsigned long long)record.namespace, entry, directory->path, path);
+    result = undo_record(directory, &record);
+    if (result < 0)
+        return yk_fail(EBUSY, "what a dead process left of %s can not be cleared now: %s", entry, strerror(-result));
     yk_sys_unlink(directory->fd, path); /* last: until here all of it can be done again */
+    return 0;
 }
 
 static int retire_locked(const struct yk_directory *directory, uint32_t uid, const char *entry, uint64_t nonce,
@@ -97,12 +109,14 @@ static int retire_locked(const struct yk_directory *directory, uint32_t uid, con
 {
     char path[YK_ENTRY_MAX + 32];
     struct yk_record record;
-    yk_recover_intent(directory, uid, entry);
-    int result = yk_record_read(directory, entry, &record);
+    int result = yk_recover_intent(directory, uid, entry);
+    if (result < 0)
+        return result;
+    result = yk_record_read(directory, entry, &record);
     if (result < 0)
         return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s", entry, directory->path) : result;
     if (record.uid != uid || (nonce != 0 && record.nonce != nonce) || (only_dead && !yk_record_is_dead(&record, true)))
-        return -EBUSY; /* it is another object's name by now */
+        return -EAGAIN; /* it is another object's name by now */
     bool foreign = record.namespace != yk_ipc_namespace();
     if (foreign && (record.flags & YK_OBJECT_KEPT))
         return yk_fail(ENOTSUP, "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, or, when "
@@ -122,8 +136,10 @@ static int retire_locked(const struct yk_directory *directory, uint32_t uid, con
     return 0;
 }
 
-int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead)
+int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead,
+                   int64_t patience_ns)
 {
+    struct yk_name_lock lock;
     struct stat facts;
     uint32_t me = yk_sys_effective_uid();
     for (int attempt = 0; attempt < 8; attempt++) {
@@ -133,13 +149,15 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
         if (facts.st_uid != me && me != 0)
             return yk_fail(EACCES, "%s belongs to uid %u, this process is uid %u: only its owner or root may remove it",
                            entry, facts.st_uid, me);
-        int lock = yk_directory_lock(directory, facts.st_uid, entry, YK_PATIENCE);
-        if (lock < 0)
-            return lock;
-        result = retire_locked(directory, facts.st_uid, entry, nonce, only_dead);
-        yk_sys_close(lock);
-        if (result != -EBUSY || nonce != 0 || only_dead)
+        result = yk_directory_lock(&lock, directory, facts.st_uid, entry, patience_ns);
+        if (result < 0)
             return result;
+        result = retire_locked(directory, facts.st_uid, entry, nonce, only_dead);
+        yk_directory_unlock(&lock);
+        if (result != -EAGAIN)
+            return result;
+        if (nonce != 0 || only_dead)
+            break;
     }
     return yk_fail(EBUSY, "%s is created and removed all the time", entry);
 }
@@ -152,10 +170,10 @@ static int look_at_intent(const char *name, void *context)
     uint32_t me = yk_sys_effective_uid();
     if (*end != '.' || end == name || (uid != me && me != 0))
         return 0;
-    int lock = yk_directory_lock(directory, (uint32_t)uid, end + 1, 0);
-    if (lock >= 0) {
+    struct yk_name_lock lock;
+    if (yk_directory_lock(&lock, directory, (uint32_t)uid, end + 1, 0) == 0) {
         yk_recover_intent(directory, (uint32_t)uid, end + 1);
-        yk_sys_close(lock);
+        yk_directory_unlock(&lock);
     }
     return 0;
 }
@@ -168,7 +186,7 @@ static int look_at_name(const char *name, void *context)
     if (name[0] == '.' || yk_record_read(directory, name, &record) < 0)
         return 0;
     if ((record.uid == me || me == 0) && yk_record_is_dead(&record, false))
-        yk_name_retire(directory, name, record.nonce, true);
+        yk_name_retire(directory, name, record.nonce, true, 0);
     return 0;
 }
 

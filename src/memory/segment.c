@@ -104,38 +104,45 @@ bool yk_segment_exists(int id)
     return !is_gone(yk_sys_shm_stat(id, &facts));
 }
 
-/* A creator who died before it wrote the header: a segment of that size, blank, and attached by nobody. */
-static bool is_blank(int id, uint64_t size)
+/*
+ * What a creator may have left: 1 ours, 0 somebody else's, or an error (can not tell now). It stores the nonce first, so a header
+ * that it had begun is told by that alone; before that the segment is blank.
+ */
+static int is_ours(int id, uint64_t nonce, uint64_t size, uint32_t uid)
 {
     static const unsigned char zeroes[sizeof(struct yk_shm_fixed)];
     struct shmid_ds facts;
     void *base;
-    if (yk_sys_shm_stat(id, &facts) < 0 || facts.shm_nattch != 0 || facts.shm_segsz != size || size < YK_PAGE)
-        return false;
-    if (yk_sys_shm_attach(id, true, &base) < 0)
-        return false;
-    bool blank = memcmp(base, zeroes, sizeof zeroes) == 0;
+    int result = yk_sys_shm_stat(id, &facts);
+    if (result < 0)
+        return is_gone(result) ? 0 : result;
+    if (facts.shm_perm.uid != uid || facts.shm_segsz < YK_PAGE)
+        return 0;
+    result = yk_sys_shm_attach(id, true, &base);
+    if (result < 0)
+        return is_gone(result) ? 0 : result;
+    const struct yk_shm_fixed *fixed = base; /* perhaps half-written */
+    bool blank = size == facts.shm_segsz && memcmp(base, zeroes, sizeof zeroes) == 0;
+    bool ours = fixed->nonce == nonce || blank;
     yk_sys_shm_detach(base);
-    return blank;
+    return ours;
 }
 
-static bool has_nonce(int id, uint64_t nonce)
+int yk_segment_retire(int id, uint64_t nonce, uint32_t uid)
 {
-    struct shmid_ds facts;
-    void *base;
-    if (yk_sys_shm_stat(id, &facts) < 0 || facts.shm_segsz < YK_PAGE || yk_sys_shm_attach(id, true, &base) < 0)
-        return false;
-    const struct yk_shm_fixed *fixed = base; /* perhaps half-written: only these two are looked at */
-    bool has = fixed->nonce == nonce && fixed->magic == YK_MAGIC;
-    yk_sys_shm_detach(base);
-    return has;
+    int ours = is_ours(id, nonce, 0, uid);
+    return ours == 1 ? yk_sys_shm_remove(id) : ours;
 }
 
-void yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size)
+int yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size, uint32_t uid)
 {
-    int id = key != 0 ? yk_sys_shm_get((key_t)key, 0, 0) : -1;
-    if (id >= 0 && (has_nonce(id, nonce) || is_blank(id, size)))
-        yk_sys_shm_remove(id);
+    int id = yk_sys_shm_get((key_t)key, 0, 0);
+    if (id == -ENOENT || key == 0)
+        return 0;
+    if (id < 0)
+        return id;
+    int ours = is_ours(id, nonce, size, uid);
+    return ours == 1 ? yk_sys_shm_remove(id) : ours;
 }
 
 uint64_t yk_ipc_namespace(void)

@@ -35,8 +35,14 @@ int yk_segment_holds(int id, uint64_t nonce);
 /* Is there any segment of this id? True when that can not be told. */
 bool yk_segment_exists(int id);
 
-/* Removes what a creator who died at once left under `key`: only if it is yoke's or still blank. */
-void yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size);
+/*
+ * Marks the segment `id` for removal if it holds the object `nonce` and belongs to `uid`. 0: done, or there is nothing (any more) to
+ * do; else it could not be told, or not be done.
+ */
+int yk_segment_retire(int id, uint64_t nonce, uint32_t uid);
+
+/* The same for what a creator who died at once left under `key`: yoke's own, or still blank and of that size. */
+int yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size, uint32_t uid);
 
 /* This process's IPC namespace, as a number; ids mean nothing in another. */
 uint64_t yk_ipc_namespace(void);
