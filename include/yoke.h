@@ -5,8 +5,8 @@
  *
  * Results. Functions return 0 or a count on success and a negative errno on failure; `errno` itself
  * is not touched, and neither is anything that an output parameter points to. What went wrong, with
- * the object, the limit and the value, stands in one sentence in yoke_explain(). Every error has one
- * meaning everywhere:
+ * the object, the limit and the value, stands in one sentence in yoke_explain(). Every error has
+ * one meaning everywhere:
  *
  *   -EAGAIN           full or empty now (the call was not to wait)
  *   -ETIMEDOUT        the time given is over
@@ -19,7 +19,7 @@
  *   -EMSGSIZE         a message too big for the port, or for the buffer given
  *   -ENOSPC           no place left: participants, segments, memory
  *   -EADDRINUSE       a living peer has the name
- *   -EBUSY            somebody is creating, removing or recovering this very name; or a lock is held
+ *   -EBUSY            somebody is creating, removing or recovering this very name
  *   -EDEADLK          the calling thread holds this lock already
  *   -EPERM            the caller does not hold this
  *   -EEXIST -ENOENT -EACCES -EINVAL -ENOMEM -EMFILE -ENFILE   as usual
@@ -35,11 +35,11 @@
  *
  * Threads. A port's endpoint and a region's handle may be used by several threads at once. A handle
  * is closed once, by one thread, when no other thread will begin a call on it; a thread that waits
- * inside a call at that moment gets -ECANCELED. Where threads may be between two calls, yoke_cancel()
- * first, join them, then close.
+ * inside a call at that moment gets -ECANCELED. Where threads may be between two calls,
+ * yoke_cancel() first, join them, then close.
  *
- * Fork. A child may go on using every handle that its parent had open: at its first call it joins as
- * a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.
+ * Fork. A child may go on using every handle that its parent had open: at its first call it joins
+ * as a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.
  * The handles may also be left alone in the child, or closed there.
  *
  * Death. What a dead process held is given back by whoever notices first: anyone who opens the
@@ -74,56 +74,70 @@ extern "C" {
 /* Most participants (open read-write handles, over all processes) that one object may have. */
 #define YOKE_PARTICIPANTS_MAX 1023
 
-/* ---- flags of the open and create calls ------------------------------------------------------- */
+/*
+ * ---- flags of the open and create calls -------------------------------------------------------
+ */
 
 #define YOKE_CREATE    0x01u /* make the object if there is none */
 #define YOKE_EXCLUSIVE 0x02u /* with YOKE_CREATE: -EEXIST if there is one already */
-#define YOKE_KEPT      0x04u /* a created object lives until it is removed, not just until its last user */
+#define YOKE_KEPT \
+    0x04u /* what is created lives until it is removed, not just until its last user */
 #define YOKE_READ_ONLY 0x08u /* regions: attach for reading only; takes no participant's place */
 #define YOKE_PARKED    0x10u /* ports: receive the parked messages instead of the others */
-#define YOKE_HUGE      0x20u /* with YOKE_CREATE: back it by huge pages, or fail with -ENOMEM or -EPERM */
-#define YOKE_POPULATE  0x40u /* with YOKE_CREATE: make all pages present now, or fail with -ENOMEM */
-#define YOKE_SPARSE    0x80u /* with YOKE_CREATE: do not reserve memory; pages come, or fail, when touched */
-
-/* ---- errors ----------------------------------------------------------------------------------- */
+#define YOKE_HUGE      0x20u /* with YOKE_CREATE: in huge pages; -ENOMEM or -EPERM without */
+#define YOKE_POPULATE  0x40u /* with YOKE_CREATE: make all pages present now, or -ENOMEM */
+#define YOKE_SPARSE    0x80u /* with YOKE_CREATE: reserve nothing; pages come when touched */
 
 /*
- * The sentence that belongs to the calling thread's last failed yoke call, never NULL. It stays valid
- * until the thread's next failed call. -EAGAIN, -ETIMEDOUT and -EINTR do not write one: those are
- * answers, not faults.
+ * ---- errors -----------------------------------------------------------------------------------
+ */
+
+/*
+ * The sentence that belongs to the calling thread's last failed yoke call, never NULL. It stays
+ * valid until the thread's next failed call. -EAGAIN, -ETIMEDOUT and -EINTR do not write one: those
+ * are answers, not faults.
  */
 YOKE_API const char *yoke_explain(void);
 
-/* What an error of yoke's means in general ("full or empty now"); takes -EAGAIN or EAGAIN. Never NULL. */
+/*
+ * What an error of yoke's means in general ("full or empty now"); takes -EAGAIN or EAGAIN. Never
+ * NULL.
+ */
 YOKE_API const char *yoke_strerror(int error);
 
 /* The library's version, "0.1.0". */
 YOKE_API const char *yoke_version(void);
 
-/* ---- regions: shared memory ------------------------------------------------------------------- */
+/*
+ * ---- regions: shared memory -------------------------------------------------------------------
+ */
 
 typedef struct yoke_region yoke_region;
 
 struct yoke_region_options {
-    size_t struct_size;    /* sizeof of this struct: set by the initialiser */
-    uint32_t flags;        /* YOKE_EXCLUSIVE, YOKE_KEPT, YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE */
-    uint32_t mode;         /* permission bits as of a file; 0 means 0600. Execute bits are refused */
-    int64_t group;         /* group id that owns it; -1: the caller's */
+    size_t struct_size; /* sizeof of this struct: set by the initialiser */
+    uint32_t flags;     /* YOKE_EXCLUSIVE, YOKE_KEPT, YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE */
+    uint32_t mode;      /* permission bits as of a file; 0 means 0600. Execute bits are refused */
+    int64_t group;      /* group id that owns it; -1: the caller's */
     uint32_t participants; /* how many read-write handles at once; 0: 128 */
     uint32_t reserved;     /* 0 */
 };
-#define YOKE_REGION_OPTIONS_INIT {sizeof(struct yoke_region_options), 0, 0, -1, 0, 0}
+#define YOKE_REGION_OPTIONS_INIT                           \
+    {                                                      \
+        sizeof(struct yoke_region_options), 0, 0, -1, 0, 0 \
+    }
 
 /*
- * Creates region NAME (a bare name, no "region:") of at least `size` bytes and attaches it read-write.
- * The memory reads as zero. Without YOKE_EXCLUSIVE an existing region is attached if its size is the
- * same, else -EEXIST. Transient unless YOKE_KEPT: it goes with its last user, however that ends.
+ * Creates region NAME (a bare name, no "region:") of at least `size` bytes and attaches it
+ * read-write. The memory reads as zero. Without YOKE_EXCLUSIVE an existing region is attached if
+ * its size is the same, else -EEXIST. Transient unless YOKE_KEPT: it goes with its last user,
+ * however that ends.
  *
  * The caller owns *ret_region until yoke_region_close(). Blocks for as long as the kernel takes to
  * provide the memory, and up to 250 ms when another process is creating the same name.
  *
- * -EINVAL (name, size 0 or absurd, unknown flags), -EEXIST, -EACCES (directory, other user's object),
- * -ENOSPC (shmmni, shmall, participants), -ENOMEM, -EBUSY, -EPERM (huge pages not allowed), -EMFILE,
+ * -EINVAL (name, size 0 or absurd, unknown flags), -EEXIST, -EACCES (directory, other user's
+ * object), -ENOSPC (shmmni, shmall, participants), -ENOMEM, -EBUSY, -EPERM (huge pages), -EMFILE,
  * -ENFILE, -EPROTO, -EPROTONOSUPPORT.
  */
 YOKE_API int yoke_region_create(yoke_region **ret_region, const char *name, size_t size,
@@ -131,11 +145,11 @@ YOKE_API int yoke_region_create(yoke_region **ret_region, const char *name, size
 
 /*
  * Attaches the existing region NAME. `flags`: 0, or YOKE_READ_ONLY (the memory is then mapped
- * unwritable; needs only read permission; no locks, semaphores or events through this handle).
- * A process may attach a region several times; each handle has an address of its own.
+ * unwritable; needs only read permission; no locks, semaphores or events through this handle). A
+ * process may attach a region several times; each handle has an address of its own.
  *
- * -ENOENT, -EACCES, -EINVAL, -ENOSPC (all participants' places taken), -ENOTSUP (the name belongs to
- * another IPC namespace), -EMFILE, -ENFILE, -ENOMEM, -EPROTO, -EPROTONOSUPPORT.
+ * -ENOENT, -EACCES, -EINVAL, -ENOSPC (all participants' places taken), -ENOTSUP (the name belongs
+ * to another IPC namespace), -EMFILE, -ENFILE, -ENOMEM, -EPROTO, -EPROTONOSUPPORT.
  */
 YOKE_API int yoke_region_open(yoke_region **ret_region, const char *name, uint32_t flags);
 
@@ -146,9 +160,9 @@ YOKE_API void *yoke_region_data(yoke_region *region);
 YOKE_API size_t yoke_region_size(yoke_region *region);
 
 /*
- * Detaches and frees the handle; NULL is fine. Locks that were taken through it count as left behind
- * by a dead owner, semaphore units go back. Pointers into this attachment are invalid afterwards.
- * Always succeeds: 0.
+ * Detaches and frees the handle; NULL is fine. Locks that were taken through it count as left
+ * behind by a dead owner, semaphore units go back. Pointers into this attachment are invalid
+ * afterwards. Always succeeds: 0.
  */
 YOKE_API int yoke_region_close(yoke_region *region);
 
@@ -158,14 +172,16 @@ YOKE_API int yoke_region_close(yoke_region *region);
  */
 YOKE_API int yoke_region_remove(const char *name);
 
-/* ---- in a region: lock, semaphore, event ------------------------------------------------------- */
+/*
+ * ---- in a region: lock, semaphore, event -------------------------------------------------------
+ */
 
 /*
- * These live in a region's memory wherever the program puts them, 8-byte aligned, and work between all
- * processes that have the region attached read-write, at whatever address. They are named by the
- * caller's handle and the caller's own pointer. All-zero memory is a free lock and an event that was
- * never notified: new regions need no initialisation of these two.
- * A pointer outside the region, or a misaligned one: -EINVAL.
+ * These live in a region's memory wherever the program puts them, 8-byte aligned, and work between
+ * all processes that have the region attached read-write, at whatever address. They are named by
+ * the caller's handle and the caller's own pointer. All-zero memory is a free lock and an event
+ * that was never notified: new regions need no initialisation of these two. A pointer outside the
+ * region, or a misaligned one: -EINVAL.
  */
 typedef struct yoke_lock {
     uint64_t opaque[4];
@@ -183,9 +199,10 @@ typedef struct yoke_semaphore yoke_semaphore;
 
 /*
  * Takes the lock for the calling thread. YOKE_LOCKED (0), or YOKE_OWNER_DIED (1): the lock is the
- * caller's, but its last owner died (or closed its handle) while holding it, so what it protects may be
- * half-changed; mend that, then go on. If this owner dies before it releases, the next one is told again.
- * Waits up to `timeout_ns`. -EAGAIN (held, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED,
+ * caller's, but its last owner died (or closed its handle) while holding it, so what it protects
+ * may be half-changed; mend that, then go on. If this owner dies before it releases, the next one
+ * is told again. Waits up to `timeout_ns`. -EAGAIN (held, time-out 0), -ETIMEDOUT, -EINTR,
+ * -ECANCELED,
  * -EDEADLK (this thread has it already, through this handle), -EINVAL, -EPROTO.
  */
 YOKE_API int yoke_lock_acquire(yoke_region *region, yoke_lock *lock, int64_t timeout_ns);
@@ -194,46 +211,59 @@ YOKE_API int yoke_lock_acquire(yoke_region *region, yoke_lock *lock, int64_t tim
 YOKE_API int yoke_lock_release(yoke_region *region, yoke_lock *lock);
 
 /* How many bytes of region memory a semaphore of `units` takes (a multiple of 8). */
-#define YOKE_SEMAPHORE_UNITS_MAX 65536u
+#define YOKE_SEMAPHORE_UNITS_MAX   65536u
 #define YOKE_SEMAPHORE_SIZE(units) (32u + 8u * (((size_t)(units) + 1) / 2))
 
 /*
- * Makes a semaphore of `units` (1 to YOKE_SEMAPHORE_UNITS_MAX) free units at `semaphore`, which points to
- * YOKE_SEMAPHORE_SIZE(units) bytes of the region. One process does this before the others use it.
+ * Makes a semaphore of `units` (1 to YOKE_SEMAPHORE_UNITS_MAX) free units at `semaphore`, which
+ * points to YOKE_SEMAPHORE_SIZE(units) bytes of the region. One process does this before the others
+ * use it.
  */
 YOKE_API int yoke_semaphore_init(yoke_region *region, yoke_semaphore *semaphore, uint32_t units);
 
 /*
- * Takes one unit for this handle (any of its threads may give it back). Units that a process held when
- * it died, or closed its handle, come back by themselves. For counting notifications use an event, for
- * handing things over a port. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPROTO.
+ * Takes one unit for this handle (any of its threads may give it back). Units that a process held
+ * when it died, or closed its handle, come back by themselves. For counting notifications use an
+ * event, for handing things over a port. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPROTO.
  */
-YOKE_API int yoke_semaphore_acquire(yoke_region *region, yoke_semaphore *semaphore, int64_t timeout_ns);
+YOKE_API int yoke_semaphore_acquire(yoke_region *region, yoke_semaphore *semaphore,
+                                    int64_t timeout_ns);
 
 /* Gives one unit back. -EPERM: this handle holds none. */
 YOKE_API int yoke_semaphore_release(yoke_region *region, yoke_semaphore *semaphore);
 
-/* How many units are free now (a dead holder's count as free once somebody noticed), or an error. */
+/*
+ * How many units are free now (a dead holder's count as free once somebody noticed), or an error.
+ */
 YOKE_API int yoke_semaphore_value(yoke_region *region, yoke_semaphore *semaphore);
 
-/* Counts one notification and wakes all who wait. One atomic addition; no system call if nobody waits. */
+/*
+ * Counts one notification and wakes all who wait. One atomic addition; no system call if nobody
+ * waits.
+ */
 YOKE_API int yoke_event_notify(yoke_region *region, yoke_event *event);
 
 /*
- * Waits until the event was notified more often than *seen says, then stores the new count there and
- * returns 0. *seen is the caller's own (in private memory): start with yoke_event_count() to wait for what
- * comes next, with 0 for anything since the region was made. No notification is missed between two waits.
- * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL.
+ * Waits until the event was notified more often than *seen says, then stores the new count there
+ * and returns 0. *seen is the caller's own (in private memory): start with yoke_event_count() to
+ * wait for what comes next, with 0 for anything since the region was made. No notification is
+ * missed between two waits. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL.
  */
-YOKE_API int yoke_event_wait(yoke_region *region, yoke_event *event, uint64_t *seen, int64_t timeout_ns);
+YOKE_API int yoke_event_wait(yoke_region *region, yoke_event *event, uint64_t *seen,
+                             int64_t timeout_ns);
 
 /* How often it was notified so far (0 for a bad pointer). */
 YOKE_API uint64_t yoke_event_count(yoke_region *region, const yoke_event *event);
 
-/* Ends every wait (now and later) through this handle with -ECANCELED. May be called from any thread. */
+/*
+ * Ends every wait (now and later) through this handle with -ECANCELED. May be called from any
+ * thread.
+ */
 YOKE_API int yoke_region_cancel(yoke_region *region);
 
-/* ---- endpoints: message passing ----------------------------------------------------------------- */
+/*
+ * ---- endpoints: message passing -----------------------------------------------------------------
+ */
 
 typedef struct yoke_endpoint yoke_endpoint;
 
@@ -243,23 +273,27 @@ typedef struct yoke_endpoint yoke_endpoint;
 #define YOKE_POLICY_ONCE      2u /* dropped, and counted */
 
 struct yoke_options {
-    size_t struct_size;      /* sizeof of this struct: set by the initialiser */
-    /* for creating; what already exists keeps what it was created with */
-    size_t max_message;      /* bytes; 0: 4096; at most YOKE_MESSAGE_MAX */
-    uint32_t depth;          /* messages that wait in each priority, at most; what is borrowed may take a place, too.
-                                0: 256; at most 2^20 */
-    uint32_t priorities;     /* 0: 1; at most YOKE_PRIORITIES_MAX */
-    uint32_t participants;   /* endpoints open at once, over all processes; 0: 128 */
+    size_t struct_size; /* sizeof of this struct: set by the initialiser */
+
+    /* for creating; what exists already keeps what it was created with; 0 means the default */
+    size_t max_message;      /* bytes; default 4096; at most YOKE_MESSAGE_MAX */
+    uint32_t depth;          /* messages waiting in each priority; default 256; at most 2^20 */
+    uint32_t priorities;     /* default 1; at most YOKE_PRIORITIES_MAX */
+    uint32_t participants;   /* endpoints open at once, over all processes; default 128 */
     uint32_t policy;         /* YOKE_POLICY_... */
-    uint32_t max_deliveries; /* after so many deliveries a message is parked; 0: 16; UINT32_MAX: never */
-    uint32_t max_parked;     /* parked messages kept per priority, later ones are dropped; 0: depth / 4, at least 1 */
-    uint32_t mode;           /* permission bits; 0: 0600 */
+    uint32_t max_deliveries; /* then a message is parked; default 16; UINT32_MAX: never */
+    uint32_t max_parked;     /* in each priority, later ones are dropped; default depth / 4 */
+    uint32_t mode;           /* permission bits; default 0600 */
     uint32_t reserved;       /* 0 */
     int64_t group;           /* group id; -1: the caller's */
+
     /* for this endpoint */
-    int64_t spin_ns;         /* how long a waiting call spins before it sleeps; -1: the default (on one CPU: 0) */
+    int64_t spin_ns; /* how long a waiting call spins before it sleeps; -1: the default */
 };
-#define YOKE_OPTIONS_INIT {sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1}
+#define YOKE_OPTIONS_INIT                                              \
+    {                                                                  \
+        sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1 \
+    }
 
 /*
  * A message with its details, for the ..._many calls.
@@ -270,38 +304,39 @@ struct yoke_message {
     void *data;          /* the bytes; for sending they are only read */
     size_t size;         /* how many */
     size_t capacity;     /* receiving into a buffer: how big the buffer at `data` is */
-    uint64_t sequence;   /* the message's own number, kept when it is delivered again; grows within a priority */
+    uint64_t sequence;   /* its own number, kept when it is delivered again; grows in a priority */
     uint64_t tag;        /* the sender's, passed on untouched */
     uint32_t priority;   /* 0 is the lowest; less than the port's number of priorities */
     uint32_t deliveries; /* 1: the first time; 2 and more: redelivered, or parked after so many */
-    int32_t sender;      /* process id that the sender gave when it joined, in its PID namespace; a hint, not a proof */
+    int32_t sender;      /* process id that the sender gave when it joined: a hint, not a proof */
     uint32_t reserved;   /* 0 */
 };
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port. PLACE: memory.
- * flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only if there is
- * none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked messages.
- * options: NULL means YOKE_OPTIONS_INIT.
+ * flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only if
+ * there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked
+ * messages. options: NULL means YOKE_OPTIONS_INIT.
  *
- * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant.
- * Blocks at most 250 ms, for a name that another process is creating.
- * Errors: as yoke_region_create() and yoke_region_open(); -ENOTSUP for a kind, place or policy that is
- * not to be had.
+ * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant. Blocks at
+ * most 250 ms, for a name that another process is creating. Errors: as yoke_region_create() and
+ * yoke_region_open(); -ENOTSUP for a kind, place or policy that is not to be had.
  */
 YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32_t flags,
                        const struct yoke_options *options);
 
 /*
- * Closes it; NULL is fine. What it had borrowed is given back, what it had loaned is gone, what it sent
- * stays. Another thread's wait on it ends with -ECANCELED. Always succeeds: 0.
+ * Closes it; NULL is fine. What it had borrowed is given back, what it had loaned is gone, what it
+ * sent stays. Another thread's wait on it ends with -ECANCELED. Always succeeds: 0.
  */
 YOKE_API int yoke_close(yoke_endpoint *endpoint);
 
 /* Removes what ADDRESS names ("region:frames", too), as yoke_region_remove() does. */
 YOKE_API int yoke_remove(const char *address);
 
-/* Ends every wait (now and later) on this endpoint with -ECANCELED. May be called from any thread. */
+/*
+ * Ends every wait (now and later) on this endpoint with -ECANCELED. May be called from any thread.
+ */
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint);
 
 /* The biggest message that it carries, in bytes. */
@@ -309,10 +344,11 @@ YOKE_API size_t yoke_max_message(yoke_endpoint *endpoint);
 
 /*
  * Sends a copy of `size` bytes (0 is fine) with priority 0. When it returns 0 the message is sent,
- * whatever becomes of the sender. Waits for room up to `timeout_ns`.
- * Returns 0. -EAGAIN (full, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EMSGSIZE, -EINVAL, -EPROTO.
+ * whatever becomes of the sender. Waits for room up to `timeout_ns`. Returns 0. -EAGAIN (full,
+ * time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EMSGSIZE, -EINVAL, -EPROTO.
  */
-YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size, int64_t timeout_ns);
+YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size,
+                           int64_t timeout_ns);
 
 /*
  * Receives the oldest message of the highest priority into `buffer` and acknowledges it: once this
@@ -320,55 +356,63 @@ YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t 
  * -EMSGSIZE: it is bigger than `capacity`; nothing was changed, the message is where it was.
  * -EAGAIN (empty, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPROTO.
  */
-YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacity, int64_t timeout_ns);
+YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacity,
+                           int64_t timeout_ns);
 
 /*
  * Loan: takes an empty block for a message of up to `size` bytes; *ret_block points to it in shared
- * memory, 16-byte aligned, with whatever an earlier message left in it. The caller writes into it and
- * then commits or releases it. Waits for room up to `timeout_ns`. A process may have as many loans as the
- * port is deep. Errors as yoke_send().
+ * memory, 16-byte aligned, with whatever an earlier message left in it. The caller writes into it
+ * and then commits or releases it. Waits for room up to `timeout_ns`. A process may have as many
+ * loans as the port is deep. Errors as yoke_send().
  */
 YOKE_API int yoke_loan(yoke_endpoint *endpoint, size_t size, void **ret_block, int64_t timeout_ns);
 
 /*
- * Commits a loan: sends its first `size` bytes, with priority 0. Does not wait: -EAGAIN when the port
- * is full by now; the loan then stays the caller's, to be committed again or released.
+ * Commits a loan: sends its first `size` bytes, with priority 0. Does not wait: -EAGAIN when the
+ * port is full by now; the loan then stays the caller's, to be committed again or released.
  * -EINVAL: not a loan of this endpoint. -EMSGSIZE.
  */
 YOKE_API int yoke_commit(yoke_endpoint *endpoint, void *block, size_t size);
 
 /*
- * Borrow: as yoke_recv(), but in place: *ret_message points to the message in shared memory, for reading, until
- * yoke_release() or yoke_return(). It counts as received at release. Returns its size. (A hostile sender
- * can change a borrowed message under the reader's eyes; where that matters, use yoke_recv().)
+ * Borrow: as yoke_recv(), but in place: *ret_message points to the message in shared memory, for
+ * reading, until yoke_release() or yoke_return(). It counts as received at release. Returns its
+ * size. (A hostile sender can change a borrowed message under the reader's eyes; where that
+ * matters, use yoke_recv().)
  */
 YOKE_API ssize_t yoke_borrow(yoke_endpoint *endpoint, const void **ret_message, int64_t timeout_ns);
 
-/* Done with a borrowed message (acknowledges it), or with a loan that is not to be sent. -EINVAL: neither. */
+/*
+ * Done with a borrowed message (acknowledges it), or with a loan that is not to be sent. -EINVAL:
+ * neither.
+ */
 YOKE_API int yoke_release(yoke_endpoint *endpoint, const void *message);
 
 /*
- * Gives a borrowed message back: it will be delivered again, before newer ones, with one more delivery
- * to its count; beyond max_deliveries it is parked; under the policy `once` it is dropped. -EINVAL.
+ * Gives a borrowed message back: it will be delivered again, before newer ones, with one more
+ * delivery to its count; beyond max_deliveries it is parked; under the policy `once` it is dropped.
+ * -EINVAL.
  */
 YOKE_API int yoke_return(yoke_endpoint *endpoint, const void *message);
 
 /*
- * Several at once, with details. Each waits up to `timeout_ns` until the first can go, then takes what goes
- * without waiting, and returns how many that were (1 to count); the error of the first if there was none.
- * Costs less than as many single calls. `count` 0 returns 0. For one message with details, count is 1.
+ * Several at once, with details. Each waits up to `timeout_ns` until the first can go, then takes
+ * what goes without waiting, and returns how many that were (1 to count); the error of the first if
+ * there was none. Costs less than as many single calls. `count` 0 returns 0. For one message with
+ * details, count is 1.
  *
- * yoke_recv_many: each messages[i] has `data` and `capacity`; stops before a message that does not fit.
- * yoke_commit_many: each messages[i].data is a loan; those after the returned count stay the caller's.
+ * yoke_recv_many: each messages[i] has `data` and `capacity`; stops before a message that does not
+ * fit. yoke_commit_many: each messages[i].data is a loan; those after the returned count stay the
+ * caller's.
  */
-YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
-                                int64_t timeout_ns);
-YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages, size_t count,
-                                int64_t timeout_ns);
-YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
-                                  int64_t timeout_ns);
-YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages, size_t count,
-                                  int64_t timeout_ns);
+YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
+                                size_t count, int64_t timeout_ns);
+YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages,
+                                size_t count, int64_t timeout_ns);
+YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
+                                  size_t count, int64_t timeout_ns);
+YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages,
+                                  size_t count, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }

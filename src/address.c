@@ -19,7 +19,8 @@ static int check_place(enum yk_kind kind, const char *place, const char *address
     }
     if (!place || place[0] == '\0' || strcmp(place, "memory") == 0)
         return 0;
-    return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: memory", address, place, from);
+    return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: memory",
+                   address, place, from);
 }
 
 int yk_address_parse(const char *address, struct yk_address *ret)
@@ -30,8 +31,9 @@ int yk_address_parse(const char *address, struct yk_address *ret)
                        address ? address : "(NULL)");
     int kind = yk_kind_from_name(address, (size_t)(colon - address));
     if (kind == 0)
-        return yk_fail(ENOTSUP, "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port", address,
-                       (int)(colon - address < 40 ? colon - address : 40), address);
+        return yk_fail(ENOTSUP,
+                       "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port",
+                       address, (int)(colon - address < 40 ? colon - address : 40), address);
     const char *name = colon + 1, *at = strchr(name, '@');
     size_t length = at ? (size_t)(at - name) : strlen(name);
     struct yk_address parsed = {.kind = (enum yk_kind)kind};

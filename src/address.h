@@ -13,8 +13,8 @@ struct yk_address {
 };
 
 /*
- * Splits and checks an address. Where it names no place, $YOKE_PLACE does (not for regions: those are always in
- * memory). -EINVAL, or -ENOTSUP for a kind or place that is not to be had.
+ * Splits and checks an address. Where it names no place, $YOKE_PLACE does (not for regions: those
+ * are always in memory). -EINVAL, or -ENOTSUP for a kind or place that is not to be had.
  */
 int yk_address_parse(const char *address, struct yk_address *ret);
 

@@ -65,7 +65,10 @@ YOKE_API int yoke_close(yoke_endpoint *endpoint)
     if (!endpoint)
         return 0;
     struct yk_object *object = &endpoint->port.object;
-    /* in a forked child that never used it, there is nobody to wait for, and the slot is the parent's */
+    /*
+     * in a forked child that never used it, there is nobody to wait for, and the slot is the
+     * parent's
+     */
     if (yk_load_relaxed(&object->fork_stamp) == yk_fork_stamp()) {
         yoke_cancel(endpoint);
         yk_wait_for_visitors(object);
@@ -87,14 +90,16 @@ YOKE_API size_t yoke_max_message(yoke_endpoint *endpoint)
     return endpoint ? endpoint->port.ring.geometry.max_message : 0;
 }
 
-YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size, int64_t timeout_ns)
+YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size,
+                           int64_t timeout_ns)
 {
     struct yoke_message one = {.data = (void *)(uintptr_t)message, .size = size};
     ssize_t sent = yoke_send_many(endpoint, &one, 1, timeout_ns);
     return sent == 1 ? 0 : sent;
 }
 
-YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacity, int64_t timeout_ns)
+YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacity,
+                           int64_t timeout_ns)
 {
     struct yoke_message one = {.data = buffer, .capacity = capacity};
     ssize_t received = yoke_recv_many(endpoint, &one, 1, timeout_ns);
@@ -142,8 +147,8 @@ YOKE_API int yoke_return(yoke_endpoint *endpoint, const void *message)
 }
 
 /* What the ..._many calls have in common. */
-static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
-                      int64_t timeout_ns)
+static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *messages,
+                      size_t count, int64_t timeout_ns)
 {
     if (yk_unlikely(!endpoint))
         return no_endpoint();
@@ -154,28 +159,29 @@ static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *
     return 0;
 }
 
-YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
-                                int64_t timeout_ns)
+YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
+                                size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_send(&endpoint->port, messages, count, timeout_ns);
 }
 
-YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages, size_t count, int64_t timeout_ns)
+YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages,
+                                size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_recv(&endpoint->port, messages, count, timeout_ns);
 }
 
-YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages, size_t count,
-                                  int64_t timeout_ns)
+YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
+                                  size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_commit(&endpoint->port, messages, count, timeout_ns);
 }
 
-YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages, size_t count,
-                                  int64_t timeout_ns)
+YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages,
+                                  size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
     return result < 0 ? result : yk_port_borrow(&endpoint->port, messages, count, timeout_ns);

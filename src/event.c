@@ -3,8 +3,9 @@
  *
  *   opaque[0]  count     opaque[1]  bell (its low half), see region.h
  *
- * One atomic addition is the notification. A waiter compares the count with what it has seen, so nothing can be missed between
- * two waits; who dies between the addition and the bell delays sleepers by 100 ms at most.
+ * One atomic addition is the notification. A waiter compares the count with what it has seen, so
+ * nothing can be missed between two waits; who dies between the addition and the bell delays
+ * sleepers by 100 ms at most.
  */
 #include <errno.h>
 
@@ -12,7 +13,12 @@
 #include "region.h"
 
 struct shm_event {
-    yk_atomic64 count; /* added to by who notifies (seq_cst: SYNC region.bell); read by all; a crash leaves nothing to repair */
+    yk_atomic64
+        /*
+         * added to by who notifies (seq_cst: SYNC region.bell); read by all; a crash leaves nothing
+         * to repair
+         */
+        count;
     yk_atomic32 bell;
     uint32_t pad;
     uint64_t reserved[2];
@@ -47,7 +53,8 @@ YOKE_API int yoke_event_notify(yoke_region *region, yoke_event *event)
     return 0;
 }
 
-YOKE_API int yoke_event_wait(yoke_region *region, yoke_event *event, uint64_t *seen, int64_t timeout_ns)
+YOKE_API int yoke_event_wait(yoke_region *region, yoke_event *event, uint64_t *seen,
+                             int64_t timeout_ns)
 {
     int result = yk_region_enter(region, event, sizeof *event);
     if (result < 0)

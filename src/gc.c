@@ -133,7 +133,6 @@ static int clear_intent(struct gc *gc, uint32_t uid, const char *entry)
 {
     char path[YK_ENTRY_MAX + 32], address[YK_ENTRY_MAX];
     struct yk_record record = {.segment = -1};
-    struct stat file;
     yk_intent_path(path, uid, entry);
     if (!is_genuine(gc, path, uid))
         return 0;
@@ -143,9 +142,7 @@ static int clear_intent(struct gc *gc, uint32_t uid, const char *entry)
     if (result < 0 && result != -EPROTO)
         return 0;
     uint64_t bytes = result == 0 ? bytes_of(gc, &record) : 0;
-    if (!gc->dry_run)
-        yk_recover_intent(&gc->directory, uid, entry);
-    if (!gc->dry_run && yk_sys_stat_at(gc->directory.fd, path, &file) == 0)
+    if (!gc->dry_run && yk_recover_intent(&gc->directory, uid, entry) < 0)
         return 0;
     format_address(address, entry);
     return add_item(gc, "intent", address, bytes,

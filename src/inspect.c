@@ -97,7 +97,7 @@ static struct lock_file open_lock_file(const struct look *look, uint64_t nonce)
 /* Only a free lock is a proof of death; not being able to ask is none. */
 static bool is_alive(const struct lock_file *file, uint32_t slot)
 {
-    return file->fd < 0 || yk_sys_byte_is_locked(file->fd, (off_t)slot, 1) != 0;
+    return file->fd < 0 || yk_sys_byte_is_locked(file->fd, YK_LIFE_BYTE(slot), 1) != 0;
 }
 
 static char process_state(int32_t pid)
@@ -143,7 +143,8 @@ static void look_at_participant(struct yk_participant_facts *ret, const struct y
     ret->state = '?';
     if (!ret->alive || ret->pid <= 0)
         return;
-    ret->proven = file->fd >= 0 && yk_lock_held_by(ret->pid, file->dev, file->ino, ret->slot);
+    ret->proven =
+        file->fd >= 0 && yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot));
     ret->state = process_state(ret->pid);
 }
 

@@ -1,10 +1,11 @@
 /*
  * inspect.h - looking at objects without taking part in them. For the command-line tool only.
  *
- * Everything here attaches read-only and changes nothing, except yk_gc(), which clears what is provably
- * dead. (A look that turns out to be a transient object's last attachment takes its name along, as every
- * last user does.) What is reported of a participant (pid, command) was written by that participant: a hint,
- * unless `proven` says that /proc shows the process holding the participant's lock.
+ * Everything here attaches read-only and changes nothing, except yk_gc(), which clears what is
+ * provably dead. (A look that turns out to be a transient object's last attachment takes its name
+ * along, as every last user does.) What is reported of a participant (pid, command) was written by
+ * that participant: a hint, unless `proven` says that /proc shows the process holding the
+ * participant's lock.
  */
 #ifndef YK_INSPECT_H
 #define YK_INSPECT_H
@@ -16,12 +17,12 @@
 
 struct yk_participant_facts {
     uint32_t slot;
-    int32_t pid;          /* as the participant saw it when it joined */
-    char command[16];     /* its comm, printable characters only */
+    int32_t pid;      /* as the participant saw it when it joined */
+    char command[16]; /* its comm, printable characters only */
     uint32_t uid;
-    bool alive;           /* the kernel says that its lock is held (unknown counts as alive) */
-    bool proven;          /* /proc/PID/fdinfo shows that this very pid holds it */
-    char state;           /* of the process, from /proc/PID/stat ('T' stopped, 'S' …), '?' when unknown */
+    bool alive;  /* the kernel says that its lock is held (unknown counts as alive) */
+    bool proven; /* /proc/PID/fdinfo shows that this very pid holds it */
+    char state;  /* of the process, from /proc/PID/stat ('T' stopped, 'S' …), '?' when unknown */
     uint32_t waiting_receive, waiting_send; /* its threads that wait now */
     uint64_t sent, received;                /* messages */
     uint32_t held;                          /* messages that it has borrowed */
@@ -29,35 +30,41 @@ struct yk_participant_facts {
 };
 
 struct yk_object_facts {
-    char kind[8];               /* "region" or "port" */
+    char kind[8]; /* "region" or "port" */
     char name[136];
     bool kept, removed;
     uint32_t mode, uid, gid;
-    int64_t created_ns;         /* CLOCK_REALTIME */
-    int32_t creator;            /* pid */
-    uint64_t memory_mapped;     /* bytes of the whole segment */
-    uint64_t memory_used;       /* bytes really present, swap included (0 when /proc/sysvipc is not there) */
-    uint32_t attached;          /* attachments that the kernel counts, readers included */
-    int segment;                /* System V id */
+    int64_t created_ns;     /* CLOCK_REALTIME */
+    int32_t creator;        /* pid */
+    uint64_t memory_mapped; /* bytes of the whole segment */
+    uint64_t
+        memory_used;   /* bytes really present, swap included (0 when /proc/sysvipc is not there) */
+    uint32_t attached; /* attachments that the kernel counts, readers included */
+    int segment;       /* System V id */
     uint32_t participants_max, participants_used; /* places; living participants */
-    uint64_t region_size;       /* regions */
+    uint64_t region_size;                         /* regions */
     /* ports */
     uint64_t max_message;
     uint32_t depth, priorities, max_deliveries, max_parked;
     bool once;
-    uint64_t waiting;           /* messages waiting, given-back ones included */
-    uint64_t held, parked;      /* borrowed now; parked */
-    uint64_t sent, received;    /* positions: messages that went in and out since creation */
+    uint64_t waiting;        /* messages waiting, given-back ones included */
+    uint64_t held, parked;   /* borrowed now; parked */
+    uint64_t sent, received; /* positions: messages that went in and out since creation */
     uint64_t redelivered, dropped;
-    char problem[160];          /* not empty: why the object could not be looked at; the rest is then partly 0 */
+    char problem
+        [160]; /* not empty: why the object could not be looked at; the rest is then partly 0 */
 };
 
-/* All objects in the name directory; the caller frees *ret. Returns their number or a negative errno. */
+/*
+ * All objects in the name directory; the caller frees *ret. Returns their number or a negative
+ * errno.
+ */
 ssize_t yk_inspect_list(struct yk_object_facts **ret);
 
 /*
- * One object by its address, and its participants, dead ones that nobody recovered yet included (caller frees
- * *ret_participants; both may be NULL). 0, too, when there is a problem with it. -ENOENT, -EINVAL, -ENOTSUP …
+ * One object by its address, and its participants, dead ones that nobody recovered yet included
+ * (caller frees *ret_participants; both may be NULL). 0, too, when there is a problem with it.
+ * -ENOENT, -EINVAL, -ENOTSUP …
  */
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
@@ -67,15 +74,16 @@ const char *yk_inspect_directory(void);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
-    char what[16];     /* "intent", "name", "segment", "lock file" */
+    char what[16]; /* "intent", "name", "segment", "lock file" */
     char name[192];
-    uint64_t bytes;    /* memory that goes with it */
+    uint64_t bytes; /* memory that goes with it */
     char reason[96];
 };
 
 /*
- * Clears what is provably dead: finishes interrupted creations and removals, names whose segment is gone, segments
- * of yoke's own without a name. With dry_run only lists. The caller frees *ret. Count or negative errno.
+ * Clears what is provably dead: finishes interrupted creations and removals, names whose segment is
+ * gone, segments of yoke's own without a name. With dry_run only lists. The caller frees *ret.
+ * Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
 

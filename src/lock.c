@@ -4,16 +4,18 @@
  *   opaque[0]  word: thread id 32 | holder 32; 0 is free
  *   opaque[1]  bell (its low half), see region.h
  *
- * field | written by                          | read by  | order          | a crash leaves
- * ------+-------------------------------------+----------+----------------+---------------------------------------
- * word  | taker: 0 or a dead one's -> its own | all      | CAS seq_cst    | the dead one's signature: the next taker
- *       | holder: its own -> 0                |          | SYNC lock.take | proves the death and takes it over, and is told
- * bell  | waiters (or), who releases (CAS)    | all      | seq_cst        | a set bit: one futile wake; a holder that
- *       |                                     |          |                | died before ringing: looked for in 100 ms
+ * field | written by              | read | order          | a crash leaves
+ * ------+-------------------------+------+----------------+--------------------------------------
+ * word  | taker: 0, or a dead     | all  | CAS seq_cst,   | the dead one's signature: the next
+ *       | one's -> its own;       |      | SYNC lock.take | taker proves the death, takes it
+ *       | holder: its own -> 0    |      |                | over, and is told
+ * bell  | waiters (or), who       | all  | seq_cst,       | a set bit: one futile wake; not
+ *       | releases (CAS)          |      | SYNC           | rung: sleepers look again within
+ *       |                         |      | region.bell    | 100 ms
  *
- * One compare-and-swap takes the lock, one releases it: there is no moment in which it is taken and unsigned. A death is proved by the
- * kernel (memory/participant.c), never guessed. A lock that was held when its handle was closed counts as its owner's
- * death, since the slot's generation is over.
+ * One compare-and-swap takes the lock, one releases it: there is no moment in which it is taken and
+ * unsigned. A death is proved by the kernel (memory/participant.c), never guessed. A lock that was
+ * held when its handle was closed counts as its owner's death, since the slot's generation is over.
  */
 #include <errno.h>
 
@@ -73,8 +75,8 @@ YOKE_API int yoke_lock_acquire(yoke_region *region, yoke_lock *lock, int64_t tim
     struct shm_lock *shm = (struct shm_lock *)lock;
     result = yk_region_wait(region, &shm->bell, attempt, shm, timeout_ns);
     if (result == -EDEADLK)
-        return yk_fail(EDEADLK, "this thread holds the lock at %p in region:%s already", (void *)lock,
-                       region->object.fixed.name);
+        return yk_fail(EDEADLK, "this thread holds the lock at %p in region:%s already",
+                       (void *)lock, region->object.fixed.name);
     return result < 0 ? result : result == TAKEN_FREE ? YOKE_LOCKED : YOKE_OWNER_DIED;
 }
 
@@ -86,8 +88,9 @@ YOKE_API int yoke_lock_release(yoke_region *region, yoke_lock *lock)
     struct shm_lock *shm = (struct shm_lock *)lock;
     uint64_t mine = my_word(region), word = mine;
     if (!yk_cas_seq(&shm->word, &word, 0)) /* SYNC lock.take release */
-        return yk_fail(EPERM, "this thread does not hold the lock at %p in region:%s through this handle", (void *)lock,
-                       region->object.fixed.name);
+        return yk_fail(EPERM,
+                       "this thread does not hold the lock at %p in region:%s through this handle",
+                       (void *)lock, region->object.fixed.name);
     yk_bell_ring(&shm->bell);
     return 0;
 }

@@ -10,16 +10,12 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "pool.h"
 
-#define RESERVE_MOST (UINT64_C(64) << 20) /* a port up to this size has its memory reserved when it is made */
+#define RESERVE_MOST \
+    (UINT64_C(64) << 20) /* a port up to this size has its memory reserved when it is made */
 
-#define BUSY_LOOK    1024                   /* messages after which a busy receiver asks whether anybody died */
-
-enum in_hand {
-    BLOCK_FREE = 0,
-    BLOCK_FILLING = 1,
-    BLOCK_LOANED = 2,
-};
+#define BUSY_LOOK 1024 /* messages after which a busy receiver asks whether anybody died */
 
 /* ---- opening ---- */
 
@@ -34,13 +30,17 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
     struct yk_port_fixed own;
     memcpy(&own, fixed->details, sizeof own);
     if (own.layout != YK_PORT_LAYOUT)
-        return yk_fail(EPROTONOSUPPORT, "port:%s was made with port layout %016llx, this yoke has %016llx", fixed->name,
-                       (unsigned long long)own.layout, (unsigned long long)YK_PORT_LAYOUT);
+        return yk_fail(EPROTONOSUPPORT,
+                       "port:%s was made with port layout %016llx, this yoke has %016llx",
+                       fixed->name, (unsigned long long)own.layout,
+                       (unsigned long long)YK_PORT_LAYOUT);
     int result = yk_ring_check_geometry(&own.geometry);
     if (result == 0) {
-        uint64_t blocks = yk_ring_blocks_bytes(&own.geometry), room = fixed->size - fixed->body_offset;
+        uint64_t blocks = yk_ring_blocks_bytes(&own.geometry),
+                 room = fixed->size - fixed->body_offset;
         uint64_t offset = yk_port_blocks_offset(&own.geometry);
-        if (blocks == 0 || offset > room || blocks > room - offset || own.geometry.participants != fixed->participants)
+        if (blocks == 0 || offset > room || blocks > room - offset ||
+            own.geometry.participants != fixed->participants)
             result = -EPROTO;
     }
     if (result < 0)
@@ -68,31 +68,48 @@ static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *
     if (g->depth > 1u << 20)
         return yk_fail(EINVAL, "a depth of %u is more than %u", g->depth, 1u << 20);
     if (g->participants > YOKE_PARTICIPANTS_MAX)
-        return yk_fail(EINVAL, "%u participants are more than %d", g->participants, YOKE_PARTICIPANTS_MAX);
+        return yk_fail(EINVAL, "%u participants are more than %d", g->participants,
+                       YOKE_PARTICIPANTS_MAX);
     if (g->max_message > YOKE_MESSAGE_MAX)
-        return yk_fail(EINVAL, "messages of %llu bytes are more than %zu: put such data into a region, and its name into a "
-                       "message", (unsigned long long)g->max_message, YOKE_MESSAGE_MAX);
+        return yk_fail(
+            EINVAL,
+            "messages of %llu bytes are more than %zu: put such data into a region, and its name "
+            "into a "
+            "message",
+            (unsigned long long)g->max_message, YOKE_MESSAGE_MAX);
     yk_ring_plan(g);
     if (yk_ring_blocks_bytes(g) == 0)
-        return yk_fail(EINVAL, "depth %u x %u priorities x %u participants are more than the %u blocks that a port may "
-                       "have: lower one of them", g->depth, g->rings, g->participants, 1u << YK_CELL_BLOCK_BITS);
+        return yk_fail(
+            EINVAL,
+            "depth %u x %u priorities x %u participants are more than the %u blocks that a port "
+            "may "
+            "have: lower one of them",
+            g->depth, g->rings, g->participants, 1u << YK_CELL_BLOCK_BITS);
     return 0;
 }
 
 static int check_options(const struct yoke_options *options, uint32_t flags)
 {
-    uint32_t known = YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_PARKED | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE;
+    uint32_t known = YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_PARKED | YOKE_HUGE |
+                     YOKE_POPULATE | YOKE_SPARSE;
     if (flags & YOKE_READ_ONLY)
-        return yk_fail(ENOTSUP, "a port can not be opened read-only: to look at it without taking part, use yoke stat");
+        return yk_fail(
+            ENOTSUP,
+            "a port can not be opened read-only: to look at it without taking part, use yoke stat");
     if (flags & ~known)
         return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~known);
-    if ((flags & (YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE)) && !(flags & YOKE_CREATE))
+    if ((flags & (YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE)) &&
+        !(flags & YOKE_CREATE))
         return yk_fail(EINVAL, "flags 0x%x mean something only together with YOKE_CREATE", flags);
     if (options->struct_size != sizeof *options || options->reserved != 0)
-        return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT (struct_size %zu, reserved %u)",
-                       options->struct_size, options->reserved);
+        return yk_fail(
+            EINVAL,
+            "the options were not initialised with YOKE_OPTIONS_INIT (struct_size %zu, reserved "
+            "%u)",
+            options->struct_size, options->reserved);
     if (options->spin_ns < -1)
-        return yk_fail(EINVAL, "spin_ns %lld is neither -1 (the default) nor a time", (long long)options->spin_ns);
+        return yk_fail(EINVAL, "spin_ns %lld is neither -1 (the default) nor a time",
+                       (long long)options->spin_ns);
     return 0;
 }
 
@@ -101,7 +118,10 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
     struct yk_port *port = (struct yk_port *)object;
     uint32_t used = yk_load32_acquire(&yk_object_slot(object, slot)->pool_used);
     uint32_t given_back = yk_ring_recover(&port->ring, slot, used);
-    /* One wake for each message given back; and places may have become free, for whoever wants them. */
+    /*
+     * One wake for each message given back; and places may have become free, for whoever wants
+     * them.
+     */
     for (uint32_t i = 0; i < given_back; i++)
         yk_changed(&port->waiting, YK_WAIT_RECEIVE);
     yk_changed(&port->waiting, YK_WAIT_ROOM);
@@ -109,13 +129,17 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
         yk_changed_for(&port->waiting, YK_WAIT_POOL, i);
 }
 
-/* A new slot, with the pool of whoever had it before: some of its blocks may still be in the ring. */
+/*
+ * A new slot, with the pool of whoever had it before: some of its blocks may still be in the ring.
+ */
 static void joined(struct yk_object *object)
 {
     struct yk_port *port = (struct yk_port *)object;
     uint32_t used = yk_load32_acquire(&yk_object_slot(object, object->slot)->pool_used);
     port->sender = (uint32_t)yk_sys_process_id();
-    yk_store32_relaxed(&port->used, used < port->ring.geometry.blocks_each ? used : port->ring.geometry.blocks_each);
+    yk_store32_relaxed(&port->used, used < port->ring.geometry.blocks_each
+                                        ? used
+                                        : port->ring.geometry.blocks_each);
     yk_store32_relaxed(&port->cursor, 0);
     for (int i = 0; i < YK_WAIT_REASONS; i++)
         yk_store32_relaxed(&port->waiting.sleepers[i], 0);
@@ -132,12 +156,15 @@ static int prepare(struct yk_object *object)
     if (result < 0)
         return result;
     unsigned char *body = yk_object_body(object);
-    yk_ring_attach(&port->ring, &geometry, body + YK_PORT_RINGS_OFFSET, body + yk_port_blocks_offset(&geometry));
+    yk_ring_attach(&port->ring, &geometry, body + YK_PORT_RINGS_OFFSET,
+                   body + yk_port_blocks_offset(&geometry));
     port->waiting.object = object;
     port->waiting.shm = (struct yk_shm_waiters *)body;
     port->waiting.words = (geometry.participants + 63) / 64;
     port->in_hand = calloc(geometry.blocks_each, sizeof *port->in_hand);
-    return port->in_hand ? 0 : yk_fail(ENOMEM, "no private memory for a pool of %u blocks", geometry.blocks_each);
+    return port->in_hand
+               ? 0
+               : yk_fail(ENOMEM, "no private memory for a pool of %u blocks", geometry.blocks_each);
 }
 
 static void unprepare(struct yk_object *object)
@@ -154,7 +181,8 @@ static const struct yk_kind_operations operations = {
     .joined = joined,
 };
 
-int yk_port_open(struct yk_port *port, const char *name, uint32_t flags, const struct yoke_options *options)
+int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
+                 const struct yoke_options *options)
 {
     struct yk_port_fixed fixed = {.layout = YK_PORT_LAYOUT};
     int result = check_options(options, flags);
@@ -186,90 +214,6 @@ void yk_port_close(struct yk_port *port)
     yk_object_close(&port->object);
 }
 
-/* ---- one's own pool ---- */
-
-/* Several threads of this process may want the same block; other processes never do. */
-static bool take_in_hand(yk_atomic32 *in_hand, enum in_hand how)
-{
-    uint32_t expected = BLOCK_FREE;
-    if (__libc_single_threaded) {
-        if (yk_load32_relaxed(in_hand) != BLOCK_FREE)
-            return false;
-        yk_store32_relaxed(in_hand, how);
-        return true;
-    }
-    return yk_cas32_seq(in_hand, &expected, how);
-}
-
-static uint32_t pool_start(const struct yk_port *port)
-{
-    return port->object.slot * port->ring.geometry.blocks_each;
-}
-
-static bool try_block(struct yk_port *port, uint32_t index, enum in_hand how)
-{
-    return yk_ring_is_free(&port->ring, pool_start(port) + index) && take_in_hand(&port->in_hand[index], how);
-}
-
-/* One more block that was never used: the recoverer must know it before it can be stamped. */
-static bool extend_pool(struct yk_port *port, enum in_hand how, uint32_t *ret_index)
-{
-    uint32_t used = yk_load32_relaxed(&port->used);
-    do {
-        if (used >= port->ring.geometry.blocks_each)
-            return false;
-    } while (!yk_cas32_seq(&port->used, &used, used + 1));
-    yk_atomic32 *shared = &yk_object_slot(&port->object, port->object.slot)->pool_used;
-    uint32_t known = yk_load32_relaxed(shared);
-    while (known < used + 1 && !yk_cas32_seq(shared, &known, used + 1)) {
-    }
-    *ret_index = used;
-    return try_block(port, used, how);
-}
-
-/*
- * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one at the cursor is the likeliest;
- * where it is not free the pool grows, up to its size: it stays as small, and as warm, as the traffic allows.
- */
-static bool take_block(struct yk_port *port, enum in_hand how, bool thorough, uint32_t *ret_block)
-{
-    uint32_t used = yk_load32_relaxed(&port->used), index = yk_load32_relaxed(&port->cursor);
-    uint32_t tries = thorough ? used : used < 2 ? used : 2;
-    bool found = false;
-    for (uint32_t i = 0; i < tries && !found; i++) {
-        if (index >= used)
-            index = 0;
-        found = try_block(port, index, how);
-        index += !found;
-    }
-    if (!found && !extend_pool(port, how, &index)) {
-        yk_store32_relaxed(&port->cursor, index);
-        return false;
-    }
-    yk_store32_relaxed(&port->cursor, index + 1);
-    *ret_block = pool_start(port) + index;
-    return true;
-}
-
-static void put_back(struct yk_port *port, uint32_t block)
-{
-    yk_store32_release(&port->in_hand[block - pool_start(port)], BLOCK_FREE);
-}
-
-/* The loaned block that `data` points to the bytes of: its number, or -1. */
-static int64_t find_loan(const struct yk_port *port, const void *data)
-{
-    const unsigned char *first = yk_ring_payload(&port->ring, pool_start(port));
-    const unsigned char *bytes = data;
-    if (bytes < first)
-        return -1;
-    uint64_t distance = (uint64_t)(bytes - first), index = distance / port->ring.geometry.block_stride;
-    if (distance % port->ring.geometry.block_stride != 0 || index >= port->ring.geometry.blocks_each ||
-        yk_load32_relaxed(&port->in_hand[index]) != BLOCK_LOANED)
-        return -1;
-    return (int64_t)(pool_start(port) + index);
-}
-
 /* ---- sending ---- */
 
 /* Returns the count as it was. */
@@ -295,25 +239,29 @@ static void fill_header(struct yk_port *port, uint32_t block, const struct yoke_
 static int check_message(const struct yk_port *port, const struct yoke_message *message)
 {
     if (yk_unlikely(message->size > port->ring.geometry.max_message))
-        return yk_fail(EMSGSIZE, "port:%s takes messages of up to %llu bytes, this one has %zu", port->object.fixed.name,
-                       (unsigned long long)port->ring.geometry.max_message, message->size);
+        return yk_fail(EMSGSIZE, "port:%s takes messages of up to %llu bytes, this one has %zu",
+                       port->object.fixed.name, (unsigned long long)port->ring.geometry.max_message,
+                       message->size);
     if (yk_unlikely(message->priority >= port->ring.geometry.rings))
-        return yk_fail(EINVAL, "port:%s has %u priorities, 0 to %u; %u is none of them", port->object.fixed.name,
-                       port->ring.geometry.rings, port->ring.geometry.rings - 1, message->priority);
+        return yk_fail(EINVAL, "port:%s has %u priorities, 0 to %u; %u is none of them",
+                       port->object.fixed.name, port->ring.geometry.rings,
+                       port->ring.geometry.rings - 1, message->priority);
     if (yk_unlikely(!message->data && message->size > 0))
         return yk_fail(EINVAL, "the message is NULL and has %zu bytes", message->size);
     return 0;
 }
 
-/* A send under way: which of the messages, and the block that the first unsent one already lies in. */
+/*
+ * A send under way: which of the messages, and the block that the first unsent one already lies in.
+ */
 struct sending {
     struct yk_port *port;
     const struct yoke_message *messages;
     size_t count;
     size_t sent;
-    bool loans;      /* the messages are loans */
-    bool filled;     /* `block` holds messages[sent] */
-    int error;       /* why messages[sent] can not go at all */
+    bool loans;  /* the messages are loans */
+    bool filled; /* `block` holds messages[sent] */
+    int error;   /* why messages[sent] can not go at all */
     uint32_t block;
 };
 
@@ -329,16 +277,18 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
     if (sending->filled)
         return true;
     if (sending->loans) {
-        int64_t loan = find_loan(port, message->data);
-        if (loan < 0) { /* it was one when the call began: named twice, or released by another thread */
+        int64_t loan = yk_pool_find_loan(port, message->data);
+        if (loan <
+            0) { /* it was one when the call began: named twice, or released by another thread */
             sending->error = -EINVAL;
             return false;
         }
         sending->block = (uint32_t)loan;
     } else {
-        if (!take_block(port, BLOCK_FILLING, thorough, &sending->block))
+        if (!yk_pool_take(port, YK_BLOCK_FILLING, thorough, &sending->block))
             return false;
-        memcpy(yk_ring_payload(&port->ring, sending->block), message->data ? message->data : "", message->size);
+        memcpy(yk_ring_payload(&port->ring, sending->block), message->data ? message->data : "",
+               message->size);
     }
     fill_header(port, sending->block, message);
     sending->filled = true;
@@ -370,7 +320,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason, bool last)
             *reason = YK_WAIT_ROOM;
             break;
         }
-        put_back(port, sending->block);
+        yk_pool_put_back(port, sending->block);
         sending->filled = false;
         sending->sent++;
     }
@@ -412,13 +362,14 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
         pass_on_room(port);
     }
     if (sending->filled && !sending->loans)
-        put_back(port, sending->block);
+        yk_pool_put_back(port, sending->block);
     if (waits)
         yk_visit_end(&port->object);
     return result < 0 ? result : (ssize_t)sending->sent;
 }
 
-ssize_t yk_port_send(struct yk_port *port, const struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_port_send(struct yk_port *port, const struct yoke_message *messages, size_t count,
+                     int64_t timeout_ns)
 {
     int result = yk_object_enter(&port->object);
     for (size_t i = 0; i < count && result == 0; i++)
@@ -441,12 +392,13 @@ static ssize_t attempt_loan(void *context, enum yk_reason *reason, bool last)
     if (!has_room(loaning->port))
         return 0;
     *reason = YK_WAIT_POOL;
-    return take_block(loaning->port, BLOCK_LOANED, last, &loaning->block);
+    return yk_pool_take(loaning->port, YK_BLOCK_LOANED, last, &loaning->block);
 }
 
 int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t timeout_ns)
 {
-    struct yoke_message message = {.data = ret_block, .size = size}; /* any pointer: only the size is checked */
+    struct yoke_message message = {.data = ret_block,
+                                   .size = size}; /* any pointer: only the size is checked */
     struct loaning loaning = {.port = port};
     enum yk_reason reason;
     int result = yk_object_enter(&port->object);
@@ -468,13 +420,15 @@ int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t ti
     return taken < 0 ? (int)taken : 0;
 }
 
-ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages, size_t count,
+                       int64_t timeout_ns)
 {
     int result = yk_object_enter(&port->object);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = check_message(port, &messages[i]);
-        if (result == 0 && find_loan(port, messages[i].data) < 0)
-            result = yk_fail(EINVAL, "message %zu is not a loan of this endpoint of port:%s", i, port->object.fixed.name);
+        if (result == 0 && yk_pool_find_loan(port, messages[i].data) < 0)
+            result = yk_fail(EINVAL, "message %zu is not a loan of this endpoint of port:%s", i,
+                             port->object.fixed.name);
     }
     if (result < 0 || count == 0)
         return result;
@@ -492,7 +446,8 @@ struct receiving {
     bool borrow; /* hand out the blocks themselves; else copy and release */
 };
 
-static void describe(const struct yk_port *port, const struct yk_held *held, struct yoke_message *message)
+static void describe(const struct yk_port *port, const struct yk_held *held,
+                     struct yoke_message *message)
 {
     struct yk_shm_block *header = yk_ring_block(&port->ring, held->block);
     message->size = held->size;
@@ -511,7 +466,8 @@ static void block_freed(struct yk_port *port, uint32_t block)
 }
 
 /* What was taken becomes the caller's: copied and released, or lent. */
-static int hand_over(struct receiving *receiving, const struct yk_held *held, struct yoke_message *message)
+static int hand_over(struct receiving *receiving, const struct yk_held *held,
+                     struct yoke_message *message)
 {
     struct yk_port *port = receiving->port;
     unsigned char *bytes = yk_ring_payload(&port->ring, held->block);
@@ -533,12 +489,16 @@ static int take_one(struct receiving *receiving, uint32_t ring, uint64_t *hint)
     struct yoke_message *message = &receiving->messages[receiving->received];
     uint64_t capacity = receiving->borrow ? UINT64_MAX : message->capacity;
     struct yk_held held;
-    int result = port->parked ? yk_ring_take_parked(&port->ring, ring, port->object.slot, capacity, &held)
-                              : yk_ring_take(&port->ring, ring, port->object.slot, capacity, hint, &held);
+    int result = port->parked
+                     ? yk_ring_take_parked(&port->ring, ring, port->object.slot, capacity, &held)
+                     : yk_ring_take(&port->ring, ring, port->object.slot, capacity, hint, &held);
     return result == 1 ? hand_over(receiving, &held, message) : result;
 }
 
-/* Takes as many as there are, the highest priority first. 1 when at least one, 0 none, or the error of the first. */
+/*
+ * Takes as many as there are, the highest priority first. 1 when at least one, 0 none, or the error
+ * of the first.
+ */
 static ssize_t attempt_receive(void *context, enum yk_reason *reason, bool last)
 {
     struct receiving *receiving = context;
@@ -548,16 +508,19 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason, bool last)
     (void)last;
     *reason = port->parked ? YK_WAIT_ALONE : YK_WAIT_RECEIVE;
 
-    for (uint32_t ring = port->ring.geometry.rings; ring-- > 0 && result >= 0 && receiving->received < receiving->count;) {
+    for (uint32_t ring = port->ring.geometry.rings;
+         ring-- > 0 && result >= 0 && receiving->received < receiving->count;) {
         uint64_t hint = yk_ring_head(&port->ring, ring);
-        while (receiving->received < receiving->count && (result = take_one(receiving, ring, &hint)) == 1)
+        while (receiving->received < receiving->count &&
+               (result = take_one(receiving, ring, &hint)) == 1)
             receiving->received++;
         yk_ring_hint(&yk_ring_shm(&port->ring, ring)->head, hint);
     }
     size_t received = receiving->received - before;
     if (received == 0)
         return result;
-    uint64_t total = add_count(&yk_object_slot(&port->object, port->object.slot)->received, received);
+    uint64_t total =
+        add_count(&yk_object_slot(&port->object, port->object.slot)->received, received);
     /* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
     if (yk_unlikely(total / BUSY_LOOK != (total + received) / BUSY_LOOK))
         yk_recover_dead_sometimes(&port->object);
@@ -583,7 +546,9 @@ static void explain_receive(const struct receiving *receiving, ssize_t result)
 {
     const struct yk_port *port = receiving->port;
     if (result == -EMSGSIZE)
-        yk_fail(EMSGSIZE, "the next message of port:%s is bigger than the buffer of %zu bytes; yoke_max_message() says %llu",
+        yk_fail(EMSGSIZE,
+                "the next message of port:%s is bigger than the buffer of %zu bytes; "
+                "yoke_max_message() says %llu",
                 port->object.fixed.name, receiving->messages[0].capacity,
                 (unsigned long long)port->ring.geometry.max_message);
     else if (result == -EPROTO)
@@ -611,25 +576,32 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
     return result < 0 ? result : (ssize_t)receiving->received;
 }
 
-ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count,
+                     int64_t timeout_ns)
 {
     struct receiving receiving = {.port = port, .messages = messages, .count = count};
     for (size_t i = 0; i < count; i++) {
         if (yk_unlikely(!messages[i].data && messages[i].capacity > 0))
-            return yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i, messages[i].capacity);
+            return yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
+                           messages[i].capacity);
     }
     return run_receive(&receiving, timeout_ns);
 }
 
-ssize_t yk_port_borrow(struct yk_port *port, struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_port_borrow(struct yk_port *port, struct yoke_message *messages, size_t count,
+                       int64_t timeout_ns)
 {
-    struct receiving receiving = {.port = port, .messages = messages, .count = count, .borrow = true};
+    struct receiving receiving = {
+        .port = port, .messages = messages, .count = count, .borrow = true};
     return run_receive(&receiving, timeout_ns);
 }
 
 /* ---- giving blocks up ---- */
 
-/* What the caller holds at `message`: 1 a borrowed message, 0 a loan (its block in held->block), or -EINVAL. */
+/*
+ * What the caller holds at `message`: 1 a borrowed message, 0 a loan (its block in held->block), or
+ * -EINVAL.
+ */
 static int find_message(struct yk_port *port, const void *message, struct yk_held *held)
 {
     const unsigned char *bytes = message, *first = yk_ring_payload(&port->ring, 0);
@@ -640,11 +612,12 @@ static int find_message(struct yk_port *port, const void *message, struct yk_hel
         if (yk_ring_find_held(&port->ring, port->object.slot, block, held) == 1)
             return 1;
         held->block = block;
-        if (find_loan(port, message) >= 0)
+        if (yk_pool_find_loan(port, message) >= 0)
             return 0;
     }
-    return yk_fail(EINVAL, "%p is neither a borrowed message nor a loan of this endpoint of port:%s", message,
-                   port->object.fixed.name);
+    return yk_fail(EINVAL,
+                   "%p is neither a borrowed message nor a loan of this endpoint of port:%s",
+                   message, port->object.fixed.name);
 }
 
 int yk_port_release(struct yk_port *port, const void *message)
@@ -656,13 +629,15 @@ int yk_port_release(struct yk_port *port, const void *message)
     if (result < 0)
         return result;
     if (result == 0) {
-        put_back(port, held.block);
+        yk_pool_put_back(port, held.block);
         yk_changed_for(&port->waiting, YK_WAIT_POOL, port->object.slot);
         return 0;
     }
     result = yk_ring_release(&port->ring, &held);
     block_freed(port, held.block);
-    return result < 0 ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may") : 0;
+    return result < 0
+               ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")
+               : 0;
 }
 
 int yk_port_return(struct yk_port *port, const void *message)
@@ -678,5 +653,7 @@ int yk_port_return(struct yk_port *port, const void *message)
     result = yk_ring_return(&port->ring, &held);
     yk_changed(&port->waiting, YK_WAIT_RECEIVE);
     block_freed(port, held.block);
-    return result < 0 ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may") : 0;
+    return result < 0
+               ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")
+               : 0;
 }

@@ -1,5 +1,6 @@
 /*
- * port.h - ports in shared memory: the ring (ring/port_ring.h), pools of blocks, and waiting, behind one handle.
+ * port.h - ports in shared memory: the ring (ring/port_ring.h), pools of blocks, and waiting,
+ * behind one handle.
  */
 #ifndef YK_PORT_H
 #define YK_PORT_H
@@ -23,31 +24,36 @@ struct yk_port_fixed {
  */
 #define YK_PORT_RINGS_OFFSET sizeof(struct yk_shm_waiters)
 
-#define YK_PORT_LAYOUT                                                                             \
-    (sizeof(struct yk_shm_waiters) << 48 | sizeof(struct yk_ring_geometry) << 32 |                 \
+#define YK_PORT_LAYOUT                                                             \
+    (sizeof(struct yk_shm_waiters) << 48 | sizeof(struct yk_ring_geometry) << 32 | \
      sizeof(struct yk_shm_ring) << 16 | sizeof(struct yk_shm_block) << 8 | YK_CELL_LAP_BITS)
 
 struct yk_port {
     struct yk_object object; /* first: the kind's callbacks get it */
     struct yk_ring ring;
     struct yk_waiting waiting;
-    bool parked;             /* receives parked messages */
-    uint32_t sender;         /* this process's id, for the messages */
+    bool parked;     /* receives parked messages */
+    uint32_t sender; /* this process's id, for the messages */
     /* One's own pool. Private: which of its blocks threads of this process have in hand. */
-    yk_atomic32 *in_hand;    /* per block: 0, BLOCK_FILLING or BLOCK_LOANED */
+    yk_atomic32 *in_hand; /* per block: 0, BLOCK_FILLING or BLOCK_LOANED */
     yk_atomic32 cursor;
-    yk_atomic32 used;        /* blocks that were ever used; also in the slot, for the recoverer */
+    yk_atomic32 used; /* blocks that were ever used; also in the slot, for the recoverer */
 };
 
-int yk_port_open(struct yk_port *port, const char *name, uint32_t flags, const struct yoke_options *options);
+int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
+                 const struct yoke_options *options);
 void yk_port_close(struct yk_port *port);
 
 /* See yoke.h. */
-ssize_t yk_port_send(struct yk_port *port, const struct yoke_message *messages, size_t count, int64_t timeout_ns);
-ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count, int64_t timeout_ns);
-ssize_t yk_port_borrow(struct yk_port *port, struct yoke_message *messages, size_t count, int64_t timeout_ns);
+ssize_t yk_port_send(struct yk_port *port, const struct yoke_message *messages, size_t count,
+                     int64_t timeout_ns);
+ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count,
+                     int64_t timeout_ns);
+ssize_t yk_port_borrow(struct yk_port *port, struct yoke_message *messages, size_t count,
+                       int64_t timeout_ns);
 int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t timeout_ns);
-ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages, size_t count, int64_t timeout_ns);
+ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages, size_t count,
+                       int64_t timeout_ns);
 int yk_port_release(struct yk_port *port, const void *message);
 int yk_port_return(struct yk_port *port, const void *message);
 

@@ -11,12 +11,15 @@
 #include "base/sys.h"
 #include "wait.h"
 
-#define SLEEPERS      UINT32_C(1)
-#define SLOT_BITS     10
-#define GENERATIONS   ((UINT64_C(1) << (32 - SLOT_BITS)) - 1)
-#define SPIN_NS       5000
+#define SLEEPERS    UINT32_C(1)
+#define SLOT_BITS   10
+#define GENERATIONS ((UINT64_C(1) << (32 - SLOT_BITS)) - 1)
+#define SPIN_NS     5000
 
-/* A region has no state of yoke's own to give back: locks and units name their holder, and whoever wants them looks. */
+/*
+ * A region has no state of yoke's own to give back: locks and units name their holder, and whoever
+ * wants them looks.
+ */
 static void recover(struct yk_object *object, uint32_t slot)
 {
     (void)object;
@@ -60,8 +63,9 @@ static int open_region(yoke_region **ret_region, const struct yk_object_plan *pl
         return yk_fail(ENOMEM, "no memory for a region's handle");
     int result = yk_object_open(&region->object, plan);
     if (result == 0 && plan->body_size != 0 && region->object.fixed.body_size != plan->body_size) {
-        result = yk_fail(EEXIST, "region:%s exists already, with %llu bytes instead of %llu", plan->name,
-                         (unsigned long long)region->object.fixed.body_size, (unsigned long long)plan->body_size);
+        result = yk_fail(EEXIST, "region:%s exists already, with %llu bytes instead of %llu",
+                         plan->name, (unsigned long long)region->object.fixed.body_size,
+                         (unsigned long long)plan->body_size);
         yk_object_close(&region->object);
     }
     if (result < 0)
@@ -75,12 +79,16 @@ static int check_options(const struct yoke_region_options *options)
 {
     uint32_t known = YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE;
     if (options->struct_size != sizeof *options || options->reserved != 0)
-        return yk_fail(EINVAL, "the options were not initialised with YOKE_REGION_OPTIONS_INIT (struct_size %zu, "
-                       "reserved %u)", options->struct_size, options->reserved);
+        return yk_fail(
+            EINVAL,
+            "the options were not initialised with YOKE_REGION_OPTIONS_INIT (struct_size %zu, "
+            "reserved %u)",
+            options->struct_size, options->reserved);
     if (options->flags & ~(known | YOKE_CREATE))
         return yk_fail(EINVAL, "flags 0x%x are not known here", options->flags & ~known);
     if (options->participants > YOKE_PARTICIPANTS_MAX)
-        return yk_fail(EINVAL, "%u participants are more than %d", options->participants, YOKE_PARTICIPANTS_MAX);
+        return yk_fail(EINVAL, "%u participants are more than %d", options->participants,
+                       YOKE_PARTICIPANTS_MAX);
     return 0;
 }
 
@@ -118,7 +126,8 @@ YOKE_API int yoke_region_open(yoke_region **ret_region, const char *name, uint32
         return yk_fail(EINVAL, "ret_region is NULL: there is nowhere to put the result");
     if (flags & ~YOKE_READ_ONLY)
         return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~YOKE_READ_ONLY);
-    struct yk_object_plan plan = {.kind = YK_KIND_REGION, .name = name, .flags = flags, .operations = &operations};
+    struct yk_object_plan plan = {
+        .kind = YK_KIND_REGION, .name = name, .flags = flags, .operations = &operations};
     return open_region(ret_region, &plan);
 }
 
@@ -168,13 +177,15 @@ int yk_region_enter(yoke_region *region, const void *what, size_t size)
     if (result < 0)
         return result;
     if (yk_unlikely(region->object.read_only))
-        return yk_fail(EACCES, "region:%s is attached read-only: its locks, semaphores and events need write access",
-                       region->object.fixed.name);
+        return yk_fail(
+            EACCES,
+            "region:%s is attached read-only: its locks, semaphores and events need write access",
+            region->object.fixed.name);
     uintptr_t begin = (uintptr_t)yk_object_body(&region->object), at = (uintptr_t)what;
     uint64_t room = region->object.fixed.body_size;
     if (yk_unlikely(at < begin || at % 8 != 0 || size > room || at - begin > room - size))
-        return yk_fail(EINVAL, "%p (%zu bytes) is not an 8-byte aligned place in region:%s", what, size,
-                       region->object.fixed.name);
+        return yk_fail(EINVAL, "%p (%zu bytes) is not an 8-byte aligned place in region:%s", what,
+                       size, region->object.fixed.name);
     return 0;
 }
 
@@ -184,7 +195,8 @@ bool yk_holder_is_dead(yoke_region *region, uint32_t holder)
     struct yk_object *object = &region->object;
     if (number >= object->fixed.participants)
         return true;
-    uint64_t word = yk_load_acquire(&yk_object_slot(object, number)->word); /* SYNC slot.claim acquire */
+    uint64_t word =
+        yk_load_acquire(&yk_object_slot(object, number)->word); /* SYNC slot.claim acquire */
     if (sign(number, word >> 1) != holder)
         return true;
     return yk_participant_is_dead(object, number, word >> 1);
@@ -195,7 +207,9 @@ void yk_bell_ring(yk_atomic32 *bell)
     uint32_t heard = yk_load32_seq(bell); /* SYNC region.bell */
     if (yk_likely((heard & SLEEPERS) == 0))
         return;
-    /* One try: if it fails, somebody else rang, or somebody new listens and will look for himself. */
+    /*
+     * One try: if it fails, somebody else rang, or somebody new listens and will look for himself.
+     */
     if (yk_cas32_seq(bell, &heard, (heard + 2) & ~SLEEPERS))
         yk_sys_futex_wake(bell, INT_MAX);
 }
@@ -226,7 +240,8 @@ static int spin(yoke_region *region, yk_region_attempt attempt, void *context)
     return 0;
 }
 
-static int wait_until(yoke_region *region, yk_atomic32 *bell, yk_region_attempt attempt, void *context, int64_t deadline)
+static int wait_until(yoke_region *region, yk_atomic32 *bell, yk_region_attempt attempt,
+                      void *context, int64_t deadline)
 {
     int result = spin(region, attempt, context);
     while (result == 0) {
@@ -240,7 +255,8 @@ static int wait_until(yoke_region *region, yk_atomic32 *bell, yk_region_attempt 
     return last != 0 ? last : result;
 }
 
-int yk_region_wait(yoke_region *region, yk_atomic32 *bell, yk_region_attempt attempt, void *context, int64_t timeout_ns)
+int yk_region_wait(yoke_region *region, yk_atomic32 *bell, yk_region_attempt attempt, void *context,
+                   int64_t timeout_ns)
 {
     struct yk_object *object = &region->object;
     if (timeout_ns < YOKE_FOREVER)

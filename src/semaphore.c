@@ -1,16 +1,18 @@
 /*
  * semaphore.c - the semaphore in a region: each unit is a word that names its holder.
  *
- * One compare-and-swap takes a unit and signs it, one gives it back: a process that dies at any instruction leaves a unit either free or
- * signed by a dead one, which the next who finds none free proves and takes. A plain counter could not tell.
+ * One compare-and-swap takes a unit and signs it, one gives it back: a process that dies at any
+ * instruction leaves a unit either free or signed by a dead one, which the next who finds none free
+ * proves and takes. A plain counter could not tell.
  *
- * field | written by                             | read by | order       | a crash leaves
- * ------+----------------------------------------+---------+-------------+----------------------------------------
- * units | init                                   | all     | release/acq | 0: not initialised: -EINVAL
- * hint  | who takes or gives back                | takers  | relaxed     | anything: where to begin looking
- * bell  | see region.h                           |         |             |
- * unit  | taker 0 or dead -> own; holder own -> 0| all     | CAS seq_cst | a dead one's signature
- *       |                                        |         | SYNC semaphore.take |
+ * field | written by                | read   | order           | a crash leaves
+ * ------+---------------------------+--------+-----------------+------------------------------
+ * units | init                      | all    | release/acquire | 0: not initialised: -EINVAL
+ * hint  | who takes or gives back   | takers | relaxed         | anything: where to begin
+ * bell  | as in region.h            | all    | SYNC region.bell| one futile wake
+ * unit  | taker 0 or dead one's ->  | all    | CAS seq_cst,    | a dead one's signature: the
+ *       | own; holder own -> 0      |        | SYNC            | next who finds none free
+ *       |                           |        | semaphore.take  | proves it, and takes over
  */
 #include <errno.h>
 
@@ -34,8 +36,8 @@ static int enter(yoke_region *region, yoke_semaphore *semaphore)
         return result;
     uint32_t units = yk_load32_acquire(&semaphore->units);
     if (units == 0 || units > YOKE_SEMAPHORE_UNITS_MAX)
-        return yk_fail(EINVAL, "there is no initialised semaphore at %p in region:%s (units: %u)", (void *)semaphore,
-                       region->object.fixed.name, units);
+        return yk_fail(EINVAL, "there is no initialised semaphore at %p in region:%s (units: %u)",
+                       (void *)semaphore, region->object.fixed.name, units);
     result = yk_region_enter(region, semaphore, YOKE_SEMAPHORE_SIZE(units));
     return result < 0 ? result : (int)units;
 }
@@ -43,7 +45,8 @@ static int enter(yoke_region *region, yoke_semaphore *semaphore)
 YOKE_API int yoke_semaphore_init(yoke_region *region, yoke_semaphore *semaphore, uint32_t units)
 {
     if (units == 0 || units > YOKE_SEMAPHORE_UNITS_MAX)
-        return yk_fail(EINVAL, "a semaphore of %u units: 1 to %u can be had", units, YOKE_SEMAPHORE_UNITS_MAX);
+        return yk_fail(EINVAL, "a semaphore of %u units: 1 to %u can be had", units,
+                       YOKE_SEMAPHORE_UNITS_MAX);
     int result = yk_region_enter(region, semaphore, YOKE_SEMAPHORE_SIZE(units));
     if (result < 0)
         return result;
@@ -60,9 +63,11 @@ struct taking {
     uint32_t units;
 };
 
-static bool take_unit(yoke_region *region, yoke_semaphore *semaphore, uint32_t index, uint32_t holder)
+static bool take_unit(yoke_region *region, yoke_semaphore *semaphore, uint32_t index,
+                      uint32_t holder)
 {
-    if (!yk_cas32_seq(&semaphore->unit[index], &holder, region->holder)) /* SYNC semaphore.take acquire */
+    if (!yk_cas32_seq(&semaphore->unit[index], &holder,
+                      region->holder)) /* SYNC semaphore.take acquire */
         return false;
     yk_store32_relaxed(&semaphore->hint, index + 1);
     return true;
@@ -88,7 +93,8 @@ static int attempt(yoke_region *region, void *context, bool thorough)
     return 0;
 }
 
-YOKE_API int yoke_semaphore_acquire(yoke_region *region, yoke_semaphore *semaphore, int64_t timeout_ns)
+YOKE_API int yoke_semaphore_acquire(yoke_region *region, yoke_semaphore *semaphore,
+                                    int64_t timeout_ns)
 {
     int units = enter(region, semaphore);
     if (units < 0)
@@ -103,15 +109,18 @@ YOKE_API int yoke_semaphore_release(yoke_region *region, yoke_semaphore *semapho
     int units = enter(region, semaphore);
     for (int i = 0; i < units; i++) {
         uint32_t holder = region->holder;
-        if (yk_load32_relaxed(&semaphore->unit[i]) != holder || !yk_cas32_seq(&semaphore->unit[i], &holder, 0))
+        if (yk_load32_relaxed(&semaphore->unit[i]) != holder ||
+            !yk_cas32_seq(&semaphore->unit[i], &holder, 0))
             continue;
         /* SYNC semaphore.take release: by the CAS above */
         yk_store32_relaxed(&semaphore->hint, (uint32_t)i);
         yk_bell_ring(&semaphore->bell);
         return 0;
     }
-    return units < 0 ? units : yk_fail(EPERM, "this handle holds no unit of the semaphore at %p in region:%s",
-                                       (void *)semaphore, region->object.fixed.name);
+    return units < 0
+               ? units
+               : yk_fail(EPERM, "this handle holds no unit of the semaphore at %p in region:%s",
+                         (void *)semaphore, region->object.fixed.name);
 }
 
 YOKE_API int yoke_semaphore_value(yoke_region *region, yoke_semaphore *semaphore)

@@ -1,15 +1,17 @@
 /*
  * wait.c - see wait.h.
  *
- * Why no wake-up is lost between living, running processes. The sleeper: sets its bit (seq_cst), then looks (the attempt's
- * loads are seq_cst where they decide "nothing there"), then sleeps. The other: changes a cell (seq_cst compare-and-swap), then
- * loads the row (seq_cst). In the single total order either the change comes before the look, which then finds it, or the bit
- * comes before the load of the row, and the bell is rung; the bell's value was read before the bit was set, so a bell
- * rung before futex_wait() makes that return at once.
+ * Why no wake-up is lost between living, running processes. The sleeper: sets its bit (seq_cst),
+ * then looks (the attempt's loads are seq_cst where they decide "nothing there"), then sleeps. The
+ * other: changes a cell (seq_cst compare-and-swap), then loads the row (seq_cst). In the single
+ * total order either the change comes before the look, which then finds it, or the bit comes before
+ * the load of the row, and the bell is rung; the bell's value was read before the bit was set, so a
+ * bell rung before futex_wait() makes that return at once.
  *
- * A wake-up that was meant for a sleeper which leaves for another reason (time over, signal, cancelled, or because it found
- * another message just then) is not swallowed: it tries once more, and passes the wake-up on. Its caller does that, too, where it
- * took one thing and sees another one there (port.c).
+ * A wake-up that was meant for a sleeper which leaves for another reason (time over, signal,
+ * cancelled, or because it found another message just then) is not swallowed: it tries once more,
+ * and passes the wake-up on. Its caller does that, too, where it took one thing and sees another
+ * one there (port.c).
  */
 #include "wait.h"
 
@@ -43,7 +45,8 @@ static bool take_bit(const struct yk_waiting *waiting, enum yk_reason reason, ui
 static void set_bit(const struct yk_waiting *waiting, enum yk_reason reason)
 {
     uint32_t slot = waiting->object->slot;
-    yk_or_seq(&waiting->shm->bits[reason][slot / 64], UINT64_C(1) << slot % 64); /* SYNC wait.receive, wait.room */
+    yk_or_seq(&waiting->shm->bits[reason][slot / 64],
+              UINT64_C(1) << slot % 64); /* SYNC wait.receive, wait.room */
 }
 
 void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason)
@@ -58,7 +61,10 @@ void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason)
             bits &= bits - 1;
             if (slot >= waiting->object->fixed.participants || !take_bit(waiting, reason, slot))
                 continue;
-            /* Nobody slept there (it died, or is just about to sleep and will look): one more may be needed. */
+            /*
+             * Nobody slept there (it died, or is just about to sleep and will look): one more may
+             * be needed.
+             */
             if (ring_bell(waiting->object, slot, bell_of(reason)))
                 return;
         }
@@ -109,8 +115,8 @@ void yk_wait_for_visitors(struct yk_object *object)
 
 /* ---- waiting ---- */
 
-static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *context, enum yk_reason *reason,
-                    int64_t deadline)
+static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *context,
+                    enum yk_reason *reason, int64_t deadline)
 {
     if (waiting->spin_ns <= 0)
         return 0;
@@ -129,9 +135,12 @@ static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *contex
     return 0;
 }
 
-/* One time that the thread lies down. Returns what the attempt said, or what ended the sleep (0: look again). */
-static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *context, enum yk_reason *reason,
-                          int64_t deadline)
+/*
+ * One time that the thread lies down. Returns what the attempt said, or what ended the sleep (0:
+ * look again).
+ */
+static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *context,
+                          enum yk_reason *reason, int64_t deadline)
 {
     enum yk_reason row = *reason;
     struct yk_object *object = waiting->object;
@@ -157,7 +166,10 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
         return result;
     if (yk_add32_seq(&waiting->sleepers[row], UINT32_MAX) == 1)
         take_bit(waiting, row, object->slot);
-    /* Other threads of this handle sleep on the same bell: the bit stays theirs, and one of them may have slept through. */
+    /*
+     * Other threads of this handle sleep on the same bell: the bit stays theirs, and one of them
+     * may have slept through.
+     */
     if (yk_unlikely(yk_load32_seq(&waiting->sleepers[row]) != 0)) {
         set_bit(waiting, row);
         ring_bell(object, object->slot, bell_of(row));
@@ -165,7 +177,8 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
     return result;
 }
 
-static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t deadline)
+static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *context,
+                          int64_t deadline)
 {
     enum yk_reason reason = YK_WAIT_RECEIVE;
     ssize_t result = attempt(context, &reason, false);
@@ -196,9 +209,11 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
         if (yk_load32_relaxed(&object->cancelled))
             return -ECANCELED;
         /* What a dead one held may be just what is missing. */
-        ssize_t result = yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason, true) : 0;
+        ssize_t result =
+            yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason, true) : 0;
         return result != 0 ? result : -EAGAIN;
     }
-    return yk_load32_seq(&object->cancelled) ? -ECANCELED
-                                             : wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
+    return yk_load32_seq(&object->cancelled)
+               ? -ECANCELED
+               : wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
 }

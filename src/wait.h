@@ -1,13 +1,15 @@
 /*
  * wait.h - sleeping until something may have changed, and waking who sleeps.
  *
- * For each reason to wait a port has a row of bits, one for each participant: "a thread of this one sleeps (or is
- * about to)". A sleeper sets its bit, looks once more, then sleeps on the bell of its slot. Who changes something looks
- * at the row (one or two cache lines that nobody writes while nobody sleeps), clears one bit, and rings that bell.
- * So one change wakes one sleeper, and nothing is called while nobody sleeps.
+ * For each reason to wait a port has a row of bits, one for each participant: "a thread of this one
+ * sleeps (or is about to)". A sleeper sets its bit, looks once more, then sleeps on the bell of its
+ * slot. Who changes something looks at the row (one or two cache lines that nobody writes while
+ * nobody sleeps), clears one bit, and rings that bell. So one change wakes one sleeper, and nothing
+ * is called while nobody sleeps.
  *
- * A process that dies or stops between its change and the bell, or after it was woken, leaves others asleep: every sleeper
- * therefore looks again by itself at least every 100 ms, and then also looks for dead participants.
+ * A process that dies or stops between its change and the bell, or after it was woken, leaves
+ * others asleep: every sleeper therefore looks again by itself at least every 100 ms, and then also
+ * looks for dead participants.
  */
 #ifndef YK_WAIT_H
 #define YK_WAIT_H
@@ -19,18 +21,18 @@ enum yk_reason {
     YK_WAIT_ROOM = 1,    /* for a place in the ring */
     YK_WAIT_POOL = 2,    /* for a block of one's own pool */
     YK_WAIT_REASONS = 3,
-    YK_WAIT_ALONE = 3,   /* nobody rings: looks by itself every 100 ms (parked messages) */
+    YK_WAIT_ALONE = 3, /* nobody rings: looks by itself every 100 ms (parked messages) */
 };
 
 #define YK_WAIT_WORDS 16 /* 1024 participants */
 #define YK_SLICE      INT64_C(100000000)
 
 /*
- * field | written by                                  | read by          | order                     | a crash leaves
- * ------+---------------------------------------------+------------------+---------------------------+------------------
- * bits  | sleepers set and clear their own; who wakes | who changed      | or/and seq_cst, load seq: | a set bit: one futile
- *       | clears any                                  | something        | SYNC wait.receive,        | wake, then the next
- *       |                                             |                  | SYNC wait.room            | sleeper is woken
+ * field | written by             | read by     | order                | a crash leaves
+ * ------+------------------------+-------------+----------------------+------------------------
+ * bits  | sleepers set and clear | who changed | or, and, load: seq   | a set bit: one futile
+ *       | their own; who wakes   | something   | SYNC wait.receive    | wake, then the next
+ *       | clears any             |             | SYNC wait.room       | sleeper is woken
  */
 struct yk_shm_waiters {
     yk_atomic64 bits[YK_WAIT_REASONS][YK_WAIT_WORDS];
@@ -40,20 +42,20 @@ struct yk_shm_waiters {
 struct yk_waiting {
     struct yk_object *object;
     struct yk_shm_waiters *shm;
-    uint32_t words;                           /* of each row, that are in use */
+    uint32_t words; /* of each row, that are in use */
     int64_t spin_ns;
-    yk_atomic32 sleepers[YK_WAIT_REASONS];    /* this process's threads; private */
+    yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
 };
 
 /*
- * Tries once: not 0 when the wait is over. Sets *reason to what would have to change. `last` before sleeping: look
- * thoroughly.
+ * Tries once: not 0 when the wait is over. Sets *reason to what would have to change. `last` before
+ * sleeping: look thoroughly.
  */
 typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason, bool last);
 
 /*
- * Calls attempt until it is not 0 or the time is over. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, or what attempt said.
- * The caller has tried once already, and is a visitor.
+ * Calls attempt until it is not 0 or the time is over. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, or
+ * what attempt said. The caller has tried once already, and is a visitor.
  */
 ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns);
 
@@ -78,7 +80,8 @@ static inline void yk_changed(const struct yk_waiting *waiting, enum yk_reason r
         yk_wake_any(waiting, reason);
 }
 
-static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot)
+static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reason reason,
+                                  uint32_t slot)
 {
     uint64_t word = yk_load_seq(&waiting->shm->bits[reason][slot / 64]);
     if (yk_unlikely(word >> (slot % 64) & 1))
@@ -88,12 +91,16 @@ static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reas
 /* Rings every thread of this process that sleeps on the object: yoke_cancel() and closing. */
 void yk_wake_own(struct yk_object *object);
 
-/* The default time to spin: 0 where there is one CPU only, since nothing changes while we spin there. */
+/*
+ * The default time to spin: 0 where there is one CPU only, since nothing changes while we spin
+ * there.
+ */
 int64_t yk_default_spin(void);
 
 /*
- * Threads inside a waiting call are its object's visitors: a handle is closed when the last has left. The end of the
- * visit is the last that a call does with the handle, which may be gone right after.
+ * Threads inside a waiting call are its object's visitors: a handle is closed when the last has
+ * left. The end of the visit is the last that a call does with the handle, which may be gone right
+ * after.
  */
 void yk_visit_begin(struct yk_object *object);
 void yk_visit_end(struct yk_object *object);

@@ -3,8 +3,8 @@
  *
  * What several processes touch is declared as yk_atomic64/32, which can not be read or written by
  * accident with plain C. The suffix of each helper is its memory order. `seq` is used only where a
- * store (or read-modify-write) must be ordered before a later load of another word; the two accesses are then
- * named at the call.
+ * store (or read-modify-write) must be ordered before a later load of another word; the two
+ * accesses are then named at the call.
  *
  * With YK_CHECK defined, each access first calls yk_check_yield(): the schedule checker
  * (tests/crash) compiles the real algorithms that way and walks their interleavings.
@@ -31,54 +31,54 @@ static inline void yk_check_yield(void)
 }
 #endif
 
-#define YK_DEFINE_ATOMIC(bits, infix)                                                              \
-    static inline uint##bits##_t yk_load##infix##_relaxed(const yk_atomic##bits *a)                \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_load_n(&a->raw, __ATOMIC_RELAXED);                                         \
-    }                                                                                              \
-    static inline uint##bits##_t yk_load##infix##_acquire(const yk_atomic##bits *a)                \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_load_n(&a->raw, __ATOMIC_ACQUIRE);                                         \
-    }                                                                                              \
-    static inline uint##bits##_t yk_load##infix##_seq(const yk_atomic##bits *a)                    \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_load_n(&a->raw, __ATOMIC_SEQ_CST);                                         \
-    }                                                                                              \
-    static inline void yk_store##infix##_relaxed(yk_atomic##bits *a, uint##bits##_t value)         \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        __atomic_store_n(&a->raw, value, __ATOMIC_RELAXED);                                        \
-    }                                                                                              \
-    static inline void yk_store##infix##_release(yk_atomic##bits *a, uint##bits##_t value)         \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        __atomic_store_n(&a->raw, value, __ATOMIC_RELEASE);                                        \
-    }                                                                                              \
-    /* On failure *expected is what was there. Success: seq_cst; failure: acquire. */              \
-    static inline bool yk_cas##infix##_seq(yk_atomic##bits *a, uint##bits##_t *expected,           \
-                                           uint##bits##_t desired)                                 \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_compare_exchange_n(&a->raw, expected, desired, false, __ATOMIC_SEQ_CST,    \
-                                           __ATOMIC_ACQUIRE);                                      \
-    }                                                                                              \
-    static inline uint##bits##_t yk_add##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)     \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_fetch_add(&a->raw, value, __ATOMIC_SEQ_CST);                               \
-    }                                                                                              \
-    static inline uint##bits##_t yk_or##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)      \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_fetch_or(&a->raw, value, __ATOMIC_SEQ_CST);                                \
-    }                                                                                              \
-    static inline uint##bits##_t yk_and##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)     \
-    {                                                                                              \
-        yk_check_yield();                                                                          \
-        return __atomic_fetch_and(&a->raw, value, __ATOMIC_SEQ_CST);                               \
+#define YK_DEFINE_ATOMIC(bits, infix)                                                           \
+    static inline uint##bits##_t yk_load##infix##_relaxed(const yk_atomic##bits *a)             \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_load_n(&a->raw, __ATOMIC_RELAXED);                                      \
+    }                                                                                           \
+    static inline uint##bits##_t yk_load##infix##_acquire(const yk_atomic##bits *a)             \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_load_n(&a->raw, __ATOMIC_ACQUIRE);                                      \
+    }                                                                                           \
+    static inline uint##bits##_t yk_load##infix##_seq(const yk_atomic##bits *a)                 \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_load_n(&a->raw, __ATOMIC_SEQ_CST);                                      \
+    }                                                                                           \
+    static inline void yk_store##infix##_relaxed(yk_atomic##bits *a, uint##bits##_t value)      \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        __atomic_store_n(&a->raw, value, __ATOMIC_RELAXED);                                     \
+    }                                                                                           \
+    static inline void yk_store##infix##_release(yk_atomic##bits *a, uint##bits##_t value)      \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        __atomic_store_n(&a->raw, value, __ATOMIC_RELEASE);                                     \
+    }                                                                                           \
+    /* On failure *expected is what was there. Success: seq_cst; failure: acquire. */           \
+    static inline bool yk_cas##infix##_seq(yk_atomic##bits *a, uint##bits##_t *expected,        \
+                                           uint##bits##_t desired)                              \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_compare_exchange_n(&a->raw, expected, desired, false, __ATOMIC_SEQ_CST, \
+                                           __ATOMIC_ACQUIRE);                                   \
+    }                                                                                           \
+    static inline uint##bits##_t yk_add##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)  \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_fetch_add(&a->raw, value, __ATOMIC_SEQ_CST);                            \
+    }                                                                                           \
+    static inline uint##bits##_t yk_or##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)   \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_fetch_or(&a->raw, value, __ATOMIC_SEQ_CST);                             \
+    }                                                                                           \
+    static inline uint##bits##_t yk_and##infix##_seq(yk_atomic##bits *a, uint##bits##_t value)  \
+    {                                                                                           \
+        yk_check_yield();                                                                       \
+        return __atomic_fetch_and(&a->raw, value, __ATOMIC_SEQ_CST);                            \
     }
 
 YK_DEFINE_ATOMIC(64, )

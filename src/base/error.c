@@ -10,28 +10,28 @@
 
 #include "yoke.h"
 
-#define ERRORS(X)                                                                                  \
-    X(EAGAIN, "full or empty now")                                                                 \
-    X(ETIMEDOUT, "the time given is over")                                                         \
-    X(EINTR, "a signal handler ran")                                                               \
-    X(ECANCELED, "the wait was cancelled, or its handle closed")                                   \
-    X(EOWNERDEAD, "the other side died")                                                           \
-    X(EPIPE, "the other side closed")                                                              \
-    X(EPROTO, "the shared memory holds what no yoke wrote")                                        \
-    X(EPROTONOSUPPORT, "the object has another layout version")                                    \
-    X(EMSGSIZE, "the message is too big")                                                          \
-    X(ENOSPC, "no place left")                                                                     \
-    X(EADDRINUSE, "a living peer has the name")                                                    \
-    X(EBUSY, "somebody is creating, removing or recovering it, or holds it")                       \
-    X(EDEADLK, "the calling thread holds this lock already")                                       \
-    X(EPERM, "the caller does not hold it, or may not do that")                                    \
-    X(EEXIST, "it exists already")                                                                 \
-    X(ENOENT, "there is no such object")                                                           \
-    X(EACCES, "permission denied")                                                                 \
-    X(EINVAL, "the argument is not valid")                                                         \
-    X(ENOMEM, "not enough memory")                                                                 \
-    X(EMFILE, "this process has too many open files")                                              \
-    X(ENFILE, "the system has too many open files")                                                \
+#define ERRORS(X)                                                            \
+    X(EAGAIN, "full or empty now")                                           \
+    X(ETIMEDOUT, "the time given is over")                                   \
+    X(EINTR, "a signal handler ran")                                         \
+    X(ECANCELED, "the wait was cancelled, or its handle closed")             \
+    X(EOWNERDEAD, "the other side died")                                     \
+    X(EPIPE, "the other side closed")                                        \
+    X(EPROTO, "the shared memory holds what no yoke wrote")                  \
+    X(EPROTONOSUPPORT, "the object has another layout version")              \
+    X(EMSGSIZE, "the message is too big")                                    \
+    X(ENOSPC, "no place left")                                               \
+    X(EADDRINUSE, "a living peer has the name")                              \
+    X(EBUSY, "somebody is creating, removing or recovering it, or holds it") \
+    X(EDEADLK, "the calling thread holds this lock already")                 \
+    X(EPERM, "the caller does not hold it, or may not do that")              \
+    X(EEXIST, "it exists already")                                           \
+    X(ENOENT, "there is no such object")                                     \
+    X(EACCES, "permission denied")                                           \
+    X(EINVAL, "the argument is not valid")                                   \
+    X(ENOMEM, "not enough memory")                                           \
+    X(EMFILE, "this process has too many open files")                        \
+    X(ENFILE, "the system has too many open files")                          \
     X(ENOTSUP, "this place, kind or machine can not do that")
 
 static _Thread_local char sentence[512];
@@ -47,14 +47,15 @@ int yk_fail(int error, const char *format, ...)
 
 int yk_bad_timeout(long long timeout_ns)
 {
-    return yk_fail(EINVAL, "the time-out %lld is neither -1 (for ever) nor a number of nanoseconds", timeout_ns);
+    return yk_fail(EINVAL, "the time-out %lld is neither -1 (for ever) nor a number of nanoseconds",
+                   timeout_ns);
 }
 
 const char *yk_error_meaning(int error)
 {
     switch (error < 0 ? -error : error) {
-#define MEANING(number, text)                                                                      \
-    case number:                                                                                   \
+#define MEANING(number, text) \
+    case number:              \
         return text;
         ERRORS(MEANING)
 #undef MEANING

@@ -4,7 +4,10 @@
 #ifndef YK_BASE_ERROR_H
 #define YK_BASE_ERROR_H
 
-/* Stores the sentence and returns -error. For cold paths only: full, empty and timed out cost nothing. */
+/*
+ * Stores the sentence and returns -error. For cold paths only: full, empty and timed out cost
+ * nothing.
+ */
 int yk_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* -EINVAL for a time-out below -1. */

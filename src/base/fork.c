@@ -52,7 +52,8 @@ int yk_fork_init(void)
 {
     pthread_once(&once, init_process);
     if (init_result < 0)
-        return yk_fail(-init_result, "memory that is wiped on fork can not be had (Linux 4.14 or later?)");
+        return yk_fail(-init_result,
+                       "memory that is wiped on fork can not be had (Linux 4.14 or later?)");
     return 0;
 }
 

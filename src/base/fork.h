@@ -1,9 +1,10 @@
 /*
  * fork.h - noticing a fork, however it was made, and keeping locks out of children.
  *
- * A word in memory that the kernel wipes in a forked child (MADV_WIPEONFORK) tells each process from its
- * ancestors: fork handlers alone would miss _Fork and clone. They are used besides: a lock belongs to an open description,
- * which a child shares, so without them a child that never calls yoke would keep its dead parent's locks alive.
+ * A word in memory that the kernel wipes in a forked child (MADV_WIPEONFORK) tells each process
+ * from its ancestors: fork handlers alone would miss _Fork and clone. They are used besides: a lock
+ * belongs to an open description, which a child shares, so without them a child that never calls
+ * yoke would keep its dead parent's locks alive.
  */
 #ifndef YK_BASE_FORK_H
 #define YK_BASE_FORK_H
@@ -14,7 +15,7 @@
 
 struct yk_fork_page {
     yk_atomic64 stamp; /* this process's random number; 0: a child that has not asked yet */
-    yk_atomic32 mutex; /* 0 free, 1 taken: process-wide, and free again in a child whatever the parent did */
+    yk_atomic32 mutex; /* process-wide; free again in a child, whatever the parent did */
 };
 
 extern struct yk_fork_page *yk_fork_page;
@@ -36,8 +37,9 @@ void yk_process_lock(void);
 void yk_process_unlock(void);
 
 /*
- * A descriptor whose description holds locks. Guarded from before the first lock is taken until it is closed: in a
- * forked child it is closed, or replaced by a description of the child's own (fd then is that one, or -1).
+ * A descriptor whose description holds locks. Guarded from before the first lock is taken until it
+ * is closed: in a forked child it is closed, or replaced by a description of the child's own (fd
+ * then is that one, or -1).
  */
 struct yk_guarded_fd {
     int fd;
@@ -45,7 +47,8 @@ struct yk_guarded_fd {
     struct yk_guarded_fd *next, *previous;
 };
 
-void yk_guards_lock(void); /* no fork happens meanwhile: for opening and storing a guarded descriptor in one step */
+void yk_guards_lock(
+    void); /* no fork happens meanwhile: for opening and storing a guarded descriptor in one step */
 void yk_guards_unlock(void);
 void yk_guard(struct yk_guarded_fd *guarded, int fd, bool reopen);
 void yk_unguard_and_close(struct yk_guarded_fd *guarded);

@@ -24,22 +24,23 @@
 #endif
 
 /* Runs the call until no signal interrupts it; leaves the caller's errno alone. */
-#define CALL(expression)                                                                           \
-    ({                                                                                             \
-        int saved_ = errno;                                                                        \
-        long result_;                                                                              \
-        do                                                                                         \
-            result_ = (long)(expression);                                                          \
-        while (result_ == -1 && errno == EINTR);                                                   \
-        if (result_ == -1)                                                                         \
-            result_ = -errno;                                                                      \
-        errno = saved_;                                                                            \
-        result_;                                                                                   \
+#define CALL(expression)                         \
+    ({                                           \
+        int saved_ = errno;                      \
+        long result_;                            \
+        do                                       \
+            result_ = (long)(expression);        \
+        while (result_ == -1 && errno == EINTR); \
+        if (result_ == -1)                       \
+            result_ = -errno;                    \
+        errno = saved_;                          \
+        result_;                                 \
     })
 
 int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
-    return (int)CALL(openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode));
+    return (int)CALL(
+        openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode));
 }
 
 int yk_sys_close(int fd)
@@ -195,7 +196,9 @@ int yk_sys_shm_remove(int id)
 int yk_sys_populate(void *base, size_t size)
 {
     int result = (int)CALL(madvise(base, size, MADV_POPULATE_WRITE));
-    return result == -EINVAL ? -ENOTSUP : result == -EFAULT || result == -EHWPOISON ? -ENOMEM : result;
+    return result == -EINVAL                           ? -ENOTSUP
+           : result == -EFAULT || result == -EHWPOISON ? -ENOMEM
+                                                       : result;
 }
 
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base)
@@ -267,7 +270,8 @@ int yk_sys_process_name(char name[16])
     return (int)CALL(prctl(PR_GET_NAME, name));
 }
 
-int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context), void *context)
+int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context),
+                   void *context)
 {
     int fd = (int)CALL(openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     if (fd < 0)

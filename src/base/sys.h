@@ -1,8 +1,8 @@
 /*
  * sys.h - one thin wrapper for each system call that yoke makes; nobody else calls the kernel.
  *
- * Results are >= 0 or a negative errno. Descriptors are close-on-exec. Interrupted calls are begun again,
- * except waiting on a futex, whose interruption is an answer.
+ * Results are >= 0 or a negative errno. Descriptors are close-on-exec. Interrupted calls are begun
+ * again, except waiting on a futex, whose interruption is an answer.
  */
 #ifndef YK_BASE_SYS_H
 #define YK_BASE_SYS_H
@@ -16,7 +16,10 @@
 
 #include "base/atomic.h"
 
-/* files; paths are relative to `dir` (AT_FDCWD for absolute ones), symbolic links are never followed */
+/*
+ * files; paths are relative to `dir` (AT_FDCWD for absolute ones), symbolic links are never
+ * followed
+ */
 int yk_sys_open(int dir, const char *path, int flags, mode_t mode);
 int yk_sys_close(int fd);
 int yk_sys_reopen(int fd, int flags); /* a new open description of the same file, by way of /proc */
@@ -30,11 +33,12 @@ int yk_sys_mkdir_at(int dir, const char *path, mode_t mode);
 int yk_sys_chmod(int fd, mode_t mode);
 int yk_sys_chown(int fd, uid_t uid, gid_t gid);
 int yk_sys_unlink(int dir, const char *path);
-int yk_sys_rename(int dir, const char *from, const char *to);          /* replaces `to` */
-int yk_sys_rename_exclusive(int dir, const char *from, const char *to); /* -EEXIST when `to` is there */
+int yk_sys_rename(int dir, const char *from, const char *to); /* replaces `to` */
+int yk_sys_rename_exclusive(int dir, const char *from,
+                            const char *to); /* -EEXIST when `to` is there */
 
 /* locks on one byte of a file, owned by the open description, dropped by the kernel at death */
-int yk_sys_lock_byte(int fd, off_t byte);   /* 0, or -EAGAIN: somebody else has it */
+int yk_sys_lock_byte(int fd, off_t byte); /* 0, or -EAGAIN: somebody else has it */
 int yk_sys_unlock_byte(int fd, off_t byte);
 int yk_sys_byte_is_locked(int fd, off_t byte, off_t count); /* by another description: 1 or 0 */
 
@@ -47,10 +51,13 @@ int yk_sys_shm_set(int id, struct shmid_ds *facts);
 int yk_sys_shm_remove(int id);
 
 /* memory */
-int yk_sys_populate(void *base, size_t size);      /* -ENOMEM …; -ENOTSUP before Linux 5.14 */
+int yk_sys_populate(void *base, size_t size); /* -ENOMEM …; -ENOTSUP before Linux 5.14 */
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base);
 
-/* futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT, -EINTR */
+/*
+ * futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT,
+ * -EINTR
+ */
 int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeout_ns);
 int yk_sys_futex_wake(const yk_atomic32 *word, int count); /* how many were woken */
 
@@ -61,7 +68,8 @@ int32_t yk_sys_process_id(void);
 uint32_t yk_sys_effective_uid(void);
 int yk_sys_cpus(void); /* how many this thread may run on; at least 1 */
 int yk_sys_process_name(char name[16]);
-int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context), void *context);
+int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context),
+                   void *context);
 
 /* CLOCK_MONOTONIC, its cheap coarse form (some milliseconds old at most), and CLOCK_REALTIME */
 int64_t yk_now(void);

@@ -30,7 +30,9 @@ void yk_directory_path(char path[256])
         snprintf(path, 256, "/dev/shm/yoke-%u", uid);
 }
 
-/* Sets the mode that mkdir() can not, for the umask; also mends what one who died in between left. */
+/*
+ * Sets the mode that mkdir() can not, for the umask; also mends what one who died in between left.
+ */
 static void make_shared(int dir, const char *path)
 {
     struct stat facts;
@@ -46,20 +48,29 @@ static int make_directory(const char *path)
 {
     int result = yk_sys_mkdir(path, 0700);
     if (result < 0 && result != -EEXIST)
-        return yk_fail(-result, "the name directory %s can not be made: %s", path, strerror(-result));
+        return yk_fail(-result, "the name directory %s can not be made: %s", path,
+                       strerror(-result));
     return 0;
 }
 
-/* Who may write into it can make names vanish: only its trusted owner, or everybody in a sticky one. */
+/*
+ * Who may write into it can make names vanish: only its trusted owner, or everybody in a sticky
+ * one.
+ */
 static int check_directory(const struct yk_directory *directory, const struct stat *facts)
 {
     uint32_t me = yk_sys_effective_uid();
     if (facts->st_uid != me && facts->st_uid != 0)
-        return yk_fail(EACCES, "the name directory %s belongs to uid %u, neither root nor this process's uid %u",
-                       directory->path, facts->st_uid, me);
+        return yk_fail(
+            EACCES,
+            "the name directory %s belongs to uid %u, neither root nor this process's uid %u",
+            directory->path, facts->st_uid, me);
     if ((facts->st_mode & 022) != 0 && (facts->st_mode & S_ISVTX) == 0)
-        return yk_fail(EACCES, "the name directory %s has mode %04o: others may remove names in it; make it 0700, or "
-                       "sticky (1777)", directory->path, facts->st_mode & 07777);
+        return yk_fail(
+            EACCES,
+            "the name directory %s has mode %04o: others may remove names in it; make it 0700, or "
+            "sticky (1777)",
+            directory->path, facts->st_mode & 07777);
     return 0;
 }
 
@@ -72,7 +83,8 @@ static int make_intents(const struct yk_directory *directory)
     if (result == -ENOENT)
         result = yk_sys_mkdir_at(directory->fd, YK_INTENTS, 0700);
     if (result < 0 && result != -EEXIST)
-        return yk_fail(-result, "%s/" YK_INTENTS " can not be made: %s", directory->path, strerror(-result));
+        return yk_fail(-result, "%s/" YK_INTENTS " can not be made: %s", directory->path,
+                       strerror(-result));
     if (directory->shared)
         make_shared(directory->fd, YK_INTENTS);
     return 0;
@@ -86,8 +98,8 @@ static int open_directory(struct yk_directory *ret, bool existing_only)
     int fd = yk_sys_open(AT_FDCWD, ret->path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) {
         bool link = fd == -ENOTDIR || fd == -ELOOP;
-        return yk_fail(link ? EACCES : -fd, "the name directory %s can not be opened: %s", ret->path,
-                       link ? "it is a symbolic link, or no directory" : strerror(-fd));
+        return yk_fail(link ? EACCES : -fd, "the name directory %s can not be opened: %s",
+                       ret->path, link ? "it is a symbolic link, or no directory" : strerror(-fd));
     }
     ret->fd = fd;
     int result = yk_sys_stat(fd, &facts);
@@ -112,8 +124,9 @@ int yk_directory_open(struct yk_directory *ret, const char *path, bool existing_
     else
         yk_directory_path(directory.path);
     if (strlen(directory.path) >= sizeof directory.path - 1 || directory.path[0] != '/')
-        return yk_fail(EINVAL, "YOKE_DIR must be an absolute path of at most 254 bytes, not '%.60s%s'", directory.path,
-                       strlen(directory.path) > 60 ? "…" : "");
+        return yk_fail(EINVAL,
+                       "YOKE_DIR must be an absolute path of at most 254 bytes, not '%.60s%s'",
+                       directory.path, strlen(directory.path) > 60 ? "…" : "");
     int result = open_directory(&directory, existing_only);
     if (result == -ENOENT && !existing_only) {
         result = make_directory(directory.path);
@@ -145,7 +158,10 @@ static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
     struct stat facts;
     uint32_t me = yk_sys_effective_uid();
     snprintf(path, sizeof path, ".lock-%u", uid);
-    /* O_CREAT only when it is not there: fs.protected_regular refuses it on another user's file, even to root */
+    /*
+     * O_CREAT only when it is not there: fs.protected_regular refuses it on another user's file,
+     * even to root
+     */
     int fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
     if (fd == -ENOENT)
         fd = yk_sys_open(directory->fd, path, O_RDWR | O_CREAT, 0600);
@@ -156,8 +172,8 @@ static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
     if (result == 0 && facts.st_uid == 0 && me == 0 && uid != 0)
         result = yk_sys_chown(fd, uid, (gid_t)-1);
     else if (result == 0 && (facts.st_uid != uid || !S_ISREG(facts.st_mode)))
-        result = yk_fail(EACCES, "%s/%s belongs to uid %u: somebody else put it there", directory->path, path,
-                         facts.st_uid);
+        result = yk_fail(EACCES, "%s/%s belongs to uid %u: somebody else put it there",
+                         directory->path, path, facts.st_uid);
     if (result < 0) {
         yk_sys_close(fd);
         return result;
@@ -165,8 +181,8 @@ static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
     return fd;
 }
 
-int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *directory, uint32_t uid,
-                      const char *entry, int64_t patience_ns)
+int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *directory,
+                      uint32_t uid, const char *entry, int64_t patience_ns)
 {
     yk_guard(&ret_lock->file, -1, false);
     yk_guards_lock();
@@ -191,7 +207,9 @@ int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *
         return yk_fail(-result, "the lock on %s can not be taken: %s", entry, strerror(-result));
     if (holder > 0)
         return yk_fail(EBUSY, "process %d is creating, removing or recovering %s", holder, entry);
-    return yk_fail(EBUSY, "somebody whom this process can not see is creating, removing or recovering %s", entry);
+    return yk_fail(EBUSY,
+                   "somebody whom this process can not see is creating, removing or recovering %s",
+                   entry);
 }
 
 void yk_directory_unlock(struct yk_name_lock *lock)
@@ -201,12 +219,15 @@ void yk_directory_unlock(struct yk_name_lock *lock)
     yk_unguard_and_close(&lock->file);
 }
 
-/* ---- who holds a lock: /proc/PID/fdinfo/FD has a line "lock: 1: OFDLCK ADVISORY WRITE PID MAJ:MIN:INO FROM TO" ---- */
+/*
+ * ---- who holds a lock: /proc/PID/fdinfo/FD has a line "lock: 1: OFDLCK ADVISORY WRITE PID
+ * MAJ:MIN:INO FROM TO" ----
+ */
 
 struct search {
     uint64_t dev, ino;
     off_t byte;
-    int32_t pid;     /* being looked at, then: found */
+    int32_t pid; /* being looked at, then: found */
     char path[64];
 };
 
@@ -222,8 +243,8 @@ static bool line_matches(const struct search *search, const char *line)
         return false;
     if (strcmp(end, "EOF") != 0)
         to = strtoull(end, NULL, 10);
-    return makedev(major_, minor_) == search->dev && ino == search->ino && from <= (uint64_t)search->byte &&
-           (uint64_t)search->byte <= to;
+    return makedev(major_, minor_) == search->dev && ino == search->ino &&
+           from <= (uint64_t)search->byte && (uint64_t)search->byte <= to;
 }
 
 static int look_at_descriptor(const char *name, void *context)

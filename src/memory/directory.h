@@ -3,8 +3,8 @@
  *
  *   KIND.NAME                a published name: one line of text (names.h)
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
- *   .lock-UID                whoever changes a name that UID owns locks the byte that the name hashes to
- *   .intents/UID.KIND.NAME   what is being created or removed: whoever comes later can finish or undo it
+ *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to
+ *   .intents/UID.KIND.NAME   what is being created or removed: whoever comes later can finish it
  */
 #ifndef YK_MEMORY_DIRECTORY_H
 #define YK_MEMORY_DIRECTORY_H
@@ -20,7 +20,7 @@
 struct yk_directory {
     int fd;
     uint64_t dev, ino;
-    bool shared;   /* sticky, for several users */
+    bool shared; /* sticky, for several users */
     char path[256];
 };
 
@@ -28,25 +28,28 @@ struct yk_directory {
 void yk_directory_path(char path[256]);
 
 /*
- * Opens the one at `path` (NULL: the one in force), having made it (unless `existing_only`) and checked it.
- * 0, -ENOENT (existing_only), -EACCES …
+ * Opens the one at `path` (NULL: the one in force), having made it (unless `existing_only`) and
+ * checked it. 0, -ENOENT (existing_only), -EACCES …
  */
 int yk_directory_open(struct yk_directory *ret, const char *path, bool existing_only);
 void yk_directory_close(struct yk_directory *directory);
 
 /*
- * The lock on names that `uid` owns, for `entry` ("port.jobs"). 0, or -EBUSY with a sentence naming the holder when it is still
- * held after `patience_ns`. A child that is forked meanwhile does not get it.
+ * The lock on names that `uid` owns, for `entry` ("port.jobs"). 0, or -EBUSY with a sentence naming
+ * the holder when it is still held after `patience_ns`. A child that is forked meanwhile does not
+ * get it.
  */
 struct yk_name_lock {
     struct yk_guarded_fd file;
     off_t byte;
 };
-int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *directory, uint32_t uid,
-                      const char *entry, int64_t patience_ns);
+int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *directory,
+                      uint32_t uid, const char *entry, int64_t patience_ns);
 void yk_directory_unlock(struct yk_name_lock *lock);
 
-/* Which process holds the lock of this byte, as /proc shows: a pid, or 0 when it can not be seen. */
+/*
+ * Which process holds the lock of this byte, as /proc shows: a pid, or 0 when it can not be seen.
+ */
 int32_t yk_lock_holder(int fd, off_t byte);
 /* Does this very pid hold it? */
 bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte);

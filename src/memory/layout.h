@@ -31,35 +31,36 @@ enum yk_object_flag {
 };
 
 /*
- * Written by the creator before `ready`, never changed after. Each process checks it once, copies it to private
- * memory, and uses only the copy.
+ * Written by the creator before `ready`, never changed after. Each process checks it once, copies
+ * it to private memory, and uses only the copy.
  */
 struct yk_shm_fixed {
     uint64_t magic;
-    uint64_t layout;         /* YK_LAYOUT: another value means another layout; nothing else is looked at */
-    uint64_t nonce;          /* also in the name file: a reused segment id is never mistaken */
-    uint64_t directory_dev;  /* the name directory that the object belongs to */
+    uint64_t layout; /* YK_LAYOUT: another value means another layout; nothing else is looked at */
+    uint64_t nonce;  /* also in the name file: a reused segment id is never mistaken */
+    uint64_t directory_dev; /* the name directory that the object belongs to */
     uint64_t directory_ino;
-    uint64_t size;           /* of the segment */
+    uint64_t size; /* of the segment */
     uint64_t body_offset;
-    uint64_t body_size;      /* regions: what the user asked for */
-    int64_t created_ns;      /* CLOCK_REALTIME */
+    uint64_t body_size; /* regions: what the user asked for */
+    int64_t created_ns; /* CLOCK_REALTIME */
     uint32_t kind;
     uint32_t flags;
     uint32_t participants;
-    int32_t creator;         /* process id, in its PID namespace */
+    int32_t creator; /* process id, in its PID namespace */
     uint32_t mode;
     uint32_t pad;
-    char name[136];          /* bare, for segments found without their name */
-    uint8_t details[128];    /* the kind's own: ports: struct yk_port_fixed */
+    char name[136];       /* bare, for segments found without their name */
+    uint8_t details[128]; /* the kind's own: ports: struct yk_port_fixed */
 };
 
 /*
- * field   | written by           | read by | order                       | a crash leaves
- * --------+----------------------+---------+-----------------------------+---------------------------------------
- * fixed   | creator before ready | all     | plain, SYNC object.ready    | a half-built object that no name shows
- * ready   | creator, once        | all     | release / acquire           | 0: undone by way of the intent
- * looked  | who looks for dead   | all     | CAS, relaxed                | an old time: the next one looks sooner
+ * field   | written by           | read | order             | a crash leaves
+ * --------+----------------------+------+-------------------+------------------------------
+ * fixed   | creator, before      | all  | plain,            | a half-built object that no
+ *         | `ready`              |      | SYNC object.ready | name shows, undone by intent
+ * ready   | creator, once        | all  | release / acquire | 0: undone by intent
+ * looked  | who looks for dead   | all  | CAS, relaxed      | an old time: looked at sooner
  */
 struct yk_shm_header {
     struct yk_shm_fixed fixed;
@@ -72,39 +73,46 @@ struct yk_shm_header {
 _Static_assert(sizeof(struct yk_shm_header) == YK_PAGE, "the header is one page");
 
 /*
- * One participant. "Its process" is the process that holds the lock of the slot's byte in the lock file.
+ * One participant. "Its process" is the process that holds the lock of the slot's byte in the lock
+ * file.
  *
- * field         | written by                        | read by  | order                 | a crash leaves
- * --------------+-----------------------------------+----------+-----------------------+--------------------------
- * word          | its process; a recoverer          | all      | release / acquire     | USED, though dead: found by
- *               | (who holds the byte's lock)       |          | SYNC slot.claim       | its free lock, recovered
- * pid … joined  | its process before `word`         | stat     | SYNC slot.claim       | hints only
- * bell          | who wakes (add), its process      | its threads | futex; seq         | nothing: only changes count
- * waiting       | its threads (add)                 | stat     | relaxed               | reset by the next owner
- * pool_used     | its process, before using a block | recoverer| release / acquire     | too big by one: one more look
- * sent, received| its threads                       | stat     | relaxed               | off by some: statistics
+ * field     | written by                | read by     | order            | a crash leaves
+ * ----------+---------------------------+-------------+------------------+---------------------
+ * word      | its process; a recoverer  | all         | release/acquire  | USED, though dead:
+ *           | (under the recovery byte) |             | SYNC slot.claim  | recovered
+ * pid, uid, | its process, before       | stat        | SYNC slot.claim  | hints only
+ * command,  | `word`                    |             |                  |
+ * joined    |                           |             |                  |
+ * bell      | who wakes (add)           | its threads | futex; seq_cst   | nothing to repair
+ * waiting   | its threads (add)         | stat        | seq_cst          | reset when claimed
+ * pool_used | its process, before it    | recoverer   | CAS / acquire    | too big by one: one
+ *           | uses a new block          |             |                  | more look
+ * sent,     | its threads               | stat        | relaxed          | off by some
+ * received  |                           |             |                  |
  */
 struct yk_shm_slot {
-    yk_atomic64 word;         /* generation << 1 | used */
-    yk_atomic64 joined;       /* CLOCK_REALTIME */
-    yk_atomic64 command[2];   /* the process's name */
+    yk_atomic64 word;       /* generation << 1 | used */
+    yk_atomic64 joined;     /* CLOCK_REALTIME */
+    yk_atomic64 command[2]; /* the process's name */
     yk_atomic32 pid;
     yk_atomic32 uid;
-    yk_atomic32 bell[2];      /* futexes: its threads that wait to receive, and to send, sleep here */
-    yk_atomic32 waiting[2];   /* how many threads wait to receive, and to send */
-    yk_atomic32 pool_used;    /* ports: blocks of its pool that were ever used, by it or an earlier owner */
+    yk_atomic32 bell[2];    /* futexes: its threads that wait to receive, and to send, sleep here */
+    yk_atomic32 waiting[2]; /* how many threads wait to receive, and to send */
+    yk_atomic32
+        pool_used; /* ports: blocks of its pool that were ever used, by it or an earlier owner */
     uint32_t pad0[1];
     yk_atomic64 sent;
     yk_atomic64 received;
     uint64_t pad1[6];
 };
-_Static_assert(sizeof(struct yk_shm_slot) == 128, "slots of different processes are 128 bytes apart");
+_Static_assert(sizeof(struct yk_shm_slot) == 128,
+               "slots of different processes are 128 bytes apart");
 
 /* A hash over what a build thinks of the layout: builds with another layout refuse each other. */
-#define YK_MIX(a, b) ((a) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)(b))
-#define YK_LAYOUT                                                                                  \
-    YK_MIX(YK_MIX(YK_MIX(YK_LAYOUT_VERSION, sizeof(struct yk_shm_fixed)),                          \
-                  offsetof(struct yk_shm_fixed, details)),                                         \
+#define YK_MIX(a, b) ((a)*UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)(b))
+#define YK_LAYOUT                                                         \
+    YK_MIX(YK_MIX(YK_MIX(YK_LAYOUT_VERSION, sizeof(struct yk_shm_fixed)), \
+                  offsetof(struct yk_shm_fixed, details)),                \
            sizeof(struct yk_shm_slot))
 
 #endif

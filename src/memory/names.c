@@ -13,10 +13,12 @@
 #include "base/sys.h"
 #include "yoke.h"
 
-#define RECORD_FORMAT "yoke1 %s segment=%d key=%08" PRIx32 " nonce=%016" PRIx64 " ipc=%" PRIu64 " layout=%016" PRIx64 \
-                      " size=%" PRIu64 " flags=%" PRIu32 "\n"
-#define RECORD_SCAN   "yoke1 %15s segment=%d key=%8" SCNx32 " nonce=%16" SCNx64 " ipc=%" SCNu64 " layout=%16" SCNx64 \
-                      " size=%" SCNu64 " flags=%" SCNu32 "%c"
+#define RECORD_FORMAT                                                         \
+    "yoke1 %s segment=%d key=%08" PRIx32 " nonce=%016" PRIx64 " ipc=%" PRIu64 \
+    " layout=%016" PRIx64 " size=%" PRIu64 " flags=%" PRIu32 "\n"
+#define RECORD_SCAN                                                                                \
+    "yoke1 %15s segment=%d key=%8" SCNx32 " nonce=%16" SCNx64 " ipc=%" SCNu64 " layout=%16" SCNx64 \
+    " size=%" SCNu64 " flags=%" SCNu32 "%c"
 
 static const struct {
     enum yk_kind kind;
@@ -57,7 +59,10 @@ int yk_name_check(const char *name)
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)name[i];
         if (c <= ' ' || c > '~')
-            return yk_fail(EINVAL, "byte %zu of the name is 0x%02x: only printable ASCII without spaces is allowed", i + 1, c);
+            return yk_fail(
+                EINVAL,
+                "byte %zu of the name is 0x%02x: only printable ASCII without spaces is allowed",
+                i + 1, c);
         if (c == '/' || c == '@')
             return yk_fail(EINVAL, "the name '%s' has a '%c' in it", name, c);
     }
@@ -81,15 +86,16 @@ void yk_intent_path(char path[YK_ENTRY_MAX + 32], uint32_t uid, const char *entr
 
 static int format_record(char text[512], const struct yk_record *record)
 {
-    return snprintf(text, 512, RECORD_FORMAT, yk_kind_name(record->kind), record->segment, record->key, record->nonce,
-                    record->namespace, record->layout, record->size, record->flags);
+    return snprintf(text, 512, RECORD_FORMAT, yk_kind_name(record->kind), record->segment,
+                    record->key, record->nonce, record->namespace, record->layout, record->size,
+                    record->flags);
 }
 
 static int parse_record(const char *text, struct yk_record *ret)
 {
     char kind[16], end;
-    int fields = sscanf(text, RECORD_SCAN, kind, &ret->segment, &ret->key, &ret->nonce, &ret->namespace, &ret->layout,
-                        &ret->size, &ret->flags, &end);
+    int fields = sscanf(text, RECORD_SCAN, kind, &ret->segment, &ret->key, &ret->nonce,
+                        &ret->namespace, &ret->layout, &ret->size, &ret->flags, &end);
     ret->kind = fields == 9 ? (uint32_t)yk_kind_from_name(kind, strlen(kind)) : 0;
     return ret->kind != 0 && end == '\n' ? 0 : -EPROTO;
 }
@@ -105,10 +111,12 @@ int yk_record_read(const struct yk_directory *directory, const char *path, struc
     if (fd == -ENXIO) /* a socket */
         return yk_fail(EPROTO, "%s/%s is not a name that yoke wrote", directory->path, path);
     if (fd < 0)
-        return yk_fail(fd == -ELOOP ? EACCES : -fd, "%s/%s can not be read: %s", directory->path, path,
-                       fd == -ELOOP ? "it is a symbolic link" : strerror(-fd));
+        return yk_fail(fd == -ELOOP ? EACCES : -fd, "%s/%s can not be read: %s", directory->path,
+                       path, fd == -ELOOP ? "it is a symbolic link" : strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
-    ssize_t size = result == 0 && S_ISREG(facts.st_mode) ? yk_sys_read_all(fd, text, sizeof text - 1, 0) : -EPROTO;
+    ssize_t size = result == 0 && S_ISREG(facts.st_mode)
+                       ? yk_sys_read_all(fd, text, sizeof text - 1, 0)
+                       : -EPROTO;
     yk_sys_close(fd);
     text[size < 0 ? 0 : size] = '\0';
     if (size < 0 || parse_record(text, &record) < 0)
@@ -120,7 +128,8 @@ int yk_record_read(const struct yk_directory *directory, const char *path, struc
     return 0;
 }
 
-static int write_text(const struct yk_directory *directory, const char *path, const struct yk_record *record, int flags)
+static int write_text(const struct yk_directory *directory, const char *path,
+                      const struct yk_record *record, int flags)
 {
     char text[512];
     int length = format_record(text, record);
@@ -130,12 +139,14 @@ static int write_text(const struct yk_directory *directory, const char *path, co
     int result = yk_sys_write_all(fd, text, (size_t)length, 0);
     if (result < 0) {
         yk_sys_close(fd);
-        return yk_fail(-result, "%s/%s can not be written: %s", directory->path, path, strerror(-result));
+        return yk_fail(-result, "%s/%s can not be written: %s", directory->path, path,
+                       strerror(-result));
     }
     return fd;
 }
 
-int yk_intent_write(const struct yk_directory *directory, const char *entry, const struct yk_record *record)
+int yk_intent_write(const struct yk_directory *directory, const char *entry,
+                    const struct yk_record *record)
 {
     char path[YK_ENTRY_MAX + 32];
     yk_intent_path(path, yk_sys_effective_uid(), entry);
@@ -152,8 +163,8 @@ static mode_t name_mode(uint32_t mode)
     return ((mode | mode << 1) & 0444) | 0200;
 }
 
-int yk_intent_publish(const struct yk_directory *directory, const char *entry, const struct yk_record *record,
-                      const struct yk_segment_plan *plan)
+int yk_intent_publish(const struct yk_directory *directory, const char *entry,
+                      const struct yk_record *record, const struct yk_segment_plan *plan)
 {
     char path[YK_ENTRY_MAX + 32];
     yk_intent_path(path, yk_sys_effective_uid(), entry);
@@ -169,7 +180,8 @@ int yk_intent_publish(const struct yk_directory *directory, const char *entry, c
     if (result == -EEXIST)
         return yk_fail(EEXIST, "the name %s was published by somebody else meanwhile", entry);
     if (result < 0)
-        return yk_fail(-result, "%s/%s can not be published: %s", directory->path, entry, strerror(-result));
+        return yk_fail(-result, "%s/%s can not be published: %s", directory->path, entry,
+                       strerror(-result));
     return 0;
 }
 
@@ -177,5 +189,6 @@ bool yk_record_is_dead(const struct yk_record *record, bool thorough)
 {
     if (record->namespace != yk_ipc_namespace())
         return false;
-    return thorough ? yk_segment_holds(record->segment, record->nonce) == 0 : !yk_segment_exists(record->segment);
+    return thorough ? yk_segment_holds(record->segment, record->nonce) == 0
+                    : !yk_segment_exists(record->segment);
 }

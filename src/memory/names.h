@@ -1,10 +1,11 @@
 /*
  * names.h - names of objects: published, looked up, taken away, each in one atomic step.
  *
- *   create   lock the name; write the intent (key, nonce); make the segment under that key, build it; write its id into
- *            the intent; rename the intent to the published name (fails if that exists). One step publishes.
- *   remove   lock the name; rename the published name to an intent. One step removes. Then finish the intent:
- *            mark the segment for removal, unlink the lock file, unlink the intent.
+ *   create   lock the name; write the intent (key, nonce); make the segment under that key, build
+ *            it; write its id into the intent; rename the intent to the published name (which fails
+ *            if that exists). One step publishes.
+ *   remove   lock the name; rename the published name to an intent. One step removes. Then finish
+ *            the intent: mark the segment for removal, unlink the lock file, unlink the intent.
  *   look up  no lock: read the name, attach by id, compare the nonce.
  *
  * Whoever dies in between leaves an intent, which the next yoke call finishes (memory/recovery.c).
@@ -22,7 +23,7 @@
 struct yk_record {
     uint32_t kind;
     uint32_t flags;
-    int segment;      /* -1: not known yet */
+    int segment; /* -1: not known yet */
     uint32_t key;
     uint64_t nonce;
     uint64_t namespace;
@@ -43,14 +44,15 @@ void yk_live_path(char path[48], uint64_t nonce);
 int yk_record_read(const struct yk_directory *directory, const char *path, struct yk_record *ret);
 
 /* Under the name's lock: */
-int yk_intent_write(const struct yk_directory *directory, const char *entry, const struct yk_record *record);
-int yk_intent_publish(const struct yk_directory *directory, const char *entry, const struct yk_record *record,
-                      const struct yk_segment_plan *plan);
+int yk_intent_write(const struct yk_directory *directory, const char *entry,
+                    const struct yk_record *record);
+int yk_intent_publish(const struct yk_directory *directory, const char *entry,
+                      const struct yk_record *record, const struct yk_segment_plan *plan);
 void yk_intent_path(char path[YK_ENTRY_MAX + 32], uint32_t uid, const char *entry);
 
 /*
- * Is the object that a record names gone for good? True only when proved. Unless `thorough`, only the segment's id is
- * asked for; a reused id is then taken for life.
+ * Is the object that a record names gone for good? True only when proved. Unless `thorough`, only
+ * the segment's id is asked for; a reused id is then taken for life.
  */
 bool yk_record_is_dead(const struct yk_record *record, bool thorough);
 

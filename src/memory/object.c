@@ -1,5 +1,6 @@
 /*
- * object.c - finding, making, joining and leaving a shared object. See object.h and names.h for the protocol.
+ * object.c - finding, making, joining and leaving a shared object. See object.h and names.h for the
+ * protocol.
  */
 #include "memory/object.h"
 
@@ -19,13 +20,16 @@
 int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_t kind)
 {
     if (fixed->layout != YK_LAYOUT)
-        return yk_fail(EPROTONOSUPPORT, "it was made by a yoke with layout %016llx, this one has %016llx",
+        return yk_fail(EPROTONOSUPPORT,
+                       "it was made by a yoke with layout %016llx, this one has %016llx",
                        (unsigned long long)fixed->layout, (unsigned long long)YK_LAYOUT);
     uint64_t slots = YK_PAGE + (uint64_t)fixed->participants * sizeof(struct yk_shm_slot);
     bool sound = fixed->kind == kind && fixed->size <= true_size && fixed->participants >= 1 &&
-                 fixed->participants <= YOKE_PARTICIPANTS_MAX && fixed->body_offset % YK_PAGE == 0 &&
-                 fixed->body_offset >= slots && fixed->body_offset <= fixed->size &&
-                 fixed->body_size <= fixed->size - fixed->body_offset && memchr(fixed->name, '\0', sizeof fixed->name);
+                 fixed->participants <= YOKE_PARTICIPANTS_MAX &&
+                 fixed->body_offset % YK_PAGE == 0 && fixed->body_offset >= slots &&
+                 fixed->body_offset <= fixed->size &&
+                 fixed->body_size <= fixed->size - fixed->body_offset &&
+                 memchr(fixed->name, '\0', sizeof fixed->name);
     return sound ? 0 : yk_fail(EPROTO, "its header holds what no yoke wrote");
 }
 
@@ -36,11 +40,13 @@ static uint64_t body_offset(uint32_t participants)
 }
 
 /* Into object->lock.fd, which is guarded already. */
-static int open_lock_file(struct yk_object *object, const struct yk_directory *directory, uint64_t nonce, int flags)
+static int open_lock_file(struct yk_object *object, const struct yk_directory *directory,
+                          uint64_t nonce, int flags)
 {
     char path[48];
     yk_live_path(path, nonce);
-    yk_guards_lock(); /* a child forked between these two lines would share the description unseen */
+    /* a child forked between these two lines would share the description unseen */
+    yk_guards_lock();
     int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
     if (fd >= 0)
         object->lock.fd = fd;
@@ -48,7 +54,8 @@ static int open_lock_file(struct yk_object *object, const struct yk_directory *d
     if (fd == -EMFILE || fd == -ENFILE)
         return yk_fail(-fd, "no descriptor for the lock file: %s", strerror(-fd));
     if (fd < 0 && fd != -ENOENT)
-        return yk_fail(-fd, "the lock file %s/%s can not be opened: %s", directory->path, path, strerror(-fd));
+        return yk_fail(-fd, "the lock file %s/%s can not be opened: %s", directory->path, path,
+                       strerror(-fd));
     return fd;
 }
 
@@ -76,7 +83,8 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
 {
     object->read_only = (plan->flags & YOKE_READ_ONLY) != 0;
     object->segment = record->segment;
-    int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base, &object->size);
+    int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base,
+                                   &object->size);
     if (result < 0)
         return result;
     yk_guard(&object->lock, -1, true);
@@ -93,15 +101,21 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     return result;
 }
 
-static int open_existing(struct yk_object *object, const struct yk_directory *directory, const char *entry,
-                         const struct yk_record *record, const struct yk_object_plan *plan)
+static int open_existing(struct yk_object *object, const struct yk_directory *directory,
+                         const char *entry, const struct yk_record *record,
+                         const struct yk_object_plan *plan)
 {
     if (record->layout != YK_LAYOUT)
-        return yk_fail(EPROTONOSUPPORT, "%s was made by a yoke with layout %016llx, this one has %016llx", entry,
+        return yk_fail(EPROTONOSUPPORT,
+                       "%s was made by a yoke with layout %016llx, this one has %016llx", entry,
                        (unsigned long long)record->layout, (unsigned long long)YK_LAYOUT);
     if (record->namespace != yk_ipc_namespace())
-        return yk_fail(ENOTSUP, "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be reached "
-                       "from there", entry, (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+        return yk_fail(
+            ENOTSUP,
+            "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be "
+            "reached "
+            "from there",
+            entry, (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
     return attach_record(object, directory, record, plan);
 }
 
@@ -125,7 +139,9 @@ static int make_lock_file(struct yk_object *object, const struct creation *creat
     int fd = open_lock_file(object, creation->directory, creation->record.nonce, O_CREAT | O_EXCL);
     if (fd < 0)
         return fd;
-    int result = creation->segment.group < 0 ? 0 : yk_sys_chown(fd, (uid_t)-1, (gid_t)creation->segment.group);
+    int result = creation->segment.group < 0
+                     ? 0
+                     : yk_sys_chown(fd, (uid_t)-1, (gid_t)creation->segment.group);
     if (result == 0)
         result = yk_sys_chmod(fd, live_mode(creation->segment.mode));
     if (result < 0)
@@ -190,12 +206,18 @@ static void fill_header(struct yk_object *object, const struct creation *creatio
     strncpy(fixed->name, plan->name, sizeof fixed->name - 1);
     if (plan->details_size > 0)
         memcpy(fixed->details, plan->details, plan->details_size);
-    /* The nonce alone first: whoever undoes a creator that died in the middle of the copy knows the segment by it. */
+    /*
+     * The nonce alone first: whoever undoes a creator that died in the middle of the copy knows the
+     * segment by it.
+     */
     yk_store_release((yk_atomic64 *)(void *)&yk_object_header(object)->fixed.nonce, fixed->nonce);
     memcpy(object->base, fixed, sizeof *fixed);
 }
 
-/* Everything between the intent and the published name; on failure the caller undoes by way of the intent. */
+/*
+ * Everything between the intent and the published name; on failure the caller undoes by way of the
+ * intent.
+ */
 static int build(struct yk_object *object, struct creation *creation)
 {
     int result = make_segment(object, creation);
@@ -205,21 +227,24 @@ static int build(struct yk_object *object, struct creation *creation)
         return result;
     fill_header(object, creation);
     if (!(creation->plan->flags & YOKE_KEPT))
-        yk_sys_shm_remove(object->segment); /* marked: it goes with its last attachment, whatever happens */
+        yk_sys_shm_remove(
+            object->segment); /* marked: it goes with its last attachment, whatever happens */
     creation->record.segment = object->segment;
     result = make_lock_file(object, creation);
     if (result == 0 && (creation->plan->flags & YOKE_POPULATE)) {
         result = yk_sys_populate(object->base, object->size);
         if (result < 0)
-            yk_fail(-result, "%llu bytes can not be made present now: %s", (unsigned long long)object->size,
-                    strerror(-result));
+            yk_fail(-result, "%llu bytes can not be made present now: %s",
+                    (unsigned long long)object->size, strerror(-result));
     }
     if (result == 0)
         result = join(object);
     if (result < 0)
         return result;
-    yk_store32_release(&yk_object_header(object)->ready, 1); /* SYNC object.ready release: all of it before */
-    result = yk_intent_publish(creation->directory, creation->entry, &creation->record, &creation->segment);
+    yk_store32_release(&yk_object_header(object)->ready,
+                       1); /* SYNC object.ready release: all of it before */
+    result = yk_intent_publish(creation->directory, creation->entry, &creation->record,
+                               &creation->segment);
     if (result < 0)
         object->operations->unprepare(object);
     return result;
@@ -230,8 +255,9 @@ static int plan_segment(struct creation *creation)
     const struct yk_object_plan *plan = creation->plan;
     uint64_t offset = body_offset(plan->participants);
     if (plan->body_bytes > SIZE_MOST - offset)
-        return yk_fail(EINVAL, "%s would take %llu bytes: more than the %llu that can be mapped", creation->entry,
-                       (unsigned long long)plan->body_bytes, (unsigned long long)SIZE_MOST);
+        return yk_fail(EINVAL, "%s would take %llu bytes: more than the %llu that can be mapped",
+                       creation->entry, (unsigned long long)plan->body_bytes,
+                       (unsigned long long)SIZE_MOST);
     creation->segment = (struct yk_segment_plan){
         .size = offset + plan->body_bytes,
         .mode = plan->mode ? plan->mode : 0600,
@@ -313,8 +339,8 @@ static int reap(const struct yk_directory *directory, const char *entry, uint64_
     return result == -ENOENT || result == -EBUSY ? 0 : result;
 }
 
-static int find_or_make(struct yk_object *object, const struct yk_directory *directory, const char *entry,
-                        const struct yk_object_plan *plan)
+static int find_or_make(struct yk_object *object, const struct yk_directory *directory,
+                        const char *entry, const struct yk_object_plan *plan)
 {
     bool make = (plan->flags & YOKE_CREATE) != 0;
     for (int attempt = 0; attempt < 16; attempt++) {
@@ -331,9 +357,12 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
         if (named) {
             result = reap(directory, entry, record.nonce);
             if (make && result < 0)
-                return result == -EACCES ? yk_fail(EEXIST, "%s is the name of a dead object of uid %u: only its owner or "
-                                                   "root can clear it", entry, record.uid)
-                                         : result;
+                return result == -EACCES
+                           ? yk_fail(EEXIST,
+                                     "%s is the name of a dead object of uid %u: only its owner or "
+                                     "root can clear it",
+                                     entry, record.uid)
+                           : result;
         }
         if (!make)
             return yk_fail(ENOENT, "there is no %s in %s", entry, directory->path);
@@ -349,9 +378,12 @@ static int check_access(const struct yk_object_plan *plan)
     if (plan->mode & ~0666u)
         return yk_fail(EINVAL, "mode %04o has other bits than read and write (0666)", plan->mode);
     if (plan->mode != 0 && (plan->mode & 0600) != 0600)
-        return yk_fail(EINVAL, "mode %04o keeps the owner out: the owner needs read and write (0600)", plan->mode);
+        return yk_fail(EINVAL,
+                       "mode %04o keeps the owner out: the owner needs read and write (0600)",
+                       plan->mode);
     if (plan->group < -1 || plan->group >= UINT32_MAX)
-        return yk_fail(EINVAL, "%lld is not a group id, nor -1 for the caller's", (long long)plan->group);
+        return yk_fail(EINVAL, "%lld is not a group id, nor -1 for the caller's",
+                       (long long)plan->group);
     return 0;
 }
 
@@ -437,7 +469,8 @@ static void forget_name(const struct yk_object *object)
 {
     struct yk_directory directory;
     char entry[YK_ENTRY_MAX];
-    if (yk_segment_exists(object->segment) || yk_directory_open(&directory, object->directory, true) < 0)
+    if (yk_segment_exists(object->segment) ||
+        yk_directory_open(&directory, object->directory, true) < 0)
         return;
     yk_name_entry(entry, object->fixed.kind, object->fixed.name);
     yk_name_retire(&directory, entry, object->fixed.nonce, true, YK_PATIENCE);

@@ -1,8 +1,10 @@
 /*
- * object.h - one process's hold on one shared object: memory, name, and its place among the participants.
+ * object.h - one process's hold on one shared object: memory, name, and its place among the
+ * participants.
  *
- * An object's life: yk_object_open() finds it or makes it and joins; every call on a handle first calls
- * yk_object_enter(), which notices a fork and joins afresh; yk_object_close() leaves and detaches.
+ * An object's life: yk_object_open() finds it or makes it and joins; every call on a handle first
+ * calls yk_object_enter(), which notices a fork and joins afresh; yk_object_close() leaves and
+ * detaches.
  */
 #ifndef YK_MEMORY_OBJECT_H
 #define YK_MEMORY_OBJECT_H
@@ -16,10 +18,16 @@ struct yk_object;
 
 /* What a kind adds to an object. */
 struct yk_kind_operations {
-    /* Checks the kind's part of a freshly attached (or made) object and sets up the private view; undone by unprepare. */
+    /*
+     * Checks the kind's part of a freshly attached (or made) object and sets up the private view;
+     * undone by unprepare.
+     */
     int (*prepare)(struct yk_object *object);
     void (*unprepare)(struct yk_object *object);
-    /* Gives back what participant `slot` held, wakes who waits for it. The caller holds its lock, or is it. */
+    /*
+     * Gives back what participant `slot` held, wakes who waits for it. The caller holds its lock,
+     * or is it.
+     */
     void (*recover)(struct yk_object *object, uint32_t slot);
     /* This process has a new slot (joined, or joined afresh after a fork). */
     void (*joined)(struct yk_object *object);
@@ -29,8 +37,8 @@ struct yk_kind_operations {
 struct yk_object_plan {
     enum yk_kind kind;
     const char *name;
-    uint32_t flags;      /* YOKE_CREATE … */
-    uint32_t mode;       /* 0: 0600 */
+    uint32_t flags; /* YOKE_CREATE … */
+    uint32_t mode;  /* 0: 0600 */
     int64_t group;
     uint32_t participants;
     uint64_t body_bytes; /* what the segment holds behind the slots */
@@ -46,20 +54,24 @@ struct yk_object {
     uint64_t size;
     int segment;
     bool read_only;
-    bool created;                /* by this handle */
-    struct yk_shm_fixed fixed;   /* the checked private copy */
+    bool created;              /* by this handle */
+    struct yk_shm_fixed fixed; /* the checked private copy */
     const struct yk_kind_operations *operations;
-    struct yk_guarded_fd lock;   /* of the lock file; its description holds the byte of our slot. -1: read-only */
+    struct yk_guarded_fd
+        lock; /* of the lock file; its description holds the byte of our slot. -1: read-only */
     uint32_t slot;
     uint64_t generation;
-    yk_atomic64 fork_stamp;      /* the process that `slot` belongs to */
+    yk_atomic64 fork_stamp; /* the process that `slot` belongs to */
     yk_atomic32 cancelled;
-    yk_atomic32 visitors;        /* threads inside waiting calls */
-    pthread_mutex_t mutex;       /* cold paths: one thread at a time recovers through `lock` */
+    yk_atomic32 visitors;  /* threads inside waiting calls */
+    pthread_mutex_t mutex; /* cold paths: one thread at a time recovers through `lock` */
     char directory[256];
 };
 
-/* Looks for the object and attaches it; with YOKE_CREATE makes it if there is none. Fills in *object. */
+/*
+ * Looks for the object and attaches it; with YOKE_CREATE makes it if there is none. Fills in
+ * *object.
+ */
 int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan);
 
 /* Leaves, detaches, and takes the name away when this was the last user of a transient object. */
@@ -104,10 +116,16 @@ int yk_participant_join(struct yk_object *object);
 /* Gives up the slot cleanly. */
 void yk_participant_leave(struct yk_object *object);
 
-/* Is the participant that had `slot` in `generation` dead (or has it left)? Proves it; changes nothing. */
+/*
+ * Is the participant that had `slot` in `generation` dead (or has it left)? Proves it; changes
+ * nothing.
+ */
 bool yk_participant_is_dead(const struct yk_object *object, uint32_t slot, uint64_t generation);
 
-/* The bytes of the lock file: one says that the slot's owner lives, the other that its slot is being recovered or claimed. */
+/*
+ * The bytes of the lock file: one says that the slot's owner lives, the other that its slot is
+ * being recovered or claimed.
+ */
 #define YK_LIFE_BYTE(slot)     ((off_t)(slot))
 #define YK_RECOVERY_BYTE(slot) ((off_t)(slot) + 4096)
 
@@ -120,19 +138,22 @@ uint32_t yk_recover_dead(struct yk_object *object);
 uint32_t yk_recover_dead_sometimes(struct yk_object *object);
 
 /*
- * Under the name's lock: undoes or finishes what an intent says. 0: there is none (any more); -EBUSY with a sentence: it can not be
- * finished from here, or now.
+ * Under the name's lock: undoes or finishes what an intent says. 0: there is none (any more);
+ * -EBUSY with a sentence: it can not be finished from here, or now.
  */
 int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry);
 
 /*
- * Takes a published name away, if its object is `nonce` (0: any) and, with only_dead, gone. Locks the name itself, waiting up to
- * patience_ns.
+ * Takes a published name away, if its object is `nonce` (0: any) and, with only_dead, gone. Locks
+ * the name itself, waiting up to patience_ns.
  */
-int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead,
-                   int64_t patience_ns);
+int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce,
+                   bool only_dead, int64_t patience_ns);
 
-/* Finishes all interrupted creations and removals and reaps dead names, at most once a second a process. */
+/*
+ * Finishes all interrupted creations and removals and reaps dead names, at most once a second a
+ * process.
+ */
 void yk_recover_names(const struct yk_directory *directory);
 
 #endif

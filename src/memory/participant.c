@@ -1,13 +1,16 @@
 /*
  * participant.c - the slots of an object: joining, leaving, and the proof that somebody is dead.
  *
- * A participant holds an OFD write lock on the life byte of its slot, through a description that only it has. The kernel drops
- * the lock when the process dies, and it works across PID namespaces. A used slot whose life byte is free has a dead owner.
+ * A participant holds an OFD write lock on the life byte of its slot, through a description that
+ * only it has. The kernel drops the lock when the process dies, and it works across PID namespaces.
+ * A used slot whose life byte is free has a dead owner.
  *
- * Whoever recovers or claims a slot holds its recovery byte meanwhile, so exactly one does, and one that dies there is followed by
- * the next. Asking who is dead takes no lock: a process that is stopped while it recovers keeps nobody else from knowing.
+ * Whoever recovers or claims a slot holds its recovery byte meanwhile, so exactly one does, and one
+ * that dies there is followed by the next. Asking who is dead takes no lock: a process that is
+ * stopped while it recovers keeps nobody else from knowing.
  *
- * Through the description that holds a lock the kernel calls it free: a handle never asks for its own slot.
+ * Through the description that holds a lock the kernel calls it free: a handle never asks for its
+ * own slot.
  */
 #include <errno.h>
 #include <string.h>
@@ -50,7 +53,9 @@ static int claim_if_free(struct yk_object *object, uint32_t number)
     if (word & 1) {
         object->operations->recover(object, number);
         word &= ~UINT64_C(1);
-        yk_store_release(&slot->word, word); /* before the life byte is ours: nobody takes us for its old owner */
+        yk_store_release(
+            &slot->word,
+            word); /* before the life byte is ours: nobody takes us for its old owner */
     }
     int result = yk_sys_lock_byte(object->lock.fd, YK_LIFE_BYTE(number));
     if (result == 0)
@@ -80,17 +85,23 @@ int yk_participant_join(struct yk_object *object)
             if (result == 0)
                 return 0;
             if (result != -EAGAIN)
-                return yk_fail(-result, "the lock of participant %u can not be taken: %s", i, strerror(-result));
+                return yk_fail(-result, "the lock of participant %u can not be taken: %s", i,
+                               strerror(-result));
         }
     }
-    return yk_fail(ENOSPC, "%s:%s has %u participants, and all are alive: it was created for no more",
-                   yk_kind_name(object->fixed.kind), object->fixed.name, object->fixed.participants);
+    return yk_fail(ENOSPC,
+                   "%s:%s has %u participants, and all are alive: it was created for no more",
+                   yk_kind_name(object->fixed.kind), object->fixed.name,
+                   object->fixed.participants);
 }
 
 void yk_participant_leave(struct yk_object *object)
 {
     object->operations->recover(object, object->slot);
-    /* SYNC slot.claim release: all is given back before the slot is free. The lock goes with the descriptor. */
+    /*
+     * SYNC slot.claim release: all is given back before the slot is free. The lock goes with the
+     * descriptor.
+     */
     yk_store_release(&yk_object_slot(object, object->slot)->word, object->generation << 1);
 }
 
@@ -101,5 +112,6 @@ bool yk_participant_is_dead(const struct yk_object *object, uint32_t number, uin
     /* SYNC slot.claim acquire */
     if (yk_load_acquire(&yk_object_slot(object, number)->word) != (generation << 1 | 1))
         return true;
-    return number != object->slot && yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1) == 0;
+    return number != object->slot &&
+           yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1) == 0;
 }

@@ -1,8 +1,10 @@
 /*
- * recovery.c - repairs what the dead left: participants' slots, interrupted creations and removals, dead names.
+ * recovery.c - repairs what the dead left: participants' slots, interrupted creations and removals,
+ * dead names.
  *
- * The rule everywhere: take the lock that the dead one held, look again under it, repair, unlock. The kernel gives that lock
- * to one process at a time and drops it when that one dies, so exactly one recovers, and is recovered in its turn.
+ * The rule everywhere: take the lock that the dead one held, look again under it, repair, unlock.
+ * The kernel gives that lock to one process at a time and drops it when that one dies, so exactly
+ * one recovers, and is recovered in its turn.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +21,8 @@
 
 static bool owner_is_dead(const struct yk_object *object, uint32_t number)
 {
-    return (yk_load_acquire(&yk_object_slot(object, number)->word) & 1) != 0 && /* SYNC slot.claim acquire */
+    return (yk_load_acquire(&yk_object_slot(object, number)->word) & 1) !=
+               0 && /* SYNC slot.claim acquire */
            yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1) == 0;
 }
 
@@ -56,7 +59,10 @@ uint32_t yk_recover_dead_sometimes(struct yk_object *object)
 {
     yk_atomic64 *looked = &yk_object_header(object)->looked;
     uint64_t last = yk_load_relaxed(looked), now = (uint64_t)yk_now_coarse();
-    /* unsigned: a time from the future (a hostile peer, or another time namespace) does not stop us for long */
+    /*
+     * unsigned: a time from the future (a hostile peer, or another time namespace) does not stop us
+     * for long
+     */
     if (now - last < LOOK_INTERVAL || !yk_cas_seq(looked, &last, now))
         return 0;
     return yk_recover_dead(object);
@@ -69,8 +75,9 @@ static int undo_record(const struct yk_directory *directory, const struct yk_rec
 {
     char live[48];
     struct stat facts;
-    int result = record->segment >= 0 ? yk_segment_retire(record->segment, record->nonce, record->uid)
-                                      : yk_segment_undo(record->key, record->nonce, record->size, record->uid);
+    int result = record->segment >= 0
+                     ? yk_segment_retire(record->segment, record->nonce, record->uid)
+                     : yk_segment_undo(record->key, record->nonce, record->size, record->uid);
     if (result < 0)
         return result;
     yk_live_path(live, record->nonce);
@@ -89,23 +96,30 @@ int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const 
     if (result == -ENOENT)
         return 0;
     if (result == -EPROTO || (result == 0 && record.uid != uid)) {
-        yk_sys_unlink(directory->fd, path); /* its writer died before it made anything, or is not who the name says */
+        yk_sys_unlink(
+            directory->fd,
+            path); /* its writer died before it made anything, or is not who the name says */
         return 0;
     }
     if (result < 0)
         return result;
     if (record.namespace != yk_ipc_namespace())
-        return yk_fail(EBUSY, "somebody in IPC namespace %llu died while creating or removing %s: finish it there, or, when "
-                       "that one is gone, delete %s/%s", (unsigned long long)record.namespace, entry, directory->path, path);
+        return yk_fail(
+            EBUSY,
+            "somebody in IPC namespace %llu died while creating or removing %s: finish it there, "
+            "or, when "
+            "that one is gone, delete %s/%s",
+            (unsigned long long)record.namespace, entry, directory->path, path);
     result = undo_record(directory, &record);
     if (result < 0)
-        return yk_fail(EBUSY, "what a dead process left of %s can not be cleared now: %s", entry, strerror(-result));
+        return yk_fail(EBUSY, "what a dead process left of %s can not be cleared now: %s", entry,
+                       strerror(-result));
     yk_sys_unlink(directory->fd, path); /* last: until here all of it can be done again */
     return 0;
 }
 
-static int retire_locked(const struct yk_directory *directory, uint32_t uid, const char *entry, uint64_t nonce,
-                         bool only_dead)
+static int retire_locked(const struct yk_directory *directory, uint32_t uid, const char *entry,
+                         uint64_t nonce, bool only_dead)
 {
     char path[YK_ENTRY_MAX + 32];
     struct yk_record record;
@@ -114,14 +128,19 @@ static int retire_locked(const struct yk_directory *directory, uint32_t uid, con
         return result;
     result = yk_record_read(directory, entry, &record);
     if (result < 0)
-        return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s", entry, directory->path) : result;
-    if (record.uid != uid || (nonce != 0 && record.nonce != nonce) || (only_dead && !yk_record_is_dead(&record, true)))
+        return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s", entry, directory->path)
+                                 : result;
+    if (record.uid != uid || (nonce != 0 && record.nonce != nonce) ||
+        (only_dead && !yk_record_is_dead(&record, true)))
         return -EAGAIN; /* it is another object's name by now */
     bool foreign = record.namespace != yk_ipc_namespace();
     if (foreign && (record.flags & YK_OBJECT_KEPT))
-        return yk_fail(ENOTSUP, "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, or, when "
-                       "that one is gone, delete %s/%s", entry, (unsigned long long)record.namespace,
-                       (unsigned long long)yk_ipc_namespace(), directory->path, entry);
+        return yk_fail(
+            ENOTSUP,
+            "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, or, when "
+            "that one is gone, delete %s/%s",
+            entry, (unsigned long long)record.namespace, (unsigned long long)yk_ipc_namespace(),
+            directory->path, entry);
     if (foreign) {
         char live[48];
         yk_live_path(live, record.nonce);
@@ -131,13 +150,14 @@ static int retire_locked(const struct yk_directory *directory, uint32_t uid, con
     yk_intent_path(path, uid, entry);
     result = yk_sys_rename(directory->fd, entry, path); /* from here on the name is free */
     if (result < 0)
-        return yk_fail(-result, "%s/%s can not be removed: %s", directory->path, entry, strerror(-result));
+        return yk_fail(-result, "%s/%s can not be removed: %s", directory->path, entry,
+                       strerror(-result));
     yk_recover_intent(directory, uid, entry);
     return 0;
 }
 
-int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce, bool only_dead,
-                   int64_t patience_ns)
+int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce,
+                   bool only_dead, int64_t patience_ns)
 {
     struct yk_name_lock lock;
     struct stat facts;
@@ -147,8 +167,11 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
         if (result < 0)
             return yk_fail(-result, "there is no %s in %s", entry, directory->path);
         if (facts.st_uid != me && me != 0)
-            return yk_fail(EACCES, "%s belongs to uid %u, this process is uid %u: only its owner or root may remove it",
-                           entry, facts.st_uid, me);
+            return yk_fail(
+                EACCES,
+                "%s belongs to uid %u, this process is uid %u: only its owner or root may remove "
+                "it",
+                entry, facts.st_uid, me);
         result = yk_directory_lock(&lock, directory, facts.st_uid, entry, patience_ns);
         if (result < 0)
             return result;

@@ -14,11 +14,17 @@ static int explain_create(int error, const struct yk_segment_plan *plan)
     unsigned long long size = plan->size;
     switch (error) {
     case ENOSPC:
-        return yk_fail(ENOSPC, "no place for a segment of %llu bytes: all System V segments (kernel.shmmni, see ipcs -l) "
-                       "or all their memory (kernel.shmall) are taken", size);
+        return yk_fail(
+            ENOSPC,
+            "no place for a segment of %llu bytes: all System V segments (kernel.shmmni, see "
+            "ipcs -l) "
+            "or all their memory (kernel.shmall) are taken",
+            size);
     case ENOMEM:
-        return plan->huge ? yk_fail(ENOMEM, "not enough free huge pages for %llu bytes (vm.nr_hugepages)", size)
-                          : yk_fail(ENOMEM, "not enough memory for %llu bytes", size);
+        return plan->huge
+                   ? yk_fail(ENOMEM, "not enough free huge pages for %llu bytes (vm.nr_hugepages)",
+                             size)
+                   : yk_fail(ENOMEM, "not enough memory for %llu bytes", size);
     case EINVAL:
         return yk_fail(EINVAL, "a segment of %llu bytes is more than kernel.shmmax allows%s", size,
                        plan->huge ? ", or this kernel has no huge pages" : "");
@@ -52,7 +58,9 @@ int yk_segment_set_group(int id, const struct yk_segment_plan *plan)
         facts.shm_perm.gid = (gid_t)plan->group;
         result = yk_sys_shm_set(id, &facts);
     }
-    return result < 0 ? yk_fail(-result, "group %lld can not be given: %s", (long long)plan->group, strerror(-result)) : 0;
+    return result < 0 ? yk_fail(-result, "group %lld can not be given: %s", (long long)plan->group,
+                                strerror(-result))
+                      : 0;
 }
 
 static bool is_gone(int error)
@@ -63,7 +71,7 @@ static bool is_gone(int error)
 int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size)
 {
     struct shmid_ds facts;
-    void *base;
+    void *base = NULL;
     int result = yk_sys_shm_stat(id, &facts);
     if (result == 0 && facts.shm_segsz < YK_PAGE)
         return -ENOENT;
@@ -72,13 +80,16 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
     if (is_gone(result))
         return -ENOENT;
     if (result == -EACCES)
-        return yk_fail(EACCES, "the segment belongs to uid %u with mode %04o: no permission to %s it",
-                       facts.shm_perm.uid, facts.shm_perm.mode & 0777, read_only ? "read" : "write");
+        return yk_fail(EACCES,
+                       "the segment belongs to uid %u with mode %04o: no permission to %s it",
+                       facts.shm_perm.uid, facts.shm_perm.mode & 0777,
+                       read_only ? "read" : "write");
     if (result < 0)
         return yk_fail(-result, "segment %d can not be attached: %s", id, strerror(-result));
     const struct yk_shm_header *header = base;
     /* SYNC object.ready acquire */
-    bool ours = yk_load32_acquire(&header->ready) == 1 && header->fixed.magic == YK_MAGIC && header->fixed.nonce == nonce;
+    bool ours = yk_load32_acquire(&header->ready) == 1 && header->fixed.magic == YK_MAGIC &&
+                header->fixed.nonce == nonce;
     if (!ours) {
         yk_sys_shm_detach(base);
         return -ENOENT;
@@ -90,7 +101,7 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
 
 int yk_segment_holds(int id, uint64_t nonce)
 {
-    void *base;
+    void *base = NULL;
     uint64_t size;
     int result = yk_segment_attach(id, nonce, true, &base, &size);
     if (result == 0)
@@ -105,14 +116,15 @@ bool yk_segment_exists(int id)
 }
 
 /*
- * What a creator may have left: 1 ours, 0 somebody else's, or an error (can not tell now). It stores the nonce first, so a header
- * that it had begun is told by that alone; before that the segment is blank.
+ * What a creator may have left: 1 ours, 0 somebody else's, or an error (can not tell now). It
+ * stores the nonce first, so a header that it had begun is told by that alone; before that the
+ * segment is blank.
  */
 static int is_ours(int id, uint64_t nonce, uint64_t size, uint32_t uid)
 {
     static const unsigned char zeroes[sizeof(struct yk_shm_fixed)];
     struct shmid_ds facts;
-    void *base;
+    void *base = NULL;
     int result = yk_sys_shm_stat(id, &facts);
     if (result < 0)
         return is_gone(result) ? 0 : result;

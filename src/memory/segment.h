@@ -15,33 +15,45 @@
 struct yk_segment_plan {
     uint64_t size;
     uint32_t mode;
-    int64_t group;    /* -1: the caller's */
-    bool reserve;     /* charge the memory now, so that touching it can not fail later */
+    int64_t group; /* -1: the caller's */
+    bool reserve;  /* charge the memory now, so that touching it can not fail later */
     bool huge;
 };
 
-/* A new zeroed segment under `key`; -EEXIST when the key is taken. Returns its id. Sentences for people on failure. */
+/*
+ * A new zeroed segment under `key`; -EEXIST when the key is taken. Returns its id. Sentences for
+ * people on failure.
+ */
 int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan);
 
 /* Group and mode, before anybody else can know the segment. */
 int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
 
-/* Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any more), … */
+/*
+ * Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any
+ * more), …
+ */
 int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size);
 
-/* Is there a segment of this id that holds the object `nonce`? 1 yes, 0 no, or an error (-EACCES: can not tell). */
+/*
+ * Is there a segment of this id that holds the object `nonce`? 1 yes, 0 no, or an error (-EACCES:
+ * can not tell).
+ */
 int yk_segment_holds(int id, uint64_t nonce);
 
 /* Is there any segment of this id? True when that can not be told. */
 bool yk_segment_exists(int id);
 
 /*
- * Marks the segment `id` for removal if it holds the object `nonce` and belongs to `uid`. 0: done, or there is nothing (any more) to
- * do; else it could not be told, or not be done.
+ * Marks the segment `id` for removal if it holds the object `nonce` and belongs to `uid`. 0: done,
+ * or there is nothing (any more) to do; else it could not be told, or not be done.
  */
 int yk_segment_retire(int id, uint64_t nonce, uint32_t uid);
 
-/* The same for what a creator who died at once left under `key`: yoke's own, or still blank and of that size. */
+/*
+ * The same for what a creator who died at once left under `key`: yoke's own, or still blank and of
+ * that size.
+ */
 int yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size, uint32_t uid);
 
 /* This process's IPC namespace, as a number; ids mean nothing in another. */

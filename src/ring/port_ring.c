@@ -1,38 +1,48 @@
 /*
- * port_ring.c - the port's ring, "own pools" form. See docs/decisions/001-port-ring.md for the comparison
- * with the alternatives. The idea that head and tail are only hints and one compare-and-swap on a
- * cell decides goes back to Colvin and Groves' and Shafiei's array queues; stamping the position into
- * the block, marking held cells on, and giving back in place are yoke's.
+ * port_ring.c - the port's ring, "own pools" form. See docs/decisions/001-port-ring.md for the
+ * comparison with the alternatives. The idea that head and tail are only hints and one
+ * compare-and-swap on a cell decides goes back to Colvin and Groves' and Shafiei's array queues;
+ * stamping the position into the block, marking held cells on, and giving back in place are yoke's.
  *
  * Steps
- *   send     1 fill a FREE block of one's own pool   2 find the cell of the tail EMPTY in its lap, and the cell
- *            `depth` positions before it not FULL    3 word := USED(position)   4 cell EMPTY -> FULL (CAS): sent
- *   take     if raised != settled: 1 scan for AGAIN, lowest position first   2 AGAIN -> HELD(me) (CAS)
- *            3 deliveries + 1   4 returning := 0.    Else at the head: FULL -> HELD(me) (CAS)
- *   release  1 word := FREE   2 HELD -> EMPTY, lap + 1 (CAS, again when the lap was raised meanwhile)
+ *   send     1 fill a FREE block of one's own pool
+ *            2 find the tail's cell EMPTY in its lap, and the one `depth` before it not FULL
+ *            3 word := USED(position)   4 cell EMPTY -> FULL (CAS): sent
+ *   take     if raised != settled: 1 scan for AGAIN, lowest position first
+ *            2 AGAIN -> HELD(me) (CAS)   3 deliveries + 1   4 returning := 0
+ *            else at the head: FULL -> HELD(me) (CAS)
+ *   release  1 word := FREE   2 HELD -> EMPTY, lap + 1 (CAS; again when the lap was raised)
  *   return   1 returning := 1   2 raised + 1   3 HELD -> AGAIN (CAS, in place)
- *   recover  each HELD cell of the dead: block's word is USED of this very cell: return it for the dead, else
- *            EMPTY. Each USED block of its pool: its cell names it: leave it; else FREE.
+ *   recover  each HELD cell of the dead: is its block's word USED of this very cell? Then return it
+ *            for the dead, else EMPTY. Each USED block of its pool: its cell names it: leave it;
+ *            else FREE.
  *
  * Invariants
- *   I1  A position is passed by the tail only when its cell was filled or its lap raised for that position, so a
- *       message is never committed before one that a sender saw committed (first in first out).
- *   I2  `cell(p) names b and word(b) is USED(p)` says exactly: committed and not released. USED(p) is stored only after
- *       cell(p) was read EMPTY in p's lap, and the CAS fails unless it still is; release clears the word first.
- *   I3  A block is in at most one cell that is not EMPTY: its word is USED from before the commit until the release,
- *       and only a FREE block is filled.
- *   I4  AGAIN implies raised != settled: `raised` grows before the cell turns AGAIN, and `settled` is set only to a value
- *       that was read before a scan which saw neither AGAIN nor a holder that is returning.
- *   I5  Only the owner of a HELD cell, or who holds the lock of its dead owner, moves it on; senders change only its lap.
+ *   I1  A position is passed by the tail only when its cell was filled, or its lap raised for that
+ *       position, so a message is never committed before one that its sender saw committed (first
+ *       in, first out).
+ *   I2  `cell(p) names b and word(b) is USED(p)` says exactly: committed and not released. USED(p)
+ *       is stored only after cell(p) was read EMPTY in p's lap, and the CAS fails unless it still
+ *       is; release clears the word first.
+ *   I3  A block is in at most one cell that is not EMPTY: its word is USED from before the commit
+ *       until the release, and only a FREE block is filled.
+ *   I4  AGAIN implies raised != settled: `raised` grows before the cell turns AGAIN, and `settled`
+ *       is set only to a value that was read before a scan which saw neither AGAIN nor a holder
+ *       that is returning.
+ *   I5  Only the owner of a HELD cell, or who holds the recovery byte of its dead owner, moves it
+ *       on; senders change only its lap.
  *
- * Stopping (or dying) after any step: a send before 4 leaves a FREE block or a USED one whose cell does not name it; the others never
- * look at it. A take after its CAS leaves HELD. A release between 1 and 2 leaves HELD with a FREE block: recovery frees the cell,
- * the message is not delivered again. A return before 3 leaves HELD and at worst `raised` ahead: every take scans until
- * the holder goes on or is recovered. Nobody ever waits for another's step: a HELD, AGAIN or PARKED cell that stands in
- * the tail's way is marked on (its lap raised), which skips that one position.
+ * Stopping (or dying) after any step: a send before 4 leaves a FREE block or a USED one whose cell
+ * does not name it; the others never look at it. A take after its CAS leaves HELD. A release
+ * between 1 and 2 leaves HELD with a FREE block: recovery frees the cell, the message is not
+ * delivered again. A return before 3 leaves HELD and at worst `raised` ahead: every take scans
+ * until the holder goes on or is recovered. Nobody ever waits for another's step: a HELD, AGAIN or
+ * PARKED cell that stands in the tail's way is marked on (its lap raised), which skips that one
+ * position.
  *
- * Why no fence after storing the word: word and commit are a relaxed store and a seq_cst CAS after it in program order; who reads
- * the cell FULL (acquire) sees the word. Why no lock against the ABA of a cell: a cell's value recurs only after 2^25 laps.
+ * Why no fence after storing the word: word and commit are a relaxed store and a seq_cst CAS after
+ * it in program order; who reads the cell FULL (acquire) sees the word. Why no lock against the ABA
+ * of a cell: a cell's value recurs only after 2^25 laps.
  */
 #include "ring/port_ring.h"
 
@@ -46,18 +56,18 @@
 #define BLOCK_MASK  ((UINT64_C(1) << YK_CELL_BLOCK_BITS) - 1)
 #define KEY_MASK    ((UINT64_C(1) << LAP_SHIFT) - 1)
 
-#define CELLS_LOG2_MIN  8
-#define CELLS_LOG2_MAX  21
-#define SPREAD_LOG2     3
-#define SMALL_MESSAGE   4096
-#define HEADER_SMALL    32
-#define HEADER_LARGE    64
-#define SPARE_BLOCKS    16
-#define RINGS_MAX       32
-#define DEPTH_MAX       (UINT32_C(1) << 20)
-#define MESSAGE_MAX     (UINT64_C(64) << 20)
+#define CELLS_LOG2_MIN 8
+#define CELLS_LOG2_MAX 21
+#define SPREAD_LOG2    3
+#define SMALL_MESSAGE  4096
+#define HEADER_SMALL   32
+#define HEADER_LARGE   64
+#define SPARE_BLOCKS   16
+#define RINGS_MAX      32
+#define DEPTH_MAX      (UINT32_C(1) << 20)
+#define MESSAGE_MAX    (UINT64_C(64) << 20)
 /* Only a peer that writes a cell without end can make an owner try this often. */
-#define OWNER_TRIES     (1u << 20)
+#define OWNER_TRIES (1u << 20)
 
 static uint64_t make_cell(uint64_t lap, uint32_t owner, uint32_t block, enum yk_cell_state state)
 {
@@ -95,7 +105,10 @@ static uint32_t cells_of(const struct yk_ring *ring)
     return UINT32_C(1) << ring->geometry.cells_log2;
 }
 
-/* Neighbours lie in different cache lines, so that a sender and a receiver seldom write the same line. */
+/*
+ * Neighbours lie in different cache lines, so that a sender and a receiver seldom write the same
+ * line.
+ */
 static uint32_t position_index(const struct yk_ring *ring, uint64_t position)
 {
     uint32_t all = ring->geometry.cells_log2, spread = ring->geometry.spread_log2;
@@ -109,7 +122,8 @@ static uint64_t position_lap(const struct yk_ring *ring, uint64_t position)
     return position >> ring->geometry.cells_log2 & LAP_MASK;
 }
 
-static yk_atomic64 *position_cell(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position)
+static yk_atomic64 *position_cell(const struct yk_ring *ring, struct yk_shm_ring *shm,
+                                  uint64_t position)
 {
     return &shm->cells[position_index(ring, position)];
 }
@@ -141,13 +155,17 @@ static uint32_t log2_at_least(uint64_t value)
 
 void yk_ring_plan(struct yk_ring_geometry *geometry)
 {
-    /* Twice the depth: a hole (released out of order) lasts a lap, and must not take a waiting message's place. */
+    /*
+     * Twice the depth: a hole (released out of order) lasts a lap, and must not take a waiting
+     * message's place.
+     */
     uint32_t log = log2_at_least((uint64_t)geometry->depth * 2);
     geometry->cells_log2 = log < CELLS_LOG2_MIN ? CELLS_LOG2_MIN : log;
     geometry->spread_log2 = SPREAD_LOG2;
     geometry->blocks_each = geometry->depth * geometry->rings + SPARE_BLOCKS;
     geometry->payload_offset = geometry->max_message <= SMALL_MESSAGE ? HEADER_SMALL : HEADER_LARGE;
-    geometry->block_stride = (geometry->payload_offset + geometry->max_message + 63) & ~UINT64_C(63);
+    geometry->block_stride =
+        (geometry->payload_offset + geometry->max_message + 63) & ~UINT64_C(63);
 }
 
 static uint64_t ring_stride(const struct yk_ring_geometry *geometry)
@@ -176,17 +194,20 @@ uint64_t yk_ring_blocks_bytes(const struct yk_ring_geometry *geometry)
 
 int yk_ring_check_geometry(const struct yk_ring_geometry *g)
 {
-    bool sound = g->cells_log2 >= 1 && g->cells_log2 <= CELLS_LOG2_MAX && g->spread_log2 <= SPREAD_LOG2 &&
-                 g->spread_log2 <= g->cells_log2 && g->rings >= 1 && g->rings <= RINGS_MAX && g->depth >= 1 &&
-                 g->depth <= DEPTH_MAX && g->depth <= UINT64_C(1) << g->cells_log2 && g->participants >= 1 &&
-                 g->participants <= OWNER_MASK && g->blocks_each >= 1 && blocks_total(g) <= BLOCK_MASK + 1 &&
-                 g->max_message <= MESSAGE_MAX && g->payload_offset >= sizeof(struct yk_shm_block) &&
-                 g->payload_offset <= HEADER_LARGE && g->block_stride % 64 == 0 &&
-                 g->block_stride >= g->payload_offset + g->max_message && g->block_stride <= 2 * MESSAGE_MAX;
+    bool sound =
+        g->cells_log2 >= 1 && g->cells_log2 <= CELLS_LOG2_MAX && g->spread_log2 <= SPREAD_LOG2 &&
+        g->spread_log2 <= g->cells_log2 && g->rings >= 1 && g->rings <= RINGS_MAX &&
+        g->depth >= 1 && g->depth <= DEPTH_MAX && g->depth <= UINT64_C(1) << g->cells_log2 &&
+        g->participants >= 1 && g->participants <= OWNER_MASK && g->blocks_each >= 1 &&
+        blocks_total(g) <= BLOCK_MASK + 1 && g->max_message <= MESSAGE_MAX &&
+        g->payload_offset >= sizeof(struct yk_shm_block) && g->payload_offset <= HEADER_LARGE &&
+        g->block_stride % 64 == 0 && g->block_stride >= g->payload_offset + g->max_message &&
+        g->block_stride <= 2 * MESSAGE_MAX;
     return sound ? 0 : -EPROTO;
 }
 
-void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometry, void *rings, void *blocks)
+void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometry, void *rings,
+                    void *blocks)
 {
     ring->geometry = *geometry;
     ring->rings = rings;
@@ -198,8 +219,9 @@ void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometr
 /* ---- send ---- */
 
 /*
- * Is the position `depth` before this one still waiting? Once it is not, it never is again. Asked for every position that
- * the tail passes, filled or marked on, so that nothing at or before p - depth is FULL when p is passed.
+ * Is the position `depth` before this one still waiting? Once it is not, it never is again. Asked
+ * for every position that the tail passes, filled or marked on, so that nothing at or before p -
+ * depth is FULL when p is passed.
  */
 static bool window_is_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position)
 {
@@ -209,8 +231,8 @@ static bool window_is_full(const struct yk_ring *ring, struct yk_shm_ring *shm, 
 }
 
 /*
- * The cell of `tail` is still held. Is it worth marking on: does an EMPTY cell come before an old FULL one?
- * Reads only, so that a full port is left as it is.
+ * The cell of `tail` is still held. Is it worth marking on: does an EMPTY cell come before an old
+ * FULL one? Reads only, so that a full port is left as it is.
  */
 static bool room_behind(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t tail)
 {
@@ -229,7 +251,8 @@ static bool room_behind(const struct yk_ring *ring, struct yk_shm_ring *shm, uin
 }
 
 /* The next position to try when the cell of `position` is `distance` laps ahead of it. */
-static uint64_t jump(const struct yk_ring *ring, uint64_t position, uint64_t distance, uint64_t proven)
+static uint64_t jump(const struct yk_ring *ring, uint64_t position, uint64_t distance,
+                     uint64_t proven)
 {
     if (distance > proven)
         position += (distance - proven) << ring->geometry.cells_log2;
@@ -255,7 +278,9 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
         if (distance == 0 && state == YK_CELL_EMPTY) {
             if (window_is_full(ring, shm, position))
                 break;
-            /* relaxed: the CAS below publishes it; I2 needs only that it comes after reading EMPTY */
+            /*
+             * relaxed: the CAS below publishes it; I2 needs only that it comes after reading EMPTY
+             */
             yk_store_relaxed(word, make_word(position, number));
             stamped = true;
             /* SYNC port.publish release: header, payload and word before the cell.
@@ -321,7 +346,10 @@ static void hold(const struct yk_ring *ring, uint32_t number, uint32_t index, ui
     ret_held->deliveries = yk_load32_relaxed(&block->deliveries) + 1;
 }
 
-/* Before a cell is taken: does its message fit? 1 yes, 0 look again (the cell changed), or an error. */
+/*
+ * Before a cell is taken: does its message fit? 1 yes, 0 look again (the cell changed), or an
+ * error.
+ */
 static int fits(const struct yk_ring *ring, yk_atomic64 *at, uint64_t cell, uint64_t capacity)
 {
     if (cell_block(cell) >= ring->blocks_total)
@@ -331,13 +359,19 @@ static int fits(const struct yk_ring *ring, yk_atomic64 *at, uint64_t cell, uint
     uint32_t size = yk_load32_relaxed(&yk_ring_block(ring, cell_block(cell))->size);
     if (size <= capacity)
         return 1;
-    /* The size belongs to this message only if the cell still names the block. acquire: the load above stays above */
+    /*
+     * The size belongs to this message only if the cell still names the block. acquire: the load
+     * above stays above
+     */
     return yk_load_acquire(at) == cell ? -EMSGSIZE : 0;
 }
 
-/* After the CAS that made a cell ours. A size that no honest sender wrote goes back, and is parked in the end. */
-static int own(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell, uint64_t capacity,
-               struct yk_held *ret_held)
+/*
+ * After the CAS that made a cell ours. A size that no honest sender wrote goes back, and is parked
+ * in the end.
+ */
+static int own(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell,
+               uint64_t capacity, struct yk_held *ret_held)
 {
     hold(ring, number, index, cell, ret_held);
     if (ret_held->size <= ring->geometry.max_message && ret_held->size <= capacity)
@@ -383,9 +417,13 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
     return 0;
 }
 
-/* Takes the oldest message in `state` (AGAIN or PARKED). `raised`: what to settle when there is none. */
-static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me, enum yk_cell_state state,
-                        uint64_t capacity, uint64_t raised, struct yk_held *ret_held)
+/*
+ * Takes the oldest message in `state` (AGAIN or PARKED). `raised`: what to settle when there is
+ * none.
+ */
+static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me,
+                        enum yk_cell_state state, uint64_t capacity, uint64_t raised,
+                        struct yk_held *ret_held)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     for (uint32_t attempt = 0; attempt < 64; attempt++) {
@@ -410,14 +448,16 @@ static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me
             yk_store32_relaxed(&block->deliveries, yk_load32_relaxed(&block->deliveries) + 1);
             yk_add_seq(&shm->redelivered, 1);
         }
-        yk_store32_release(&block->returning, 0); /* a parked one may bear it since a death between these two lines */
+        yk_store32_release(&block->returning,
+                           0); /* a parked one may bear it since a death between these two lines */
         return own(ring, number, best.index, mine, capacity, ret_held);
     }
     return 0;
 }
 
 /* The first FULL cell at or behind *position. 1: there, with its cell; 0: nothing waits. */
-static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position, uint64_t *ret_cell)
+static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position,
+                     uint64_t *ret_cell)
 {
     uint32_t bound = 3 * cells_of(ring) + 8;
     uint64_t at = *position;
@@ -446,7 +486,8 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
     uint64_t position = *hint, cell;
     uint32_t bound = 3 * cells_of(ring) + 8;
 
-    for (uint32_t attempt = 0; attempt < bound && find_full(ring, shm, &position, &cell); attempt++) {
+    for (uint32_t attempt = 0; attempt < bound && find_full(ring, shm, &position, &cell);
+         attempt++) {
         yk_atomic64 *at = position_cell(ring, shm, position);
         int result = fits(ring, at, cell, capacity);
         if (result < 0)
@@ -464,11 +505,12 @@ bool yk_ring_peek(const struct yk_ring *ring, uint32_t number)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     uint64_t position = yk_load_relaxed(&shm->head), cell;
-    return yk_load_seq(&shm->raised) != yk_load_relaxed(&shm->settled) || find_full(ring, shm, &position, &cell);
+    return yk_load_seq(&shm->raised) != yk_load_relaxed(&shm->settled) ||
+           find_full(ring, shm, &position, &cell);
 }
 
-int yk_ring_take(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity, uint64_t *hint,
-                 struct yk_held *ret_held)
+int yk_ring_take(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,
+                 uint64_t *hint, struct yk_held *ret_held)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     uint64_t raised = yk_load_seq(&shm->raised); /* before the scan: I4; seq: SYNC wait.receive */
@@ -486,7 +528,8 @@ int yk_ring_take_parked(const struct yk_ring *ring, uint32_t number, uint32_t me
     return take_by_scan(ring, number, me, YK_CELL_PARKED, capacity, 0, ret_held);
 }
 
-int yk_ring_find_held(const struct yk_ring *ring, uint32_t me, uint32_t block, struct yk_held *ret_held)
+int yk_ring_find_held(const struct yk_ring *ring, uint32_t me, uint32_t block,
+                      struct yk_held *ret_held)
 {
     uint64_t word = yk_load_acquire(&yk_ring_block(ring, block)->word);
     uint32_t number = (uint32_t)(word >> 1 & 31);
@@ -509,7 +552,10 @@ static int move_held(const struct yk_ring *ring, const struct yk_held *held, uin
     yk_atomic64 *at = &yk_ring_shm(ring, held->ring)->cells[held->index];
     uint64_t cell = held->cell;
     for (uint32_t attempt = 0; attempt < OWNER_TRIES; attempt++) {
-        /* SYNC port.release release: what was read of the block before its cell. seq: SYNC wait.room */
+        /*
+         * SYNC port.release release: what was read of the block before its cell. seq: SYNC
+         * wait.room
+         */
         if (yk_cas_seq(at, &cell, make_cell(cell_lap(cell) + lap_step, 0, block, state)))
             return 1;
         if ((cell & KEY_MASK) != (held->cell & KEY_MASK))
@@ -520,7 +566,10 @@ static int move_held(const struct yk_ring *ring, const struct yk_held *held, uin
 
 int yk_ring_release(const struct yk_ring *ring, const struct yk_held *held)
 {
-    /* SYNC port.block release: the word before the cell (I2), and after all that was read of the payload */
+    /*
+     * SYNC port.block release: the word before the cell (I2), and after all that was read of the
+     * payload
+     */
     yk_store_release(&yk_ring_block(ring, held->block)->word, 0);
     return move_held(ring, held, 1, 0, YK_CELL_EMPTY);
 }
@@ -549,13 +598,15 @@ int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held)
             return drop(ring, held);
         return move_held(ring, held, 0, held->block, YK_CELL_PARKED);
     }
-    yk_store32_release(&yk_ring_block(ring, held->block)->returning, 1); /* SYNC port.again release */
-    yk_add_seq(&shm->raised, 1);                                       /* before the cell: I4 */
-    return move_held(ring, held, 0, held->block, YK_CELL_AGAIN);         /* SYNC port.again release */
+    yk_store32_release(&yk_ring_block(ring, held->block)->returning,
+                       1);                                       /* SYNC port.again release */
+    yk_add_seq(&shm->raised, 1);                                 /* before the cell: I4 */
+    return move_held(ring, held, 0, held->block, YK_CELL_AGAIN); /* SYNC port.again release */
 }
 
 /* One HELD cell of the dead: 1 when its message was given back. */
-static uint32_t recover_cell(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell)
+static uint32_t recover_cell(const struct yk_ring *ring, uint32_t number, uint32_t index,
+                             uint64_t cell)
 {
     struct yk_held held;
     if (cell_block(cell) >= ring->blocks_total) {

@@ -24,9 +24,9 @@
 
 /*
  * A cell, 64 bits: lap 25 | owner 10 | block 26 | state 3.
- * The lap says which round of the ring the cell serves; the cell of position p is `position_index(p)`, in
- * lap p / cells. Comparing laps modulo 2^25 tells only "one behind", "same" and "ahead", so a hint of any
- * age is harmless until it is 2^25 laps (at least 2^33 messages) old.
+ * The lap says which round of the ring the cell serves; the cell of position p is
+ * `position_index(p)`, in lap p / cells. Comparing laps modulo 2^25 tells only "one behind", "same"
+ * and "ahead", so a hint of any age is harmless until it is 2^25 laps (at least 2^33 messages) old.
  */
 enum yk_cell_state {
     YK_CELL_EMPTY = 0,  /* free for the position of its lap */
@@ -43,27 +43,37 @@ enum yk_cell_state {
 /*
  * The fields that several processes touch; P is a participant's process.
  *
- * field     | written by                         | read by | order                | a crash leaves
- * ----------+------------------------------------+---------+----------------------+------------------------------
- * cell      | senders EMPTY->FULL; receivers     | all     | CAS seq_cst, acquire | any state is a normal state;
- *           | FULL/AGAIN/PARKED->HELD; owner or  |         | SYNC port.publish,   | HELD of a dead owner is
- *           | its recoverer HELD->the others;    |         | SYNC port.release    | mended by yk_ring_recover()
- *           | senders raise the lap of a cell    |         |                      | (tests/crash: every step)
- *           | that is not EMPTY or FULL          |         |                      |
- * tail,head | whoever passes                     | all     | relaxed: hints       | an old hint: longer walk
- * raised    | who gives back, before the cell    | takers  | add seq, acquire     | raised without AGAIN: one scan
- *           |                                    |         | SYNC port.again      |
- * settled   | a taker whose scan found nothing   | takers  | relaxed              | an old value: one more scan
- * redelivered, dropped | who does it             | stat    | add (no order)       | off by one: statistics
- * word      | FREE->USED: owner of the pool, after it read the cell EMPTY, before the commit;
- *           | USED->FREE: who holds the message, before the cell; the pool's owner when the commit failed;
- *           | a recoverer. Order: release store / acquire load (SYNC port.block). A crash leaves USED of an
- *           | uncommitted block, or a HELD cell whose block is FREE: both mended by yk_ring_recover().
- * tag, size, sender, payload | the pool's owner before the commit | who holds the message | plain, ordered
- *           | by SYNC port.publish
- * deliveries, returning | who holds the message, or its recoverer | holders; takers (returning) | ordered by
- *           | the cell; returning: release / acquire, SYNC port.again
+ * field    | written by                      | read by   | order               | a crash leaves
+ * ---------+---------------------------------+-----------+---------------------+----------------
+ * cell     | senders EMPTY -> FULL; takers   | all       | CAS seq_cst, load   | a normal state;
+ *          | FULL, AGAIN, PARKED -> HELD;    |           | acquire or seq      | HELD of a dead
+ *          | its owner (or that one's        |           | SYNC port.publish   | owner is mended
+ *          | recoverer) HELD -> the others;  |           | SYNC port.release   | by recovery
+ *          | senders raise the lap of one    |           |                     |
+ *          | that is neither EMPTY nor FULL  |           |                     |
+ * tail,    | whoever passes                  | all       | relaxed: hints      | a longer walk
+ * head     |                                 |           |                     |
+ * raised   | who gives back, before the cell | takers    | add, load: seq_cst  | one scan more
+ *          |                                 |           | SYNC port.again     |
+ * settled  | a taker whose scan was in vain  | takers    | relaxed             | one scan more
+ * redeliv- | who does it                     | stat      | add                 | off by one
+ * ered,    |                                 |           |                     |
+ * dropped  |                                 |           |                     |
+ * word     | FREE -> USED: its pool's owner, | recoverer,| store relaxed before| USED of a block
+ *          | after it read the cell EMPTY,   | pool's    | the commit; release | that no cell
+ *          | before the commit. USED -> FREE:| owner,    | store / acquire     | names; HELD with
+ *          | the holder, before the cell; the| takers    | load                | a FREE block:
+ *          | owner when the commit failed;   | (AGAIN)   | SYNC port.block     | mended by
+ *          | a recoverer                     |           |                     | recovery
+ * tag,     | the pool's owner, before the    | holder    | plain or relaxed,   | a FREE block's:
+ * size,    | commit                          |           | ordered by          | nothing
+ * sender,  |                                 |           | SYNC port.publish   |
+ * payload  |                                 |           |                     |
+ * deliver- | holder, or its recoverer        | holder,   | ordered by the cell;| one delivery that
+ * ies, re- |                                 | takers    | returning: release /| nobody saw, or one
+ * turning  |                                 |           | acquire, port.again | scan more
  *
+ * (tests/crash steps through every one of these.)
  * Only `word` and `cell` decide anything. All are input, that is: hostile values must be survived.
  */
 struct yk_shm_ring {
@@ -71,14 +81,16 @@ struct yk_shm_ring {
     uint64_t pad0[15];
     yk_atomic64 head;
     uint64_t pad1[15];
-    yk_atomic64 raised;  /* how often something was about to be given back */
-    yk_atomic64 settled; /* the value of `raised` for which a scan found nothing left to deliver again */
+    yk_atomic64 raised; /* how often something was about to be given back */
+    yk_atomic64
+        settled; /* the value of `raised` for which a scan found nothing left to deliver again */
     yk_atomic64 redelivered;
     yk_atomic64 dropped;
     uint64_t pad2[12];
     yk_atomic64 cells[];
 };
-_Static_assert(sizeof(struct yk_shm_ring) == 3 * 128, "hot words of different writers are 128 bytes apart");
+_Static_assert(sizeof(struct yk_shm_ring) == 3 * 128,
+               "hot words of different writers are 128 bytes apart");
 
 /* word: 0 is FREE; USED is position 58 | ring 5 | 1. */
 struct yk_shm_block {
@@ -93,10 +105,10 @@ _Static_assert(sizeof(struct yk_shm_block) == 32, "a small message shares its he
 
 /* Fixed when the port is made; every process works with a private, checked copy. */
 struct yk_ring_geometry {
-    uint32_t cells_log2;     /* cells of each ring */
-    uint32_t spread_log2;    /* neighbouring positions lie 2^(cells_log2 - spread_log2) cells apart */
-    uint32_t rings;          /* priorities */
-    uint32_t depth;          /* positions from the oldest message waiting to the newest, at most */
+    uint32_t cells_log2;  /* cells of each ring */
+    uint32_t spread_log2; /* neighbouring positions lie 2^(cells_log2 - spread_log2) cells apart */
+    uint32_t rings;       /* priorities */
+    uint32_t depth;       /* positions from the oldest message waiting to the newest, at most */
     uint32_t participants;
     uint32_t blocks_each;    /* blocks in each participant's pool */
     uint32_t max_deliveries; /* UINT32_MAX: no limit */
@@ -119,9 +131,9 @@ struct yk_ring {
 /* A message that the caller holds. Private to the caller, taken from shared memory once. */
 struct yk_held {
     uint64_t sequence;
-    uint64_t cell;       /* the cell's value as it was when it became ours; its lap may have been raised since */
+    uint64_t cell; /* its value when it became ours; the lap may have been raised since */
     uint32_t ring;
-    uint32_t index;      /* of the cell */
+    uint32_t index; /* of the cell */
     uint32_t block;
     uint32_t size;
     uint32_t deliveries; /* this one included */
@@ -131,17 +143,23 @@ struct yk_ring_counts {
     uint64_t waiting, held, parked;
 };
 
-/* Chooses the derived fields (cells_log2 .. block_stride) from depth, participants and max_message. */
+/*
+ * Chooses the derived fields (cells_log2 .. block_stride) from depth, participants and max_message.
+ */
 void yk_ring_plan(struct yk_ring_geometry *geometry);
 
-/* Bytes that the rings and the pools take; 0 when that overflows. Both areas begin 128-byte aligned, all zero. */
+/*
+ * Bytes that the rings and the pools take; 0 when that overflows. Both areas begin 128-byte
+ * aligned, all zero.
+ */
 uint64_t yk_ring_rings_bytes(const struct yk_ring_geometry *geometry);
 uint64_t yk_ring_blocks_bytes(const struct yk_ring_geometry *geometry);
 
 /* -EPROTO when the geometry is not one that yk_ring_plan() makes possible. */
 int yk_ring_check_geometry(const struct yk_ring_geometry *geometry);
 
-void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometry, void *rings, void *blocks);
+void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometry, void *rings,
+                    void *blocks);
 
 static inline struct yk_shm_ring *yk_ring_shm(const struct yk_ring *ring, uint32_t number)
 {
@@ -176,7 +194,9 @@ static inline uint64_t yk_ring_head(const struct yk_ring *ring, uint32_t number)
     return yk_load_relaxed(&yk_ring_shm(ring, number)->head);
 }
 
-/* Hints only go forward, except when a stopped process wakes up with an old one, which is harmless. */
+/*
+ * Hints only go forward, except when a stopped process wakes up with an old one, which is harmless.
+ */
 static inline void yk_ring_hint(yk_atomic64 *hint, uint64_t position)
 {
     if ((int64_t)(position - yk_load_relaxed(hint)) > 0)
@@ -184,8 +204,9 @@ static inline void yk_ring_hint(yk_atomic64 *hint, uint64_t position)
 }
 
 /*
- * Commits a filled block of the caller's own pool (FREE so far; header and payload written) at or after
- * position *hint. 1: sent, *hint is the position behind it, *ret_sequence its number. 0: full, the block is FREE.
+ * Commits a filled block of the caller's own pool (FREE so far; header and payload written) at or
+ * after position *hint. 1: sent, *hint is the position behind it, *ret_sequence its number. 0:
+ * full, the block is FREE.
  */
 int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, uint64_t *hint,
                    uint64_t *ret_sequence);
@@ -194,11 +215,12 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
 bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number);
 
 /*
- * Takes the next message of one ring for participant `me`: those to be delivered again first.
- * 1: taken. 0: nothing. -EMSGSIZE: it has more than `capacity` bytes and stays; -EPROTO: impossible values.
+ * Takes the next message of one ring for participant `me`: those to be delivered again first. 1:
+ * taken. 0: nothing. -EMSGSIZE: it has more than `capacity` bytes and stays; -EPROTO: impossible
+ * values.
  */
-int yk_ring_take(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity, uint64_t *hint,
-                 struct yk_held *ret_held);
+int yk_ring_take(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,
+                 uint64_t *hint, struct yk_held *ret_held);
 
 /* The same for parked messages, oldest first. */
 int yk_ring_take_parked(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,
@@ -208,18 +230,22 @@ int yk_ring_take_parked(const struct yk_ring *ring, uint32_t number, uint32_t me
 bool yk_ring_peek(const struct yk_ring *ring, uint32_t number);
 
 /* What `me` holds in this block: 1, or 0 when it holds nothing there. */
-int yk_ring_find_held(const struct yk_ring *ring, uint32_t me, uint32_t block, struct yk_held *ret_held);
+int yk_ring_find_held(const struct yk_ring *ring, uint32_t me, uint32_t block,
+                      struct yk_held *ret_held);
 
-/* Done with a message. 1, or -EPROTO when its cell is no longer ours (somebody wrote what no yoke writes). */
+/*
+ * Done with a message. 1, or -EPROTO when its cell is no longer ours (somebody wrote what no yoke
+ * writes).
+ */
 int yk_ring_release(const struct yk_ring *ring, const struct yk_held *held);
 
 /* Gives it back: AGAIN, PARKED or dropped, as geometry and deliveries say. 1 or -EPROTO. */
 int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held);
 
 /*
- * Gives back what the dead participant held, and frees the uncommitted ones among the first `used` blocks of its
- * pool. The caller holds the dead one's lock throughout. May be interrupted anywhere and done again. Returns how many
- * messages were given back.
+ * Gives back what the dead participant held, and frees the uncommitted ones among the first `used`
+ * blocks of its pool. The caller holds the dead one's lock throughout. May be interrupted anywhere
+ * and done again. Returns how many messages were given back.
  */
 uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t used);
 

@@ -1,0 +1,95 @@
+/*
+ * pool.c - see pool.h.
+ */
+#include "pool.h"
+
+#include <sys/single_threaded.h>
+
+/* Several threads of this process may want the same block; other processes never do. */
+static bool take_in_hand(yk_atomic32 *in_hand, enum yk_in_hand how)
+{
+    uint32_t expected = YK_BLOCK_FREE;
+    if (__libc_single_threaded) {
+        if (yk_load32_relaxed(in_hand) != YK_BLOCK_FREE)
+            return false;
+        yk_store32_relaxed(in_hand, how);
+        return true;
+    }
+    return yk_cas32_seq(in_hand, &expected, how);
+}
+
+uint32_t yk_pool_start(const struct yk_port *port)
+{
+    return port->object.slot * port->ring.geometry.blocks_each;
+}
+
+static bool try_block(struct yk_port *port, uint32_t index, enum yk_in_hand how)
+{
+    return yk_ring_is_free(&port->ring, yk_pool_start(port) + index) &&
+           take_in_hand(&port->in_hand[index], how);
+}
+
+/* One more block that was never used: the recoverer must know it before it can be stamped. */
+static bool extend_pool(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_index)
+{
+    uint32_t used = yk_load32_relaxed(&port->used);
+    do {
+        if (used >= port->ring.geometry.blocks_each)
+            return false;
+    } while (!yk_cas32_seq(&port->used, &used, used + 1));
+    yk_atomic32 *shared = &yk_object_slot(&port->object, port->object.slot)->pool_used;
+    uint32_t known = yk_load32_relaxed(shared);
+    /* only threads of this process write it; bounded, lest somebody else does */
+    for (int tries = 0; tries < 1000 && known < used + 1; tries++) {
+        if (yk_cas32_seq(shared, &known, used + 1))
+            break;
+    }
+    *ret_index = used;
+    return try_block(port, used, how);
+}
+
+/*
+ * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one
+ * at the cursor is the likeliest; where it is not free the pool grows, up to its size: it stays as
+ * small, and as warm, as the traffic allows.
+ */
+bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, bool thorough, uint32_t *ret_block)
+{
+    uint32_t used = yk_load32_relaxed(&port->used), index = yk_load32_relaxed(&port->cursor);
+    uint32_t tries = thorough ? used : used < 2 ? used : 2;
+    bool found = false;
+    for (uint32_t i = 0; i < tries && !found; i++) {
+        if (index >= used)
+            index = 0;
+        found = try_block(port, index, how);
+        index += !found;
+    }
+    if (!found && !extend_pool(port, how, &index)) {
+        yk_store32_relaxed(&port->cursor, index);
+        return false;
+    }
+    yk_store32_relaxed(&port->cursor, index + 1);
+    *ret_block = yk_pool_start(port) + index;
+    return true;
+}
+
+void yk_pool_put_back(struct yk_port *port, uint32_t block)
+{
+    yk_store32_release(&port->in_hand[block - yk_pool_start(port)], YK_BLOCK_FREE);
+}
+
+/* The loaned block that `data` points to the bytes of: its number, or -1. */
+int64_t yk_pool_find_loan(const struct yk_port *port, const void *data)
+{
+    const unsigned char *first = yk_ring_payload(&port->ring, yk_pool_start(port));
+    const unsigned char *bytes = data;
+    if (bytes < first)
+        return -1;
+    uint64_t distance = (uint64_t)(bytes - first),
+             index = distance / port->ring.geometry.block_stride;
+    if (distance % port->ring.geometry.block_stride != 0 ||
+        index >= port->ring.geometry.blocks_each ||
+        yk_load32_relaxed(&port->in_hand[index]) != YK_BLOCK_LOANED)
+        return -1;
+    return (int64_t)(yk_pool_start(port) + index);
+}
