@@ -9,9 +9,9 @@
  * word  | taker: 0, or a dead     | all  | CAS seq_cst,   | the dead one's signature: the next
  *       | one's -> its own;       |      | SYNC lock.take | taker proves the death, takes it
  *       | holder: its own -> 0    |      |                | over, and is told
- * bell  | waiters (or), who       | all  | seq_cst,       | a set bit: one futile wake; not
- *       | releases (CAS)          |      | SYNC           | rung: sleepers look again within
- *       |                         |      | region.bell    | 100 ms
+ * bell  | waiters (or), who       | all  | seq_cst, see   | a set bit: one futile wake; not
+ *       | releases (CAS)          |      | region.h       | rung: sleepers look again within
+ *       |                         |      |                | 100 ms
  *
  * One compare-and-swap takes the lock, one releases it: there is no moment in which it is taken and
  * unsigned. A death is proved by the kernel (memory/participant.c), never guessed. A lock that was

@@ -32,8 +32,8 @@ bool yk_holder_is_dead(yoke_region *region, uint32_t holder);
  *
  * A waiter sets the bit, looks whether it may go on, and if not sleeps. Who changed something calls
  * yk_bell_ring(): one load while nobody sleeps. The state that is looked at and the bell are
- * accessed seq_cst, so either the waiter sees the change or the other sees the bit (SYNC
- * region.bell).
+ * accessed seq_cst, so either the waiter sees the change or the other sees the bit
+ * (SYNC region.bell).
  */
 void yk_bell_ring(yk_atomic32 *bell);
 

@@ -9,10 +9,10 @@
  * ------+---------------------------+--------+-----------------+------------------------------
  * units | init                      | all    | release/acquire | 0: not initialised: -EINVAL
  * hint  | who takes or gives back   | takers | relaxed         | anything: where to begin
- * bell  | as in region.h            | all    | SYNC region.bell| one futile wake
- * unit  | taker 0 or dead one's ->  | all    | CAS seq_cst,    | a dead one's signature: the
- *       | own; holder own -> 0      |        | SYNC            | next who finds none free
- *       |                           |        | semaphore.take  | proves it, and takes over
+ * bell  | as in region.h            | all    | seq_cst         | one futile wake
+ * unit  | taker 0 or dead one's ->  | all    | CAS seq_cst     | a dead one's signature: the
+ *       | own; holder own -> 0      |        | (semaphore.take)| next who finds none free
+ *       |                           |        |                 | proves it, and takes over
  */
 #include <errno.h>
 

@@ -552,10 +552,8 @@ static int move_held(const struct yk_ring *ring, const struct yk_held *held, uin
     yk_atomic64 *at = &yk_ring_shm(ring, held->ring)->cells[held->index];
     uint64_t cell = held->cell;
     for (uint32_t attempt = 0; attempt < OWNER_TRIES; attempt++) {
-        /*
-         * SYNC port.release release: what was read of the block before its cell. seq: SYNC
-         * wait.room
-         */
+        /* SYNC port.release release: what was read of the block before its cell. And seq:
+         * SYNC wait.room */
         if (yk_cas_seq(at, &cell, make_cell(cell_lap(cell) + lap_step, 0, block, state)))
             return 1;
         if ((cell & KEY_MASK) != (held->cell & KEY_MASK))

@@ -1,0 +1,14 @@
+/*
+ * peers.h - what a user might take for messages between processes, one file each.
+ */
+#ifndef YK_BENCH_PEERS_H
+#define YK_BENCH_PEERS_H
+
+#include "../system.h"
+
+extern const struct bench_system bench_yoke_port;
+extern const struct bench_system bench_pipe;
+extern const struct bench_system bench_mq;
+extern const struct bench_system bench_vyukov;
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * pipe.c - pipe(2), with messages told apart by their fixed size.
+ *
+ * As fast as it gets: the pipe's buffer as big as the system allows without privilege. Spinning
+ * means non-blocking descriptors, tried again and again.
+ */
+#include "peers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PIPE_BUFFER (1 << 20)
+
+struct pipes {
+    int read_end[BENCH_CHANNELS], write_end[BENCH_CHANNELS];
+};
+
+static void pipe_teardown(struct bench_run *run)
+{
+    struct pipes *state = run->state;
+
+    for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
+        if (state->read_end[channel] >= 0)
+            close(state->read_end[channel]);
+        if (state->write_end[channel] >= 0)
+            close(state->write_end[channel]);
+    }
+    free(state);
+}
+
+static int pipe_setup(struct bench_run *run)
+{
+    struct pipes *state = malloc(sizeof *state);
+    int flags = O_CLOEXEC | (run->setting.mode == BENCH_SPIN ? O_NONBLOCK : 0);
+
+    if (!state)
+        return -ENOMEM;
+    run->state = state;
+    for (int channel = 0; channel < BENCH_CHANNELS; channel++)
+        state->read_end[channel] = state->write_end[channel] = -1;
+    for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
+        int ends[2];
+
+        if (pipe2(ends, flags) < 0) {
+            int error = -errno;
+            pipe_teardown(run);
+            return error;
+        }
+        state->read_end[channel] = ends[0];
+        state->write_end[channel] = ends[1];
+        (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BUFFER); /* refused: the default of 64 KiB stays */
+    }
+    return 0;
+}
+
+static int pipe_send(void *data, enum bench_channel channel, const void *message, size_t size)
+{
+    const struct pipes *state = data;
+    const unsigned char *next = message;
+
+    while (size > 0) {
+        ssize_t written = write(state->write_end[channel], next, size);
+
+        if (written < 0 && errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (written < 0) {
+            bench_look_again();
+            continue;
+        }
+        next += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+static int pipe_recv(void *data, enum bench_channel channel, void *buffer, size_t size)
+{
+    const struct pipes *state = data;
+    unsigned char *next = buffer;
+
+    while (size > 0) {
+        ssize_t got = read(state->read_end[channel], next, size);
+
+        if (got == 0)
+            return -EPIPE;
+        if (got < 0 && errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (got < 0) {
+            bench_look_again();
+            continue;
+        }
+        next += got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
+const struct bench_system bench_pipe = {
+    .name = "pipe",
+    .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE,
+    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
+    .size_min = BENCH_SIZE_MIN,
+    .size_max = SIZE_MAX,
+    .setup = pipe_setup,
+    .teardown = pipe_teardown,
+    .send = pipe_send,
+    .recv = pipe_recv,
+};

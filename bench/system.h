@@ -1,0 +1,111 @@
+/*
+ * system.h - a system under measurement: yoke itself, what a user might take instead, or a raw
+ * limit.
+ *
+ * Every system is one `struct bench_system` in a file of its own (peers/, limit.c), listed in
+ * systems.c. To add one: write that file, add a line there and in meson.build; nothing else asks
+ * for a system by name.
+ *
+ * A run is one system set up for one setting. It goes through these hands:
+ *
+ *   parent       setup()
+ *   two workers  join(), then batches of messages through send() and recv(), or through `loops`
+ *   parent       teardown(), also when the workers were killed in the middle of anything
+ *
+ * Channel 0 carries messages to side 1, channel 1 to side 0. Latency uses both: side 0 sends,
+ * side 1 echoes. Rate uses channel 1 only: side 1 sends, side 0 receives.
+ */
+#ifndef YK_BENCH_SYSTEM_H
+#define YK_BENCH_SYSTEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum bench_case { BENCH_LATENCY, BENCH_RATE, BENCH_CASES };
+enum bench_mode { BENCH_SPIN, BENCH_BLOCK, BENCH_MODES };
+enum bench_channel { BENCH_TO_1, BENCH_TO_0, BENCH_CHANNELS };
+
+/* A message carries its number in its first and its last eight bytes. */
+#define BENCH_SIZE_MIN 8u
+
+struct bench_setting {
+    enum bench_case what;
+    enum bench_mode mode;
+    size_t size;    /* of each message */
+    uint32_t depth; /* messages that a channel should hold, where that can be chosen */
+};
+
+struct bench_run {
+    const struct bench_system *system;
+    struct bench_setting setting;
+    void *state;      /* the system's own */
+    char reason[200]; /* why setup() or a worker failed */
+};
+
+/* Some messages in a row, as one worker sees them. */
+struct bench_batch {
+    uint64_t first, count; /* numbers of the messages */
+    size_t size;           /* of each */
+    unsigned char *message,
+        *buffer;    /* what to send, where to receive: private, `size` bytes each */
+    double *times;  /* ping only: nanoseconds a round trip, one entry for each ... */
+    uint64_t group; /* ... so many round trips */
+};
+
+/* What each side does with a batch. 0 or a negative errno; -EBADMSG: another message arrived. */
+struct bench_loops {
+    int (*ping)(const struct bench_run *run, const struct bench_batch *batch);
+    int (*pong)(const struct bench_run *run, const struct bench_batch *batch);
+    int (*consume)(const struct bench_run *run, const struct bench_batch *batch);
+    int (*produce)(const struct bench_run *run, const struct bench_batch *batch);
+};
+
+struct bench_system {
+    const char *name;
+    uint32_t cases, modes;     /* which it knows: bits 1 << BENCH_... */
+    size_t size_min, size_max; /* message sizes that make sense for it */
+
+    /*
+     * Makes the channels. -ENOTSUP: it can not do this here, run->reason says why, so it is
+     * skipped; any other negative errno: it failed. Then nothing is left behind, and teardown()
+     * is not called.
+     */
+    int (*setup)(struct bench_run *run);
+    /* In a worker, after fork: what must not be inherited. NULL: nothing. */
+    int (*join)(struct bench_run *run);
+    void (*teardown)(struct bench_run *run);
+
+    /*
+     * Moves one whole message. In mode BENCH_SPIN it never sleeps, in BENCH_BLOCK never spins, as
+     * far as the system lets one choose. Returns 0 or a negative errno.
+     */
+    int (*send)(void *state, enum bench_channel channel, const void *message, size_t size);
+    int (*recv)(void *state, enum bench_channel channel, void *buffer, size_t size);
+    /* Instead of these two: loops into which both are compiled (loops.h), without calls. */
+    const struct bench_loops *loops;
+};
+
+/* All systems, in the order of the report; ends with NULL. The first is yoke's port. */
+extern const struct bench_system *const bench_systems[];
+
+/* The raw limit that a setting is compared with. */
+const struct bench_system *bench_limit_for(const struct bench_setting *setting);
+
+/* Zeroed memory that workers share with their parent; NULL if there is none. */
+void *bench_map_shared(size_t size);
+void bench_unmap_shared(void *memory, size_t size);
+
+/* ---- waiting without sleeping --------------------------------------------------------------- */
+
+/* With one CPU the other side can only go on when this one lets it. */
+extern int bench_one_cpu;
+void bench_yield_cpu(void);
+
+/* Between two looks at a line that the other side will write: nothing, which is fastest. */
+static inline void bench_look_again(void)
+{
+    if (__builtin_expect(bench_one_cpu, 0))
+        bench_yield_cpu();
+}
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * create.c - what creating has in common for every kind: who may use the object, how long it lives.
+ */
+#include "create.h"
+
+#include "cli.h"
+#include "json.h"
+#include "output.h"
+#include "stop.h"
+
+#include <stdio.h>
+#include <yoke.h>
+
+void yk_create_option(struct yk_create *create, const struct yk_usage *usage, int option,
+                      const char *value)
+{
+    switch (option) {
+    case YK_CREATE_EXCLUSIVE:
+        create->exclusive = true;
+        break;
+    case YK_CREATE_TRANSIENT:
+        create->transient = true;
+        break;
+    case YK_CREATE_HOLD:
+        create->hold = true;
+        break;
+    case YK_CREATE_JSON:
+        yk_json_require(usage);
+        create->json = true;
+        break;
+    case YK_CREATE_MODE:
+        create->mode = yk_parse_mode(usage, "--mode", value);
+        break;
+    case YK_CREATE_GROUP:
+        create->group = yk_parse_group(usage, "--group", value);
+        break;
+    case YK_CREATE_PARTICIPANTS:
+        create->participants =
+            (uint32_t)yk_parse_number(usage, "--participants", value, 1, YOKE_PARTICIPANTS_MAX);
+        break;
+    default:
+        break;
+    }
+}
+
+void yk_create_check(const struct yk_create *create, const struct yk_usage *usage)
+{
+    if (create->transient && !create->hold)
+        yk_usage_error(usage,
+                       "with --transient alone it would be gone as soon as this command ends: "
+                       "add --hold to keep it while the command runs");
+    if (create->hold && !create->transient)
+        yk_usage_error(usage,
+                       "--hold goes with --transient; without that it stays until 'yoke rm'");
+}
+
+void yk_create_begin(const struct yk_create *create)
+{
+    if (create->hold)
+        yk_stop_install();
+}
+
+static int report(const struct yk_create *create, const char *kind, const char *name)
+{
+    if (create->json) {
+        char address[16 + YOKE_NAME_MAX];
+        yk_json *object = yk_json_object();
+
+        snprintf(address, sizeof address, "%s:%s", kind, name);
+        yk_json_string(object, "address", address);
+        yk_json_print_line(object);
+    } else if (create->hold) {
+        printf("%s:%s\n", kind, name); /* so that a script can wait until it is there */
+    }
+    return yk_flush_output() < 0 ? YK_FAILED : YK_DONE;
+}
+
+int yk_create_done(const struct yk_create *create, const char *kind, const char *name)
+{
+    int status = report(create, kind, name);
+
+    if (create->hold && status == YK_DONE)
+        yk_stop_wait(); /* this is how it is meant to end, so it is a success */
+    return status;
+}

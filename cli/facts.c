@@ -1,0 +1,108 @@
+/*
+ * facts.c - what yk_inspect() tells of an object, as address and as JSON.
+ */
+#include "facts.h"
+
+#include "output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND 1e9
+
+bool yk_facts_is_port(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->kind, "port") == 0;
+}
+
+char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
+{
+    snprintf(text, YK_ADDRESS_TEXT, "%s:%s", facts->kind, facts->name);
+    return text;
+}
+
+static void add_mode(yk_json *object, uint32_t mode)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%04o", mode);
+    yk_json_string(object, "mode", text);
+}
+
+static void add_port(yk_json *object, const struct yk_object_facts *facts)
+{
+    yk_json_unsigned(object, "max_message", facts->max_message);
+    yk_json_unsigned(object, "depth", facts->depth);
+    yk_json_unsigned(object, "priorities", facts->priorities);
+    yk_json_string(object, "policy", facts->once ? "once" : "redeliver");
+    if (facts->max_deliveries != UINT32_MAX) /* without it: no limit */
+        yk_json_unsigned(object, "max_deliveries", facts->max_deliveries);
+    yk_json_unsigned(object, "max_parked", facts->max_parked);
+    yk_json_unsigned(object, "waiting", facts->waiting);
+    yk_json_unsigned(object, "held", facts->held);
+    yk_json_unsigned(object, "parked", facts->parked);
+    yk_json_unsigned(object, "sent", facts->sent);
+    yk_json_unsigned(object, "received", facts->received);
+    yk_json_unsigned(object, "redelivered", facts->redelivered);
+    yk_json_unsigned(object, "dropped", facts->dropped);
+}
+
+yk_json *yk_facts_json(const struct yk_object_facts *facts)
+{
+    yk_json *object = yk_json_object();
+    char address[YK_ADDRESS_TEXT];
+
+    yk_json_string(object, "address", yk_facts_address(address, facts));
+    yk_json_string(object, "kind", facts->kind);
+    yk_json_string(object, "name", facts->name);
+    if (facts->problem[0] != '\0')
+        yk_json_string(object, "problem", facts->problem);
+    yk_json_bool(object, "kept", facts->kept);
+    yk_json_bool(object, "removed", facts->removed);
+    add_mode(object, facts->mode);
+    yk_json_unsigned(object, "uid", facts->uid);
+    yk_json_unsigned(object, "gid", facts->gid);
+    yk_json_real(object, "created", (double)facts->created_ns / SECOND);
+    yk_json_signed(object, "creator", facts->creator);
+    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
+    yk_json_unsigned(object, "memory_used", facts->memory_used);
+    yk_json_unsigned(object, "attached", facts->attached);
+    yk_json_signed(object, "segment", facts->segment);
+    yk_json_unsigned(object, "participants_max", facts->participants_max);
+    yk_json_unsigned(object, "participants_used", facts->participants_used);
+    if (yk_facts_is_port(facts))
+        add_port(object, facts);
+    else
+        yk_json_unsigned(object, "size", facts->region_size);
+    return object;
+}
+
+static yk_json *participant_json(const struct yk_participant_facts *participant)
+{
+    yk_json *object = yk_json_object();
+    char state[2] = {participant->state, '\0'};
+
+    yk_json_unsigned(object, "slot", participant->slot);
+    yk_json_signed(object, "pid", participant->pid);
+    yk_json_string(object, "command", participant->command);
+    yk_json_unsigned(object, "uid", participant->uid);
+    yk_json_bool(object, "alive", participant->alive);
+    yk_json_bool(object, "proven", participant->proven);
+    yk_json_string(object, "state", state);
+    yk_json_unsigned(object, "waiting_receive", participant->waiting_receive);
+    yk_json_unsigned(object, "waiting_send", participant->waiting_send);
+    yk_json_unsigned(object, "sent", participant->sent);
+    yk_json_unsigned(object, "received", participant->received);
+    yk_json_unsigned(object, "held", participant->held);
+    yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
+    return object;
+}
+
+yk_json *yk_participants_json(const struct yk_participant_facts *participants, size_t count)
+{
+    yk_json *array = yk_json_array();
+
+    for (size_t i = 0; i < count; i++)
+        yk_json_append(array, participant_json(&participants[i]));
+    return array;
+}

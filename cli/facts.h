@@ -1,0 +1,22 @@
+/*
+ * facts.h - what yk_inspect() tells of an object, as address and as JSON.
+ */
+#ifndef YK_FACTS_H
+#define YK_FACTS_H
+
+#include "inspect.h"
+#include "json.h"
+
+#define YK_ADDRESS_TEXT \
+    (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + 1)
+
+bool yk_facts_is_port(const struct yk_object_facts *facts);
+
+/* "port:jobs". Returns `text`. */
+char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);
+
+/* Every fact that the object's kind has. */
+yk_json *yk_facts_json(const struct yk_object_facts *facts);
+yk_json *yk_participants_json(const struct yk_participant_facts *participants, size_t count);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * output.c - what people read: complaints, sizes, ages.
+ */
+#include "output.h"
+
+#include "cli.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <yoke.h>
+
+#define SECOND_NS 1000000000ll
+
+void yk_complain(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("yoke: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+int yk_status_of(int error)
+{
+    switch (error) {
+    case -EAGAIN:
+    case -ETIMEDOUT:
+        return YK_NOTHING;
+    case -EOWNERDEAD:
+        return YK_DIED;
+    case -EINVAL: /* all that the library was given came from the command line */
+        return YK_USAGE;
+    default:
+        return YK_FAILED;
+    }
+}
+
+int yk_report(int error)
+{
+    /* The answers that need no sentence (full, empty, timed out) leave an older one standing. */
+    bool explained = error != -EAGAIN && error != -ETIMEDOUT && error != -EINTR;
+
+    yk_complain("%s", explained ? yoke_explain() : yoke_strerror(error));
+    return yk_status_of(error);
+}
+
+_Noreturn void yk_out_of_memory(void)
+{
+    yk_complain("out of memory");
+    exit(YK_FAILED);
+}
+
+void *yk_grow(void *memory, size_t size)
+{
+    void *grown = realloc(memory, size);
+
+    if (!grown)
+        yk_out_of_memory();
+    return grown;
+}
+
+int yk_flush_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    int error = errno ? errno : EIO;
+    yk_complain("cannot write to standard output: %s", strerror(error));
+    return -error;
+}
+
+char *yk_format_size(char text[YK_SIZE_TEXT], uint64_t bytes)
+{
+    static const char units[] = "KMGTPE";
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+
+    if (bytes < 1024) {
+        snprintf(text, YK_SIZE_TEXT, "%u", (unsigned)bytes);
+        return text;
+    }
+    /* 999.5 and more would be printed with four digits. */
+    while (value >= 999.5 && units[unit + 1] != '\0') {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, YK_SIZE_TEXT, value < 9.95 ? "%.1f%c" : "%.0f%c", value, units[unit]);
+    return text;
+}
+
+char *yk_format_size_exact(char text[YK_SIZE_TEXT], uint64_t bytes)
+{
+    static const char units[] = "KMGTPE";
+    size_t unit = 0;
+
+    if (bytes == 0 || bytes % 1024 != 0) {
+        snprintf(text, YK_SIZE_TEXT, "%llu", (unsigned long long)bytes);
+        return text;
+    }
+    for (bytes /= 1024; bytes % 1024 == 0; bytes /= 1024)
+        unit++;
+    snprintf(text, YK_SIZE_TEXT, "%llu%c", (unsigned long long)bytes, units[unit]);
+    return text;
+}
+
+char *yk_format_duration(char text[YK_AGE_TEXT], int64_t ns)
+{
+    long long seconds = ns / SECOND_NS;
+    long long minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
+
+    if (ns < 1000000)
+        snprintf(text, YK_AGE_TEXT, "%lldus", (long long)ns / 1000);
+    else if (seconds < 1)
+        snprintf(text, YK_AGE_TEXT, "%lldms", (long long)ns / 1000000);
+    else if (minutes < 1)
+        snprintf(text, YK_AGE_TEXT, "%llds", seconds);
+    else if (hours < 1)
+        snprintf(text, YK_AGE_TEXT, "%lldm%llds", minutes, seconds % 60);
+    else if (days < 1)
+        snprintf(text, YK_AGE_TEXT, "%lldh%lldm", hours, minutes % 60);
+    else
+        snprintf(text, YK_AGE_TEXT, "%lldd%lldh", days, hours % 24);
+    return text;
+}
+
+char *yk_format_age(char text[YK_AGE_TEXT], int64_t since_ns)
+{
+    int64_t age = yk_time_real() - since_ns;
+
+    if (since_ns > 0 && age >= 0)
+        return yk_format_duration(text, age);
+    snprintf(text, YK_AGE_TEXT, "-");
+    return text;
+}
+
+char *yk_format_rate(char text[YK_RATE_TEXT], double per_second)
+{
+    const char *unit = "";
+
+    if (per_second >= 999500) {
+        per_second /= 1e6;
+        unit = "M";
+    } else if (per_second >= 9995) {
+        per_second /= 1e3;
+        unit = "k";
+    }
+    snprintf(text, YK_RATE_TEXT, per_second < 99.95 && per_second > 0 ? "%.1f%s/s" : "%.0f%s/s",
+             per_second, unit);
+    return text;
+}
+
+char *yk_format_user(char text[YK_OWNER_TEXT], uint32_t uid)
+{
+    struct passwd *user = getpwuid((uid_t)uid);
+
+    if (user)
+        snprintf(text, YK_OWNER_TEXT, "%s", user->pw_name);
+    else
+        snprintf(text, YK_OWNER_TEXT, "%u", uid);
+    return text;
+}
+
+char *yk_format_group(char text[YK_OWNER_TEXT], uint32_t gid)
+{
+    struct group *group = getgrgid((gid_t)gid);
+
+    if (group)
+        snprintf(text, YK_OWNER_TEXT, "%s", group->gr_name);
+    else
+        snprintf(text, YK_OWNER_TEXT, "%u", gid);
+    return text;
+}
+
+static int64_t read_clock(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+int64_t yk_time_real(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+int64_t yk_time_monotonic(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}

@@ -1,0 +1,170 @@
+/*
+ * port.c - yoke port create.
+ */
+#include "cli.h"
+#include "create.h"
+#include "inspect.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yoke.h>
+
+static const struct yk_usage create_usage = {
+    "port create",
+    "Usage: yoke port create NAME [OPTION...]\n"
+    "Creates a port: a mailbox for many senders and many receivers. One of that name\n"
+    "that is there already stays as it is. It lives until 'yoke rm port:NAME'.\n\n"
+    "  --depth 1024        messages that each priority holds (256)\n"
+    "  --max-message 4K    bytes that a message may have, at most 64M (4K)\n"
+    "  --priorities 4      how many priorities, 1 to 32 (1)\n"
+    "  --policy redeliver  or once: what becomes of a dead receiver's messages\n"
+    "  --max-deliveries N  after so many it is parked; or none (16)\n"
+    "  --max-parked N      parked messages kept for each priority (depth / 4)\n" YK_CREATE_HELP "\n"
+    "Example:\n"
+    "  yoke port create jobs --depth 1024 --priorities 4\n",
+};
+
+static const struct yk_usage group_usage = {
+    "port",
+    "Usage: yoke port create NAME [OPTION...]\n"
+    "'yoke port create --help' says more.\n",
+};
+
+enum { DEPTH = YK_CREATE_OWN, MAX_MESSAGE, PRIORITIES, POLICY, MAX_DELIVERIES, MAX_PARKED };
+
+static const struct option create_options[] = {
+    {"depth", required_argument, NULL, DEPTH},
+    {"max-message", required_argument, NULL, MAX_MESSAGE},
+    {"priorities", required_argument, NULL, PRIORITIES},
+    {"policy", required_argument, NULL, POLICY},
+    {"max-deliveries", required_argument, NULL, MAX_DELIVERIES},
+    {"max-parked", required_argument, NULL, MAX_PARKED},
+    YK_CREATE_OPTIONS,
+    YK_OPTION_END,
+};
+
+#define DEPTH_MAX (1u << 20)
+
+static uint32_t parse_policy(const char *text)
+{
+    if (strcmp(text, "redeliver") == 0)
+        return YOKE_POLICY_REDELIVER;
+    if (strcmp(text, "once") == 0)
+        return YOKE_POLICY_ONCE;
+    yk_usage_error(&create_usage, "--policy '%s': neither 'redeliver' nor 'once'", text);
+}
+
+static uint32_t parse_max_deliveries(const char *text)
+{
+    if (strcmp(text, "none") == 0)
+        return UINT32_MAX;
+    return (uint32_t)yk_parse_number(&create_usage, "--max-deliveries", text, 1, UINT32_MAX - 1);
+}
+
+static uint32_t parse_number(const char *option, uint64_t most)
+{
+    return (uint32_t)yk_parse_number(&create_usage, option, optarg, 1, most);
+}
+
+static void take_option(struct yoke_options *options, struct yk_create *common, int option)
+{
+    switch (option) {
+    case DEPTH:
+        options->depth = parse_number("--depth", DEPTH_MAX);
+        break;
+    case MAX_MESSAGE:
+        options->max_message =
+            yk_parse_size(&create_usage, "--max-message", optarg, 1, YOKE_MESSAGE_MAX);
+        break;
+    case PRIORITIES:
+        options->priorities = parse_number("--priorities", YOKE_PRIORITIES_MAX);
+        break;
+    case POLICY:
+        options->policy = parse_policy(optarg);
+        break;
+    case MAX_DELIVERIES:
+        options->max_deliveries = parse_max_deliveries(optarg);
+        break;
+    case MAX_PARKED:
+        options->max_parked = parse_number("--max-parked", DEPTH_MAX);
+        break;
+    default:
+        yk_create_option(common, &create_usage, option, optarg);
+        break;
+    }
+}
+
+static const char *parse(struct yoke_options *options, struct yk_create *common, int argc,
+                         char **argv)
+{
+    int option;
+
+    while ((option = yk_option_next(&create_usage, argc, argv, ":h", create_options)) >= 0)
+        take_option(options, common, option);
+    yk_arguments_check(&create_usage, argc, 1, 1, "NAME");
+    yk_create_check(common, &create_usage);
+    options->mode = common->mode;
+    options->group = common->group;
+    options->participants = common->participants;
+    return yk_parse_bare_name(&create_usage, "port", argv[optind]);
+}
+
+static void note_less(const char *address, const char *what, uint64_t has, uint64_t asked)
+{
+    if (has < asked)
+        yk_complain("note: %s was there already and keeps its %s of %llu (%llu asked for)", address,
+                    what, (unsigned long long)has, (unsigned long long)asked);
+}
+
+/* A port that was there keeps what it was made with: who asked for more should know. */
+static void note_difference(const char *address, const struct yoke_options *asked)
+{
+    struct yk_object_facts facts;
+
+    if (yk_inspect(address, &facts, NULL, NULL) < 0 || facts.problem[0] != '\0')
+        return;
+    note_less(address, "depth", facts.depth, asked->depth);
+    note_less(address, "max-message", facts.max_message, asked->max_message);
+    note_less(address, "number of priorities", facts.priorities, asked->priorities);
+    note_less(address, "number of participants", facts.participants_max, asked->participants);
+    if (asked->policy != YOKE_POLICY_DEFAULT && facts.once != (asked->policy == YOKE_POLICY_ONCE))
+        yk_complain("note: %s was there already and keeps its policy '%s'", address,
+                    facts.once ? "once" : "redeliver");
+}
+
+static int create(int argc, char **argv)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    struct yk_create common = YK_CREATE_INIT;
+    const char *name = parse(&options, &common, argc, argv);
+    uint32_t flags =
+        YOKE_CREATE | (common.exclusive ? YOKE_EXCLUSIVE : 0) | (common.transient ? 0 : YOKE_KEPT);
+    char *address = yk_grow(NULL, strlen(name) + sizeof "port:");
+    yoke_endpoint *endpoint;
+    int result, status;
+
+    sprintf(address, "port:%s", name);
+    yk_create_begin(&common);
+    result = yoke_open(&endpoint, address, flags, &options);
+    if (result < 0) {
+        free(address);
+        return yk_report(result);
+    }
+    note_difference(address, &options);
+    status = yk_create_done(&common, "port", name);
+    yoke_close(endpoint);
+    free(address);
+    return status;
+}
+
+static const struct yk_command commands[] = {
+    {"create", "create one", create},
+    {NULL, NULL, NULL},
+};
+
+int yk_port_main(int argc, char **argv)
+{
+    return yk_command_run_group(commands, &group_usage, argc, argv);
+}

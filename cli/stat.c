@@ -1,0 +1,337 @@
+/*
+ * stat.c - yoke stat: one object and who uses it, once or again and again.
+ */
+#include "cli.h"
+#include "facts.h"
+#include "inspect.h"
+#include "json.h"
+#include "options.h"
+#include "output.h"
+#include "stop.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <yoke.h>
+
+#define SECOND 1e9
+
+static const struct yk_usage usage = {
+    "stat",
+    "Usage: yoke stat ADDRESS [OPTION...]\n"
+    "Shows one object and the processes that take part in it: pid and command as they\n"
+    "gave them ('?': the pid is not proven), state (T: stopped), what their threads\n"
+    "wait for, messages sent, received and held (borrowed).\n\n"
+    "  --interval T  look twice, T apart, and show the messages per second in between\n"
+    "  --watch       go on: a line for each interval (1s) until a signal comes\n"
+    "  --json        an object; with --watch one a line\n"
+    "\n"
+    "Without --interval the rates are those since the port was created.\n"
+    "\n"
+    "Example:\n"
+    "  yoke stat port:jobs --interval 1s\n",
+};
+
+enum { INTERVAL = YK_OPTION_FIRST, WATCH, JSON };
+
+static const struct option options[] = {
+    {"interval", required_argument, NULL, INTERVAL},
+    {"watch", no_argument, NULL, WATCH},
+    {"json", no_argument, NULL, JSON},
+    YK_OPTION_END,
+};
+
+struct request {
+    const char *address;
+    int64_t interval; /* 0: none */
+    bool watch, json;
+};
+
+/* One look at the object. */
+struct sample {
+    struct yk_object_facts facts;
+    struct yk_participant_facts *participants; /* owned */
+    size_t count;
+    int64_t at; /* CLOCK_MONOTONIC */
+};
+
+struct rates {
+    double in, out;
+    bool measured; /* else since the port was created */
+};
+
+static void parse(struct request *request, int argc, char **argv)
+{
+    int option;
+
+    while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
+        if (option == INTERVAL) {
+            request->interval = yk_parse_duration(&usage, "--interval", optarg);
+            if (request->interval <= 0)
+                yk_usage_error(&usage, "--interval '%s': not a time above 0, such as 1s", optarg);
+        } else if (option == WATCH) {
+            request->watch = true;
+        } else {
+            yk_json_require(&usage);
+            request->json = true;
+        }
+    }
+    yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
+    request->address = argv[optind];
+    if (request->watch && request->interval == 0)
+        request->interval = (int64_t)SECOND;
+}
+
+static int take_sample(struct sample *sample, const char *address)
+{
+    int result;
+
+    sample->participants = NULL;
+    sample->count = 0;
+    result = yk_inspect(address, &sample->facts, &sample->participants, &sample->count);
+    sample->at = yk_time_monotonic();
+    return result;
+}
+
+static double per_second(uint64_t before, uint64_t after, int64_t ns)
+{
+    return after > before && ns > 0 ? (double)(after - before) * SECOND / (double)ns : 0;
+}
+
+static struct rates rates_between(const struct sample *before, const struct sample *after)
+{
+    int64_t ns = after->at - before->at;
+
+    return (struct rates){per_second(before->facts.sent, after->facts.sent, ns),
+                          per_second(before->facts.received, after->facts.received, ns), true};
+}
+
+static struct rates rates_since_creation(const struct sample *sample)
+{
+    int64_t ns = yk_time_real() - sample->facts.created_ns;
+
+    return (struct rates){per_second(0, sample->facts.sent, ns),
+                          per_second(0, sample->facts.received, ns), false};
+}
+
+/* ---- for people ------------------------------------------------------------------------------ */
+
+static void print_common(const struct yk_object_facts *facts)
+{
+    char address[YK_ADDRESS_TEXT], user[YK_OWNER_TEXT], group[YK_OWNER_TEXT];
+    char age[YK_AGE_TEXT], used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
+
+    printf("address       %s\n", yk_facts_address(address, facts));
+    printf("life          %s%s\n",
+           facts->kept ? "kept until it is removed" : "transient: goes with its last user",
+           facts->removed ? "; removed, still in use" : "");
+    printf("owner         %s, group %s, mode %04" PRIo32 "\n", yk_format_user(user, facts->uid),
+           yk_format_group(group, facts->gid), facts->mode);
+    printf("age           %s, created by process %" PRId32 "\n",
+           yk_format_age(age, facts->created_ns), facts->creator);
+    printf("memory        %s in use, %s mapped, segment %d, %" PRIu32 " attachments\n",
+           yk_format_size(used, facts->memory_used), yk_format_size(mapped, facts->memory_mapped),
+           facts->segment, facts->attached);
+}
+
+static void print_port(const struct yk_object_facts *facts, const struct rates *rates)
+{
+    const char *span = rates->measured ? "" : " on average";
+    char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
+
+    printf("room          %" PRIu32 " messages, %" PRIu32 " %s, %s bytes each at most\n",
+           facts->depth, facts->priorities, facts->priorities == 1 ? "priority" : "priorities",
+           yk_format_size_exact(size, facts->max_message));
+    if (facts->once)
+        printf("policy        once: what a dead receiver had is dropped\n");
+    else if (facts->max_deliveries == UINT32_MAX)
+        printf("policy        redeliver, however often\n");
+    else
+        printf("policy        redeliver; parked after %" PRIu32 " deliveries, at most %" PRIu32
+               "\n",
+               facts->max_deliveries, facts->max_parked);
+    printf("messages      %" PRIu64 " waiting, %" PRIu64 " held, %" PRIu64 " parked\n",
+           facts->waiting, facts->held, facts->parked);
+    printf("sent          %" PRIu64 ", %s%s\n", facts->sent, yk_format_rate(in, rates->in), span);
+    printf("received      %" PRIu64 ", %s%s\n", facts->received, yk_format_rate(out, rates->out),
+           span);
+    printf("redelivered   %" PRIu64 "\n", facts->redelivered);
+    printf("dropped       %" PRIu64 "\n", facts->dropped);
+}
+
+static void add_participant(struct yk_table *table, const struct yk_participant_facts *participant)
+{
+    char age[YK_AGE_TEXT];
+    char waits[32] = "-";
+
+    if (participant->waiting_receive && participant->waiting_send)
+        snprintf(waits, sizeof waits, "both");
+    else if (participant->waiting_receive)
+        snprintf(waits, sizeof waits, "receive %" PRIu32, participant->waiting_receive);
+    else if (participant->waiting_send)
+        snprintf(waits, sizeof waits, "send %" PRIu32, participant->waiting_send);
+
+    yk_table_add(table, "%" PRIu32, participant->slot);
+    yk_table_add(table, "%" PRId32 "%s", participant->pid, participant->proven ? "" : "?");
+    yk_table_add(table, "%.16s", participant->command);
+    yk_table_add(table, "%" PRIu32, participant->uid);
+    if (participant->alive)
+        yk_table_add(table, "%c", participant->state);
+    else
+        yk_table_add(table, "dead");
+    yk_table_add(table, "%s", waits);
+    yk_table_add(table, "%" PRIu64, participant->sent);
+    yk_table_add(table, "%" PRIu64, participant->received);
+    yk_table_add(table, "%" PRIu32, participant->held);
+    yk_table_add(table, "%s", yk_format_age(age, (int64_t)participant->joined_ns));
+}
+
+static void print_participants(const struct sample *sample)
+{
+    static const struct yk_column columns[] = {
+        {"SLOT", true},   {"PID", true},  {"COMMAND", false}, {"UID", true},  {"STATE", false},
+        {"WAITS", false}, {"SENT", true}, {"RECEIVED", true}, {"HELD", true}, {"AGE", true},
+    };
+    struct yk_table table;
+
+    printf("participants  %" PRIu32 " of %" PRIu32 "\n", sample->facts.participants_used,
+           sample->facts.participants_max);
+    if (sample->count == 0)
+        return;
+    putchar('\n');
+    yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < sample->count; i++)
+        add_participant(&table, &sample->participants[i]);
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
+static void print_text(const struct sample *sample, const struct rates *rates)
+{
+    char size[YK_SIZE_TEXT];
+
+    print_common(&sample->facts);
+    if (yk_facts_is_port(&sample->facts))
+        print_port(&sample->facts, rates);
+    else
+        printf("size          %s (%" PRIu64 " bytes)\n",
+               yk_format_size(size, sample->facts.region_size), sample->facts.region_size);
+    print_participants(sample);
+}
+
+/* ---- for programs ---------------------------------------------------------------------------- */
+
+static yk_json *to_json(const struct sample *sample, const struct rates *rates)
+{
+    yk_json *object = yk_facts_json(&sample->facts);
+
+    if (yk_facts_is_port(&sample->facts)) {
+        yk_json_real(object, "sent_per_second", rates->in);
+        yk_json_real(object, "received_per_second", rates->out);
+        yk_json_bool(object, "rates_measured", rates->measured);
+    }
+    yk_json_add(object, "participants", yk_participants_json(sample->participants, sample->count));
+    return object;
+}
+
+/* ---- once, twice, or again and again --------------------------------------------------------- */
+
+/* Sleeps that long, or until a signal is to stop the command: then false. */
+static bool sleep_for(int64_t ns)
+{
+    int64_t end = yk_time_monotonic() + ns;
+    struct timespec until = {end / (int64_t)SECOND, end % (int64_t)SECOND};
+
+    while (!yk_stop_signal())
+        if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0)
+            return true;
+    return false;
+}
+
+static int complain_of_problem(const struct sample *sample)
+{
+    char address[YK_ADDRESS_TEXT];
+
+    if (sample->facts.problem[0] == '\0')
+        return YK_DONE;
+    yk_complain("%s: %s", yk_facts_address(address, &sample->facts), sample->facts.problem);
+    return YK_FAILED;
+}
+
+static int print_sample(const struct request *request, const struct sample *sample,
+                        const struct rates *rates)
+{
+    if (request->json)
+        yk_json_print(to_json(sample, rates));
+    else
+        print_text(sample, rates);
+    return complain_of_problem(sample);
+}
+
+static int print_watched(const struct request *request, const struct sample *sample,
+                         const struct rates *rates)
+{
+    char in[YK_RATE_TEXT], out[YK_RATE_TEXT];
+    const struct yk_object_facts *facts = &sample->facts;
+
+    if (request->json)
+        yk_json_print_line(to_json(sample, rates));
+    else
+        printf("%12s %12s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6" PRIu32 "\n",
+               yk_format_rate(in, rates->in), yk_format_rate(out, rates->out), facts->waiting,
+               facts->held, facts->parked, facts->participants_used);
+    return yk_flush_output() < 0 ? YK_FAILED : complain_of_problem(sample);
+}
+
+/* Waits, looks again and prints; `sample` is then the newer one. */
+static int next_sample(const struct request *request, struct sample *sample)
+{
+    struct sample newer;
+    struct rates rates;
+    int result;
+
+    if (!sleep_for(request->interval))
+        return YK_STOPPED;
+    result = take_sample(&newer, request->address);
+    if (result < 0)
+        return yk_report(result);
+    rates = rates_between(sample, &newer);
+    free(sample->participants);
+    *sample = newer;
+    return request->watch ? print_watched(request, sample, &rates)
+                          : print_sample(request, sample, &rates);
+}
+
+static int show(const struct request *request, struct sample *sample)
+{
+    struct rates rates = rates_since_creation(sample);
+    int status;
+
+    if (request->interval == 0)
+        return print_sample(request, sample, &rates);
+    if (request->watch && !request->json)
+        printf("%12s %12s %10s %10s %10s %6s\n", "SENT", "RECEIVED", "WAITING", "HELD", "PARKED",
+               "USERS");
+    do
+        status = next_sample(request, sample);
+    while (request->watch && status == YK_DONE);
+    return status;
+}
+
+int yk_stat_main(int argc, char **argv)
+{
+    struct request request = {0};
+    struct sample sample;
+    int result, status;
+
+    parse(&request, argc, argv);
+    if (request.interval)
+        yk_stop_install();
+    result = take_sample(&sample, request.address);
+    if (result < 0)
+        return yk_report(result);
+    status = show(&request, &sample);
+    free(sample.participants);
+    return status;
+}

@@ -1,0 +1,514 @@
+/* actor.c - see actor.h. */
+#include "actor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "inspect.h"
+#include "port.h"
+#include "yoke.h"
+
+const char *const verb_names[VERBS] = {
+    [DO_NOTHING] = "nothing",
+    [DO_FORK] = "fork",
+    [DO_REGION_CREATE] = "region_create",
+    [DO_REGION_OPEN] = "region_open",
+    [DO_PORT_OPEN] = "port_open",
+    [DO_CLOSE] = "close",
+    [DO_REMOVE_REGION] = "remove_region",
+    [DO_REMOVE_PORT] = "remove_port",
+    [DO_GC] = "gc",
+    [DO_DETAIL] = "detail",
+    [DO_MARK] = "mark",
+    [DO_READ_MARK] = "read_mark",
+    [DO_LOCK] = "lock",
+    [DO_UNLOCK] = "unlock",
+    [DO_LOCK_WORD] = "lock_word",
+    [DO_SEMAPHORE_INIT] = "semaphore_init",
+    [DO_SEMAPHORE_ACQUIRE] = "semaphore_acquire",
+    [DO_SEMAPHORE_RELEASE] = "semaphore_release",
+    [DO_SEMAPHORE_VALUE] = "semaphore_value",
+    [DO_NOTIFY] = "notify",
+    [DO_EVENT_WAIT] = "event_wait",
+    [DO_EVENT_COUNT] = "event_count",
+    [DO_SEND] = "send",
+    [DO_RECV] = "recv",
+    [DO_LOAN] = "loan",
+    [DO_COMMIT] = "commit",
+    [DO_BORROW] = "borrow",
+    [DO_RELEASE] = "release",
+    [DO_RETURN] = "return",
+    [DO_COUNT] = "count",
+};
+
+struct port_plan port_plan = {.depth = 4, .priorities = 1, .participants = 6, .max_deliveries = 0, .max_message = 32};
+
+#define ANSWER_MOST_MS 60000
+#define HANDLES        2
+#define LOANS_MOST     16
+
+/* ---- in the actor --------------------------------------------------------------------------------- */
+
+/* What lies in a region of ours. */
+struct furniture {
+    yoke_lock lock;
+    yoke_event event;
+    uint64_t mark;
+    uint64_t semaphore[32];
+};
+
+static struct board *boards;
+static yoke_region *regions[HANDLES];
+static yoke_endpoint *endpoints[HANDLES];
+static uint64_t seen_event[HANDLES];
+static const void *borrowed[LOANS_MOST];
+static uint32_t borrowed_count;
+static void *loan;
+
+static struct furniture *furniture(uint32_t handle)
+{
+    return yoke_region_data(regions[handle]);
+}
+
+static yoke_semaphore *semaphore(uint32_t handle)
+{
+    return (yoke_semaphore *)furniture(handle)->semaphore;
+}
+
+static int64_t create_region(const struct order *order, const char *name)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    options.flags = order->flags & ~YOKE_CREATE;
+    options.participants = 6;
+    return yoke_region_create(&regions[order->handle], name, REGION_SIZE, &options);
+}
+
+static int64_t open_port(const struct order *order, const char *name)
+{
+    char address[80];
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.depth = port_plan.depth;
+    options.priorities = port_plan.priorities;
+    options.participants = port_plan.participants;
+    options.max_deliveries = port_plan.max_deliveries;
+    options.policy = port_plan.policy;
+    options.max_message = port_plan.max_message;
+    options.spin_ns = 0; /* so that the same instructions run each time */
+    snprintf(address, sizeof address, "port:%s", name);
+    return yoke_open(&endpoints[order->handle], address, order->flags, &options);
+}
+
+static int64_t close_handle(uint32_t handle)
+{
+    yoke_region *region = regions[handle];
+    yoke_endpoint *endpoint = endpoints[handle];
+    regions[handle] = NULL;
+    endpoints[handle] = NULL;
+    borrowed_count = 0;
+    loan = NULL;
+    return region ? yoke_region_close(region) : yoke_close(endpoint);
+}
+
+static int64_t collect_garbage(void)
+{
+    struct yk_gc_item *items = NULL;
+    ssize_t result = yk_gc(false, &items);
+    free(items);
+    return result;
+}
+
+static int64_t send_message(const struct order *order)
+{
+    struct yoke_message message = {
+        .data = (void *)(uintptr_t)&order->value, .size = sizeof order->value, .priority = order->priority};
+    return yoke_send_many(endpoints[order->handle], &message, 1, order->timeout_ns);
+}
+
+static int64_t receive_message(const struct order *order, struct answer *answer)
+{
+    uint64_t bytes[8];
+    struct yoke_message message = {.data = bytes, .capacity = sizeof bytes};
+    int64_t result = yoke_recv_many(endpoints[order->handle], &message, 1, order->timeout_ns);
+    if (result == 1) {
+        answer->value = message.size == sizeof order->value ? bytes[0] : UINT64_MAX;
+        answer->deliveries = message.deliveries;
+    }
+    return result;
+}
+
+static int64_t borrow_message(const struct order *order, struct answer *answer)
+{
+    struct yoke_message message = {.data = NULL};
+    if (borrowed_count == LOANS_MOST)
+        return -ENOBUFS;
+    int64_t result = yoke_borrow_many(endpoints[order->handle], &message, 1, order->timeout_ns);
+    if (result == 1) {
+        memcpy(&answer->value, message.data, sizeof answer->value);
+        answer->deliveries = message.deliveries;
+        borrowed[borrowed_count++] = message.data;
+    }
+    return result;
+}
+
+static const void *oldest_borrowed(void)
+{
+    const void *oldest = borrowed[0];
+    if (borrowed_count == 0)
+        return NULL;
+    memmove(borrowed, borrowed + 1, --borrowed_count * sizeof borrowed[0]);
+    return oldest;
+}
+
+static int64_t give_up(const struct order *order)
+{
+    const void *message = oldest_borrowed();
+    if (!message) {
+        message = loan;
+        loan = NULL;
+    }
+    return order->verb == DO_RELEASE ? yoke_release(endpoints[order->handle], message)
+                                     : yoke_return(endpoints[order->handle], message);
+}
+
+static int64_t mark(const struct order *order)
+{
+    if (endpoints[order->handle])
+        return send_message(order);
+    furniture(order->handle)->mark = order->value;
+    return 0;
+}
+
+static int64_t read_mark(const struct order *order, struct answer *answer)
+{
+    struct order borrow = {.verb = DO_BORROW, .handle = order->handle};
+    struct order back = {.verb = DO_RETURN, .handle = order->handle};
+    answer->value = 0;
+    if (!endpoints[order->handle]) {
+        answer->value = furniture(order->handle)->mark;
+        return 0;
+    }
+    int64_t result = borrow_message(&borrow, answer);
+    return result == 1 ? give_up(&back) : result == -EAGAIN ? 0 : result;
+}
+
+static int64_t count_messages(const struct order *order, struct answer *answer)
+{
+    const struct yk_port *port = (const struct yk_port *)endpoints[order->handle];
+    for (uint32_t ring = 0; ring < port->ring.geometry.rings; ring++) {
+        struct yk_ring_counts counts;
+        yk_ring_count(&port->ring, ring, &counts);
+        answer->waiting += (uint32_t)counts.waiting;
+        answer->held += (uint32_t)counts.held;
+        answer->parked += (uint32_t)counts.parked;
+    }
+    return 0;
+}
+
+static int64_t perform(const struct order *order, const char *name, struct answer *answer)
+{
+    uint32_t handle = order->handle;
+    yoke_region *region = regions[handle];
+    switch (order->verb) {
+    case DO_REGION_CREATE:
+        return create_region(order, name);
+    case DO_REGION_OPEN:
+        return yoke_region_open(&regions[handle], name, order->flags);
+    case DO_PORT_OPEN:
+        return open_port(order, name);
+    case DO_CLOSE:
+        return close_handle(handle);
+    case DO_REMOVE_REGION:
+        return yoke_region_remove(name);
+    case DO_REMOVE_PORT: {
+        char address[80];
+        snprintf(address, sizeof address, "port:%s", name);
+        return yoke_remove(address);
+    }
+    case DO_GC:
+        return collect_garbage();
+    case DO_MARK:
+        return mark(order);
+    case DO_READ_MARK:
+        return read_mark(order, answer);
+    case DO_LOCK:
+        return yoke_lock_acquire(region, &furniture(handle)->lock, order->timeout_ns);
+    case DO_UNLOCK:
+        return yoke_lock_release(region, &furniture(handle)->lock);
+    case DO_LOCK_WORD:
+        answer->value = furniture(handle)->lock.opaque[0];
+        return 0;
+    case DO_SEMAPHORE_INIT:
+        return yoke_semaphore_init(region, semaphore(handle), (uint32_t)order->value);
+    case DO_SEMAPHORE_ACQUIRE:
+        return yoke_semaphore_acquire(region, semaphore(handle), order->timeout_ns);
+    case DO_SEMAPHORE_RELEASE:
+        return yoke_semaphore_release(region, semaphore(handle));
+    case DO_SEMAPHORE_VALUE:
+        return yoke_semaphore_value(region, semaphore(handle));
+    case DO_NOTIFY:
+        return yoke_event_notify(region, &furniture(handle)->event);
+    case DO_EVENT_WAIT:
+        return yoke_event_wait(region, &furniture(handle)->event, &seen_event[handle], order->timeout_ns);
+    case DO_EVENT_COUNT:
+        answer->value = seen_event[handle] = yoke_event_count(region, &furniture(handle)->event);
+        return 0;
+    case DO_SEND:
+        return send_message(order);
+    case DO_RECV:
+        return receive_message(order, answer);
+    case DO_LOAN: {
+        int64_t result = yoke_loan(endpoints[handle], sizeof order->value, &loan, order->timeout_ns);
+        if (result == 0)
+            memcpy(loan, &order->value, sizeof order->value);
+        return result;
+    }
+    case DO_COMMIT:
+        return yoke_commit(endpoints[handle], loan, sizeof order->value);
+    case DO_BORROW:
+        return borrow_message(order, answer);
+    case DO_RELEASE:
+    case DO_RETURN:
+        return give_up(order);
+    case DO_COUNT:
+        return count_messages(order, answer);
+    default:
+        return -ENOSYS;
+    }
+}
+
+static long futex(volatile uint32_t *word, int operation, uint32_t value, const struct timespec *time)
+{
+    return syscall(SYS_futex, word, operation, value, time, NULL, 0);
+}
+
+/* Whoever traces us sees this; nobody else is told to do it. */
+static void stop_here(void)
+{
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGTRAP);
+}
+
+static void serve(struct board *board);
+
+static int64_t fork_actor(const struct order *order)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGCHLD, SIG_IGN);
+        boards[order->value].told = boards[order->value].answered = 0;
+        serve(&boards[order->value]);
+    }
+    return pid;
+}
+
+static __attribute__((noreturn)) void serve_once_more(struct board *board, uint32_t heard)
+{
+    for (;;) {
+        while (board->told == heard)
+            futex(&board->told, FUTEX_WAIT, heard, NULL);
+        heard++;
+        struct answer answer = {.result = 0};
+        struct order order = board->order;
+        if (board->traced)
+            stop_here();
+        board->begun = 1;
+        int64_t start = monotonic_ns();
+        answer.result = order.verb == DO_FORK ? fork_actor(&order) : perform(&order, board->name, &answer);
+        answer.took_ns = monotonic_ns() - start;
+        board->ended = 1;
+        if (answer.result < 0)
+            snprintf(answer.sentence, sizeof answer.sentence, "%s", yoke_explain());
+        board->answer = answer;
+        if (board->traced)
+            stop_here();
+        __atomic_store_n(&board->answered, heard, __ATOMIC_SEQ_CST);
+        futex(&board->answered, FUTEX_WAKE, INT_MAX, NULL);
+    }
+}
+
+static void serve(struct board *board)
+{
+    serve_once_more(board, 0);
+}
+
+/* ---- in the test ------------------------------------------------------------------------------------ */
+
+static struct actor actors[ACTORS_MAX];
+static unsigned char *pids_seen; /* a bit each */
+#define PIDS_MAX (1u << 22)
+
+int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void *shared_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        perror("mmap");
+        exit(99);
+    }
+    return memory;
+}
+
+void actors_open(void)
+{
+    boards = shared_memory(ACTORS_MAX * sizeof *boards);
+    pids_seen = shared_memory(PIDS_MAX / 8);
+}
+
+bool actor_was(pid_t pid)
+{
+    return pid > 0 && (uint32_t)pid < PIDS_MAX && (pids_seen[pid / 8] >> pid % 8 & 1);
+}
+
+static struct actor *free_actor(void)
+{
+    for (uint32_t i = 0; i < ACTORS_MAX; i++) {
+        if (actors[i].pid != 0)
+            continue;
+        memset(&boards[i], 0, sizeof boards[i]);
+        actors[i] = (struct actor){.number = i, .board = &boards[i]};
+        return &actors[i];
+    }
+    fprintf(stderr, "too many actors at once\n");
+    abort();
+}
+
+static struct actor *born(struct actor *actor, pid_t pid, bool child)
+{
+    if (pid < 0) {
+        perror("fork");
+        exit(99);
+    }
+    actor->pid = pid;
+    actor->child = child;
+    if ((uint32_t)pid < PIDS_MAX)
+        pids_seen[pid / 8] |= (unsigned char)(1 << pid % 8);
+    return actor;
+}
+
+struct actor *actor_start(void)
+{
+    struct actor *actor = free_actor();
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGALRM, SIG_IGN);
+        signal(SIGCHLD, SIG_IGN); /* what it forks is reaped at once */
+        serve(actor->board);
+    }
+    return born(actor, pid, true);
+}
+
+struct actor *actor_fork(struct actor *parent)
+{
+    struct actor *actor = free_actor();
+    struct answer answer = ask(parent, .verb = DO_FORK, .value = actor->number);
+    return born(actor, (pid_t)answer.result, false);
+}
+
+void actor_tell(struct actor *actor, const struct order *order)
+{
+    struct board *board = actor->board;
+    board->order = *order;
+    snprintf(board->name, sizeof board->name, "%s", order->name ? order->name : "x");
+    board->begun = board->ended = 0;
+    actor->waits = true;
+    __atomic_add_fetch(&board->told, 1, __ATOMIC_SEQ_CST);
+    futex(&board->told, FUTEX_WAKE, 1, NULL);
+}
+
+bool actor_hear(struct actor *actor, struct answer *ret, int timeout_ms)
+{
+    struct board *board = actor->board;
+    int64_t end = monotonic_ns() + (int64_t)timeout_ms * 1000000;
+    uint32_t answered;
+    while ((answered = __atomic_load_n(&board->answered, __ATOMIC_SEQ_CST)) != board->told) {
+        int64_t left = end - monotonic_ns();
+        if (left <= 0)
+            return false;
+        struct timespec time = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+        futex(&board->answered, FUTEX_WAIT, answered, &time);
+    }
+    actor->waits = false;
+    *ret = board->answer;
+    return true;
+}
+
+struct answer actor_ask(struct actor *actor, const struct order *order)
+{
+    struct answer answer = {.result = -ETIME, .sentence = "it never answered"};
+    actor_tell(actor, order);
+    actor_hear(actor, &answer, ANSWER_MOST_MS);
+    return answer;
+}
+
+bool actor_sleeps(const struct actor *actor)
+{
+    char path[64], text[64] = "";
+    snprintf(path, sizeof path, "/proc/%d/syscall", actor->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t size = read(fd, text, sizeof text - 1);
+    close(fd);
+    return size > 0 && actor->board->begun && !actor->board->ended && strtol(text, NULL, 10) == SYS_futex &&
+           text[0] != 'r';
+}
+
+bool actor_fell_asleep(const struct actor *actor)
+{
+    int64_t end = monotonic_ns() + (int64_t)ANSWER_MOST_MS * 1000000;
+    while (!actor_sleeps(actor)) {
+        if (actor->board->ended || monotonic_ns() > end)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+void actor_buried(struct actor *actor)
+{
+    actor->pid = 0;
+}
+
+void actor_kill(struct actor *actor)
+{
+    int status;
+    if (actor->pid <= 0)
+        abort(); /* it would be everybody */
+    kill(actor->pid, SIGKILL);
+    if (actor->child)
+        while (waitpid(actor->pid, &status, __WALL) == -1 && errno == EINTR) {
+        }
+    actor_buried(actor);
+}
+
+void actor_end(struct actor *actor)
+{
+    actor_kill(actor); /* it waits to be told something: nothing of yoke's is under way */
+}
+
+void actors_kill_all(void)
+{
+    for (uint32_t i = 0; i < ACTORS_MAX; i++) {
+        if (actors[i].pid != 0)
+            actor_kill(&actors[i]);
+    }
+}

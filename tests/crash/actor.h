@@ -1,0 +1,138 @@
+/*
+ * actor.h - processes that do as they are told, one yoke call at a time.
+ *
+ * The test itself never calls yoke: it forks actors, and tells them what to do over a *board*, a page
+ * that both see. So each actor is a fresh process, with nothing of yoke's in it yet, and costs
+ * one fork. An actor that is to be killed or stopped half-way is told so by kill.h.
+ */
+#ifndef CRASH_ACTOR_H
+#define CRASH_ACTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum verb {
+    DO_NOTHING,
+    DO_FORK, /* the child goes on as the actor of board `value` */
+    /* objects; `handle` is where the actor keeps it */
+    DO_REGION_CREATE,
+    DO_REGION_OPEN,
+    DO_PORT_OPEN,
+    DO_CLOSE,
+    DO_REMOVE_REGION,
+    DO_REMOVE_PORT,
+    DO_GC,
+    DO_DETAIL, /* value: number of the detail of `object_detail` */
+    /* what tells one object from another: a region's word, the first message of a port */
+    DO_MARK,      /* leaves `value` in it */
+    DO_READ_MARK, /* 0: new */
+    /* in a region */
+    DO_LOCK,
+    DO_UNLOCK,
+    DO_LOCK_WORD, /* who has signed it */
+    DO_SEMAPHORE_INIT,
+    DO_SEMAPHORE_ACQUIRE,
+    DO_SEMAPHORE_RELEASE,
+    DO_SEMAPHORE_VALUE,
+    DO_NOTIFY,
+    DO_EVENT_WAIT, /* for what comes after the last wait */
+    DO_EVENT_COUNT,
+    /* on a port; a message is its number, `value` */
+    DO_SEND,
+    DO_RECV,
+    DO_LOAN,
+    DO_COMMIT,  /* the loan */
+    DO_BORROW,  /* keeps up to 16 */
+    DO_RELEASE, /* the oldest borrowed one, or else the loan */
+    DO_RETURN,
+    DO_COUNT, /* the ring's own numbers */
+    VERBS
+};
+
+extern const char *const verb_names[VERBS];
+
+struct order {
+    enum verb verb;
+    uint32_t handle;
+    uint32_t flags;
+    uint32_t priority;
+    int64_t timeout_ns;
+    uint64_t value;
+    const char *name; /* NULL: "x" */
+};
+
+struct answer {
+    int64_t result;
+    uint64_t value; /* the message, the mark, the word */
+    uint32_t deliveries;
+    uint32_t waiting, held, parked; /* DO_COUNT */
+    int64_t took_ns;
+    char sentence[256]; /* yoke_explain() */
+};
+
+/* What ports of DO_PORT_OPEN are made like; for those forked later. */
+struct port_plan {
+    uint32_t depth, priorities, participants, max_deliveries, policy, max_message;
+};
+extern struct port_plan port_plan;
+#define REGION_SIZE 4096
+
+/* How many actors there may be at once. */
+#define ACTORS_MAX 12
+
+struct board {
+    volatile uint32_t told;     /* futex: counts orders */
+    volatile uint32_t answered; /* futex: counts answers */
+    volatile uint32_t begun;    /* the call has begun, and ended */
+    volatile uint32_t ended;
+    uint32_t traced; /* stop before and after the call */
+    struct order order;
+    char name[64];
+    struct answer answer;
+};
+
+struct actor {
+    pid_t pid; /* 0: none */
+    uint32_t number;
+    struct board *board;
+    bool waits; /* was told something, has not been heard yet */
+    bool child; /* ours to reap (not one that an actor forked) */
+};
+
+/* Once a process, before the first actor. */
+void actors_open(void);
+
+struct actor *actor_start(void);
+
+/* A child of `parent`, which keeps all that its parent had open. */
+struct actor *actor_fork(struct actor *parent);
+
+/* Tells it to go on; hears its answer: false when none came in that time. */
+void actor_tell(struct actor *actor, const struct order *order);
+bool actor_hear(struct actor *actor, struct answer *ret, int timeout_ms);
+
+/* Both; what can not be answered within a very long time counts as -ETIME. */
+struct answer actor_ask(struct actor *actor, const struct order *order);
+#define ask(actor, ...) actor_ask(actor, &(struct order){__VA_ARGS__})
+#define tell(actor, ...) actor_tell(actor, &(struct order){__VA_ARGS__})
+
+/* Sleeps in a futex within what it was told to do? */
+bool actor_sleeps(const struct actor *actor);
+/* Waits for that; false when it answered instead, or never slept. */
+bool actor_fell_asleep(const struct actor *actor);
+
+/* Its process ends by itself, by SIGKILL, or is known to be dead. */
+void actor_end(struct actor *actor);
+void actor_kill(struct actor *actor);
+void actor_buried(struct actor *actor);
+
+/* All that are left. */
+void actors_kill_all(void);
+
+/* Was this process one of our actors (of the last ones)? */
+bool actor_was(pid_t pid);
+
+int64_t monotonic_ns(void);
+
+#endif

@@ -1,0 +1,442 @@
+/* kill.c - see kill.h. */
+#include "kill.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "memory/layout.h"
+
+#define TICK_US     5000
+#define TICKS_MOST  (60 * 1000 * 1000 / TICK_US)
+#define WATCHED     (64 * 1024) /* of each segment */
+#define WINDOWS     4
+
+/* How far the traced actor got. There is one at a time. */
+static struct {
+    uint32_t stops, steps;
+    bool pending; /* it was told to go on, and has not stopped yet */
+    bool over;    /* it stands behind its call */
+} progress;
+
+/* ---- ptrace ---------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+static const unsigned char syscall_instruction[] = {0x0f, 0x05};
+
+static uint64_t program_counter(pid_t pid)
+{
+    struct user_regs_struct registers;
+    struct iovec io = {&registers, sizeof registers};
+    return ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &io) == 0 ? registers.rip : 0;
+}
+#else
+static const unsigned char syscall_instruction[] = {0};
+
+static uint64_t program_counter(pid_t pid)
+{
+    (void)pid;
+    return 0;
+}
+#endif
+
+static bool at_syscall(pid_t pid)
+{
+    unsigned char bytes[sizeof syscall_instruction];
+    struct iovec here = {bytes, sizeof bytes}, there = {(void *)(uintptr_t)program_counter(pid), sizeof bytes};
+    return process_vm_readv(pid, &here, 1, &there, 1, 0) == sizeof bytes &&
+           memcmp(bytes, syscall_instruction, sizeof bytes) == 0;
+}
+
+static void tick(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* So that no wait is for ever: each wakes up now and then and looks. */
+static void start_ticking(void)
+{
+    static pid_t ticking;
+    if (ticking == getpid())
+        return;
+    struct sigaction action = {.sa_handler = tick};
+    struct itimerval time = {{0, TICK_US}, {0, TICK_US}};
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &time, NULL);
+    ticking = getpid();
+}
+
+/* Waits for its next stop. False and *asleep: it sleeps in a futex instead. */
+static bool wait_for_stop(struct actor *actor, int *status, bool *asleep)
+{
+    *asleep = false;
+    for (int ticks = 0; ticks < TICKS_MOST;) {
+        pid_t got = waitpid(actor->pid, status, __WALL);
+        if (got == actor->pid)
+            return WIFSTOPPED(*status);
+        if (got == -1 && errno != EINTR)
+            return false;
+        ticks++;
+        if (actor_sleeps(actor)) {
+            *asleep = true;
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool resume(pid_t pid, enum __ptrace_request how)
+{
+    progress.pending = true;
+    return ptrace(how, pid, NULL, NULL) == 0;
+}
+
+/* Is it stopped at the mark behind its call? */
+static bool is_over(const struct actor *actor, int status)
+{
+    return actor->board->ended && WSTOPSIG(status) == SIGTRAP;
+}
+
+bool victim_begin(struct actor *actor, const struct order *order)
+{
+    int status;
+    bool asleep;
+    start_ticking();
+    long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+    if (ptrace(PTRACE_SEIZE, actor->pid, NULL, (void *)options) != 0)
+        return false;
+    memset(&progress, 0, sizeof progress);
+    actor->board->traced = 1;
+    actor_tell(actor, order);
+    return wait_for_stop(actor, &status, &asleep) && WSTOPSIG(status) == SIGTRAP;
+}
+
+enum where victim_go(struct actor *actor, const struct place *place)
+{
+    int status;
+    bool asleep;
+    if (progress.over)
+        return AT_END;
+    while (progress.pending || progress.stops < place->stops || progress.steps < place->steps) {
+        bool whole = progress.stops < place->stops;
+        if (!progress.pending && !resume(actor->pid, whole ? PTRACE_SYSCALL : PTRACE_SINGLESTEP))
+            return AT_NOTHING;
+        if (!wait_for_stop(actor, &status, &asleep))
+            return asleep ? AT_SLEEP : AT_NOTHING;
+        progress.pending = false;
+        progress.over = is_over(actor, status);
+        if (progress.over)
+            return AT_END;
+        if (whole)
+            progress.stops += WSTOPSIG(status) == (SIGTRAP | 0x80);
+        else
+            progress.steps++;
+    }
+    return AT_PLACE;
+}
+
+bool victim_finish(struct actor *actor)
+{
+    const struct place end = {UINT32_MAX, 0};
+    enum where where;
+    int64_t deadline = monotonic_ns() + INT64_C(60000000000);
+    do
+        where = victim_go(actor, &end);
+    while (where == AT_SLEEP && monotonic_ns() < deadline);
+    if (where != AT_END)
+        return false;
+    actor->board->traced = 0;
+    return ptrace(PTRACE_DETACH, actor->pid, NULL, NULL) == 0;
+}
+
+void victim_detach(struct actor *actor)
+{
+    actor->board->traced = 0;
+    if (!progress.pending) {
+        ptrace(PTRACE_DETACH, actor->pid, NULL, NULL);
+        return;
+    }
+    int status;
+    ptrace(PTRACE_INTERRUPT, actor->pid, NULL, NULL);
+    waitpid(actor->pid, &status, __WALL);
+    ptrace(PTRACE_DETACH, actor->pid, NULL, NULL);
+}
+
+void victim_kill(struct actor *actor)
+{
+    int status = 0;
+    if (actor->pid <= 0)
+        abort(); /* it would be everybody */
+    kill(actor->pid, SIGKILL);
+    for (;;) {
+        pid_t got = waitpid(actor->pid, &status, __WALL);
+        if (got == -1 ? errno != EINTR : WIFSIGNALED(status) || WIFEXITED(status))
+            break;
+    }
+    actor_buried(actor);
+}
+
+const char *tracing_fails(void)
+{
+#if !defined(__x86_64__)
+    return "single-stepping is written for x86-64 only";
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return "with a sanitizer this would test another library than the one that ships";
+#else
+    struct actor *actor = actor_start();
+    const struct place place = {0, 5};
+    bool works = victim_begin(actor, &(struct order){.verb = DO_NOTHING}) && victim_go(actor, &place) == AT_PLACE;
+    victim_kill(actor);
+    return works ? NULL : "ptrace is not permitted here";
+#endif
+}
+
+/* ---- surveying a call ------------------------------------------------------------------------------- */
+
+struct window {
+    uint64_t begin;
+    size_t size;
+    unsigned char bytes[WATCHED];
+};
+
+static struct window windows[WINDOWS];
+static uint32_t window_count;
+
+/* Which shared segments does it have attached now? */
+static void find_windows(pid_t pid)
+{
+    char path[64], line[512];
+    unsigned long begin, end;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *file = fopen(path, "re");
+    window_count = 0;
+    while (file && window_count < WINDOWS && fgets(line, sizeof line, file)) {
+        if (!strstr(line, "/SYSV") || sscanf(line, "%lx-%lx", &begin, &end) != 2)
+            continue;
+        windows[window_count].begin = begin;
+        windows[window_count++].size = end - begin < WATCHED ? end - begin : WATCHED;
+    }
+    if (file)
+        fclose(file);
+}
+
+/* Reads them anew; true when one reads otherwise. */
+static bool windows_changed(pid_t pid)
+{
+    static unsigned char now[WATCHED];
+    bool changed = false;
+    for (uint32_t i = 0; i < window_count; i++) {
+        struct iovec here = {now, windows[i].size}, there = {(void *)(uintptr_t)windows[i].begin, windows[i].size};
+        if (process_vm_readv(pid, &here, 1, &there, 1, 0) != (ssize_t)windows[i].size)
+            continue;
+        if (memcmp(now, windows[i].bytes, windows[i].size) != 0) {
+            memcpy(windows[i].bytes, now, windows[i].size);
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+static void add_place(struct places *places, uint32_t stops, uint32_t steps)
+{
+    if (places->count == places->room) {
+        places->room = places->room ? 2 * places->room : 256;
+        places->list = realloc(places->list, places->room * sizeof *places->list);
+        if (!places->list)
+            abort();
+    }
+    places->list[places->count++] = (struct place){stops, steps};
+}
+
+uint64_t random_of(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+bool survey_places(struct actor *actor, uint32_t sample, uint64_t *random, void (*asleep)(void *context), void *context,
+                   struct places *ret)
+{
+    int status;
+    bool sleeps;
+    uint32_t stops = 0, steps = 0;
+    *ret = (struct places){.list = NULL};
+    add_place(ret, 0, 0);
+    find_windows(actor->pid);
+    windows_changed(actor->pid);
+    for (;; ret->instructions++) {
+        bool system_call = at_syscall(actor->pid);
+        if (system_call)
+            add_place(ret, stops + 1, 0);
+        if (!resume(actor->pid, PTRACE_SINGLESTEP))
+            return false;
+        while (!wait_for_stop(actor, &status, &sleeps)) {
+            if (!sleeps)
+                return false;
+            ret->slept = true;
+            if (asleep)
+                asleep(context);
+        }
+        progress.pending = false;
+        if (is_over(actor, status))
+            return true;
+        if (system_call) {
+            stops += 2;
+            steps = 0;
+            find_windows(actor->pid);
+            windows_changed(actor->pid);
+        } else {
+            steps++;
+        }
+        if (system_call || windows_changed(actor->pid) || (sample != 0 && random_of(random) % sample == 0))
+            add_place(ret, stops, steps);
+    }
+}
+
+void places_free(struct places *places)
+{
+    free(places->list);
+    *places = (struct places){.list = NULL};
+}
+
+/* ---- what is left ---------------------------------------------------------------------------------- */
+
+static void say(struct leftovers *left, const char *what, const char *name)
+{
+    size_t used = strlen(left->text);
+    snprintf(left->text + used, sizeof left->text - used, " %s%s", what, name);
+}
+
+static void count_files(const char *path, struct leftovers *left, bool intents)
+{
+    struct stat facts;
+    DIR *stream = opendir(path);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            continue;
+        bool there = fstatat(dirfd(stream), name, &facts, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!intents && strcmp(name, ".intents") == 0)
+            continue;
+        if (!intents && strncmp(name, ".lock-", 6) == 0 && there && facts.st_size == 0)
+            continue;
+        uint32_t *kind = intents                              ? &left->intents
+                         : strncmp(name, ".live-", 6) == 0    ? &left->live_files
+                         : strncmp(name, "region.", 7) == 0 || strncmp(name, "port.", 5) == 0 ? &left->names
+                                                              : &left->others;
+        (*kind)++;
+        say(left, intents ? ".intents/" : "", name);
+    }
+    if (stream)
+        closedir(stream);
+}
+
+/* Calls it with the id and facts of each segment of ours. */
+static void each_segment(void (*each)(int id, const struct shmid_ds *facts, void *context), void *context)
+{
+    struct shm_info info;
+    struct shmid_ds facts;
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+    for (int index = 0; index <= last; index++) {
+        int id = shmctl(index, SHM_STAT, &facts);
+        if (id >= 0 && actor_was(facts.shm_cpid))
+            each(id, &facts, context);
+    }
+}
+
+static void count_segment(int id, const struct shmid_ds *facts, void *context)
+{
+    struct leftovers *left = context;
+    char text[96];
+    left->segments++;
+    snprintf(text, sizeof text, "segment %d (%zu bytes, %lu attached%s)", id, (size_t)facts->shm_segsz,
+             (unsigned long)facts->shm_nattch, facts->shm_perm.mode & SHM_DEST ? ", marked" : "");
+    say(left, text, "");
+}
+
+void leftovers_count(const char *directory, struct leftovers *ret)
+{
+    char intents[512];
+    *ret = (struct leftovers){.names = 0};
+    snprintf(intents, sizeof intents, "%s/.intents", directory);
+    count_files(directory, ret, false);
+    count_files(intents, ret, true);
+    each_segment(count_segment, ret);
+}
+
+static uint64_t sizes_in(const char *path)
+{
+    struct stat facts;
+    uint64_t sum = 0;
+    DIR *stream = opendir(path);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (fstatat(dirfd(stream), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(facts.st_mode))
+            sum = sum * 31 + (uint64_t)(facts.st_size / 100) * 4096 + facts.st_mode;
+    }
+    if (stream)
+        closedir(stream);
+    return sum;
+}
+
+/* How far is its header filled in? Nothing, the nonce, some, all but ready, ready. */
+static void segment_shape(int id, const struct shmid_ds *facts, void *context)
+{
+    uint64_t *sum = context;
+    struct yk_shm_header *header = shmat(id, NULL, SHM_RDONLY);
+    if (header == (void *)-1)
+        return;
+    const struct yk_shm_fixed *fixed = &header->fixed;
+    uint32_t shape = (uint32_t)(fixed->nonce != 0) | (uint32_t)(fixed->magic != 0) << 1 | (uint32_t)(fixed->mode != 0) << 2 |
+                     header->ready.raw << 3 | (facts->shm_perm.mode & SHM_DEST);
+    *sum = *sum * 7 + shape;
+    shmdt(header);
+}
+
+uint64_t leftovers_sizes(const char *directory)
+{
+    char intents[512];
+    snprintf(intents, sizeof intents, "%s/.intents", directory);
+    uint64_t sum = sizes_in(directory) * 7 + sizes_in(intents);
+    each_segment(segment_shape, &sum);
+    return sum;
+}
+
+static void remove_segment(int id, const struct shmid_ds *facts, void *context)
+{
+    (void)facts;
+    (void)context;
+    shmctl(id, IPC_RMID, NULL);
+}
+
+static void remove_files(const char *path)
+{
+    DIR *stream = opendir(path);
+    for (struct dirent *entry; stream && (entry = readdir(stream));)
+        unlinkat(dirfd(stream), entry->d_name, 0);
+    if (stream)
+        closedir(stream);
+}
+
+void leftovers_clear(const char *directory)
+{
+    char intents[512];
+    snprintf(intents, sizeof intents, "%s/.intents", directory);
+    remove_files(intents);
+    remove_files(directory);
+    each_segment(remove_segment, NULL);
+}

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Deliberate faults in the port's ring: can the checkers of this directory see at all?
+
+Each mutant replaces a few words of src/ring/port_ring.c in a copy (the text to be replaced must occur exactly once,
+so a mutant that no longer applies is an error), which is compiled and given to the checkers, the
+quickest first. The table says who caught it. A mutant that nobody catches is a gap: a start state, an operation or a
+question is missing.
+
+usage: mutants.py --cc 'CC ARGS' --source DIR --work DIR [--only NAME] [--jobs N] [--long]
+"""
+import argparse
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+
+MUTANTS = [
+    # name, what is wrong, [(old, new), ...]
+    ("release-cell-first", "the cell is freed before its block", [(
+        """    yk_store_release(&yk_ring_block(ring, held->block)->word, 0);
+    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);
+}
+
+static uint32_t count_parked""",
+        """    int moved = move_held(ring, held, 1, 0, YK_CELL_EMPTY);
+    yk_store_release(&yk_ring_block(ring, held->block)->word, 0);
+    return moved;
+}
+
+static uint32_t count_parked""")]),
+    ("stamp-early", "USED(p) is stored before the cell of p was read EMPTY", [(
+        """        uint64_t lap = position_lap(ring, position);
+        uint64_t cell = yk_load_acquire(at); /* SYNC port.release acquire */""",
+        """        uint64_t lap = position_lap(ring, position);
+        yk_store_relaxed(word, make_word(position, number));
+        stamped = true;
+        uint64_t cell = yk_load_acquire(at); /* SYNC port.release acquire */""")]),
+    ("stamp-after", "USED(p) is stored after the commit", [
+        ("            yk_store_relaxed(word, make_word(position, number));\n            stamped = true;\n", ""),
+        ("                *hint = position + 1;\n                *ret_sequence",
+         "                yk_store_relaxed(word, make_word(position, number));\n"
+         "                *hint = position + 1;\n                *ret_sequence")]),
+    ("stamp-stays", "a commit that failed leaves its block USED", [
+        ("    if (stamped)\n        yk_store_release(word, 0);", "    (void)stamped;")]),
+    ("commit-store", "the commit is a plain store", [
+        ("if (yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL))) {",
+         "if (yk_store_release(at, make_cell(lap, 0, block, YK_CELL_FULL)), true) {")]),
+    ("commit-on-skipped", "a cell that was skipped for this lap is filled all the same", [
+        ("        if (distance == 0 && state == YK_CELL_EMPTY) {\n            if (window_is_full",
+         "        if (distance <= 1 && state == YK_CELL_EMPTY) {\n            if (window_is_full")]),
+    ("hint-too-far", "the hint of a commit goes one too far", [
+        ("                *hint = position + 1;\n                *ret_sequence",
+         "                *hint = position + 2;\n                *ret_sequence")]),
+    ("no-mark", "a held cell stops the tail", [
+        ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "        break;")]),
+    ("skip-without-mark", "a held cell is passed without raising its lap", [
+        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))\n            position++;", "        position++;")]),
+    ("mark-store", "the lap is raised by a plain store", [
+        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))\n            position++;",
+         "        yk_store_release(at, with_lap(cell, lap));\n        position++;")]),
+    ("mark-without-look", "held cells are marked on though no room comes behind them", [
+        ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "")]),
+    ("window-dropped", "the depth is not looked at", [
+        ("    return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == position_lap(ring, oldest);",
+         "    (void)cell;\n    return false;")]),
+    ("window-not-when-marking", "positions that are marked on are not counted", [
+        ("        looked = true;\n        if (window_is_full(ring, shm, position))\n            break;",
+         "        looked = true;"),
+        ("        if (window_is_full(ring, shm, position))\n            return false;\n        if (distance != LAP_MASK)\n"
+         "            return true;",
+         "        if (distance != LAP_MASK)\n"
+         "            return cell_state(cell) != YK_CELL_EMPTY || !window_is_full(ring, shm, position);")]),
+    ("window-one-more", "one more than the depth", [
+        ("uint64_t oldest = position - ring->geometry.depth;",
+         "uint64_t oldest = position - ring->geometry.depth - 1;")]),
+    ("window-one-less", "one less than the depth", [
+        ("uint64_t oldest = position - ring->geometry.depth;",
+         "uint64_t oldest = position - ring->geometry.depth + 1;")]),
+    ("window-unmasked", "the laps are compared beyond their bits", [
+        ("cell_lap(cell) == position_lap(ring, oldest);",
+         "cell_lap(cell) == oldest >> ring->geometry.cells_log2;")]),
+    ("jump-too-far", "an EMPTY cell of a later lap is trusted as much as a FULL one", [
+        ("at = jump(ring, at, distance, state == YK_CELL_EMPTY ? 2 : 1);", "at = jump(ring, at, distance, 1);")]),
+    ("take-store", "a FULL cell is taken by a plain store", [
+        ("        if (result == 0 || !yk_cas_seq(at, &cell, mine))\n            continue;\n        *hint",
+         "        if (result == 0)\n            continue;\n        yk_store_release(at, mine);\n        *hint")]),
+    ("again-store", "an AGAIN cell is taken by a plain store", [
+        ("        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct",
+         "        if (result == 0)\n            continue;\n        yk_store_release(at, mine);\n        struct")]),
+    ("size-of-another", "EMSGSIZE is said without looking at the cell again", [
+        ("    return yk_load_acquire(at) == cell ? -EMSGSIZE : 0;", "    return -EMSGSIZE;")]),
+    ("move-store", "release and return write the cell by a plain store", [
+        ("if (yk_cas_seq(at, &cell, make_cell(cell_lap(cell) + lap_step, 0, block, state)))",
+         "if (yk_store_release(at, make_cell(cell_lap(cell) + lap_step, 0, block, state)), true)")]),
+    ("move-once", "release and return do not try again when the lap was raised", [
+        ("attempt < OWNER_TRIES; attempt++", "attempt < 1; attempt++")]),
+    ("move-old-lap", "release and return forget that the lap was raised", [
+        ("make_cell(cell_lap(cell) + lap_step, 0, block, state)",
+         "make_cell(cell_lap(held->cell) + lap_step, 0, block, state)")]),
+    ("release-same-lap", "a released cell is offered for the lap that is over", [
+        ("    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nstatic uint32_t count_parked",
+         "    return move_held(ring, held, 0, 0, YK_CELL_EMPTY);\n}\n\nstatic uint32_t count_parked")]),
+    ("not-raised", "`raised` does not grow", [("    yk_add_seq(&shm->raised, 1); ", "    ")]),
+    ("raised-after", "`raised` grows after the cell is AGAIN", [
+        ("    yk_add_seq(&shm->raised, 1); ", "    "),
+        ("    return move_held(ring, held, 0, held->block, YK_CELL_AGAIN); ",
+         "    int moved = move_held(ring, held, 0, held->block, YK_CELL_AGAIN);\n"
+         "    yk_add_seq(&shm->raised, 1);\n    return moved; ")]),
+    ("settled-blindly", "`settled` is set though somebody is giving back", [
+        ("if (state == YK_CELL_AGAIN && !best.doubt)", "if (state == YK_CELL_AGAIN)")]),
+    ("settled-to-now", "`settled` is set to what `raised` is after the scan", [
+        ("yk_store_relaxed(&shm->settled, raised);",
+         "yk_store_relaxed(&shm->settled, yk_load_acquire(&shm->raised) + 0 * raised);")]),
+    ("not-returning", "`returning` is not set", [
+        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, 1);", "    ")]),
+    ("returning-stays", "`returning` is not cleared by the next holder", [
+        ("        yk_store32_release(&block->returning, 0);", "        ")]),
+    ("returning-cleared-first", "`returning` is cleared before the cell is taken", [
+        ("        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct",
+         "        yk_store32_release(&yk_ring_block(ring, cell_block(mine))->returning, 0);\n"
+         "        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct"),
+        ("        yk_store32_release(&block->returning, 0); ", "        ")]),
+    ("not-counted", "deliveries are not counted", [
+        ("yk_load32_relaxed(&block->deliveries) + 1);\n            yk_add", "yk_load32_relaxed(&block->deliveries));\n            yk_add")]),
+    ("newest-first", "the newest of those to be delivered again comes first", [
+        ("if (!best.found || position < best.position) {", "if (!best.found || position > best.position) {")]),
+    ("never-parked", "max_deliveries is not looked at", [
+        ("if (held->deliveries >= ring->geometry.max_deliveries) {",
+         "if (held->deliveries >= ring->geometry.max_deliveries && ring->geometry.rings == 0) {")]),
+    ("parked-too-late", "one delivery too many", [
+        ("if (held->deliveries >= ring->geometry.max_deliveries) {",
+         "if (held->deliveries > ring->geometry.max_deliveries) {")]),
+    ("parked-without-cap", "max_parked is not looked at", [
+        ("if (count_parked(ring, shm) >= ring->geometry.max_parked)",
+         "if (count_parked(ring, shm) >= ring->geometry.max_parked + 100)")]),
+    ("parked-next-lap", "a parked cell goes to the next lap", [
+        ("return move_held(ring, held, 0, held->block, YK_CELL_PARKED);",
+         "return move_held(ring, held, 1, held->block, YK_CELL_PARKED);")]),
+    ("parked-store", "a message is parked by a plain store", [
+        ("return move_held(ring, held, 0, held->block, YK_CELL_PARKED);",
+         "return yk_store_release(&shm->cells[held->index],\n"
+         "            make_cell(cell_lap(held->cell), 0, held->block, YK_CELL_PARKED)), 1;")]),
+    ("dropped-leaks", "a dropped message keeps its block", [
+        ("    return yk_ring_release(ring, held);\n}\n\nint yk_ring_return",
+         "    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nint yk_ring_return")]),
+    ("once-again", "policy once delivers again", [
+        ("    if (ring->geometry.once)\n", "    if (ring->geometry.once && ring->geometry.rings == 0)\n")]),
+    ("recover-all-held", "what the dead had released already is delivered again", [
+        ("    if (unreleased) {", "    if (unreleased || true) {")]),
+    ("recover-any-word", "USED of whatever cell counts as not released", [
+        ("    bool unreleased = (word & 1) != 0 && (word >> 1 & 31) == number &&\n"
+         "                      position_index(ring, word_position(word)) == index;",
+         "    bool unreleased = (word & 1) != 0;")]),
+    ("recover-any-ring", "the ring of the word is not looked at", [
+        ("(word & 1) != 0 && (word >> 1 & 31) == number &&", "(word & 1) != 0 &&")]),
+    ("recover-from-the-living", "recovery takes from everybody", [
+        ("if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)",
+         "if (cell_state(cell) == YK_CELL_HELD)")]),
+    ("recover-nothing-held", "recovery leaves held cells", [
+        ("if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)",
+         "if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead + 1000)")]),
+    ("recover-pool-not-swept", "stamped blocks of the dead are leaked", [
+        ("        if ((word & 1) != 0 && !is_committed(ring, block, word))", "        if (word == 1)")]),
+    ("recover-pool-all", "every block of the dead is freed", [
+        ("        if ((word & 1) != 0 && !is_committed(ring, block, word))", "        if ((word & 1) != 0)")]),
+    ("recover-frees-held", "only FULL cells count as committed", [
+        ("return cell_state(cell) != YK_CELL_EMPTY && cell_block(cell) == block;",
+         "return cell_state(cell) == YK_CELL_FULL && cell_block(cell) == block;")]),
+    ("recover-any-cell", "committed is what any cell names", [
+        ("    return cell_state(cell) != YK_CELL_EMPTY && cell_block(cell) == block;",
+         "    for (uint32_t i = 0; i < cells_of(ring); i++) {\n"
+         "        cell = yk_load_acquire(&yk_ring_shm(ring, number)->cells[i]);\n"
+         "        if (cell_state(cell) != YK_CELL_EMPTY && cell_block(cell) == block)\n"
+         "            return true;\n"
+         "    }\n"
+         "    return false;")]),
+    ("look-misses-again", "a look does not see what is to be delivered again", [
+        ("    return yk_load_seq(&shm->raised) != yk_load_relaxed(&shm->settled) || find_full",
+         "    return find_full")]),
+    ("room-misses-held", "room is said to end at a held cell", [
+        ("        if (cell_state(cell) == YK_CELL_FULL || cell_state(cell) == YK_CELL_EMPTY)\n            return false;",
+         "        return false;")]),
+]
+
+# What a mutant must come through to survive, the quickest first.
+CHECKS = [
+    ("schedules, 1 operation each", ["schedules", "--seconds", "60"]),
+    ("schedules, 2 operations each", ["schedules", "--length", "2", "--seconds", "60", "--share", "0.5"]),
+    ("sweep single", ["sweep", "--seconds", "60"]),
+]
+LONG_CHECKS = CHECKS + [
+    ("schedules, 3 processes", ["schedules", "--processes", "3", "--states", "200000", "--seconds", "300"]),
+    ("schedules, 2 operations each, all", ["schedules", "--length", "2", "--seconds", "600"]),
+    ("sweep pair", ["sweep", "--mode", "pair", "--seconds", "600"]),
+    ("sweep resume", ["sweep", "--mode", "resume", "--seconds", "600"]),
+]
+
+
+def apply(source, replacements):
+    for old, new in replacements:
+        if source.count(old) != 1:
+            raise ValueError("occurs %d times: %s" % (source.count(old), old.strip().splitlines()[0]))
+        source = source.replace(old, new)
+    return source
+
+
+def try_mutant(mutant, arguments, source):
+    """Who caught it (None: nobody), what he said, seconds."""
+    name, _, replacements = mutant
+    directory = os.path.join(arguments.work, name)
+    os.makedirs(directory, exist_ok=True)
+    begun = time.monotonic()
+    try:
+        mutated = apply(source, replacements)
+    except ValueError as problem:
+        return "DOES NOT APPLY", str(problem), 0.0
+    path = os.path.join(directory, "port_ring.c")
+    with open(path, "w") as out:
+        out.write(mutated)
+    flags = ["-std=gnu11", "-D_GNU_SOURCE=", "-O2", "-w", "-I" + os.path.join(arguments.source, "src")]
+    for program, define in (("schedules", ["-DYK_CHECK"]), ("sweep", [])):
+        subprocess.run(arguments.cc.split() + flags + define + ["-o", os.path.join(directory, program), path]
+                       + [os.path.join(arguments.work, program + part) for part in OBJECTS[program]], check=True)
+    for label, command in LONG_CHECKS if arguments.long else CHECKS:
+        result = subprocess.run([os.path.join(directory, command[0])] + command[1:],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        if result.returncode == 77:
+            continue
+        if result.returncode != 0:
+            said = [line for line in result.stdout.splitlines() if line.startswith("FAULT")]
+            return label, said[0][6:] if said else "ended with %d" % result.returncode, time.monotonic() - begun
+    return None, "", time.monotonic() - begun
+
+
+OBJECTS = {"schedules": ["-schedules.o", "-model.o"], "sweep": ["-sweep.o", "-model.o"]}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--only")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--long", action="store_true")
+    arguments = parser.parse_args()
+    os.makedirs(arguments.work, exist_ok=True)
+    here = os.path.join(arguments.source, "tests", "crash")
+    flags = ["-std=gnu11", "-D_GNU_SOURCE=", "-O2", "-w", "-I" + os.path.join(arguments.source, "src")]
+    for program, define in (("schedules", ["-DYK_CHECK"]), ("sweep", [])):
+        for part in OBJECTS[program]:
+            subprocess.run(arguments.cc.split() + flags + define + ["-c", "-o", os.path.join(arguments.work, program + part),
+                           os.path.join(here, part[1:-2] + ".c")], check=True)
+    with open(os.path.join(arguments.source, "src", "ring", "port_ring.c")) as file:
+        source = file.read()
+    chosen = [mutant for mutant in MUTANTS if arguments.only in (None, mutant[0])]
+    survived = broken = 0
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for mutant, (label, said, seconds) in zip(chosen, pool.map(
+                lambda mutant: try_mutant(mutant, arguments, source), chosen)):
+            survived += label is None
+            broken += label == "DOES NOT APPLY"
+            print("%-26s %-32s %5.1f s  %s" % (mutant[0], label or "SURVIVED", seconds, said), flush=True)
+    print("mutants: %d, caught %d, survived %d, not applicable %d" %
+          (len(chosen), len(chosen) - survived - broken, survived, broken))
+    return 1 if survived or broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
