@@ -320,7 +320,7 @@ int yk_bench_main(int argc, char **argv)
                  .probe_ns = 12 * MILLISECOND,
                  .system_ns = 25 * MILLISECOND},
     };
-    int error;
+    int error, status;
 
     parse_options(&plan, argc, argv);
     warn_about_build();
@@ -339,10 +339,9 @@ int yk_bench_main(int argc, char **argv)
             bench_report_table(plan.rows, plan.row_count);
         bench_report_warnings(plan.rows, plan.row_count);
     }
+    status = error ? YK_STOPPED : any_failed(&plan) ? YK_FAILED : YK_DONE;
     for (size_t i = 0; i < plan.row_count; i++)
         bench_row_fini(&plan.rows[i]);
     free(plan.rows);
-    if (error)
-        return YK_STOPPED;
-    return any_failed(&plan) ? YK_FAILED : YK_DONE;
+    return status;
 }

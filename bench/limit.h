@@ -13,7 +13,7 @@
 extern const struct bench_system bench_raw_one_line;
 /* Round trip with a flag in one line and the payload in further lines, copied in and out. */
 extern const struct bench_system bench_raw_two_line;
-/* The same as two_line, but both sides sleep on a futex between messages. */
+/* The same as two_line, but whoever waits sleeps on a futex. */
 extern const struct bench_system bench_raw_futex;
 /* One way: a ring for one sender and one receiver, small messages. */
 extern const struct bench_system bench_raw_ring;

@@ -33,6 +33,16 @@ BENCH_INLINE uint64_t bench_now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/* Returns the time when the rest is over. */
+BENCH_INLINE uint64_t bench_rest(uint64_t rest_ns)
+{
+    uint64_t start = bench_now(), now = start;
+
+    while (now - start < rest_ns)
+        now = bench_now();
+    return now;
+}
+
 BENCH_INLINE void bench_stamp(unsigned char *message, size_t size, uint64_t number)
 {
     memcpy(message, &number, sizeof number);
@@ -52,12 +62,13 @@ BENCH_INLINE int bench_ping(void *state, const struct bench_batch *batch, bench_
                             bench_recv_function *recv)
 {
     uint64_t number = batch->first, end = batch->first + batch->count;
-    uint64_t before = bench_now(), now;
+    uint64_t start;
     int error;
 
     for (double *time = batch->times; number < end; time++) {
         uint64_t left = end - number, group = left < batch->group ? left : batch->group;
 
+        start = bench_rest(batch->rest_ns);
         for (uint64_t group_end = number + group; number < group_end; number++) {
             bench_stamp(batch->message, batch->size, number);
             error = send(state, BENCH_TO_1, batch->message, batch->size);
@@ -69,9 +80,7 @@ BENCH_INLINE int bench_ping(void *state, const struct bench_batch *batch, bench_
             if (!bench_is_stamped(batch->buffer, batch->size, number))
                 return -EBADMSG;
         }
-        now = bench_now();
-        *time = (double)(now - before) / (double)group;
-        before = now;
+        *time = (double)(bench_now() - start) / (double)group;
     }
     return 0;
 }

@@ -119,11 +119,13 @@ static double gigabytes(const struct bench_row *row, double messages)
 
 /* ---- table ---------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct yk_column columns[] = {
-    {"CASE", false}, {"SIZE", true},   {"SYSTEM", false}, {"MODE", false},
-    {"VALUE", true}, {"UNIT", false},  {"ALSO", false},   {"X LIMIT", true},
-    {"OF", false},   {"ROUNDS", true}, {"SPREAD", true},  {"ASIDE", true},
+    {"CASE", false}, {"SIZE", true}, {"SYSTEM", false}, {"MODE", false},
+    {"VALUE", true}, {"UNIT", false}, {"SPREAD", true}, {"ALSO", false},
+    {"X LIMIT", true}, {"SPREAD", true}, {"OF", false}, {"ROUNDS", true}, {"ASIDE", true},
 };
+/* clang-format on */
 
 /* Three or four digits and a unit of the right size. */
 static const char *scale(const struct bench_row *row, double *value)

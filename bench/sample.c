@@ -37,6 +37,8 @@
 /* The clock is read once for so many nanoseconds of round trips, so that it costs nothing. */
 #define GROUP_NS  5000u
 #define TIMES_MAX 65536u
+/* In mode `block` both sides are to be asleep when a message comes. */
+#define REST_NS 20000u
 /* Single round trips for the 99th percentile. */
 #define SINGLES   16384u
 #define COUNT_MAX (UINT64_C(1) << 32)
@@ -192,7 +194,9 @@ static double lead_part(struct worker *worker, const struct bench_run *run,
     uint64_t count = 1, ns;
     double value, each;
 
-    batch->group = TIMES_MAX; /* warming up, nobody looks at the times */
+    /* Without rests, two sides that should sleep may keep each other awake, and nobody knows when. */
+    batch->rest_ns = run->setting.mode == BENCH_BLOCK ? REST_NS : 0;
+    batch->group = batch->rest_ns ? 1 : COUNT_MAX; /* warming up, nobody looks at the times */
     while ((ns = lead_batch(worker, run, batch, count)) < worker->pace->warm_ns || count < least)
         count *= 2;
     each = (double)ns / (double)count;
@@ -205,7 +209,7 @@ static double lead_part(struct worker *worker, const struct bench_run *run,
         ns = lead_batch(worker, run, batch, count);
         value = (double)count / (double)ns * 1e9;
     } else {
-        batch->group = at_most((uint64_t)(GROUP_NS / each) + 1, 1024);
+        batch->group = batch->rest_ns ? 1 : at_most((uint64_t)(GROUP_NS / each) + 1, 1024);
         lead_batch(worker, run, batch, at_most(count, TIMES_MAX * batch->group));
         value = percentile_of_times(worker, batch, 50);
         if (ret_p99 && batch->group > 1) {

@@ -47,9 +47,11 @@ struct bench_batch {
     uint64_t first, count; /* numbers of the messages */
     size_t size;           /* of each */
     unsigned char *message,
-        *buffer;    /* what to send, where to receive: private, `size` bytes each */
-    double *times;  /* ping only: nanoseconds a round trip, one entry for each ... */
-    uint64_t group; /* ... so many round trips */
+        *buffer; /* what to send, where to receive: private, `size` bytes each */
+    /* for ping only */
+    double *times;    /* nanoseconds a round trip, one entry for each ... */
+    uint64_t group;   /* ... so many round trips */
+    uint64_t rest_ns; /* so long before each group, not timed, the other side may lie down */
 };
 
 /* What each side does with a batch. 0 or a negative errno; -EBADMSG: another message arrived. */

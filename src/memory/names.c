@@ -124,6 +124,7 @@ int yk_record_read(const struct yk_directory *directory, const char *path, struc
     record.uid = facts.st_uid;
     record.gid = facts.st_gid;
     record.mode = facts.st_mode & 07777;
+    record.links = (uint32_t)facts.st_nlink;
     *ret = record;
     return 0;
 }

@@ -29,7 +29,7 @@ struct yk_record {
     uint64_t namespace;
     uint64_t layout;
     uint64_t size;
-    uint32_t uid, gid, mode; /* of the file */
+    uint32_t uid, gid, mode, links; /* of the file */
 };
 
 const char *yk_kind_name(uint32_t kind);

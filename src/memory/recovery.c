@@ -95,7 +95,8 @@ int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const 
     int result = yk_record_read(directory, path, &record);
     if (result == -ENOENT)
         return 0;
-    if (result == -EPROTO || (result == 0 && record.uid != uid)) {
+    /* one link: a hostile hard link to the owner's own published name is no intent of the owner's */
+    if (result == -EPROTO || (result == 0 && (record.uid != uid || record.links != 1))) {
         yk_sys_unlink(
             directory->fd,
             path); /* its writer died before it made anything, or is not who the name says */

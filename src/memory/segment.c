@@ -70,7 +70,7 @@ static bool is_gone(int error)
 
 int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size)
 {
-    struct shmid_ds facts;
+    struct shmid_ds facts = {.shm_segsz = 0};
     void *base = NULL;
     int result = yk_sys_shm_stat(id, &facts);
     if (result == 0 && facts.shm_segsz < YK_PAGE)
@@ -79,6 +79,8 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
         result = yk_sys_shm_attach(id, read_only, &base);
     if (is_gone(result))
         return -ENOENT;
+    if (result == -EACCES && facts.shm_segsz == 0) /* not even its facts may be read */
+        return yk_fail(EACCES, "no permission to look at its segment %d", id);
     if (result == -EACCES)
         return yk_fail(EACCES,
                        "the segment belongs to uid %u with mode %04o: no permission to %s it",

@@ -431,7 +431,7 @@ static void forked_child_is_another_holder(void **state)
 
 struct family {
     struct baton ready, end;
-    pid_t *child; /* in memory that all of them share */
+    pid_t *child;    /* in memory that all of them share */
     bool plain_fork; /* through _Fork(), which tells no library of it */
     bool child_uses_it;
 };

@@ -6,13 +6,14 @@ so a mutant that no longer applies is an error), which is compiled and given to 
 quickest first. The table says who caught it. A mutant that nobody catches is a gap: a start state, an operation or a
 question is missing.
 
-usage: mutants.py --cc 'CC ARGS' --source DIR --work DIR [--only NAME] [--jobs N] [--long]
+usage: mutants.py [--cc CC] [--source DIR] [--only NAME] [--jobs N] [--long]
 """
 import argparse
 import concurrent.futures
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 MUTANTS = [
@@ -185,16 +186,21 @@ static uint32_t count_parked""")]),
 
 # What a mutant must come through to survive, the quickest first.
 CHECKS = [
-    ("schedules, 1 operation each", ["schedules", "--seconds", "60"]),
-    ("schedules, 2 operations each", ["schedules", "--length", "2", "--seconds", "60", "--share", "0.5"]),
-    ("sweep single", ["sweep", "--seconds", "60"]),
+    ["schedules", "--share", "0.1"],
+    ["schedules", "--seed", "2"],
+    ["schedules", "--length", "2", "--share", "0.3", "--seconds", "120"],
+    ["sweep", "--share", "0.3"],
 ]
-LONG_CHECKS = CHECKS + [
-    ("schedules, 3 processes", ["schedules", "--processes", "3", "--states", "200000", "--seconds", "300"]),
-    ("schedules, 2 operations each, all", ["schedules", "--length", "2", "--seconds", "600"]),
-    ("sweep pair", ["sweep", "--mode", "pair", "--seconds", "600"]),
-    ("sweep resume", ["sweep", "--mode", "resume", "--seconds", "600"]),
+LONG_CHECKS = [
+    ["schedules", "--length", "2", "--seconds", "900"],
+    ["schedules", "--processes", "3", "--states", "300000", "--seconds", "900"],
+    ["sweep", "--mode", "resume", "--share", "0.3"],
+    ["sweep", "--mode", "pair", "--seconds", "900"],
 ]
+
+WORLD = ["world", "starts", "operations", "model", "coroutine"]
+PARTS = {"schedules": WORLD + ["schedules"], "sweep": WORLD + ["stepper", "sweep"]}
+DEFINES = {"schedules": ["-DYK_CHECK"], "sweep": []}
 
 
 def apply(source, replacements):
@@ -205,66 +211,73 @@ def apply(source, replacements):
     return source
 
 
+def compile_c(arguments, defines, rest):
+    """-O1: the sweep looks at what ships; here quick compiling counts."""
+    subprocess.run(arguments.cc.split() + ["-std=gnu11", "-D_GNU_SOURCE=", "-O1", "-w"] + defines +
+                   ["-I" + os.path.join(arguments.source, "src")] + rest, check=True)
+
+
+def part_object(arguments, program, part):
+    return os.path.join(arguments.work, "%s-%s.o" % (program, part))
+
+
 def try_mutant(mutant, arguments, source):
     """Who caught it (None: nobody), what he said, seconds."""
     name, _, replacements = mutant
-    directory = os.path.join(arguments.work, name)
-    os.makedirs(directory, exist_ok=True)
     begun = time.monotonic()
     try:
         mutated = apply(source, replacements)
     except ValueError as problem:
         return "DOES NOT APPLY", str(problem), 0.0
+    directory = os.path.join(arguments.work, name)
+    os.makedirs(directory)
     path = os.path.join(directory, "port_ring.c")
     with open(path, "w") as out:
         out.write(mutated)
-    flags = ["-std=gnu11", "-D_GNU_SOURCE=", "-O2", "-w", "-I" + os.path.join(arguments.source, "src")]
-    for program, define in (("schedules", ["-DYK_CHECK"]), ("sweep", [])):
-        subprocess.run(arguments.cc.split() + flags + define + ["-o", os.path.join(directory, program), path]
-                       + [os.path.join(arguments.work, program + part) for part in OBJECTS[program]], check=True)
-    for label, command in LONG_CHECKS if arguments.long else CHECKS:
-        result = subprocess.run([os.path.join(directory, command[0])] + command[1:],
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        if result.returncode == 77:
-            continue
-        if result.returncode != 0:
-            said = [line for line in result.stdout.splitlines() if line.startswith("FAULT")]
-            return label, said[0][6:] if said else "ended with %d" % result.returncode, time.monotonic() - begun
+    for command in CHECKS + (LONG_CHECKS if arguments.long else []):
+        program = os.path.join(directory, command[0])
+        if not os.path.exists(program):
+            compile_c(arguments, DEFINES[command[0]], ["-o", program, path] + [
+                part_object(arguments, command[0], part) for part in PARTS[command[0]]])
+        result = subprocess.run([program] + command[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, errors="replace")
+        if result.returncode not in (0, 77):
+            said = [line[6:] for line in result.stdout.splitlines() if line.startswith("FAULT")]
+            return " ".join(command), (said or ["ended with %d" % result.returncode])[0], time.monotonic() - begun
     return None, "", time.monotonic() - begun
 
 
-OBJECTS = {"schedules": ["-schedules.o", "-model.o"], "sweep": ["-sweep.o", "-model.o"]}
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cc", default="cc")
-    parser.add_argument("--source", required=True)
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--only")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--long", action="store_true")
-    arguments = parser.parse_args()
-    os.makedirs(arguments.work, exist_ok=True)
+def run(arguments):
     here = os.path.join(arguments.source, "tests", "crash")
-    flags = ["-std=gnu11", "-D_GNU_SOURCE=", "-O2", "-w", "-I" + os.path.join(arguments.source, "src")]
-    for program, define in (("schedules", ["-DYK_CHECK"]), ("sweep", [])):
-        for part in OBJECTS[program]:
-            subprocess.run(arguments.cc.split() + flags + define + ["-c", "-o", os.path.join(arguments.work, program + part),
-                           os.path.join(here, part[1:-2] + ".c")], check=True)
+    for program, parts in PARTS.items():
+        for part in parts:
+            compile_c(arguments, DEFINES[program],
+                      ["-c", "-o", part_object(arguments, program, part), os.path.join(here, part + ".c")])
     with open(os.path.join(arguments.source, "src", "ring", "port_ring.c")) as file:
         source = file.read()
     chosen = [mutant for mutant in MUTANTS if arguments.only in (None, mutant[0])]
     survived = broken = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for mutant, (label, said, seconds) in zip(chosen, pool.map(
-                lambda mutant: try_mutant(mutant, arguments, source), chosen)):
-            survived += label is None
-            broken += label == "DOES NOT APPLY"
-            print("%-26s %-32s %5.1f s  %s" % (mutant[0], label or "SURVIVED", seconds, said), flush=True)
+        tries = pool.map(lambda mutant: try_mutant(mutant, arguments, source), chosen)
+        for mutant, (caught, said, seconds) in zip(chosen, tries):
+            survived += caught is None
+            broken += caught == "DOES NOT APPLY"
+            print("%-26s %-24s %5.1f s  %s" % (mutant[0], caught or "SURVIVED", seconds, said), flush=True)
     print("mutants: %d, caught %d, survived %d, not applicable %d" %
           (len(chosen), len(chosen) - survived - broken, survived, broken))
     return 1 if survived or broken else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cc", default=os.environ.get("CC") or "cc")
+    parser.add_argument("--source", default=os.environ.get("YOKE_SOURCE_DIR", "."))
+    parser.add_argument("--only", help="the name of one mutant")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--long", action="store_true", help="who survives the usual checks gets longer ones")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as arguments.work:
+        return run(arguments)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,10 @@ static bool get(uint32_t who, struct yk_held *ret_held)
     if (take_one(who, ring.geometry.max_message, ret_held) != 1)
         return false;
     int i = find_expected(building, read_message(ret_held));
-    if (i < 0)
-        abort();
+    if (i < 0) {
+        printf("FAULT a message came twice while a start state was made\n");
+        exit(1);
+    }
     building->message[i].taken++;
     return true;
 }
@@ -424,14 +426,16 @@ bool start_build(int start, enum participant sender, struct expected *ret)
     memset(next_sequence, 0, sizeof next_sequence);
     building = ret;
     world_reset();
-    if (!turn(2 * cell_count() + 1))
-        abort();
+    if (!turn(2 * cell_count() + 1)) {
+        printf("FAULT not even the first messages pass\n");
+        exit(1);
+    }
     if (!starts[start].build(sender))
         return false;
     memcpy(ret->floor, next_sequence, sizeof ret->floor);
     if (!ring_holds_invariants()) {
-        printf("start state %s is itself wrong: %s\n", starts[start].name, why);
-        abort();
+        printf("FAULT start state %s is itself wrong: %s\n", starts[start].name, why);
+        exit(1);
     }
     return true;
 }
