@@ -52,9 +52,9 @@ static const struct yk_usage usage = {
     "\n"
     "Each sample stands between two probes of the raw limit for the same message size; samples\n"
     "whose probes differ by more than a quarter are set aside (column ASIDE). VALUE is the median\n"
-    "over the ROUNDS that are kept, SPREAD how far their middle 80 % lie apart. X LIMIT is the\n"
-    "median ratio of sample and probes, OF says which limit; for latency lower is better, for\n"
-    "rate higher.\n"
+    "over the ROUNDS that are kept, X LIMIT the median ratio of sample and probes (lower is better\n"
+    "for latency, higher for rate), OF says which limit; SPREAD is how far the middle 80 % of what\n"
+    "stands before it lie apart. See also docs/performance.md.\n"
     "\n"
     "Example:\n"
     "  yoke bench --quick --case latency --size 64 --against pipe,raw-two-line\n",

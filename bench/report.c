@@ -151,6 +151,7 @@ static void add_measured(struct yk_table *table, const struct bench_row *row)
 
     yk_table_add(table, "%.*f", decimals(value), value);
     yk_table_add(table, "%s", unit);
+    yk_table_add(table, "%.0f%%", 100 * spread(row, value_of));
     if (row->setting.what == BENCH_LATENCY) {
         p99 = median(row, p99_of);
         unit = scale(row, &p99);
@@ -159,24 +160,22 @@ static void add_measured(struct yk_table *table, const struct bench_row *row)
         yk_table_add(table, "%.2f GB/s", gigabytes(row, median(row, value_of)));
     }
     yk_table_add(table, "%.2f", median(row, ratio_of));
+    yk_table_add(table, "%.0f%%", 100 * spread(row, ratio_of));
     yk_table_add(table, "%s", bench_limit_for(&row->setting)->name);
     yk_table_add(table, "%zu", row->kept_count);
-    yk_table_add(table, "%.0f%%", 100 * spread(row, value_of));
     yk_table_add(table, "%zu", row->set_aside);
 }
 
 static void add_unmeasured(struct yk_table *table, const struct bench_row *row)
 {
-    const char *why = row->state == BENCH_SKIPPED  ? "skipped"
-                      : row->state == BENCH_FAILED ? "failed"
-                                                   : "-";
+    static const char *const states[] = {
+        [BENCH_MEASURED] = "-", [BENCH_SKIPPED] = "skipped", [BENCH_FAILED] = "failed"};
 
     yk_table_add(table, "-");
-    yk_table_add(table, "%s", why);
-    for (int column = 0; column < 3; column++)
+    yk_table_add(table, "%s", states[row->state]);
+    for (int column = 0; column < 5; column++)
         yk_table_add(table, "-");
     yk_table_add(table, "0");
-    yk_table_add(table, "-");
     yk_table_add(table, "%zu", row->set_aside);
 }
 

@@ -17,11 +17,9 @@
  */
 #include "sample.h"
 
-#include "cli.h"
 #include "loops.h"
 #include "stop.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -44,10 +44,10 @@ struct bench_run {
 
 /* Some messages in a row, as one worker sees them. */
 struct bench_batch {
-    uint64_t first, count; /* numbers of the messages */
-    size_t size;           /* of each */
-    unsigned char *message,
-        *buffer; /* what to send, where to receive: private, `size` bytes each */
+    uint64_t first, count;  /* numbers of the messages */
+    size_t size;            /* of each */
+    unsigned char *message; /* what to send, and */
+    unsigned char *buffer;  /* where to receive: private, `size` bytes each */
     /* for ping only */
     double *times;    /* nanoseconds a round trip, one entry for each ... */
     uint64_t group;   /* ... so many round trips */

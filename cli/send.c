@@ -133,6 +133,8 @@ static int send_all(struct sending *sending, struct yoke_message *messages, size
         if (yk_stop_signal())
             return -EINTR;
         sent = yoke_send_many(sending->endpoint, messages + done, count - done, sending->timeout);
+        if (sent == -EINTR)
+            continue; /* the signal that stops us, or one that is none of our business */
         if (sent < 0)
             return (int)sent;
         done += (size_t)sent;
@@ -192,10 +194,7 @@ static int report_long_line(const struct sending *sending, const struct yk_recor
     return YK_FAILED;
 }
 
-/*
- * Sends what has been read, so that no line waits for the next one. 0, or -EMSGSIZE for a long
- * line.
- */
+/* Sends what has been read: no line waits for the next one. 0, or a negative errno and a status. */
 static int send_read(struct sending *sending, struct yk_records *records, int *ret_status)
 {
     struct yoke_message batch[BATCH];
@@ -249,10 +248,7 @@ static int send_lines(struct sending *sending)
     return status;
 }
 
-/*
- * All of `fd`, at most one byte more than `limit`. The caller frees *ret_data. Size or negative
- * errno.
- */
+/* All of `fd`, but little more than `limit`. The caller frees *ret_data. Size or negative errno. */
 static ssize_t read_whole(int fd, size_t limit, char **ret_data)
 {
     size_t capacity = 64 << 10, size = 0;

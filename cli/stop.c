@@ -26,10 +26,7 @@ static void on_nudge(int number)
 
 static void on_stop(int number)
 {
-    /*
-     * setitimer() is one system call on Linux, so a handler may use it though POSIX does not list
-     * it.
-     */
+    /* One system call on Linux, so a handler may use it though POSIX does not list it. */
     const struct itimerval nudge = {{0, NUDGE_US}, {0, NUDGE_US}};
 
     stopped_by = number;

@@ -477,7 +477,8 @@ static int hand_over(struct receiving *receiving, const struct yk_held *held,
         yk_changed(&port->waiting, YK_WAIT_ROOM);
         return 1;
     }
-    memcpy(message->data, bytes, held->size);
+    if (held->size > 0) /* the buffer for an empty message may be NULL */
+        memcpy(message->data, bytes, held->size);
     int result = yk_ring_release(&port->ring, held);
     block_freed(port, held->block);
     return result;

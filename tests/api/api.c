@@ -390,6 +390,28 @@ char *world_describe(void)
     return text;
 }
 
+int api_clean(void **state)
+{
+    struct dirent **entries;
+    int count = scandir(directory_path(), &entries, is_interesting, alphasort), left = 0;
+
+    (void)state;
+    for (int i = 0; i < count; i++) {
+        char *address = entries[i]->d_name, *dot = strchr(address, '.');
+
+        print_error("left behind: %s\n", address);
+        left++;
+        if (dot && dot != address) {
+            *dot = ':';
+            yoke_remove(address);
+        }
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return left == 0 ? 0 : -1;
+}
+
 void share_directory(void)
 {
     if (geteuid() != 0)

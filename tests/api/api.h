@@ -22,6 +22,13 @@
 /* Group fixture: sees to a name directory even when the program is started by hand. */
 int api_setup(void **state);
 
+/*
+ * A test of that group. Afterwards no name may be left; one that a failed test left is removed, so that
+ * the next test does not find it.
+ */
+#define api_test(function) cmocka_unit_test_teardown(function, api_clean)
+int api_clean(void **state);
+
 /* Fails the test with yoke's sentence unless the call succeeded; returns its result. */
 #define must(call) must_succeed((call), #call, __FILE__, __LINE__)
 int64_t must_succeed(int64_t result, const char *call, const char *file, int line);

@@ -263,14 +263,14 @@ static void wait_ends_by_time_signal_cancel_and_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ping_pong_between_two_processes_loses_no_wake_up),
-        cmocka_unit_test(notifications_of_several_processes_are_all_counted),
-        cmocka_unit_test(one_notification_wakes_all_who_wait),
-        cmocka_unit_test(what_was_notified_before_the_wait_is_not_missed),
-        cmocka_unit_test(notification_of_a_process_that_died_right_after_counts),
-        cmocka_unit_test(forked_child_waits_through_its_parents_handle),
-        cmocka_unit_test(bad_places_and_null_are_refused),
-        cmocka_unit_test(wait_ends_by_time_signal_cancel_and_close),
+        api_test(ping_pong_between_two_processes_loses_no_wake_up),
+        api_test(notifications_of_several_processes_are_all_counted),
+        api_test(one_notification_wakes_all_who_wait),
+        api_test(what_was_notified_before_the_wait_is_not_missed),
+        api_test(notification_of_a_process_that_died_right_after_counts),
+        api_test(forked_child_waits_through_its_parents_handle),
+        api_test(bad_places_and_null_are_refused),
+        api_test(wait_ends_by_time_signal_cancel_and_close),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);

@@ -301,7 +301,8 @@ static void receiver_killed_while_borrowing_message_is_delivered_again(void **st
     for (uint64_t i = 0; i < 5; i++)
         send_number(port, i);
     for (int i = 0; i < 4; i++)
-        kill_a_borrower(3);
+        kill_a_borrower(3); /* each one, opening the port, finds what the last one left */
+    yoke_close(port_join(name));
     for (uint64_t i = 0; i < 5; i++)
         must(yoke_release(port, borrow_number(port, i, i < 3 ? 5 : 1)));
     assert_empty(port);
@@ -391,8 +392,7 @@ static void message_delivered_too_often_is_parked_and_can_be_received_as_such(vo
 
     borrow_details(parked, &message);
     assert_int_equal(message.tag, 1);
-    assert_int_equal(message.deliveries,
-                     4); /* "2 and more: redelivered, or parked after so many" */
+    assert_int_equal(message.deliveries, 3); /* after so many it was parked */
     assert_memory_equal(message.data, "poison", 6);
     must(yoke_return(parked, message.data)); /* stays parked */
     assert_empty(port);
@@ -418,10 +418,10 @@ static void message_that_kills_its_receivers_is_parked(void **state)
     send_number(port, 7);
     for (int i = 0; i < 3; i++)
         kill_a_borrower(1);
+    parked = join_parked();
     borrow_details(port, &message);
     assert_int_equal(*(uint64_t *)message.data, 7);
     must(yoke_release(port, message.data));
-    parked = join_parked();
     borrow_details(parked, &message);
     assert_int_equal(*(uint64_t *)message.data, 666);
     must(yoke_release(parked, message.data));
@@ -567,25 +567,25 @@ static void under_once_what_was_not_acknowledged_is_dropped_and_counted(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(borrowed_message_counts_as_received_at_release),
-        cmocka_unit_test(returned_message_comes_again_before_newer_ones_with_all_its_details),
-        cmocka_unit_test(returned_messages_come_again_in_the_order_of_sending),
-        cmocka_unit_test(returned_message_keeps_its_priority),
-        cmocka_unit_test(returned_message_that_does_not_fit_stays_where_it_is),
-        cmocka_unit_test(what_is_not_held_can_not_be_released_or_returned),
-        cmocka_unit_test(one_handle_can_not_release_what_another_of_its_process_borrowed),
-        cmocka_unit_test(message_borrowed_by_a_closed_endpoint_comes_again),
-        cmocka_unit_test(receiver_killed_while_borrowing_message_is_delivered_again),
-        cmocka_unit_test(waiting_receiver_gets_the_message_of_one_killed_meanwhile),
-        cmocka_unit_test(received_message_is_not_delivered_again_though_its_receiver_died),
-        cmocka_unit_test(message_delivered_too_often_is_parked_and_can_be_received_as_such),
-        cmocka_unit_test(message_that_kills_its_receivers_is_parked),
-        cmocka_unit_test(parked_messages_are_capped_and_the_rest_is_dropped_and_counted),
-        cmocka_unit_test(parked_messages_leave_room_for_the_others),
-        cmocka_unit_test(message_is_never_parked_where_the_number_of_deliveries_has_no_limit),
-        cmocka_unit_test(default_is_sixteen_deliveries_and_a_quarter_of_the_depth_parked),
-        cmocka_unit_test(receiver_that_waits_for_parked_messages_gets_one),
-        cmocka_unit_test(under_once_what_was_not_acknowledged_is_dropped_and_counted),
+        api_test(borrowed_message_counts_as_received_at_release),
+        api_test(returned_message_comes_again_before_newer_ones_with_all_its_details),
+        api_test(returned_messages_come_again_in_the_order_of_sending),
+        api_test(returned_message_keeps_its_priority),
+        api_test(returned_message_that_does_not_fit_stays_where_it_is),
+        api_test(what_is_not_held_can_not_be_released_or_returned),
+        api_test(one_handle_can_not_release_what_another_of_its_process_borrowed),
+        api_test(message_borrowed_by_a_closed_endpoint_comes_again),
+        api_test(receiver_killed_while_borrowing_message_is_delivered_again),
+        api_test(waiting_receiver_gets_the_message_of_one_killed_meanwhile),
+        api_test(received_message_is_not_delivered_again_though_its_receiver_died),
+        api_test(message_delivered_too_often_is_parked_and_can_be_received_as_such),
+        api_test(message_that_kills_its_receivers_is_parked),
+        api_test(parked_messages_are_capped_and_the_rest_is_dropped_and_counted),
+        api_test(parked_messages_leave_room_for_the_others),
+        api_test(message_is_never_parked_where_the_number_of_deliveries_has_no_limit),
+        api_test(default_is_sixteen_deliveries_and_a_quarter_of_the_depth_parked),
+        api_test(receiver_that_waits_for_parked_messages_gets_one),
+        api_test(under_once_what_was_not_acknowledged_is_dropped_and_counted),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);

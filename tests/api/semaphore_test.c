@@ -384,19 +384,19 @@ static void wait_ends_by_time_signal_and_cancel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(never_more_inside_than_there_are_units),
-        cmocka_unit_test(units_are_counted_exactly),
-        cmocka_unit_test(any_number_of_units_up_to_the_most_works),
-        cmocka_unit_test(unit_given_back_goes_to_who_waits),
-        cmocka_unit_test(any_thread_of_the_handle_gives_back_but_no_other_handle),
-        cmocka_unit_test(units_of_a_killed_process_come_back),
-        cmocka_unit_test(waiter_gets_the_unit_of_a_process_killed_meanwhile),
-        cmocka_unit_test(units_of_a_closed_handle_come_back),
-        cmocka_unit_test(units_of_a_stopped_process_stay_its_own),
-        cmocka_unit_test(forked_child_is_another_holder),
-        cmocka_unit_test(bad_units_and_places_are_refused),
-        cmocka_unit_test(garbage_in_its_place_is_no_hang),
-        cmocka_unit_test(wait_ends_by_time_signal_and_cancel),
+        api_test(never_more_inside_than_there_are_units),
+        api_test(units_are_counted_exactly),
+        api_test(any_number_of_units_up_to_the_most_works),
+        api_test(unit_given_back_goes_to_who_waits),
+        api_test(any_thread_of_the_handle_gives_back_but_no_other_handle),
+        api_test(units_of_a_killed_process_come_back),
+        api_test(waiter_gets_the_unit_of_a_process_killed_meanwhile),
+        api_test(units_of_a_closed_handle_come_back),
+        api_test(units_of_a_stopped_process_stay_its_own),
+        api_test(forked_child_is_another_holder),
+        api_test(bad_units_and_places_are_refused),
+        api_test(garbage_in_its_place_is_no_hang),
+        api_test(wait_ends_by_time_signal_and_cancel),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);

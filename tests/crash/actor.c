@@ -483,6 +483,12 @@ bool actor_fell_asleep(const struct actor *actor)
     return true;
 }
 
+void nobody_there(void)
+{
+    fprintf(stderr, "an actor was to be killed that is none: that would be everybody\n");
+    abort();
+}
+
 void actor_buried(struct actor *actor)
 {
     actor->pid = 0;
@@ -492,7 +498,7 @@ void actor_kill(struct actor *actor)
 {
     int status;
     if (actor->pid <= 0)
-        abort(); /* it would be everybody */
+        nobody_there();
     kill(actor->pid, SIGKILL);
     if (actor->child)
         while (waitpid(actor->pid, &status, __WALL) == -1 && errno == EINTR) {

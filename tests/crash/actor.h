@@ -127,6 +127,8 @@ void actor_end(struct actor *actor);
 void actor_kill(struct actor *actor);
 void actor_buried(struct actor *actor);
 
+__attribute__((noreturn)) void nobody_there(void);
+
 /* All that are left. */
 void actors_kill_all(void);
 

@@ -66,17 +66,11 @@ static void tick(int signal_number)
     (void)signal_number;
 }
 
-/* So that no wait is for ever: each wakes up now and then and looks. */
-static void start_ticking(void)
+/* So that no wait is for ever. Once only: a signal that comes again and again keeps fork() from ever succeeding. */
+static void wake_me_soon(void)
 {
-    static pid_t ticking;
-    if (ticking == getpid())
-        return;
-    struct sigaction action = {.sa_handler = tick};
-    struct itimerval time = {{0, TICK_US}, {0, TICK_US}};
-    sigaction(SIGALRM, &action, NULL);
+    struct itimerval time = {{0, 0}, {0, TICK_US}};
     setitimer(ITIMER_REAL, &time, NULL);
-    ticking = getpid();
 }
 
 /* Waits for its next stop. False and *asleep: it sleeps in a futex instead. */
@@ -84,6 +78,7 @@ static bool wait_for_stop(struct actor *actor, int *status, bool *asleep)
 {
     *asleep = false;
     for (int ticks = 0; ticks < TICKS_MOST;) {
+        wake_me_soon();
         pid_t got = waitpid(actor->pid, status, __WALL);
         if (got == actor->pid)
             return WIFSTOPPED(*status);
@@ -114,7 +109,8 @@ bool victim_begin(struct actor *actor, const struct order *order)
 {
     int status;
     bool asleep;
-    start_ticking();
+    struct sigaction action = {.sa_handler = tick};
+    sigaction(SIGALRM, &action, NULL);
     long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
     if (ptrace(PTRACE_SEIZE, actor->pid, NULL, (void *)options) != 0)
         return false;
@@ -179,7 +175,7 @@ void victim_kill(struct actor *actor)
 {
     int status = 0;
     if (actor->pid <= 0)
-        abort(); /* it would be everybody */
+        nobody_there();
     kill(actor->pid, SIGKILL);
     for (;;) {
         pid_t got = waitpid(actor->pid, &status, __WALL);

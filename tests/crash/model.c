@@ -77,8 +77,9 @@ static bool settle_too_big(const struct expected *start, const struct result *re
         for (uint32_t k = 0; is_send(results[i].operation) && k < results[i].sent; k++)
             if (size_of(results[i].id + k) > SMALL_BUFFER)
                 return true;
-        if (results[i].got > 0)
-            return true;
+        for (uint32_t k = 0; k < results[i].got; k++)
+            if (size_of(results[i].got_id[k]) > SMALL_BUFFER)
+                return true;
     }
     FOR_EACH_CELL(look)
         if (look.named && size_of(look.id) > SMALL_BUFFER)

@@ -11,6 +11,7 @@ usage: mutants.py [--cc CC] [--source DIR] [--only NAME] [--jobs N] [--long]
 import argparse
 import concurrent.futures
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -204,10 +205,12 @@ DEFINES = {"schedules": ["-DYK_CHECK"], "sweep": []}
 
 
 def apply(source, replacements):
+    """Where the text has a space, the source may have any white space: lines may be broken otherwise."""
     for old, new in replacements:
-        if source.count(old) != 1:
-            raise ValueError("occurs %d times: %s" % (source.count(old), old.strip().splitlines()[0]))
-        source = source.replace(old, new)
+        pattern = r"\s+".join(re.escape(word) for word in old.split())
+        source, count = re.subn(pattern, lambda _: new.strip(), source)
+        if count != 1:
+            raise ValueError("occurs %d times: %s" % (count, old.strip().splitlines()[0]))
     return source
 
 
