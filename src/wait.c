@@ -20,8 +20,17 @@
 
 #include "base/sys.h"
 
-#define SPIN_DEFAULT      20000
-#define SPINS_PER_READING 16
+#define SPIN_DEFAULT 20000
+
+/*
+ * How a spinning thread looks: often for a message; seldom for room, since each look takes the very
+ * cell that the receiver is about to change into this core's cache (8 B messages, one way: 0.16 of
+ * Vyukov's rate with one pause between looks, 0.3 with 200).
+ */
+#define RECEIVE_LOOKS  16 /* between two readings of the clock */
+#define RECEIVE_PAUSES 1
+#define ROOM_LOOKS     1
+#define ROOM_PAUSES    200
 
 static int bell_of(enum yk_reason reason)
 {
@@ -123,11 +132,13 @@ static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *contex
     int64_t now = yk_now();
     int64_t end = waiting->spin_ns < deadline - now ? now + waiting->spin_ns : deadline;
     do {
-        for (int i = 0; i < SPINS_PER_READING; i++) {
+        bool receives = *reason == YK_WAIT_RECEIVE;
+        for (int i = 0; i < (receives ? RECEIVE_LOOKS : ROOM_LOOKS); i++) {
             ssize_t result = attempt(context, reason, false);
             if (result != 0)
                 return result;
-            yk_pause();
+            for (int k = 0; k < (receives ? RECEIVE_PAUSES : ROOM_PAUSES); k++)
+                yk_pause();
         }
         if (yk_load32_relaxed(&waiting->object->cancelled))
             return -ECANCELED;

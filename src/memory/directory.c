@@ -143,6 +143,16 @@ void yk_directory_close(struct yk_directory *directory)
     yk_sys_close(directory->fd);
 }
 
+const char *yk_entry_address(const char *entry)
+{
+    static _Thread_local char address[160];
+    snprintf(address, sizeof address, "%s", entry);
+    char *dot = strchr(address, '.');
+    if (dot)
+        *dot = ':';
+    return address;
+}
+
 /* FNV-1a; two names that meet in one byte only wait for each other a little. */
 static off_t name_byte(const char *entry)
 {
@@ -204,12 +214,14 @@ int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *
     int32_t holder = result == -EAGAIN && patience_ns > 0 ? yk_lock_holder(fd, ret_lock->byte) : 0;
     yk_unguard_and_close(&ret_lock->file);
     if (result != -EAGAIN)
-        return yk_fail(-result, "the lock on %s can not be taken: %s", entry, strerror(-result));
+        return yk_fail(-result, "the lock on %s can not be taken: %s", yk_entry_address(entry),
+                       strerror(-result));
     if (holder > 0)
-        return yk_fail(EBUSY, "process %d is creating, removing or recovering %s", holder, entry);
+        return yk_fail(EBUSY, "process %d is creating, removing or recovering %s", holder,
+                       yk_entry_address(entry));
     return yk_fail(EBUSY,
                    "somebody whom this process can not see is creating, removing or recovering %s",
-                   entry);
+                   yk_entry_address(entry));
 }
 
 void yk_directory_unlock(struct yk_name_lock *lock)

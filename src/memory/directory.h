@@ -47,6 +47,9 @@ int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *
                       uint32_t uid, const char *entry, int64_t patience_ns);
 void yk_directory_unlock(struct yk_name_lock *lock);
 
+/* "port.jobs" as users know it, "port:jobs": for sentences. The thread's, until its next call. */
+const char *yk_entry_address(const char *entry);
+
 /*
  * Which process holds the lock of this byte, as /proc shows: a pid, or 0 when it can not be seen.
  */

@@ -179,7 +179,8 @@ int yk_intent_publish(const struct yk_directory *directory, const char *entry,
     if (result == 0)
         result = yk_sys_rename_exclusive(directory->fd, path, entry);
     if (result == -EEXIST)
-        return yk_fail(EEXIST, "the name %s was published by somebody else meanwhile", entry);
+        return yk_fail(EEXIST, "the name %s was published by somebody else meanwhile",
+                       yk_entry_address(entry));
     if (result < 0)
         return yk_fail(-result, "%s/%s can not be published: %s", directory->path, entry,
                        strerror(-result));

@@ -107,15 +107,17 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
 {
     if (record->layout != YK_LAYOUT)
         return yk_fail(EPROTONOSUPPORT,
-                       "%s was made by a yoke with layout %016llx, this one has %016llx", entry,
-                       (unsigned long long)record->layout, (unsigned long long)YK_LAYOUT);
+                       "%s was made by a yoke with layout %016llx, this one has %016llx",
+                       yk_entry_address(entry), (unsigned long long)record->layout,
+                       (unsigned long long)YK_LAYOUT);
     if (record->namespace != yk_ipc_namespace())
         return yk_fail(
             ENOTSUP,
             "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be "
             "reached "
             "from there",
-            entry, (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+            yk_entry_address(entry), (unsigned long long)record->namespace,
+            (unsigned long long)yk_ipc_namespace());
     return attach_record(object, directory, record, plan);
 }
 
@@ -145,8 +147,9 @@ static int make_lock_file(struct yk_object *object, const struct creation *creat
     if (result == 0)
         result = yk_sys_chmod(fd, live_mode(creation->segment.mode));
     if (result < 0)
-        return yk_fail(-result, "%s can not be given to group %lld: %s", creation->entry,
-                       (long long)creation->segment.group, strerror(-result));
+        return yk_fail(-result, "%s can not be given to group %lld: %s",
+                       yk_entry_address(creation->entry), (long long)creation->segment.group,
+                       strerror(-result));
     return 0;
 }
 
@@ -167,7 +170,8 @@ static int make_segment(struct yk_object *object, struct creation *creation)
         object->segment = result;
         return result < 0 ? result : 0;
     }
-    return yk_fail(ENOSPC, "no free System V key was found for %s", creation->entry);
+    return yk_fail(ENOSPC, "no free System V key was found for %s",
+                   yk_entry_address(creation->entry));
 }
 
 static int attach_new(struct yk_object *object, const struct creation *creation)
@@ -255,9 +259,11 @@ static int plan_segment(struct creation *creation)
     const struct yk_object_plan *plan = creation->plan;
     uint64_t offset = body_offset(plan->participants);
     if (plan->body_bytes > SIZE_MOST - offset)
-        return yk_fail(EINVAL, "%s would take %llu bytes: more than the %llu that can be mapped",
-                       creation->entry, (unsigned long long)plan->body_bytes,
-                       (unsigned long long)SIZE_MOST);
+        return yk_fail(
+            EINVAL,
+            "%s and what yoke adds to it would take %llu bytes: more than the %llu that can be mapped",
+            yk_entry_address(creation->entry), (unsigned long long)plan->body_bytes,
+            (unsigned long long)SIZE_MOST);
     creation->segment = (struct yk_segment_plan){
         .size = offset + plan->body_bytes,
         .mode = plan->mode ? plan->mode : 0600,
@@ -348,7 +354,7 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
         object->created = false;
         int result = yk_record_read(directory, entry, &record);
         if (result == 0 && (plan->flags & YOKE_EXCLUSIVE) && !yk_record_is_dead(&record, true))
-            return yk_fail(EEXIST, "%s exists already", entry);
+            return yk_fail(EEXIST, "%s exists already", yk_entry_address(entry));
         bool named = result == 0;
         if (named)
             result = open_existing(object, directory, entry, &record, plan);
@@ -361,16 +367,17 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
                            ? yk_fail(EEXIST,
                                      "%s is the name of a dead object of uid %u: only its owner or "
                                      "root can clear it",
-                                     entry, record.uid)
+                                     yk_entry_address(entry), record.uid)
                            : result;
         }
         if (!make)
-            return yk_fail(ENOENT, "there is no %s in %s", entry, directory->path);
+            return yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
+                           directory->path);
         result = create(object, directory, entry, plan);
         if (result != -EEXIST)
             return result;
     }
-    return yk_fail(EBUSY, "%s is created and removed all the time", entry);
+    return yk_fail(EBUSY, "%s is created and removed all the time", yk_entry_address(entry));
 }
 
 static int check_access(const struct yk_object_plan *plan)

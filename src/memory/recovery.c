@@ -110,11 +110,11 @@ int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const 
             "somebody in IPC namespace %llu died while creating or removing %s: finish it there, "
             "or, when "
             "that one is gone, delete %s/%s",
-            (unsigned long long)record.namespace, entry, directory->path, path);
+            (unsigned long long)record.namespace, yk_entry_address(entry), directory->path, path);
     result = undo_record(directory, &record);
     if (result < 0)
-        return yk_fail(EBUSY, "what a dead process left of %s can not be cleared now: %s", entry,
-                       strerror(-result));
+        return yk_fail(EBUSY, "what a dead process left of %s can not be cleared now: %s",
+                       yk_entry_address(entry), strerror(-result));
     yk_sys_unlink(directory->fd, path); /* last: until here all of it can be done again */
     return 0;
 }
@@ -129,7 +129,8 @@ static int retire_locked(const struct yk_directory *directory, uint32_t uid, con
         return result;
     result = yk_record_read(directory, entry, &record);
     if (result < 0)
-        return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s", entry, directory->path)
+        return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
+                                           directory->path)
                                  : result;
     if (record.uid != uid || (nonce != 0 && record.nonce != nonce) ||
         (only_dead && !yk_record_is_dead(&record, true)))
@@ -140,8 +141,8 @@ static int retire_locked(const struct yk_directory *directory, uint32_t uid, con
             ENOTSUP,
             "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, or, when "
             "that one is gone, delete %s/%s",
-            entry, (unsigned long long)record.namespace, (unsigned long long)yk_ipc_namespace(),
-            directory->path, entry);
+            yk_entry_address(entry), (unsigned long long)record.namespace,
+            (unsigned long long)yk_ipc_namespace(), directory->path, entry);
     if (foreign) {
         char live[48];
         yk_live_path(live, record.nonce);
@@ -166,13 +167,14 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
     for (int attempt = 0; attempt < 8; attempt++) {
         int result = yk_sys_stat_at(directory->fd, entry, &facts);
         if (result < 0)
-            return yk_fail(-result, "there is no %s in %s", entry, directory->path);
+            return yk_fail(-result, "there is no %s in %s", yk_entry_address(entry),
+                           directory->path);
         if (facts.st_uid != me && me != 0)
             return yk_fail(
                 EACCES,
                 "%s belongs to uid %u, this process is uid %u: only its owner or root may remove "
                 "it",
-                entry, facts.st_uid, me);
+                yk_entry_address(entry), facts.st_uid, me);
         result = yk_directory_lock(&lock, directory, facts.st_uid, entry, patience_ns);
         if (result < 0)
             return result;
@@ -183,7 +185,7 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
         if (nonce != 0 || only_dead)
             break;
     }
-    return yk_fail(EBUSY, "%s is created and removed all the time", entry);
+    return yk_fail(EBUSY, "%s is created and removed all the time", yk_entry_address(entry));
 }
 
 static int look_at_intent(const char *name, void *context)

@@ -479,6 +479,15 @@ static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64
     return 0;
 }
 
+/* The compare-and-swap waits for its own line: let those of the block come meanwhile. */
+static void prefetch(const struct yk_ring *ring, uint32_t block)
+{
+    const unsigned char *lines = (const unsigned char *)yk_ring_block(ring, block);
+    __builtin_prefetch(lines, 1);
+    if (ring->geometry.block_stride > 64)
+        __builtin_prefetch(lines + 64, 0);
+}
+
 static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,
                         uint64_t *hint, struct yk_held *ret_held)
 {
@@ -492,8 +501,11 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
         int result = fits(ring, at, cell, capacity);
         if (result < 0)
             return result;
+        if (result == 0)
+            continue;
+        prefetch(ring, cell_block(cell));
         uint64_t mine = make_cell(cell_lap(cell), me, cell_block(cell), YK_CELL_HELD);
-        if (result == 0 || !yk_cas_seq(at, &cell, mine))
+        if (!yk_cas_seq(at, &cell, mine))
             continue;
         *hint = position + 1;
         return own(ring, number, position_index(ring, position), mine, capacity, ret_held);

@@ -12,6 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -37,11 +38,23 @@ static struct {
 #if defined(__x86_64__)
 static const unsigned char syscall_instruction[] = {0x0f, 0x05};
 
+static struct user_regs_struct registers_of(pid_t pid)
+{
+    struct user_regs_struct registers = {.rip = 0};
+    struct iovec io = {&registers, sizeof registers};
+    ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &io);
+    return registers;
+}
+
 static uint64_t program_counter(pid_t pid)
 {
-    struct user_regs_struct registers;
-    struct iovec io = {&registers, sizeof registers};
-    return ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &io) == 0 ? registers.rip : 0;
+    return registers_of(pid).rip;
+}
+
+/* When it stands before or behind one: its number. */
+static uint64_t system_call(pid_t pid)
+{
+    return registers_of(pid).orig_rax;
 }
 #else
 static const unsigned char syscall_instruction[] = {0};
@@ -50,6 +63,12 @@ static uint64_t program_counter(pid_t pid)
 {
     (void)pid;
     return 0;
+}
+
+static uint64_t system_call(pid_t pid)
+{
+    (void)pid;
+    return UINT64_MAX;
 }
 #endif
 
@@ -265,41 +284,131 @@ uint64_t random_of(uint64_t *state)
     return z ^ z >> 31;
 }
 
-bool survey_places(struct actor *actor, uint32_t sample, uint64_t *random, void (*asleep)(void *context), void *context,
-                   struct places *ret)
+/* Has this system call an effect that outlives the process, or that others see? */
+static bool has_effect(pid_t pid)
+{
+    switch (system_call(pid)) {
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_newfstatat:
+    case SYS_fstat:
+    case SYS_getdents64:
+    case SYS_getpid:
+    case SYS_gettid:
+    case SYS_geteuid:
+    case SYS_getuid:
+    case SYS_getrandom:
+    case SYS_prctl:
+    case SYS_brk:
+    case SYS_mmap:
+    case SYS_munmap:
+    case SYS_madvise:
+    case SYS_mprotect:
+    case SYS_sched_getaffinity:
+    case SYS_rt_sigprocmask:
+    case SYS_clock_nanosleep:
+        return false;
+    default:
+        return true; /* openat and close, too: they make files, and take and drop locks */
+    }
+}
+
+/* Waits for the next stop, or for somebody to wake it. False: it went otherwise. */
+static bool wait_through_sleep(struct actor *actor, int *status, const struct surveyor *surveyor, struct places *places)
+{
+    bool sleeps;
+    while (!wait_for_stop(actor, status, &sleeps)) {
+        if (!sleeps)
+            return false;
+        places->slept = true;
+        if (surveyor->asleep)
+            surveyor->asleep(surveyor->context);
+    }
+    progress.pending = false;
+    return true;
+}
+
+static void look_anew(pid_t pid)
+{
+    find_windows(pid);
+    windows_changed(pid);
+}
+
+bool survey_calls(struct actor *actor, const struct surveyor *surveyor, struct places *ret)
 {
     int status;
-    bool sleeps;
+    uint32_t stops = 0;
+    bool effect = true;
+    *ret = (struct places){.list = NULL};
+    add_place(ret, 0, 0);
+    look_anew(actor->pid);
+    for (;;) {
+        if (!resume(actor->pid, PTRACE_SYSCALL) || !wait_through_sleep(actor, &status, surveyor, ret))
+            return false;
+        bool over = is_over(actor, status);
+        if (stops % 2 == 0 && stops / 2 < STRETCHES_MOST)
+            ret->busy[stops / 2] = windows_changed(actor->pid);
+        if (over)
+            return true;
+        if (++stops % 2 == 0)
+            look_anew(actor->pid);
+        else
+            effect = has_effect(actor->pid);
+        /* before it, the same is left as after the one before: a sample of those will do */
+        if (stops % 2 == 0 ? effect : random_of(surveyor->random) % 16 == 0)
+            add_place(ret, stops, 0);
+        /* somewhere between two, where nothing outside changes */
+        if (stops % 2 == 0 && random_of(surveyor->random) % 16 == 0)
+            add_place(ret, stops, 1 + (uint32_t)(random_of(surveyor->random) % 300));
+    }
+}
+
+bool survey_memory(struct actor *actor, const struct surveyor *surveyor, struct places *places)
+{
+    int status;
+    uint32_t stops = 0, steps = 0;
+    look_anew(actor->pid);
+    for (;;) {
+        bool before_call = stops % 2 == 0, step = before_call && (stops / 2 >= STRETCHES_MOST || places->busy[stops / 2]);
+        bool call = step && at_syscall(actor->pid);
+        if (!resume(actor->pid, step && !call ? PTRACE_SINGLESTEP : PTRACE_SYSCALL) ||
+            !wait_through_sleep(actor, &status, surveyor, places))
+            return false;
+        if (is_over(actor, status))
+            return true;
+        if (step && !call) {
+            places->instructions++;
+            steps++;
+            if (windows_changed(actor->pid))
+                add_place(places, stops, steps);
+            continue;
+        }
+        steps = 0;
+        if (++stops % 2 == 0)
+            look_anew(actor->pid);
+    }
+}
+
+bool survey_instructions(struct actor *actor, const struct surveyor *surveyor, uint32_t sample, struct places *ret)
+{
+    int status;
     uint32_t stops = 0, steps = 0;
     *ret = (struct places){.list = NULL};
     add_place(ret, 0, 0);
-    find_windows(actor->pid);
-    windows_changed(actor->pid);
+    look_anew(actor->pid);
     for (;; ret->instructions++) {
-        bool system_call = at_syscall(actor->pid);
-        if (system_call)
+        bool call = at_syscall(actor->pid);
+        if (call)
             add_place(ret, stops + 1, 0);
-        if (!resume(actor->pid, PTRACE_SINGLESTEP))
+        if (!resume(actor->pid, PTRACE_SINGLESTEP) || !wait_through_sleep(actor, &status, surveyor, ret))
             return false;
-        while (!wait_for_stop(actor, &status, &sleeps)) {
-            if (!sleeps)
-                return false;
-            ret->slept = true;
-            if (asleep)
-                asleep(context);
-        }
-        progress.pending = false;
         if (is_over(actor, status))
             return true;
-        if (system_call) {
-            stops += 2;
-            steps = 0;
-            find_windows(actor->pid);
-            windows_changed(actor->pid);
-        } else {
-            steps++;
-        }
-        if (system_call || windows_changed(actor->pid) || (sample != 0 && random_of(random) % sample == 0))
+        steps = call ? 0 : steps + 1;
+        stops += call ? 2 : 0;
+        if (call)
+            look_anew(actor->pid);
+        if (call || windows_changed(actor->pid) || random_of(surveyor->random) % sample == 0)
             add_place(ret, stops, steps);
     }
 }

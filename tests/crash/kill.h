@@ -2,10 +2,10 @@
  * kill.h - stopping an actor at a chosen place of what it does, and killing it there.
  *
  * A *place* is counted from the first instruction of the call: so many system-call stops (each system
- * call has two, before and after), then so many instructions. survey_places() walks through a call once, one
- * instruction at a time, and notes the places after which something that others can see may have changed: every
- * system call, and every instruction after which shared memory reads otherwise. Between two of
- * those a kill leaves the same; a sample of them is taken all the same.
+ * call has two, before and after), then so many instructions. A *survey* walks through a call and lists the places after
+ * which something that others can see has changed: behind a system call that has an effect, and behind each instruction
+ * after which shared memory reads otherwise. A kill anywhere between two of those leaves the same; a sample of them is
+ * tried all the same.
  *
  * What is left of a killed process is looked for in $YOKE_DIR and among the System V segments.
  */
@@ -18,11 +18,14 @@ struct place {
     uint32_t stops, steps;
 };
 
+#define STRETCHES_MOST 512
+
 struct places {
     struct place *list;
     uint32_t count, room;
-    uint64_t instructions; /* that the call took */
+    uint64_t instructions; /* stepped through */
     bool slept;
+    bool busy[STRETCHES_MOST]; /* shared memory changes between system call n and the next */
 };
 
 enum where {
@@ -49,12 +52,25 @@ void victim_detach(struct actor *actor);
 
 void victim_kill(struct actor *actor);
 
+/* What those below need: where chance comes from, and what to do when the victim sleeps. */
+struct surveyor {
+    uint64_t *random;
+    void (*asleep)(void *context);
+    void *context;
+};
+
 /*
- * Walks through the rest of the call (after victim_begin) and lists its places; `asleep` is called when it sleeps. Of the places
- * where nothing changed one in `sample` is listed, too (0: none; 1: all).
+ * All of them walk through the rest of a call (after victim_begin).
+ *
+ * survey_calls() stops at its system calls only. It lists where one that has an effect is over, and a sample of all others; and notes
+ * between which of them shared memory changes. survey_memory(), run over a second victim that does the same, steps through
+ * those stretches and adds the instructions that change it. Together they find each different thing that a death can leave.
+ *
+ * survey_instructions() steps through all of it, and also lists one instruction in `sample` (1: each) of those that change nothing.
  */
-bool survey_places(struct actor *actor, uint32_t sample, uint64_t *random, void (*asleep)(void *context), void *context,
-                   struct places *ret);
+bool survey_calls(struct actor *actor, const struct surveyor *surveyor, struct places *ret);
+bool survey_memory(struct actor *actor, const struct surveyor *surveyor, struct places *places);
+bool survey_instructions(struct actor *actor, const struct surveyor *surveyor, uint32_t sample, struct places *ret);
 void places_free(struct places *places);
 
 /* ---- what is left ---------------------------------------------------------------------------------- */

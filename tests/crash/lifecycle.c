@@ -581,6 +581,30 @@ static void one_run(enum mode mode, uint32_t then)
     leftovers_clear(directory);
 }
 
+static bool start_over(const struct scene *scene)
+{
+    actors_kill_all();
+    leftovers_clear(directory);
+    set_up(scene);
+    return start_victim(scene);
+}
+
+/* Lists the places of the victim's call: those where something changes, and a sample (--long: many) of the others. */
+static bool survey(const struct scene *scene, uint64_t *random, struct places *ret)
+{
+    struct surveyor surveyor = {.random = random};
+    bool done = start_over(scene);
+    if (options.thorough)
+        done = done && survey_instructions(run.victim, &surveyor, 100, ret);
+    else
+        done = done && survey_calls(run.victim, &surveyor, ret) && start_over(scene) && survey_memory(run.victim, &surveyor, ret);
+    actors_kill_all();
+    leftovers_clear(directory);
+    if (done)
+        __atomic_add_fetch(&totals->instructions, ret->instructions, __ATOMIC_SEQ_CST);
+    return done;
+}
+
 static void run_places(const struct scene *scene, enum mode mode, uint64_t *random)
 {
     struct places places;
@@ -593,22 +617,17 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
         }
         return;
     }
-    set_up(scene);
-    if (!start_victim(scene) || !survey_places(run.victim, options.thorough ? 200 : 2000, random, NULL, NULL, &places)) {
+    if (!survey(scene, random, &places)) {
         wrong("the call could not be surveyed");
-        actors_kill_all();
         return;
     }
-    totals->instructions += places.instructions;
-    actors_kill_all();
-    leftovers_clear(directory);
     uint32_t first = (uint32_t)random_of(random);
     for (uint32_t i = 0; i <= places.count; i++) {
         run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
         if (options.thorough) {
             for (uint32_t then = 0; then < choices; then++)
                 one_run(mode, then);
-        } else if (random_of(random) % (scene->setup == BROKEN ? 5 : mode == STOP ? 3 : 1) == 0) {
+        } else if (random_of(random) % (scene->setup == BROKEN ? 6 : mode == STOP ? 4 : 1) == 0) {
             one_run(mode, (first + i) % choices);
         }
     }
@@ -641,13 +660,10 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
         run_places(scene, mode, random);
         return;
     }
-    set_up(&breaking);
-    if (!start_victim(&breaking) || !survey_places(run.victim, 0, random, NULL, NULL, &places)) {
+    if (!survey(&breaking, random, &places)) {
         wrong("the breaker's call could not be surveyed");
         return;
     }
-    actors_kill_all();
-    leftovers_clear(directory);
     for (uint32_t i = 0; i < places.count; i++) {
         run.broken = places.list[i];
         break_it(scene);
@@ -774,10 +790,6 @@ static bool parse_options(int argc, char **argv)
             return false;
         i++;
     }
-    /* more lanes than processors only take each other's time, and everybody else's */
-    uint32_t processors = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-    if (options.lanes > processors)
-        options.lanes = processors;
     return options.lanes >= 1 && options.lanes <= 32;
 }
 
