@@ -259,11 +259,12 @@ static int plan_segment(struct creation *creation)
     const struct yk_object_plan *plan = creation->plan;
     uint64_t offset = body_offset(plan->participants);
     if (plan->body_bytes > SIZE_MOST - offset)
-        return yk_fail(
-            EINVAL,
-            "%s and what yoke adds to it would take %llu bytes: more than the %llu that can be mapped",
-            yk_entry_address(creation->entry), (unsigned long long)plan->body_bytes,
-            (unsigned long long)SIZE_MOST);
+        return yk_fail(EINVAL,
+                       "%s would take %llu bytes, %llu of them for yoke's own use: more than the "
+                       "%llu that can be mapped",
+                       yk_entry_address(creation->entry),
+                       (unsigned long long)(plan->body_bytes + offset), (unsigned long long)offset,
+                       (unsigned long long)SIZE_MOST);
     creation->segment = (struct yk_segment_plan){
         .size = offset + plan->body_bytes,
         .mode = plan->mode ? plan->mode : 0600,

@@ -95,7 +95,7 @@ int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const 
     int result = yk_record_read(directory, path, &record);
     if (result == -ENOENT)
         return 0;
-    /* one link: a hostile hard link to the owner's own published name is no intent of the owner's */
+    /* one link: a hostile hard link to the owner's published name is no intent of the owner's */
     if (result == -EPROTO || (result == 0 && (record.uid != uid || record.links != 1))) {
         yk_sys_unlink(
             directory->fd,

@@ -662,7 +662,7 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
         uint32_t block = dead * ring->geometry.blocks_each + k;
         yk_atomic64 *at = &yk_ring_block(ring, block)->word;
         uint64_t word = yk_load_acquire(at);
-        /* a store will do: nobody stamps the block meanwhile, and who releases it stores the same */
+        /* a store will do: nobody stamps it meanwhile, and who releases it stores the same */
         if ((word & 1) != 0 && !is_committed(ring, block, word))
             yk_store_release(at, 0);
     }
