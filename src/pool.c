@@ -23,10 +23,19 @@ uint32_t yk_pool_start(const struct yk_port *port)
     return port->object.slot * port->ring.geometry.blocks_each;
 }
 
+/*
+ * Free first, so that one in the ring is not even touched; free again once it is in hand, since
+ * between the two another thread may have filled it, sent it and put it back.
+ */
 static bool try_block(struct yk_port *port, uint32_t index, enum yk_in_hand how)
 {
-    return yk_ring_is_free(&port->ring, yk_pool_start(port) + index) &&
-           take_in_hand(&port->in_hand[index], how);
+    uint32_t block = yk_pool_start(port) + index;
+    if (!yk_ring_is_free(&port->ring, block) || !take_in_hand(&port->in_hand[index], how))
+        return false;
+    if (yk_ring_is_free(&port->ring, block))
+        return true;
+    yk_pool_put_back(port, block);
+    return false;
 }
 
 /* One more block that was never used: the recoverer must know it before it can be stamped. */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,9 +52,14 @@ int yk_bad_timeout(long long timeout_ns)
                    timeout_ns);
 }
 
+static int positive(int error)
+{
+    return error >= 0 ? error : error == INT_MIN ? INT_MAX : -error;
+}
+
 const char *yk_error_meaning(int error)
 {
-    switch (error < 0 ? -error : error) {
+    switch (positive(error)) {
 #define MEANING(number, text) \
     case number:              \
         return text;
@@ -74,7 +80,7 @@ YOKE_API const char *yoke_strerror(int error)
     const char *meaning = yk_error_meaning(error);
     if (meaning)
         return meaning;
-    const char *text = strerrordesc_np(error < 0 ? -error : error);
+    const char *text = strerrordesc_np(positive(error));
     return text ? text : "unknown error";
 }
 
