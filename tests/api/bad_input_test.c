@@ -163,7 +163,7 @@ static const char *long_address(size_t length)
     X(region_remove_name_null, yoke_region_remove(NULL), EINVAL, "NULL")                           \
     X(region_remove_name_slash, yoke_region_remove("../../etc/passwd"), EINVAL, "dot")             \
     X(region_remove_name_missing, yoke_region_remove("nothing"), ENOENT, "nothing")                \
-    X(region_open_name_missing, yoke_region_open(&outputs.region, "no", 0), ENOENT, "region.no")   \
+    X(region_open_name_missing, yoke_region_open(&outputs.region, "no", 0), ENOENT, "region:no")   \
     /* addresses */                                                                                \
     X(address_null, open_port(NULL, 0, NULL), EINVAL, "NULL")                                      \
     X(address_empty, open_port("", 0, NULL), EINVAL, "KIND:NAME")                                  \
@@ -182,17 +182,17 @@ static const char *long_address(size_t length)
     X(address_place_nats, open_port("port:good@nats://h:1", 0, NULL), ENOTSUP, "nats://h:1")       \
     X(address_place_unknown, open_port("port:good@memory2", 0, NULL), ENOTSUP, "memory2")          \
     X(address_two_places, open_port("port:good@memory@memory", 0, NULL), ENOTSUP, "place")         \
-    X(address_missing, open_port("port:nothing", 0, NULL), ENOENT, "port.nothing")                 \
+    X(address_missing, open_port("port:nothing", 0, NULL), ENOENT, "port:nothing")                 \
     X(place_from_environment, from_place("nats://127.0.0.1:4222"), ENOTSUP, "YOKE_PLACE")          \
     X(place_from_environment_unknown, from_place("elsewhere"), ENOTSUP, "elsewhere")               \
     X(remove_null, yoke_remove(NULL), EINVAL, "NULL")                                              \
     X(remove_bare_name, yoke_remove("good"), EINVAL, "good")                                       \
-    X(remove_missing, yoke_remove("port:nothing"), ENOENT, "port.nothing")                         \
+    X(remove_missing, yoke_remove("port:nothing"), ENOENT, "port:nothing")                         \
     X(remove_kind_unknown, yoke_remove("queue:good"), ENOTSUP, "queue")                            \
     /* a port is no region */                                                                      \
     X(port_opened_as_region, yoke_region_open(&outputs.region, "only-port", 0), ENOENT,            \
-      "region.only-port")                                                                          \
-    X(region_opened_as_port, open_port("port:only-region", 0, NULL), ENOENT, "port.only-region")   \
+      "region:only-port")                                                                          \
+    X(region_opened_as_port, open_port("port:only-region", 0, NULL), ENOENT, "port:only-region")   \
     /* sizes */                                                                                    \
     X(size_zero, new_region("new", 0, NULL), EINVAL, "0 bytes")                                    \
     X(size_negative, new_region("new", (size_t)-1, NULL), EINVAL, "18446744073709551615")          \
@@ -215,7 +215,7 @@ static const char *long_address(size_t length)
     X(region_flags_read_only, new_region("new", 1, REGION_OPTIONS(.flags = YOKE_READ_ONLY)),       \
       EINVAL, "0x8")                                                                               \
     X(region_exclusive, new_region("good", 4096, REGION_OPTIONS(.flags = YOKE_EXCLUSIVE)), EEXIST, \
-      "region.good")                                                                               \
+      "region:good")                                                                               \
     X(region_participants, new_region("new", 1, REGION_OPTIONS(.participants = 1024)), EINVAL,     \
       "1023")                                                                                      \
     X(region_mode_execute, new_region("new", 1, REGION_OPTIONS(.mode = 0700)), EINVAL, "0700")     \
@@ -242,7 +242,7 @@ static const char *long_address(size_t length)
     X(port_kept_alone, open_port("port:good", YOKE_KEPT, NULL), EINVAL, "YOKE_CREATE")             \
     X(port_huge_alone, open_port("port:good", YOKE_HUGE, NULL), EINVAL, "YOKE_CREATE")             \
     X(port_exclusive, open_port("port:good", YOKE_CREATE | YOKE_EXCLUSIVE, NULL), EEXIST,          \
-      "port.good")                                                                                 \
+      "port:good")                                                                                 \
     X(port_depth, new_port(PORT_OPTIONS(.depth = (1u << 20) + 1)), EINVAL, "1048576")              \
     X(port_depth_most, new_port(PORT_OPTIONS(.depth = ~0u)), EINVAL, "1048576")                    \
     X(port_max_message, new_port(PORT_OPTIONS(.max_message = YOKE_MESSAGE_MAX + 1)), EINVAL,       \

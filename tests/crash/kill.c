@@ -118,10 +118,12 @@ static bool resume(pid_t pid, enum __ptrace_request how)
     return ptrace(how, pid, NULL, NULL) == 0;
 }
 
-/* Is it stopped at the mark behind its call? */
+/* Is it stopped at the mark behind its call? (Not by having been stepped there.) */
 static bool is_over(const struct actor *actor, int status)
 {
-    return actor->board->ended && WSTOPSIG(status) == SIGTRAP;
+    siginfo_t info;
+    return actor->board->ended && WSTOPSIG(status) == SIGTRAP &&
+           ptrace(PTRACE_GETSIGINFO, actor->pid, NULL, &info) == 0 && info.si_code == SI_TKILL;
 }
 
 bool victim_begin(struct actor *actor, const struct order *order)
@@ -177,17 +179,15 @@ bool victim_finish(struct actor *actor)
     return ptrace(PTRACE_DETACH, actor->pid, NULL, NULL) == 0;
 }
 
-void victim_detach(struct actor *actor)
+void victim_hold(struct actor *actor)
 {
-    actor->board->traced = 0;
-    if (!progress.pending) {
-        ptrace(PTRACE_DETACH, actor->pid, NULL, NULL);
-        return;
-    }
     int status;
-    ptrace(PTRACE_INTERRUPT, actor->pid, NULL, NULL);
-    waitpid(actor->pid, &status, __WALL);
-    ptrace(PTRACE_DETACH, actor->pid, NULL, NULL);
+    bool asleep = true;
+    if (!progress.pending || ptrace(PTRACE_INTERRUPT, actor->pid, NULL, NULL) != 0)
+        return;
+    while (asleep)
+        wait_for_stop(actor, &status, &asleep);
+    progress.pending = false;
 }
 
 void victim_kill(struct actor *actor)

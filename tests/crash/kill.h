@@ -47,8 +47,8 @@ enum where victim_go(struct actor *actor, const struct place *place);
 /* Lets it finish the call and be an actor as before. False: it did not within a very long time. */
 bool victim_finish(struct actor *actor);
 
-/* Lets it sleep and run on, untouched, in the call. */
-void victim_detach(struct actor *actor);
+/* It sleeps: stops it there. victim_finish() lets it go on. */
+void victim_hold(struct actor *actor);
 
 void victim_kill(struct actor *actor);
 

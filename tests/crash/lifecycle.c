@@ -15,29 +15,21 @@
  * In the scenes "broken …" what there is was itself left by a process killed half-way in each of the ways that differ on disk:
  * recovery is killed, and recovered.
  *
- *   lifecycle [--long] [--scene NAME] [--mode kill|stop] [--place STOPS.STEPS] [--broken STOPS.STEPS] [--then N] [--lanes N]
+ *   lifecycle [--long] [--seed N] [--seconds N] [--lanes N]
+ *             [--scene NAME] [--mode kill|stop] [--place STOPS.STEPS] [--broken STOPS.STEPS] [--then N]
  *
- * $YOKE_SEED chooses which of the places between the interesting ones are tried, and what follows.
+ * The seed (else $YOKE_SEED) chooses which places are tried, and what follows. --long tries them all, with all that can follow.
  */
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "kill.h"
-#include "support.h"
+#include "campaign.h"
 #include "yoke.h"
 
 #define TOKEN      UINT64_C(0x7e57) /* the mark of what was there before */
 #define SUCCESSOR  UINT64_C(0x5cce)
 #define SLOW_NS    INT64_C(5000000000)
-#define SHOWN_MOST 12
 
 /* ---- scenes ------------------------------------------------------------------------------------------ */
 
@@ -124,36 +116,12 @@ static const char *const act_names[] = {"create",     "create kept", "create exc
 
 /* ---- one run ------------------------------------------------------------------------------------------ */
 
-enum mode { KILL, STOP };
-
-static struct {
-    bool thorough;
-    const char *scene;
-    int mode;
-    bool one_place;
-    struct place place, broken;
-    bool one_broken;
-    int then;
-    uint32_t lanes;
-    uint64_t seed;
-} options = {.mode = -1, .then = -1, .lanes = 2};
-
-struct totals {
-    volatile uint64_t places, failures, busy, instructions, states;
-    volatile int64_t slowest_ns;
-    volatile uint32_t next;
-};
-static struct totals *totals;
-
-static char directory[256];
-
 static struct run {
     const struct scene *scene;
     enum mode mode;
     struct place place, broken;
     uint32_t then;
     bool ended;   /* the victim's call was over */
-    bool failed;
     struct actor *survivor, *victim;
     char log[600];
 } run;
@@ -165,24 +133,17 @@ static void note(const char *who, const char *what, const struct answer *answer)
              answer->result < 0 ? answer->sentence : "");
 }
 
-static void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void wrong(const char *format, ...)
+static const char *where(void)
 {
-    char text[700];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    run.failed = true;
-    if (__atomic_add_fetch(&totals->failures, 1, __ATOMIC_SEQ_CST) > SHOWN_MOST && !options.one_place)
-        return;
+    static char text[1200];
     const struct scene *scene = run.scene;
-    fprintf(stderr, "# wrong: %s\n#   --scene '%s' --mode %s --place %u.%u%s", text, scene->name, run.mode == KILL ? "kill" : "stop",
-            run.place.stops, run.place.steps, run.ended ? " (the call was over)" : "");
+    int used = snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s", scene->name, run.mode == KILL ? "kill" : "stop",
+                        run.place.stops, run.place.steps, run.ended ? " (the call was over)" : "");
     if (scene->setup == BROKEN)
-        fprintf(stderr, " --broken %u.%u", run.broken.stops, run.broken.steps);
-    fprintf(stderr, " --then %u (%s)\n#   %s\n", run.then,
-            run.mode == KILL ? aftermath_names[run.then % AFTERMATHS] : act_names[meanwhile[run.then % MEANWHILES]], run.log);
+        used += snprintf(text + used, sizeof text - (size_t)used, " --broken %u.%u", run.broken.stops, run.broken.steps);
+    snprintf(text + used, sizeof text - (size_t)used, " --then %u (%s)\n#   %s", run.then,
+             run.mode == KILL ? aftermath_names[run.then % AFTERMATHS] : act_names[meanwhile[run.then % MEANWHILES]], run.log);
+    return text;
 }
 
 static struct order order_of(const struct scene *scene, enum act act)
@@ -571,7 +532,7 @@ static void one_run(enum mode mode, uint32_t then)
 {
     run.mode = mode;
     run.then = then;
-    run.failed = run.ended = false;
+    run.ended = false;
     if (mode == KILL)
         kill_there();
     else
@@ -622,12 +583,12 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
         return;
     }
     uint32_t first = (uint32_t)random_of(random);
-    for (uint32_t i = 0; i <= places.count; i++) {
+    for (uint32_t i = 0; i <= places.count && !time_is_over(); i++) {
         run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
         if (options.thorough) {
             for (uint32_t then = 0; then < choices; then++)
                 one_run(mode, then);
-        } else if (random_of(random) % (scene->setup == BROKEN ? 6 : mode == STOP ? 4 : 1) == 0) {
+        } else if (random_of(random) % (scene->setup == BROKEN ? 8 : mode == STOP ? 3 : 1) == 0) {
             one_run(mode, (first + i) % choices);
         }
     }
@@ -675,140 +636,39 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
         if (known)
             continue;
         seen[seen_count++] = one;
+        if (!options.thorough && random_of(random) % 4 != 0)
+            continue;
         __atomic_add_fetch(&totals->states, 1, __ATOMIC_SEQ_CST);
         run_places(scene, mode, random);
     }
     places_free(&places);
 }
 
-/* ---- lanes: several at once, each in a directory and, where possible, an IPC namespace of its own ---------------- */
+/* ---- the campaign -------------------------------------------------------------------------------------------- */
 
-static void run_lane(uint32_t lane)
+static const char *scene_name(uint32_t scene)
 {
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-    snprintf(directory, sizeof directory, "%s/lifecycle-XXXXXX", base);
-    if (!mkdtemp(directory)) {
-        perror(directory);
-        _exit(99);
-    }
-    setenv("YOKE_DIR", directory, 1);
-    if (unshare(CLONE_NEWIPC) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWIPC) != 0) {
-        /* then segments are told by who made them */
-    }
-    actors_open();
-    for (;;) {
-        uint32_t task = __atomic_fetch_add(&totals->next, 1, __ATOMIC_SEQ_CST);
-        if (task >= 2 * SCENES)
-            break;
-        run.scene = &scenes[task / 2];
-        enum mode mode = (enum mode)(task % 2);
-        uint64_t random = options.seed * 1000003 + task;
-        if ((options.scene && strcmp(options.scene, run.scene->name) != 0) || (options.mode >= 0 && options.mode != (int)mode))
-            continue;
-        if (run.scene->setup == BROKEN)
-            run_broken(run.scene, mode, &random);
-        else
-            run_places(run.scene, mode, &random);
-        if (getenv("YOKE_VERBOSE"))
-            fprintf(stderr, "# lane %u: %s, %s: %llu places so far\n", lane, run.scene->name, mode == KILL ? "kill" : "stop",
-                    (unsigned long long)totals->places);
-    }
-    actors_kill_all();
-    leftovers_clear(directory);
-    char path[300];
-    uint32_t uid = geteuid();
-    snprintf(path, sizeof path, "%s/.lock-%u", directory, uid);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/.intents", directory);
-    rmdir(path);
-    rmdir(directory);
+    return scenes[scene].name;
 }
 
-static void run_lanes(void)
+static void run_scene(uint32_t scene, enum mode mode, uint64_t *random)
 {
-    pid_t lanes[32];
-    int64_t start = monotonic_ns();
-    for (uint32_t i = 0; i < options.lanes; i++) {
-        fflush(NULL);
-        lanes[i] = fork();
-        if (lanes[i] == 0) {
-            run_lane(i);
-            fflush(NULL);
-            _exit(0);
-        }
-    }
-    for (uint32_t i = 0; i < options.lanes; i++) {
-        int status = 0;
-        while (waitpid(lanes[i], &status, 0) == -1 && errno == EINTR) {
-        }
-        if (status != 0) {
-            fprintf(stderr, "# lane %u ended with status 0x%x\n", i, (unsigned)status);
-            totals->failures++;
-        }
-    }
-    printf("# seed %llu: %llu places to be killed or stopped at, %llu half-done states recovered from, %llu instructions surveyed; "
-           "%llu times -EBUSY; slowest call %lld ms; %lld ms in all\n",
-           (unsigned long long)options.seed, (unsigned long long)totals->places, (unsigned long long)totals->states,
-           (unsigned long long)totals->instructions, (unsigned long long)totals->busy, (long long)totals->slowest_ns / 1000000,
-           (long long)(monotonic_ns() - start) / 1000000);
-}
-
-static void killed_or_stopped_anywhere_leaves_nothing_and_harms_nobody(void **state)
-{
-    (void)state;
-    run_lanes();
-    assert_int_equal(totals->failures, 0);
-}
-
-static bool parse_place(const char *text, struct place *ret)
-{
-    return sscanf(text, "%u.%u", &ret->stops, &ret->steps) == 2;
-}
-
-static bool parse_options(int argc, char **argv)
-{
-    options.seed = test_seed();
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--long") == 0) {
-            options.thorough = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--scene") == 0)
-            options.scene = value;
-        else if (strcmp(argv[i], "--mode") == 0)
-            options.mode = strcmp(value, "stop") == 0 ? STOP : KILL;
-        else if (strcmp(argv[i], "--place") == 0)
-            options.one_place = parse_place(value, &options.place);
-        else if (strcmp(argv[i], "--broken") == 0)
-            options.one_broken = parse_place(value, &options.broken);
-        else if (strcmp(argv[i], "--then") == 0)
-            options.then = atoi(value);
-        else if (strcmp(argv[i], "--lanes") == 0)
-            options.lanes = (uint32_t)atoi(value);
-        else
-            return false;
-        i++;
-    }
-    return options.lanes >= 1 && options.lanes <= 32;
+    run.scene = &scenes[scene];
+    if (run.scene->setup == BROKEN)
+        run_broken(run.scene, mode, random);
+    else
+        run_places(run.scene, mode, random);
 }
 
 int main(int argc, char **argv)
 {
-    if (!parse_options(argc, argv)) {
-        fprintf(stderr, "usage: lifecycle [--long] [--scene NAME] [--mode kill|stop] [--place STOPS.STEPS] [--broken STOPS.STEPS] "
-                        "[--then N] [--lanes N]\n");
-        return 2;
-    }
-    actors_open();
-    const char *fails = tracing_fails();
-    if (fails) {
-        printf("%s\n", fails);
-        return 77;
-    }
-    totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(killed_or_stopped_anywhere_leaves_nothing_and_harms_nobody),
+    static const struct campaign campaign = {
+        .usage = "lifecycle [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop] "
+                 "[--place STOPS.STEPS] [--broken STOPS.STEPS] [--then N]",
+        .scenes = SCENES,
+        .name = scene_name,
+        .run = run_scene,
+        .where = where,
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return campaign_main(argc, argv, &campaign, "killed_or_stopped_anywhere_leaves_nothing_and_harms_nobody");
 }

@@ -9,8 +9,8 @@
 
 void expect(struct expected *expected, uint64_t id, uint32_t number, bool maybe)
 {
-    if (expected->count == sizeof expected->message / sizeof expected->message[0])
-        abort();
+    if (expected->count == MESSAGES_MAX)
+        give_up("the model has room for no more messages");
     expected->message[expected->count].id = (uint32_t)id;
     expected->message[expected->count].ring = (uint8_t)number;
     expected->message[expected->count].maybe = maybe;
@@ -44,9 +44,9 @@ uint64_t uncertain_with(enum participant who)
     uint32_t parked = count_state(YK_CELL_PARKED);
     uint64_t uncertain = 0;
     FOR_EACH_CELL(look)
-        if (look.state == YK_CELL_HELD && look.owner == who && look.named &&
-            (ring.geometry.once || (would_park(&look) && ++parked + 1 > ring.geometry.max_parked)))
-            uncertain |= UINT64_C(1) << (look.id & 63);
+    if (look.state == YK_CELL_HELD && look.owner == who && look.named &&
+        (ring.geometry.once || (would_park(&look) && ++parked + 1 > ring.geometry.max_parked)))
+        uncertain |= UINT64_C(1) << (look.id & 63);
     return uncertain;
 }
 
@@ -68,7 +68,8 @@ static bool leaves_no_block(uint32_t who)
 }
 
 /* Too big for a small buffer: was there such a message at all? */
-static bool settle_too_big(const struct expected *start, const struct result *results, uint32_t count)
+static bool settle_too_big(const struct expected *start, const struct result *results,
+                           uint32_t count)
 {
     for (uint32_t i = 0; i < start->count; i++)
         if (size_of(start->message[i].id) > SMALL_BUFFER)
@@ -82,8 +83,8 @@ static bool settle_too_big(const struct expected *start, const struct result *re
                 return true;
     }
     FOR_EACH_CELL(look)
-        if (look.named && size_of(look.id) > SMALL_BUFFER)
-            return true;
+    if (look.named && size_of(look.id) > SMALL_BUFFER)
+        return true;
     return fail("a message is called too big, but there was none");
 }
 
@@ -93,13 +94,15 @@ static bool settle_send(struct expected *expected, const struct result *x)
     for (uint32_t k = 0; k < x->sent; k++) {
         expect(expected, x->id + k, number, false);
         if (x->sequence[k] < x->floor[number] || (k > 0 && x->sequence[k] <= x->sequence[k - 1]))
-            return fail("message %u was sent at sequence %llu, behind which others had been sent before",
-                        x->id + k, (unsigned long long)x->sequence[k]);
+            return fail(
+                "message %u was sent at sequence %llu, behind which others had been sent before",
+                x->id + k, (unsigned long long)x->sequence[k]);
     }
     if (!x->done && x->sent < wanted(x->operation))
         expect(expected, x->id + x->sent, number, true);
     if (x->done && !x->disturbed && x->sent < x->could)
-        return fail("participant %u sent %u though there was room for %u", x->who, x->sent, x->could);
+        return fail("participant %u sent %u though there was room for %u", x->who, x->sent,
+                    x->could);
     return true;
 }
 
@@ -123,16 +126,16 @@ static bool settle_take(struct expected *expected, const struct result *x)
     for (uint32_t k = 0; k < x->got; k++) {
         int i = find_expected(expected, x->got_id[k]);
         if (i < 0)
-            return fail("participant %u got message %llu, which was not there (twice, or torn)", x->who,
-                        (unsigned long long)x->got_id[k]);
+            return fail("participant %u got message %llu, which was not there (twice, or torn)",
+                        x->who, (unsigned long long)x->got_id[k]);
         expected->message[i].taken += !parked;
         /* It was the first in line: no older one waits. */
         FOR_EACH_CELL(look)
-            if (!parked && x->held[k].deliveries == 1 && look.ring == x->held[k].ring &&
-                look.state == YK_CELL_FULL &&
-                look.position * ring.geometry.rings + look.ring < x->held[k].sequence)
-                return fail("participant %u got message %llu though %llu waits before it", x->who,
-                            (unsigned long long)x->got_id[k], (unsigned long long)look.id);
+        if (!parked && x->held[k].deliveries == 1 && look.ring == x->held[k].ring &&
+            look.state == YK_CELL_FULL &&
+            look.position * ring.geometry.rings + look.ring < x->held[k].sequence)
+            return fail("participant %u got message %llu though %llu waits before it", x->who,
+                        (unsigned long long)x->got_id[k], (unsigned long long)look.id);
     }
     if (!x->done && x->got < wanted(x->operation) && !parked)
         expected->slack++;
@@ -173,38 +176,81 @@ static bool settle_borrow(const struct result *results, uint32_t count, const st
             return fail("participant %u borrowed message %llu, but the cell says otherwise", x->who,
                         (unsigned long long)x->got_id[k]);
         if (look.returning != 0)
-            return fail("message %llu is held, yet marked as being returned", (unsigned long long)look.id);
+            return fail("message %llu is held, yet marked as being returned",
+                        (unsigned long long)look.id);
     }
     return true;
 }
 
+/* No operation ends with an error, but for the one that has too small a buffer. */
+static bool settle_statuses(const struct expected *expected, const struct result *results,
+                            uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct result *x = &results[i];
+        if (!x->begun || x->status >= 0)
+            continue;
+        if (x->operation != OP_RECV_SMALL || x->status != -EMSGSIZE)
+            return fail("participant %u: %s says %d", x->who, operation_names[x->operation],
+                        x->status);
+        if (!settle_too_big(expected, results, count))
+            return false;
+    }
+    return true;
+}
+
+/* What was taken in advance, to be released or returned. */
+static bool settle_prepared(struct expected *expected, const struct result *x)
+{
+    if (x->operation != OP_RELEASE && x->operation != OP_RETURN)
+        return true;
+    int i = find_expected(expected, x->got_id[0]);
+    if (i < 0)
+        return fail("participant %u was given message %llu, which was not there", x->who,
+                    (unsigned long long)x->got_id[0]);
+    expected->message[i].taken++;
+    return true;
+}
+
+static bool parks(const struct result *x)
+{
+    return x->begun && (x->operation == OP_RETURN || x->operation == OP_RETURN_PARKED ||
+                        x->operation == OP_RECOVER_DEAD || x->operation == OP_RECOVER_FIRST);
+}
+
+static bool settle_pools(const struct result *results, uint32_t count)
+{
+    for (uint32_t who = FIRST; who < PARTICIPANTS; who++) {
+        bool was_sending = false, is_busy = false;
+        for (uint32_t i = 0; i < count; i++) {
+            was_sending |= results[i].who == who && is_send(results[i].operation);
+            is_busy |= results[i].who == who && results[i].begun && !results[i].done;
+        }
+        if (was_sending && !is_busy && !leaves_no_block(who))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Brings the model up to what the operations did, in whatever order they did it: what was sent is there before it is
+ * taken, and what was given back may have been taken again since.
+ */
 static bool settle_all(struct expected *expected, const struct result *results, uint32_t count)
 {
     uint32_t parkers = 0;
+    if (!settle_statuses(expected, results, count) || !settle_pools(results, count))
+        return false;
     for (uint32_t i = 0; i < count; i++) {
-        const struct result *x = &results[i];
-        if (x->begun && x->operation == OP_RECV_SMALL && x->status == -EMSGSIZE) {
-            if (!settle_too_big(expected, results, count))
-                return false;
-        } else if (x->begun && x->status < 0)
-            return fail("participant %u: %s says %d", x->who, operation_names[x->operation], x->status);
-        parkers += x->begun && (x->operation == OP_RETURN || x->operation == OP_RETURN_PARKED ||
-                                x->operation == OP_RECOVER_DEAD || x->operation == OP_RECOVER_FIRST);
-        if (x->begun && is_send(x->operation) && !settle_send(expected, x))
+        parkers += parks(&results[i]);
+        if (results[i].begun && is_send(results[i].operation) &&
+            !settle_send(expected, &results[i]))
             return false;
     }
-    for (uint32_t i = 0; i < count; i++) { /* what was taken in advance */
+    for (uint32_t i = 0; i < count; i++) {
         const struct result *x = &results[i];
-        if (x->operation != OP_RELEASE && x->operation != OP_RETURN)
-            continue;
-        int found = find_expected(expected, x->got_id[0]);
-        if (found < 0)
-            return fail("participant %u was given message %llu, which was not there", x->who,
-                        (unsigned long long)x->got_id[0]);
-        expected->message[found].taken++;
-    }
-    for (uint32_t i = 0; i < count; i++) { /* what is given back may have been taken again since */
-        const struct result *x = &results[i];
+        if (!settle_prepared(expected, x))
+            return false;
         if (x->begun && (x->operation == OP_RETURN || x->operation == OP_RETURN_PARKED) &&
             !settle_return(expected, x, parkers - 1))
             return false;
@@ -218,15 +264,6 @@ static bool settle_all(struct expected *expected, const struct result *results, 
             return false;
         if (x->operation == OP_RELEASE && x->releasing &&
             !settle_release(expected, x->got_id[0], !x->done))
-            return false;
-    }
-    for (uint32_t who = FIRST; who < PARTICIPANTS; who++) {
-        bool was_sending = false, is_busy = false;
-        for (uint32_t i = 0; i < count; i++) {
-            was_sending |= results[i].who == who && is_send(results[i].operation);
-            is_busy |= results[i].who == who && results[i].begun && !results[i].done;
-        }
-        if (was_sending && !is_busy && !leaves_no_block(who))
             return false;
     }
     for (uint32_t i = 0; i < expected->count; i++)
@@ -247,8 +284,8 @@ static bool window_holds(uint32_t number)
         newest = look.position > newest ? look.position : newest;
     }
     if (oldest != UINT64_MAX && newest - oldest >= ring.geometry.depth)
-        return fail("messages wait at positions %llu to %llu, with depth %u", (unsigned long long)oldest,
-                    (unsigned long long)newest, ring.geometry.depth);
+        return fail("messages wait at positions %llu to %llu, with depth %u",
+                    (unsigned long long)oldest, (unsigned long long)newest, ring.geometry.depth);
     return true;
 }
 
@@ -256,7 +293,8 @@ bool ring_holds_invariants(void)
 {
     uint8_t named[BLOCKS_MAX] = {0};
     bool again[RINGS_MAX_HERE] = {false};
-    FOR_EACH_CELL(look) {
+    FOR_EACH_CELL(look)
+    {
         if (look.state > YK_CELL_PARKED || look.block >= ring.blocks_total)
             return fail("cell %u has impossible values", look.index);
         if (look.state == YK_CELL_EMPTY)
@@ -325,8 +363,10 @@ static bool drain(const struct list *list, bool parked)
     for (uint32_t i = 0; i < list->count; i++) {
         const struct look *next = &list->look[i];
         if (!parked && !peek())
-            return fail("message %llu waits, but a look says that nothing does", (unsigned long long)next->id);
-        int status = parked ? take_parked_one(OBSERVER, &held) : take_one(OBSERVER, ring.geometry.max_message, &held);
+            return fail("message %llu waits, but a look says that nothing does",
+                        (unsigned long long)next->id);
+        int status = parked ? take_parked_one(OBSERVER, &held)
+                            : take_one(OBSERVER, ring.geometry.max_message, &held);
         if (status != 1)
             return fail("message %llu can not be taken: %d", (unsigned long long)next->id, status);
         uint64_t id = read_message(&held);
@@ -335,21 +375,24 @@ static bool drain(const struct list *list, bool parked)
                         (unsigned long long)next->id);
         uint32_t deliveries = next->deliveries + 1 + (next->state == YK_CELL_AGAIN);
         if (held.deliveries != deliveries)
-            return fail("message %llu: delivery %u, counted as %u", (unsigned long long)id, deliveries,
-                        held.deliveries);
+            return fail("message %llu: delivery %u, counted as %u", (unsigned long long)id,
+                        deliveries, held.deliveries);
         if (yk_ring_block(&ring, held.block)->returning.raw != 0)
-            return fail("message %llu is held, yet marked as being returned", (unsigned long long)id);
+            return fail("message %llu is held, yet marked as being returned",
+                        (unsigned long long)id);
         if (yk_ring_release(&ring, &held) != 1)
             return fail("message %llu can not be released", (unsigned long long)id);
     }
-    int status = parked ? take_parked_one(OBSERVER, &held) : take_one(OBSERVER, ring.geometry.max_message, &held);
+    int status = parked ? take_parked_one(OBSERVER, &held)
+                        : take_one(OBSERVER, ring.geometry.max_message, &held);
     if (status != 0)
         return fail("there should be nothing left, but take says %d", status);
     return true;
 }
 
 /* Sends as much as fits, takes it out again in order. */
-static bool fill_and_drain(const uint32_t *senders, uint32_t sender_count, uint32_t least, uint32_t most)
+static bool fill_and_drain(const uint32_t *senders, uint32_t sender_count, uint32_t least,
+                           uint32_t most)
 {
     static uint64_t id = 5000;
     static unsigned char before[IMAGE_MAX];
@@ -363,7 +406,8 @@ static bool fill_and_drain(const uint32_t *senders, uint32_t sender_count, uint3
         if (!sent && memcmp(before, ring.rings, ring.ring_stride) != 0)
             return fail("a send was refused, but it left a trace");
         if (sent != (room && has_block))
-            return fail("there is %sroom, but a send was %s", room ? "" : "no ", sent ? "done" : "refused");
+            return fail("there is %sroom, but a send was %s", room ? "" : "no ",
+                        sent ? "done" : "refused");
         if (sent) {
             id++;
             if (++count > most)
@@ -396,7 +440,8 @@ static bool others_make_progress(void)
     static const uint32_t senders[] = {OBSERVER, FILLER};
     struct list waiting = {.count = 0}, parked = {.count = 0};
     uint32_t held = 0, depth = smaller(ring.geometry.depth, cell_count());
-    FOR_EACH_CELL(look) {
+    FOR_EACH_CELL(look)
+    {
         if (look.state == YK_CELL_FULL || look.state == YK_CELL_AGAIN)
             insert(&waiting, &look);
         else if (look.state == YK_CELL_PARKED)
@@ -424,15 +469,17 @@ static bool foresee(struct list *ret_waiting, struct list *ret_parked, struct li
                     struct expected *expected)
 {
     *ret_waiting = *ret_parked = *ret_to_park = (struct list){.count = 0};
-    FOR_EACH_CELL(look) {
+    FOR_EACH_CELL(look)
+    {
         if (look.state == YK_CELL_EMPTY || (look.state == YK_CELL_HELD && !look.named))
             continue;
         int i = find_expected(expected, look.id);
         if (i < 0)
             return fail("message %llu is there, but should not be", (unsigned long long)look.id);
         uint32_t taken = expected->message[i].taken, most = taken + expected->slack;
-        uint32_t counted = look.deliveries + (look.state == YK_CELL_HELD || look.state == YK_CELL_AGAIN ||
-                                              look.state == YK_CELL_PARKED);
+        uint32_t counted =
+            look.deliveries + (look.state == YK_CELL_HELD || look.state == YK_CELL_AGAIN ||
+                               look.state == YK_CELL_PARKED);
         if (counted > most || counted < taken)
             return fail("message %llu is counted as delivered %u times; it was %u to %u times",
                         (unsigned long long)look.id, counted, taken, most);
@@ -456,7 +503,8 @@ static bool foresee(struct list *ret_waiting, struct list *ret_parked, struct li
 static bool check_parked(struct list *parked, const struct list *to_park, struct expected *expected,
                          uint64_t dropped)
 {
-    uint32_t room = ring.geometry.max_parked > parked->count ? ring.geometry.max_parked - parked->count : 0;
+    uint32_t room =
+        ring.geometry.max_parked > parked->count ? ring.geometry.max_parked - parked->count : 0;
     uint32_t fit = smaller(room, to_park->count);
     uint32_t done = 0;
     for (uint32_t i = 0; i < to_park->count; i++) {
@@ -480,7 +528,8 @@ static bool check_parked(struct list *parked, const struct list *to_park, struct
 static bool check_consistent(bool empty)
 {
     bool named[BLOCKS_MAX] = {false};
-    FOR_EACH_CELL(look) {
+    FOR_EACH_CELL(look)
+    {
         if (look.state == YK_CELL_HELD)
             return fail("cell %u is still held by %u", look.index, look.owner);
         if (empty && look.state != YK_CELL_EMPTY)
@@ -490,11 +539,14 @@ static bool check_consistent(bool empty)
     }
     for (uint32_t block = 0; block < ring.blocks_total; block++)
         if ((yk_ring_block(&ring, block)->word.raw != 0) != named[block])
-            return fail(named[block] ? "block %u is free, but waits in a cell" : "block %u has leaked", block);
+            return fail(named[block] ? "block %u is free, but waits in a cell"
+                                     : "block %u has leaked",
+                        block);
     return true;
 }
 
-static bool recovery_mends_all(const struct expected *before, const uint32_t *dead, uint32_t dead_count)
+static bool recovery_mends_all(const struct expected *before, const uint32_t *dead,
+                               uint32_t dead_count)
 {
     struct expected expected = *before;
     struct list waiting, parked, to_park;
@@ -547,9 +599,11 @@ static bool recovery_mends_all(const struct expected *before, const uint32_t *de
     return fill_and_drain(all, PARTICIPANTS, depth, depth);
 }
 
-bool all_is_well_if_all_stop(const struct expected *before, const struct result *results, uint32_t count)
+bool all_is_well_if_all_stop(const struct expected *before, const struct result *results,
+                             uint32_t count)
 {
-    static const uint32_t orders[2][4] = {{FIRST, SECOND, DEAD, THIRD}, {THIRD, DEAD, SECOND, FIRST}};
+    static const uint32_t orders[2][4] = {{FIRST, SECOND, DEAD, THIRD},
+                                          {THIRD, DEAD, SECOND, FIRST}};
     static unsigned char kept[IMAGE_MAX];
     struct expected expected = *before;
     if (!settle_all(&expected, results, count))
@@ -563,4 +617,3 @@ bool all_is_well_if_all_stop(const struct expected *before, const struct result 
     memcpy(image, kept, image_size);
     return well;
 }
-

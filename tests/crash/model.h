@@ -12,16 +12,18 @@
 
 /* ---- the sequential model: what must be there, and what may ---- */
 
+#define MESSAGES_MAX 96
+
 struct expected {
     struct {
         uint32_t id;
         uint8_t ring;
         uint8_t maybe; /* 1: may be there; 0: must be */
         uint8_t taken; /* how often it was delivered, as far as the model knows */
-    } message[48];
+    } message[MESSAGES_MAX];
     uint32_t count;
-    uint32_t slack;                 /* deliveries that the model can not know of: of those who died in a take */
-    uint64_t uncertain;             /* bit i: message i may have been dropped with its dead holder */
+    uint32_t slack;     /* deliveries that the model can not know of: of those who died in a take */
+    uint64_t uncertain; /* bit i: message i may have been dropped with its dead holder */
     uint64_t floor[RINGS_MAX_HERE]; /* what is sent from now on has at least this sequence number */
 };
 
@@ -78,12 +80,14 @@ struct result {
     struct yk_held held[2];
     /* kept by who steps it */
     uint64_t floor[RINGS_MAX_HERE];
-    uint32_t could;     /* how many messages it would have sent, or got, had it run alone from its begin */
+    uint32_t
+        could; /* how many messages it would have sent, or got, had it run alone from its begin */
     uint32_t disturbed; /* somebody else who could take that away was at work meanwhile */
 };
 
 /* What comes before the operation proper (a message to release, say). False: impossible here. */
-bool operation_prepare(enum operation operation, enum participant who, uint32_t id, struct result *ret);
+bool operation_prepare(enum operation operation, enum participant who, uint32_t id,
+                       struct result *ret);
 
 /* Notes what it could do from here. To be called right before operation_run(), which others may step. */
 void operation_begin(struct result *result, const uint64_t *floor);
@@ -95,7 +99,7 @@ bool operation_disturbs(enum operation other, enum operation one);
 
 bool is_send(uint32_t operation);
 bool takes(uint32_t operation);
-uint32_t wanted(uint32_t operation);             /* how many messages it is about */
+uint32_t wanted(uint32_t operation);          /* how many messages it is about */
 uint32_t ring_for(uint32_t who, uint64_t id); /* where it sends that message */
 
 /* ---- the questions ---- */
@@ -112,6 +116,7 @@ uint64_t uncertain_with(enum participant who);
  * once; nothing is lost, leaked or left over; and the port takes exactly `depth` messages again. The image is left as
  * it was.
  */
-bool all_is_well_if_all_stop(const struct expected *expected, const struct result *results, uint32_t count);
+bool all_is_well_if_all_stop(const struct expected *expected, const struct result *results,
+                             uint32_t count);
 
 #endif

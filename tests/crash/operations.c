@@ -10,7 +10,7 @@ uint32_t ring_for(uint32_t who, uint64_t id)
 }
 
 const char *const operation_names[] = {
-    "send",   "send-two",    "recv",          "recv-two", "borrow",       "release",
+    "send",   "send-two",    "recv",          "recv-two",   "borrow",       "release",
     "return", "recv-parked", "return-parked", "recv-small", "recover-dead", "recover-first",
 };
 
@@ -44,7 +44,8 @@ bool operation_disturbs(enum operation other, enum operation one)
     return takes(other);
 }
 
-bool operation_prepare(enum operation operation, enum participant who, uint32_t id, struct result *ret)
+bool operation_prepare(enum operation operation, enum participant who, uint32_t id,
+                       struct result *ret)
 {
     memset((void *)ret, 0, sizeof *ret);
     ret->operation = operation;
@@ -60,7 +61,8 @@ bool operation_prepare(enum operation operation, enum participant who, uint32_t 
             return false;
         ret->got_id[0] = read_message(&ret->held[0]);
     }
-    if (operation == OP_RECV_PARKED && count_state(YK_CELL_PARKED) == 0 && ring.geometry.max_parked == 0)
+    if (operation == OP_RECV_PARKED && count_state(YK_CELL_PARKED) == 0 &&
+        ring.geometry.max_parked == 0)
         return false;
     if (operation == OP_RECOVER_FIRST && who == FIRST)
         return false;
@@ -78,7 +80,8 @@ void operation_begin(struct result *result, const uint64_t *floor)
         result->could = count_state(YK_CELL_PARKED);
         return;
     }
-    if (!is_send(result->operation) && !is_take(result->operation) && result->operation != OP_RECV_PARKED)
+    if (!is_send(result->operation) && !is_take(result->operation) &&
+        result->operation != OP_RECV_PARKED)
         return;
     struct result alone = *result;
     memcpy(kept, image, image_size);
@@ -122,7 +125,8 @@ static void run_take(struct result *result)
         uint32_t before = result->got;
         do {
             uint32_t k = result->got;
-            status = yk_ring_take(&ring, number, result->who, ring.geometry.max_message, &hint, &result->held[k]);
+            status = yk_ring_take(&ring, number, result->who, ring.geometry.max_message, &hint,
+                                  &result->held[k]);
             if (status == 1) {
                 result->got_id[k] = read_message(&result->held[k]);
                 result->got = k + 1;
@@ -194,4 +198,3 @@ __attribute__((noinline)) void operation_run(struct result *result)
     }
     result->done = 1;
 }
-

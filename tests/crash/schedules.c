@@ -82,7 +82,8 @@ static void process_make(int number)
 
 static bool in_the_middle(const struct process *process, uint32_t operation)
 {
-    return !process->finished && !process->between && process->results[process->current].operation == operation;
+    return !process->finished && !process->between &&
+           process->results[process->current].operation == operation;
 }
 
 static bool is_about_to(const struct process *process, uint32_t operation)
@@ -120,7 +121,8 @@ static bool may_die(int number)
         if (number == 0 && is_about_to(&processes[i], OP_RECOVER_FIRST))
             return true;
         for (uint32_t operation = OP_RECOVER_DEAD; operation <= OP_RECOVER_FIRST; operation++)
-            if (is_about_to(&processes[i], operation) && in_the_middle(&processes[number], operation))
+            if (is_about_to(&processes[i], operation) &&
+                in_the_middle(&processes[number], operation))
                 return true;
     }
     return false;
@@ -138,8 +140,13 @@ struct limits {
     const char *setup, *start;
     bool verbose, go_on;
 };
-static struct limits limits = {.processes = 2, .length = 1, .preemptions = -1, .states = 1000000,
-                               .seconds = 1e9, .seed = 1, .share = 1};
+static struct limits limits = {.processes = 2,
+                               .length = 1,
+                               .preemptions = -1,
+                               .states = 1000000,
+                               .seconds = 1e9,
+                               .seed = 1,
+                               .share = 1};
 
 /* A state as it is kept: image, processes, the live part of each stack. */
 static unsigned char *arena;
@@ -181,7 +188,7 @@ static void keep(struct node *node)
     }
     arena_used = (size_t)(to - arena);
     if (arena_used + ((size_t)1 << 16) > arena_size)
-        abort();
+        give_up("no room for more states");
 }
 
 static void restore(const struct node *node)
@@ -210,8 +217,8 @@ static uint64_t hash_state(uint64_t hash, int last, int preemptions)
     for (int i = 0; i < process_count; i++) {
         const struct process *process = &processes[i];
         hash = hash_bytes(process->stack_pointer, live_stack(i), hash);
-        hash = hash * 31 + (uint64_t)process->current * 8 + process->between * 4u + process->finished * 2u +
-               process->dead;
+        hash = hash * 31 + (uint64_t)process->current * 8 + process->between * 4u +
+               process->finished * 2u + process->dead;
     }
     if (limits.preemptions >= 0)
         hash = hash * 31 + (uint64_t)(last + 1) * 64 + (uint64_t)preemptions;
@@ -313,7 +320,8 @@ static void print_path(const struct node *first, int last_choice)
         }
         struct process *process = &processes[choice];
         bool begins = process->between;
-        uint32_t who = process->results[0].who, operation = process->results[process->current].operation;
+        uint32_t who = process->results[0].who,
+                 operation = process->results[process->current].operation;
         announce(choice);
         process_step(choice);
         if (begins)
@@ -365,7 +373,8 @@ static bool walk(const char *name, const struct setup *setup, const char *start)
             restore(node);
         int choice = node->choices[node->next_choice++];
         bool well = apply(choice);
-        struct node next = {.last = (int8_t)(choice < 0 ? -1 : choice), .preemptions = node->preemptions};
+        struct node next = {.last = (int8_t)(choice < 0 ? -1 : choice),
+                            .preemptions = node->preemptions};
         if (choice >= 0 && node->last >= 0 && choice != node->last && limits.preemptions >= 0 &&
             !processes[node->last].between && may_step(node->last))
             next.preemptions++;
@@ -400,16 +409,16 @@ static bool walk(const char *name, const struct setup *setup, const char *start)
 /* ---- the combinations ---- */
 
 static const int8_t scripts_of_one[][LENGTH_MAX] = {
-    {OP_SEND, -1},        {OP_SEND_TWO, -1},      {OP_RECV, -1}, {OP_RECV_TWO, -1},
-    {OP_BORROW, -1},      {OP_RELEASE, -1},       {OP_RETURN, -1}, {OP_RECV_PARKED, -1},
+    {OP_SEND, -1},          {OP_SEND_TWO, -1},   {OP_RECV, -1},         {OP_RECV_TWO, -1},
+    {OP_BORROW, -1},        {OP_RELEASE, -1},    {OP_RETURN, -1},       {OP_RECV_PARKED, -1},
     {OP_RETURN_PARKED, -1}, {OP_RECV_SMALL, -1}, {OP_RECOVER_DEAD, -1}, {OP_RECOVER_FIRST, -1},
 };
 static const int8_t scripts_of_two[][LENGTH_MAX] = {
-    {OP_SEND, OP_SEND},         {OP_RECV, OP_RECV},     {OP_SEND, OP_RECV},
-    {OP_RECV, OP_SEND},         {OP_BORROW, OP_SEND},   {OP_RELEASE, OP_SEND},
-    {OP_RETURN, OP_RECV},       {OP_RELEASE, OP_RECV},  {OP_RETURN, OP_SEND},
-    {OP_RECOVER_DEAD, OP_RECV}, {OP_RECOVER_FIRST, OP_RECV}, {OP_RECV_PARKED, OP_RECV},
-    {OP_RETURN_PARKED, OP_RECV}, {OP_RETURN, OP_RETURN}, {OP_RECV_SMALL, OP_RECV},
+    {OP_SEND, OP_SEND},          {OP_RECV, OP_RECV},          {OP_SEND, OP_RECV},
+    {OP_RECV, OP_SEND},          {OP_BORROW, OP_SEND},        {OP_RELEASE, OP_SEND},
+    {OP_RETURN, OP_RECV},        {OP_RELEASE, OP_RECV},       {OP_RETURN, OP_SEND},
+    {OP_RECOVER_DEAD, OP_RECV},  {OP_RECOVER_FIRST, OP_RECV}, {OP_RECV_PARKED, OP_RECV},
+    {OP_RETURN_PARKED, OP_RECV}, {OP_RETURN, OP_RETURN},      {OP_RECV_SMALL, OP_RECV},
 };
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
@@ -448,7 +457,8 @@ static bool prepare(const int *chosen)
 }
 
 /* Runs one combination; false when the whole run shall end. */
-static bool try_combination(const struct setup *setup, int start, bool wrap, uint32_t sender, const int *chosen)
+static bool try_combination(const struct setup *setup, int start, bool wrap, uint32_t sender,
+                            const int *chosen)
 {
     static unsigned char memory[IMAGE_MAX] __attribute__((aligned(128)));
     char name[160] = "";
@@ -459,7 +469,9 @@ static bool try_combination(const struct setup *setup, int start, bool wrap, uin
         for (int k = 0; k < processes[i].length; k++)
             snprintf(name + strlen(name), sizeof name - strlen(name), "%s%s",
                      operation_names[processes[i].results[k].operation],
-                     k + 1 < processes[i].length ? "+" : i + 1 < process_count ? " | " : "");
+                     k + 1 < processes[i].length ? "+"
+                     : i + 1 < process_count     ? " | "
+                                                 : "");
     snprintf(name + strlen(name), sizeof name - strlen(name), ", sent by %u%s", sender,
              wrap ? ", laps wrap" : "");
     combinations++;
@@ -485,11 +497,14 @@ static bool is_worth_it(const int *chosen)
     return true;
 }
 
-/* Number `index` of all combinations. What is not enumerated (who sent, where the laps are) the seed decides. */
+/* Number `index` of all combinations. Where the laps are is not enumerated: the seed decides. */
 static bool try_index(uint64_t index)
 {
-    static const uint32_t senders[] = {FIRST, SECOND, OBSERVER, OBSERVER};
-    uint64_t scripts = (uint64_t)script_count(), random = limits.seed ^ index << 20, dice = random_next(&random);
+    static const uint32_t senders[] = {FIRST, SECOND, OBSERVER};
+    uint64_t scripts = (uint64_t)script_count(), random = limits.seed ^ index << 20;
+    bool wrap = random_chance(&random, 0.5);
+    uint32_t sender = senders[index % COUNT(senders)];
+    index /= COUNT(senders);
     const struct setup *setup = &setups[index % (uint64_t)setup_count];
     index /= (uint64_t)setup_count;
     int start = (int)(index % (uint64_t)start_count), chosen[PROCESSES_MAX] = {0};
@@ -497,14 +512,15 @@ static bool try_index(uint64_t index)
     for (int i = 0; i < limits.processes; i++, index /= scripts)
         chosen[i] = (int)(index % scripts);
     if ((limits.setup != NULL && strcmp(limits.setup, setup->name) != 0) ||
-        (limits.start != NULL && strcmp(limits.start, start_name(start)) != 0) || !is_worth_it(chosen))
+        (limits.start != NULL && strcmp(limits.start, start_name(start)) != 0) ||
+        !is_worth_it(chosen))
         return true;
-    return try_combination(setup, start, (dice & 4) != 0, senders[dice & 3], chosen);
+    return try_combination(setup, start, wrap, sender, chosen);
 }
 
 static bool try_all(void)
 {
-    uint64_t total = (uint64_t)setup_count * (uint64_t)start_count;
+    uint64_t total = 3 * (uint64_t)setup_count * (uint64_t)start_count;
     for (int i = 0; i < limits.processes; i++)
         total *= (uint64_t)script_count();
     struct shuffle shuffle = shuffle_make(total, limits.seed);
@@ -517,10 +533,10 @@ static bool try_all(void)
 static void read_arguments(int count, char **arguments)
 {
     static const struct option options[] = {
-        {"processes", 1, NULL, 'p'}, {"length", 1, NULL, 'l'}, {"preemptions", 1, NULL, 'b'},
+        {"processes", 1, NULL, 'p'}, {"length", 1, NULL, 'l'},  {"preemptions", 1, NULL, 'b'},
         {"states", 1, NULL, 'n'},    {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'},
-        {"share", 1, NULL, 'f'},     {"setup", 1, NULL, 'u'},  {"start", 1, NULL, 'a'},
-        {"verbose", 0, NULL, 'v'},   {"go-on", 0, NULL, 'g'},  {NULL, 0, NULL, 0}};
+        {"share", 1, NULL, 'f'},     {"setup", 1, NULL, 'u'},   {"start", 1, NULL, 'a'},
+        {"verbose", 0, NULL, 'v'},   {"go-on", 0, NULL, 'g'},   {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1)
         switch (option) {
@@ -576,10 +592,11 @@ int main(int count, char **arguments)
         return 1;
     started = seconds_now();
     bool all = try_all();
-    printf("schedules: %d processes, %d operations each, %ld combinations (%ld cut short), %ld states, "
-           "%ld of them with everybody dead, %ld ends, seed %llu, %.1f s%s: %d faults\n",
-           limits.processes, limits.length, combinations, cut, states, checked, schedules_ended,
-           (unsigned long long)limits.seed, seconds_now() - started,
-           all || failures > 0 ? "" : " (out of time)", failures);
+    printf(
+        "schedules: %d processes, %d operations each, %ld combinations (%ld cut short), %ld states, "
+        "%ld of them with everybody dead, %ld ends, seed %llu, %.1f s%s: %d faults\n",
+        limits.processes, limits.length, combinations, cut, states, checked, schedules_ended,
+        (unsigned long long)limits.seed, seconds_now() - started,
+        all || failures > 0 ? "" : " (out of time)", failures);
     return failures > 0;
 }

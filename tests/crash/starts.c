@@ -15,7 +15,6 @@
 static struct expected *building;
 static uint64_t next_sequence[RINGS_MAX_HERE]; /* behind the newest message that was sent */
 
-
 /* Sends what must be there; false when it does not fit. */
 static bool put(uint32_t who, uint64_t id, uint32_t number)
 {
@@ -135,7 +134,8 @@ static bool start_again(uint32_t sender)
 static bool start_again_a_lap_old(uint32_t sender)
 {
     struct yk_held held;
-    return !ring.geometry.once && hold_for_a_lap(sender, &held) && yk_ring_return(&ring, &held) == 1;
+    return !ring.geometry.once && hold_for_a_lap(sender, &held) &&
+           yk_ring_return(&ring, &held) == 1;
 }
 
 static bool start_again_raised(uint32_t sender)
@@ -166,7 +166,8 @@ static bool start_died_in_release(uint32_t sender)
 
 static bool start_died_in_release_reused(uint32_t sender)
 {
-    return start_died_in_release(sender) && put(sender, 2, 0); /* the lowest free block: the same one */
+    return start_died_in_release(sender) &&
+           put(sender, 2, 0); /* the lowest free block: the same one */
 }
 
 static bool start_died_stamped(uint32_t sender)
@@ -439,4 +440,3 @@ bool start_build(int start, enum participant sender, struct expected *ret)
     }
     return true;
 }
-

@@ -58,12 +58,6 @@ void stepper_put_back(struct stepper *stepper)
 #include <ucontext.h>
 #include <unistd.h>
 
-static _Noreturn void give_up(const char *what)
-{
-    printf("stepper: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
 /* ---- by ptrace ---- */
 
 static void wait_for_trap(const struct stepper *stepper)
@@ -73,7 +67,8 @@ static void wait_for_trap(const struct stepper *stepper)
         if (errno != EINTR)
             give_up("waitpid");
     if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
-        printf("stepper: the stepped process ended, or got a signal (status 0x%x)\n", (unsigned)status);
+        printf("stepper: the stepped process ended, or got a signal (status 0x%x)\n",
+               (unsigned)status);
         exit(1);
     }
 }

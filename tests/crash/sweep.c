@@ -30,7 +30,7 @@ static struct {
     uint64_t seed;
     const char *setup, *start;
     bool go_on;
-} limits = {.mode = SINGLE,   .share = 1, .second_share = 0.1, .seconds = 1e9, .seed = 1};
+} limits = {.mode = SINGLE, .share = 1, .second_share = 0.1, .seconds = 1e9, .seed = 1};
 
 static struct seen seen;
 static long steps, places, checked, combinations;
@@ -56,13 +56,14 @@ struct scene {
     struct expected expected;
 };
 
-static bool fault(const struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool fault(const struct scene *scene, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static bool fault(const struct scene *scene, const char *format, ...)
 {
     va_list arguments;
     failures++;
-    printf("FAULT setup %s%s, start %s (sent by %u), ", scene->setup->name, scene->wrap ? ", laps wrap" : "",
-           start_name(scene->start), scene->sender);
+    printf("FAULT setup %s%s, start %s (sent by %u), ", scene->setup->name,
+           scene->wrap ? ", laps wrap" : "", start_name(scene->start), scene->sender);
     va_start(arguments, format);
     vprintf(format, arguments);
     va_end(arguments);
@@ -75,7 +76,8 @@ static bool is_new(const struct result *results, uint32_t count, uint64_t salt)
 {
     if (seen.used > 4000000)
         seen_clear(&seen);
-    return seen_add(&seen, hash_bytes(results, count * sizeof *results, hash_bytes(image, image_size, salt)));
+    return seen_add(&seen, hash_bytes(results, count * sizeof *results,
+                                      hash_bytes(image, image_size, salt)));
 }
 
 static bool place_is_well(const struct scene *scene, const struct result *results, uint32_t count)
@@ -85,7 +87,8 @@ static bool place_is_well(const struct scene *scene, const struct result *result
 }
 
 /* `second` goes through `operation` while `first` stands still. */
-static bool step_second(struct scene *scene, enum operation operation, enum operation of_first, long at)
+static bool step_second(struct scene *scene, enum operation operation, enum operation of_first,
+                        long at)
 {
     static unsigned char last[IMAGE_MAX];
     struct result *mine = second.result;
@@ -105,8 +108,8 @@ static bool step_second(struct scene *scene, enum operation operation, enum oper
         if (number == 0 || done || memcmp(last, image, image_size) != 0) {
             memcpy(last, image, image_size);
             if (is_new(shared_results, 2, 2) && !place_is_well(scene, shared_results, 2))
-                go_on = fault(scene, "1 stands at %s@%ld, 2 at %s@%ld%s", operation_names[of_first], at,
-                              operation_names[operation], number, done ? " (done)" : "");
+                go_on = fault(scene, "1 stands at %s@%ld, 2 at %s@%ld%s", operation_names[of_first],
+                              at, operation_names[operation], number, done ? " (done)" : "");
         }
         if (done)
             break;
@@ -144,7 +147,8 @@ static bool sweep_first(struct scene *scene, enum operation operation, uint64_t 
                 for (int other = 0; other < OPERATIONS && go_on; other++) {
                     bool chosen = random_chance(random, limits.second_share);
                     /* The lock of the dead is the stopped one's while he recovers. */
-                    if (chosen && !(operation == OP_RECOVER_DEAD && other == OP_RECOVER_DEAD && !done))
+                    if (chosen &&
+                        !(operation == OP_RECOVER_DEAD && other == OP_RECOVER_DEAD && !done))
                         go_on = step_second(scene, (enum operation)other, operation, number);
                     memcpy(image, kept, image_size);
                 }
@@ -181,9 +185,11 @@ static const struct {
 
 #define RESULTS_MAX 64
 
-static uint32_t run_others(int number, struct scene *scene, struct result *mine, struct result *results)
+static uint32_t run_others(int number, struct scene *scene, struct result *mine,
+                           struct result *results)
 {
-    int rounds = others[number].rounds > 0 ? others[number].rounds : (2 << ring.geometry.cells_log2) + 1;
+    int rounds =
+        others[number].rounds > 0 ? others[number].rounds : (2 << ring.geometry.cells_log2) + 1;
     uint32_t count = 1, id = 100;
     uint64_t floor[RINGS_MAX_HERE];
     memcpy(floor, scene->expected.floor, sizeof floor);
@@ -317,14 +323,18 @@ static bool sweep_all(unsigned char *memory)
 
 static void read_arguments(int count, char **arguments)
 {
-    static const struct option options[] = {
-        {"mode", 1, NULL, 'm'}, {"by", 1, NULL, 'b'},  {"share", 1, NULL, 'f'}, {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'r'},
-        {"setup", 1, NULL, 'u'}, {"start", 1, NULL, 'a'}, {"go-on", 0, NULL, 'g'},   {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"mode", 1, NULL, 'm'},  {"by", 1, NULL, 'b'},
+                                            {"share", 1, NULL, 'f'}, {"seconds", 1, NULL, 's'},
+                                            {"seed", 1, NULL, 'r'},  {"setup", 1, NULL, 'u'},
+                                            {"start", 1, NULL, 'a'}, {"go-on", 0, NULL, 'g'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1)
         switch (option) {
         case 'm':
-            limits.mode = strcmp(optarg, "pair") == 0 ? PAIR : strcmp(optarg, "resume") == 0 ? RESUME : SINGLE;
+            limits.mode = strcmp(optarg, "pair") == 0     ? PAIR
+                          : strcmp(optarg, "resume") == 0 ? RESUME
+                                                          : SINGLE;
             break;
         case 'b':
             limits.kind = strcmp(optarg, "ptrace") == 0 ? BY_PTRACE : BY_TRAP;
@@ -359,8 +369,8 @@ int main(int count, char **arguments)
 {
     static const char *const names[] = {"single", "pair", "resume"};
     read_arguments(count, arguments);
-    unsigned char *memory = mmap(NULL, IMAGE_MAX + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                                 -1, 0);
+    unsigned char *memory =
+        mmap(NULL, IMAGE_MAX + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         printf("no memory\n");
         return 1;
@@ -372,10 +382,10 @@ int main(int count, char **arguments)
     shared_results = (struct result *)(void *)(memory + IMAGE_MAX);
     started = seconds_now();
     bool all = sweep_all(memory);
-    printf("sweep %s: %ld combinations, %ld places, %ld different ones checked, %ld instructions, seed %llu, "
-           "%.1f s%s: %d faults\n",
-           names[limits.mode], combinations, places, checked, steps, (unsigned long long)limits.seed,
-           seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
+    printf(
+        "sweep %s: %ld combinations, %ld places, %ld different ones checked, %ld instructions, seed %llu, "
+        "%.1f s%s: %d faults\n",
+        names[limits.mode], combinations, places, checked, steps, (unsigned long long)limits.seed,
+        seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
     return failures > 0;
 }
-

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#define UNLIMITED    UINT32_MAX
+#define UNLIMITED UINT32_MAX
 
 /* Small enough for every corner to be reached in a few steps: that is what finds faults. */
-#define SMALL(log2, spread, ring_count, bound, blocks)                                             \
-    .cells_log2 = (log2), .spread_log2 = (spread), .rings = (ring_count), .depth = (bound),        \
-    .participants = PARTICIPANTS, .blocks_each = (blocks), .payload_offset = 32,                   \
+#define SMALL(log2, spread, ring_count, bound, blocks)                                      \
+    .cells_log2 = (log2), .spread_log2 = (spread), .rings = (ring_count), .depth = (bound), \
+    .participants = PARTICIPANTS, .blocks_each = (blocks), .payload_offset = 32,            \
     .max_message = 24, .block_stride = 64
 
 const struct setup setups[] = {
@@ -54,7 +54,7 @@ void world_open(const struct setup *setup, bool wrap, unsigned char *memory)
     image = memory;
     image_size = rings + yk_ring_blocks_bytes(&setup->geometry);
     if (image_size > IMAGE_MAX || yk_ring_check_geometry(&setup->geometry) != 0)
-        abort();
+        give_up("a setup does not fit the checker");
     yk_ring_attach(&ring, &setup->geometry, memory, memory + rings);
     memset(image, 0, image_size);
     uint64_t lap = wrap ? LAPS_MASK - 1 : 0;
@@ -119,7 +119,7 @@ uint32_t count_state(uint32_t state)
 {
     uint32_t count = 0;
     FOR_EACH_CELL(look)
-        count += look.state == state;
+    count += look.state == state;
     return count;
 }
 
@@ -133,7 +133,8 @@ uint32_t free_blocks(enum participant who)
 
 static const char *print_cell(uint64_t cell)
 {
-    static const char *const names[] = {"EMPTY", "FULL", "HELD", "AGAIN", "PARKED", "5?", "6?", "7?"};
+    static const char *const names[] = {"EMPTY",  "FULL", "HELD", "AGAIN",
+                                        "PARKED", "5?",   "6?",   "7?"};
     static char text[2][80];
     static int turn;
     char *out = text[turn ^= 1];
@@ -155,7 +156,8 @@ void print_difference(const unsigned char *before, const unsigned char *after)
             continue;
         size_t rings = (size_t)(ring.blocks - ring.rings);
         if (at >= rings) {
-            static const char *const names[] = {"word", "tag", "size,sender", "deliveries,returning"};
+            static const char *const names[] = {"word", "tag", "size,sender",
+                                                "deliveries,returning"};
             size_t block = (at - rings) / ring.geometry.block_stride;
             size_t field = (at - rings) % ring.geometry.block_stride / 8;
             printf("      block %zu %s: %llx -> %llx", block, field < 4 ? names[field] : "payload",
@@ -212,7 +214,8 @@ void fill_block(uint32_t number, uint32_t who, uint64_t id)
 /* What a receiver does with a message: its id, or 0 when it is torn. */
 uint64_t read_message(const struct yk_held *held)
 {
-    const volatile uint64_t *payload = (volatile uint64_t *)(void *)yk_ring_payload(&ring, held->block);
+    const volatile uint64_t *payload =
+        (volatile uint64_t *)(void *)yk_ring_payload(&ring, held->block);
     yk_check_yield();
     uint64_t id = payload[0];
     if (held->size != size_of(id))
@@ -307,7 +310,7 @@ bool seen_add(struct seen *seen, uint64_t hash)
         struct seen bigger = {.mask = seen->mask * 4 + 3, .used = 0};
         bigger.slots = calloc(bigger.mask + 1, sizeof *bigger.slots);
         if (bigger.slots == NULL)
-            abort();
+            give_up("out of memory");
         for (uint64_t i = 0; i <= seen->mask; i++)
             if (seen->slots[i] != 0)
                 seen_add(&bigger, seen->slots[i]);
@@ -323,6 +326,12 @@ bool seen_add(struct seen *seen, uint64_t hash)
     seen->slots[at] = hash;
     seen->used++;
     return true;
+}
+
+_Noreturn void give_up(const char *what)
+{
+    printf("FAULT of the checker itself: %s\n", what);
+    exit(1);
 }
 
 double seconds_now(void)

@@ -60,9 +60,9 @@ struct look {
 struct look look_at(uint32_t number, uint32_t index);
 
 /* For each cell of each ring, as look_at() sees it. */
-#define FOR_EACH_CELL(look)                                                                        \
-    for (uint32_t number_ = 0; number_ < ring.geometry.rings; number_++)                           \
-        for (uint32_t index_ = 0; index_ < cell_count(); index_++)                                 \
+#define FOR_EACH_CELL(look)                                              \
+    for (uint32_t number_ = 0; number_ < ring.geometry.rings; number_++) \
+        for (uint32_t index_ = 0; index_ < cell_count(); index_++)       \
             for (struct look look = look_at(number_, index_), *once_ = &look; once_; once_ = NULL)
 
 uint32_t cell_count(void);
@@ -109,6 +109,9 @@ struct seen {
 };
 void seen_clear(struct seen *seen);
 bool seen_add(struct seen *seen, uint64_t hash); /* true: it is new */
+
+/* Ends the program: the checker itself has come to a limit of its own. */
+_Noreturn void give_up(const char *what);
 
 double seconds_now(void);
 uint64_t random_next(uint64_t *state);

@@ -2,11 +2,11 @@
 """What the documents show works.
 
 Every fenced block of README.md and docs/*.md that is marked `sh` is run, in order, in one empty
-directory with a name directory of its own and `yoke` in the PATH; every one marked `c file=PATH` must
-be that file of the tree, letter by letter, lies in that directory under its name, and must compile.
-A block marked `text output` must be what the block before it printed. `sh no-test` is only listed.
-Links to files of the tree must lead somewhere. The FAQ's headings that quote a message must be messages that
-the sources really have.
+directory with a name directory of its own and `yoke` in the PATH; every one marked `c file=PATH`
+must be that file of the tree, letter by letter, lies in that directory under its name, and must
+compile. A block marked `text output` must be what the block before it printed. `sh no-test` is only
+listed. Links to files of the tree must lead somewhere. The FAQ's headings that quote a message must
+be messages that the sources really have.
 
 Environment: YOKE (the tool), YOKE_BUILD_DIR, YOKE_SOURCE_DIR; CC (cc).
 """
@@ -14,6 +14,7 @@ import glob
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,8 @@ def fault(document, line, text):
 
 def documents():
     names = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-    names += sorted(os.path.relpath(path, source) for path in glob.glob(f"{source}/docs/**/*.md", recursive=True))
-    return names
+    found = glob.glob(f"{source}/docs/**/*.md", recursive=True)
+    return names + sorted(os.path.relpath(path, source) for path in found)
 
 
 def blocks(text):
@@ -73,7 +74,7 @@ class Place:
 
     def run(self, command):
         result = subprocess.run(command, cwd=self.directory, env=self.environment, timeout=60,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.output = result.stdout
         return result
 
@@ -83,8 +84,7 @@ class Place:
 
     def add_file(self, path):
         name = os.path.basename(path)
-        with open(os.path.join(source, path)) as original, open(os.path.join(self.directory, name), "w") as copy:
-            copy.write(original.read())
+        shutil.copyfile(os.path.join(source, path), os.path.join(self.directory, name))
         strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
         return self.run([*shlex.split(compiler), *strict, "-D_GNU_SOURCE", "-fsyntax-only", name])
 
@@ -148,13 +148,14 @@ def check_links(document, text):
 def literals():
     """All string literals of the C sources, those side by side joined as the compiler does."""
     found = []
-    for path in glob.glob(f"{source}/src/**/*.[ch]", recursive=True) + glob.glob(f"{source}/cli/*.[ch]") + \
-            glob.glob(f"{source}/examples/**/*.[ch]", recursive=True):
-        with open(path) as file:
-            text = file.read()
-        string = r'"(?:[^"\\\n]|\\.)*"'
-        for match in re.finditer(rf"{string}(?:\s*(?:PRI[a-z]+\d*\s*)?{string})*", text):
-            found.append("".join(part[1:-1] for part in re.findall(string, match.group())).replace('\\"', '"'))
+    string = r'"(?:[^"\\\n]|\\.)*"'
+    for directory in ("src", "cli", "examples"):
+        for path in glob.glob(f"{source}/{directory}/**/*.[ch]", recursive=True):
+            with open(path) as file:
+                text = file.read()
+            for match in re.finditer(rf"{string}(?:\s*(?:PRI[a-z]+\d*\s*)?{string})*", text):
+                joined = "".join(part[1:-1] for part in re.findall(string, match.group()))
+                found.append(joined.replace('\\"', '"'))
     return found
 
 

@@ -21,7 +21,8 @@
 
 struct play {
     struct yk_ring ring;
-    unsigned char *rings, *blocks; /* each of exactly the size that it needs: the sanitizer sees a byte too far */
+    unsigned char *rings,
+        *blocks; /* each of exactly the size that it needs: the sanitizer sees a byte too far */
     size_t rings_size, blocks_size;
 };
 
@@ -71,7 +72,8 @@ static struct yk_shm_ring *shm(const struct play *play, uint32_t number)
     return yk_ring_shm(&play->ring, number);
 }
 
-static bool fill(const struct play *play, uint32_t who, uint64_t id, uint32_t size, uint32_t *ret_block)
+static bool fill(const struct play *play, uint32_t who, uint64_t id, uint32_t size,
+                 uint32_t *ret_block)
 {
     const struct yk_ring *ring = &play->ring;
     for (uint32_t k = 0; k < ring->geometry.blocks_each; k++) {
@@ -92,7 +94,8 @@ static bool fill(const struct play *play, uint32_t who, uint64_t id, uint32_t si
 }
 
 /* 1: sent. 0: full (or no free block). */
-static int send_sized(const struct play *play, uint32_t number, uint32_t who, uint64_t id, uint32_t size)
+static int send_sized(const struct play *play, uint32_t number, uint32_t who, uint64_t id,
+                      uint32_t size)
 {
     uint32_t block;
     uint64_t hint = yk_ring_tail(&play->ring, number), sequence;
@@ -109,7 +112,8 @@ static int send_id(const struct play *play, uint32_t who, uint64_t id)
     return send_sized(play, 0, who, id, 8);
 }
 
-static int take(const struct play *play, uint32_t number, uint32_t who, uint64_t capacity, struct yk_held *held)
+static int take(const struct play *play, uint32_t number, uint32_t who, uint64_t capacity,
+                struct yk_held *held)
 {
     uint64_t hint = yk_ring_head(&play->ring, number);
     int result = yk_ring_take(&play->ring, number, who, capacity, &hint, held);
@@ -160,8 +164,9 @@ static void every_plan_is_accepted(void **state)
             assert_true(geometry.blocks_each > geometry.depth);
             assert_int_equal(yk_ring_rings_bytes(&geometry) % 128, 0);
             assert_int_equal(yk_ring_blocks_bytes(&geometry) % 128, 0);
-            assert_true(yk_ring_blocks_bytes(&geometry) >=
-                        (uint64_t)geometry.blocks_each * geometry.participants * geometry.max_message);
+            assert_true(yk_ring_blocks_bytes(&geometry) >= (uint64_t)geometry.blocks_each *
+                                                               geometry.participants *
+                                                               geometry.max_message);
         }
 }
 
@@ -250,7 +255,8 @@ static void messages_come_in_the_order_they_were_sent(void **state)
     uint64_t sent = 0, got = 0;
     (void)state;
     open_play(&play, &geometry);
-    for (uint32_t round = 0; round < 300; round++) { /* over many laps, filled to different heights */
+    for (uint32_t round = 0; round < 300;
+         round++) { /* over many laps, filled to different heights */
         for (uint32_t i = 0; i < round % 90; i++)
             assert_int_equal(send_id(&play, (uint32_t)(sent % 3), sent), 1), sent++;
         while (got < sent)
@@ -377,7 +383,8 @@ static void hint_carried_through_a_batch_keeps_order_and_bound(void **state)
         uint64_t hint = yk_ring_tail(&play.ring, 0), sequence, last = 0;
         uint32_t block, sent = 0;
         struct yk_held held;
-        while (fill(&play, 0, sent, 8, &block) && yk_ring_commit(&play.ring, 0, block, &hint, &sequence) == 1) {
+        while (fill(&play, 0, sent, 8, &block) &&
+               yk_ring_commit(&play.ring, 0, block, &hint, &sequence) == 1) {
             assert_true(sent == 0 || sequence == last + 1);
             last = sequence;
             sent++;
@@ -542,7 +549,8 @@ static void buffer_too_small_changes_nothing(void **state)
     open_play(&play, &geometry);
     open_play(&before, &geometry);
     assert_int_equal(send_sized(&play, 0, 0, 1, 24), 1);
-    for (int again = 0; again < 2; again++) { /* waiting for the first time; to be delivered again */
+    for (int again = 0; again < 2;
+         again++) { /* waiting for the first time; to be delivered again */
         memcpy(before.rings, play.rings, play.rings_size);
         memcpy(before.blocks, play.blocks, play.blocks_size);
         memset(&held, 0x5a, sizeof held);
@@ -734,7 +742,7 @@ static void block_stamped_but_not_committed_is_freed(void **state)
     assert_int_equal(send_id(&play, 0, 1), 1);
     assert_true(fill(&play, 2, 7, 8, &block));
     yk_ring_block(&play.ring, block)->word.raw = 1 << 6 | 1; /* USED(1) */
-    assert_int_equal(send_id(&play, 0, 2), 1);               /* but another one came to position 1 */
+    assert_int_equal(send_id(&play, 0, 2), 1); /* but another one came to position 1 */
     assert_false(yk_ring_is_free(&play.ring, block));
     assert_int_equal(yk_ring_recover(&play.ring, 2, UNLIMITED), 0);
     assert_true(yk_ring_is_free(&play.ring, block));
@@ -838,7 +846,8 @@ static void message_taken_again_by_one_who_died_at_once_is_not_lost(void **state
         } else {
             assert_int_equal(yk_ring_take_parked(&play.ring, 0, 2, UINT64_MAX, &held), 1);
             expect_nothing(&play);
-            assert_false(yk_ring_peek(&play.ring, 0)); /* though a parked one was once on its way back */
+            assert_false(
+                yk_ring_peek(&play.ring, 0)); /* though a parked one was once on its way back */
         }
         assert_int_equal(held.deliveries, 2);
         assert_int_equal(yk_ring_release(&play.ring, &held), 1);
@@ -906,8 +915,10 @@ static void scribble(const struct play *play, uint64_t *random)
         struct yk_shm_block *block = yk_ring_block(&play->ring, number);
         uint64_t dice = next_random(random);
         yk_store_relaxed(&block->word, dice & 1 ? dice >> dice % 64 : 0);
-        yk_store32_relaxed(&block->size, (dice & 6) == 6 ? (uint32_t)next_random(random) : (uint32_t)(dice >> 8 & 31));
-        yk_store32_relaxed(&block->deliveries, (dice & 8) != 0 ? UINT32_MAX : (uint32_t)(dice >> 16 & 3));
+        yk_store32_relaxed(&block->size, (dice & 6) == 6 ? (uint32_t)next_random(random)
+                                                         : (uint32_t)(dice >> 8 & 31));
+        yk_store32_relaxed(&block->deliveries,
+                           (dice & 8) != 0 ? UINT32_MAX : (uint32_t)(dice >> 16 & 3));
         yk_store32_relaxed(&block->returning, (uint32_t)(dice >> 24 & 1));
     }
 }
@@ -951,13 +962,15 @@ static void call_everything(const struct play *play, uint64_t *random)
             continue;
         read_all(play, &held);
         assert_true(held.size <= (i == 1 ? 8 : 24));
-        result = next_random(random) & 1 ? yk_ring_release(ring, &held) : yk_ring_return(ring, &held);
+        result =
+            next_random(random) & 1 ? yk_ring_release(ring, &held) : yk_ring_return(ring, &held);
         assert_true(result == 1 || result == -EPROTO);
     }
     for (uint32_t k = 0; k < ring->blocks_total; k++)
         if (yk_ring_find_held(ring, 1, k, &held) == 1)
             assert_in_range(held.index, 0, (1u << ring->geometry.cells_log2) - 1);
-    yk_ring_recover(ring, (uint32_t)(next_random(random) % ring->geometry.participants), (uint32_t)next_random(random));
+    yk_ring_recover(ring, (uint32_t)(next_random(random) % ring->geometry.participants),
+                    (uint32_t)next_random(random));
     yk_ring_count(ring, number, &seen);
     yk_ring_count_held(ring, by);
 }
@@ -969,7 +982,8 @@ static void random_memory_is_survived(void **state)
 {
     static const struct {
         uint32_t cells_log2, spread_log2, rings, depth, once, max_deliveries;
-    } kinds[] = {{1, 0, 1, 2, 0, UNLIMITED}, {2, 0, 2, 2, 0, 2}, {3, 2, 1, 4, 1, 1}, {4, 3, 3, 16, 0, 3}};
+    } kinds[] = {
+        {1, 0, 1, 2, 0, UNLIMITED}, {2, 0, 2, 2, 0, 2}, {3, 2, 1, 4, 1, 1}, {4, 3, 3, 16, 0, 3}};
     uint64_t random = test_seed();
     (void)state;
     alarm(HOSTILE_SECONDS);

@@ -1,0 +1,405 @@
+/*
+ * Names and memory that hold what no yoke wrote: an error and a sentence, never a crash, and nothing changed.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "memory/names.h"
+#include "port.h"
+
+#define UNTOUCHED ((void *)0x5a5a5a50)
+
+/* ---- name files --------------------------------------------------------------------------------- */
+
+static void write_name(const char *entry, const void *bytes, size_t size)
+{
+    int fd = open(name_path(entry), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+}
+
+static void read_name(const char *entry, char text[1000])
+{
+    int fd = open(name_path(entry), O_RDONLY);
+    ssize_t size;
+
+    assert_true(fd >= 0);
+    size = read(fd, text, 999);
+    assert_true(size > 0);
+    close(fd);
+    text[size] = 0;
+}
+
+/* Every call on port:bad must return that error, and change nothing. */
+static void assert_refused_everywhere(int error, const char *part)
+{
+    yoke_endpoint *endpoint = UNTOUCHED;
+    char *before, *after;
+
+    before = world_describe();
+    must_fail(yoke_open(&endpoint, "port:bad", 0, NULL), error);
+    if (!strstr(yoke_explain(), part))
+        fail_msg("\"%s\" says nothing of \"%s\"", yoke_explain(), part);
+    must_fail(yoke_open(&endpoint, "port:bad", YOKE_CREATE, NULL), error);
+    assert_non_null(strstr(yoke_explain(), part));
+    assert_ptr_equal(endpoint, UNTOUCHED);
+    after = world_describe();
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+}
+
+static void garbage_in_the_place_of_a_name_is_refused(void **state)
+{
+    static const char *const garbage[] = {
+        "\n",
+        "yoke1",
+        "yoke1 port\n",
+        "yoke2 port segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke1 queue segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke1 port segment=x key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke1 port segment=1 key=00000001 nonce=0000000000000001 ipc=1 layout=1 size=1 flags=0",
+        "%s%n%s%n",
+    };
+    char noise[4096];
+
+    (void)state;
+    yoke_close(port_make("warm", NULL)); /* the directory's furniture is there */
+    write_name("port.bad", "", 0);
+    assert_refused_everywhere(EPROTO, "port.bad");
+    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+        write_name("port.bad", garbage[i], strlen(garbage[i]));
+        assert_refused_everywhere(EPROTO, "port.bad");
+    }
+    srandom((unsigned)test_seed());
+    for (int i = 0; i < 100; i++) {
+        for (size_t j = 0; j < sizeof noise; j++)
+            noise[j] = (char)random();
+        write_name("port.bad", noise, (size_t)random() % sizeof noise);
+        assert_refused_everywhere(EPROTO, "port.bad");
+    }
+    assert_int_equal(truncate(name_path("port.bad"), (off_t)1 << 40), 0); /* huge, and sparse */
+    assert_refused_everywhere(EPROTO, "port.bad");
+    unlink(name_path("port.bad"));
+}
+
+static void truncated_name_is_refused(void **state)
+{
+    yoke_endpoint *port = port_make("whole", NULL);
+    char text[1000];
+
+    (void)state;
+    read_name("port.whole", text);
+    for (size_t i = 0; i <= strcspn(text, "\n"); i++) {
+        write_name("port.bad", text, i);
+        assert_refused_everywhere(EPROTO, "port.bad");
+    }
+    unlink(name_path("port.bad"));
+    yoke_close(port);
+}
+
+static void something_else_in_the_place_of_a_name_is_refused(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    yoke_endpoint *port = port_make("target", NULL);
+    int fd;
+
+    (void)state;
+    assert_int_equal(mkdir(name_path("port.bad"), 0700), 0);
+    assert_refused_everywhere(EPROTO, "port.bad");
+    rmdir(name_path("port.bad"));
+
+    assert_int_equal(mkfifo(name_path("port.bad"), 0600), 0);
+    assert_refused_everywhere(EPROTO, "port.bad"); /* and does not wait for a writer */
+    unlink(name_path("port.bad"));
+
+    assert_int_equal(symlink("port.target", name_path("port.bad")), 0);
+    assert_refused_everywhere(EACCES, "symbolic link");
+    unlink(name_path("port.bad"));
+
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (strlen(name_path("port.bad")) < sizeof address.sun_path) {
+        strcpy(address.sun_path, name_path("port.bad"));
+        assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+        assert_refused_everywhere(EPROTO, "port.bad");
+        unlink(name_path("port.bad"));
+    }
+    close(fd);
+    yoke_close(port);
+}
+
+/* Publishes port.bad with the record of port.good, in which `field` has this value. */
+static void publish_changed(const char *field, const char *value)
+{
+    char text[1000], changed[1200], *at, *end;
+
+    read_name("port.good", text);
+    at = strstr(text, field);
+    assert_non_null(at);
+    at += strlen(field);
+    end = at + strcspn(at, " \n");
+    snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, value, end);
+    write_name("port.bad", changed, strlen(changed));
+}
+
+static void name_of_another_layout_namespace_or_kind_is_refused(void **state)
+{
+    yoke_endpoint *port = port_make("good", NULL);
+    yoke_region *region = NULL;
+    char text[1000];
+
+    (void)state;
+    publish_changed("layout=", "00000000deadbeef");
+    assert_refused_everywhere(EPROTONOSUPPORT, "layout");
+    publish_changed("ipc=", "4026999999");
+    assert_refused_everywhere(ENOTSUP, "IPC namespace");
+    publish_changed("ipc=", "4026999999");
+    unlink(name_path("port.bad"));
+
+    read_name("port.good", text);
+    write_name("region.bad", text, strlen(text));
+    must_fail(yoke_region_open(&region, "bad", 0), EPROTO);
+    must_fail(yoke_region_open(&region, "bad", YOKE_READ_ONLY), EPROTO);
+    must_fail(yoke_region_create(&region, "bad", 4096, NULL), EPROTO);
+    assert_null(region);
+    unlink(name_path("region.bad"));
+    yoke_close(port);
+}
+
+static void name_whose_memory_is_gone_is_reaped(void **state)
+{
+    yoke_endpoint *port = port_make("good", NULL), *none = NULL;
+
+    (void)state;
+    publish_changed("segment=", "123456789");
+    must_fail(yoke_open(&none, "port:bad", 0, NULL), ENOENT);
+    assert_int_equal(access(name_path("port.bad"), F_OK), -1);
+    publish_changed("nonce=", "0123456789abcdef"); /* the id is somebody else's by now */
+    must_fail(yoke_open(&none, "port:bad", 0, NULL), ENOENT);
+    assert_int_equal(access(name_path("port.bad"), F_OK), -1);
+    send_number(port, 1); /* the object under that id was left alone */
+    assert_int_equal(recv_number(port, YOKE_NOW), 1);
+    yoke_close(port);
+}
+
+/* ---- headers ------------------------------------------------------------------------------------ */
+
+/* Attaches the memory behind a name as a hostile process would. */
+static void *attach_behind(const char *entry, struct shmid_ds *ret_facts)
+{
+    char text[1000], *at;
+    void *base;
+    int id;
+
+    read_name(entry, text);
+    at = strstr(text, "segment=");
+    assert_non_null(at);
+    id = atoi(at + strlen("segment="));
+    base = shmat(id, NULL, 0);
+    assert_ptr_not_equal(base, (void *)-1);
+    assert_int_equal(shmctl(id, IPC_STAT, ret_facts), 0);
+    return base;
+}
+
+/* In a process of its own, since a fault would be a crash: opens it and works with it, whatever comes. */
+static int role_meets_a_damaged_port(void *argument)
+{
+    yoke_endpoint *port = NULL;
+    int result = yoke_open(&port, "port:victim", 0, NULL);
+    char bytes[64];
+
+    (void)argument;
+    if (result < 0)
+        return result == -EPROTO || result == -EPROTONOSUPPORT ? 1 : result == -ENOSPC ? 2 : 3;
+    for (int i = 0; i < 4; i++) {
+        const void *message;
+        void *block;
+
+        yoke_send(port, "hello", 5, MS);
+        yoke_recv(port, bytes, sizeof bytes, MS);
+        if (yoke_loan(port, 8, &block, MS) == 0)
+            yoke_commit(port, block, 8);
+        if (yoke_borrow(port, &message, MS) >= 0)
+            yoke_return(port, message);
+    }
+    yoke_close(port);
+    return 0;
+}
+
+static int role_meets_a_damaged_region(void *argument)
+{
+    yoke_region *region = NULL;
+    int result = yoke_region_open(&region, "victim", 0);
+
+    (void)argument;
+    if (result < 0)
+        return result == -EPROTO || result == -EPROTONOSUPPORT ? 1 : result == -ENOSPC ? 2 : 3;
+    memset(yoke_region_data(region), 0, yoke_region_size(region));
+    yoke_lock_acquire(region, yoke_region_data(region), MS);
+    yoke_region_close(region);
+    return 0;
+}
+
+struct field {
+    const char *name;
+    size_t offset, size;
+    bool checked; /* the values below must be refused; else they must only do no harm */
+};
+
+#define FIELD(member, must_be_checked)                                  \
+    {                                                                   \
+#member, offsetof(struct yk_shm_fixed, member),                 \
+            sizeof(((struct yk_shm_fixed *)0)->member), must_be_checked \
+    }
+
+static const struct field fields[] = {
+    FIELD(layout, true),         FIELD(size, true),         FIELD(body_offset, true),
+    FIELD(kind, true),           FIELD(participants, true), FIELD(directory_dev, false),
+    FIELD(directory_ino, false), FIELD(created_ns, false),  FIELD(creator, false),
+    FIELD(mode, false),
+};
+
+/* Tries the role with this value in the field; the field is as before afterwards. */
+static void try_value(unsigned char *base, const struct field *field, uint64_t value,
+                      int (*role)(void *))
+{
+    uint64_t before = 0;
+    int result;
+
+    memcpy(&before, base + field->offset, field->size);
+    memcpy(base + field->offset, &value, field->size);
+    result = role_wait(role_start(role, NULL), SOON_MS);
+    memcpy(base + field->offset, &before, field->size);
+    if (result != 1 && (field->checked || result >= 128))
+        fail_msg("%s = %#" PRIx64 ": the role ended with %d", field->name, value, result);
+}
+
+static void damage_each_field(unsigned char *base, int (*role)(void *))
+{
+    static const uint64_t values[] = {UINT64_MAX, UINT64_MAX / 2, 0, UINT64_C(1) << 31, 0x12345678};
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        for (size_t j = 0; j < sizeof values / sizeof values[0]; j++)
+            try_value(base, &fields[i], values[j], role);
+}
+
+static void each_damaged_field_of_a_header_is_refused_and_crashes_nobody(void **state)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    struct shmid_ds facts;
+    yoke_region *region;
+    yoke_endpoint *port;
+    unsigned char *base;
+
+    (void)state;
+    options.flags = YOKE_KEPT;
+    must(yoke_region_create(&region, "victim", 10000, &options));
+    base = attach_behind("region.victim", &facts);
+    damage_each_field(base, role_meets_a_damaged_region);
+    try_value(base, &(struct field)FIELD(body_size, true), 1 << 20, role_meets_a_damaged_region);
+    try_value(base, &(struct field)FIELD(body_size, true), UINT64_MAX, role_meets_a_damaged_region);
+    try_value(base, &(struct field)FIELD(size, true), facts.shm_segsz + 1,
+              role_meets_a_damaged_region);
+    assert_int_equal(role_wait(role_start(role_meets_a_damaged_region, NULL), SOON_MS), 0);
+    memset(base + offsetof(struct yk_shm_fixed, name), 'x', 136);
+    assert_int_equal(role_wait(role_start(role_meets_a_damaged_region, NULL), SOON_MS), 1);
+    memset(base + offsetof(struct yk_shm_fixed, name), 0, 136);
+    strcpy((char *)base + offsetof(struct yk_shm_fixed, name), "victim");
+    shmdt(base);
+    yoke_region_close(region);
+    must(yoke_region_remove("victim"));
+
+    must(yoke_open(&port, "port:victim", YOKE_CREATE | YOKE_KEPT, NULL));
+    base = attach_behind("port.victim", &facts);
+    damage_each_field(base, role_meets_a_damaged_port);
+    assert_int_equal(role_wait(role_start(role_meets_a_damaged_port, NULL), SOON_MS), 0);
+    shmdt(base);
+    yoke_close(port);
+    must(yoke_remove("port:victim"));
+}
+
+static void damaged_geometry_of_a_port_crashes_nobody(void **state)
+{
+    static const uint32_t values[] = {0, 1, 3, 7, 64, 4096, 1u << 20, 1u << 31, UINT32_MAX};
+    struct shmid_ds facts;
+    yoke_endpoint *port;
+    unsigned char *base;
+    size_t begin = offsetof(struct yk_shm_fixed, details);
+    int refused = 0;
+
+    (void)state;
+    must(yoke_open(&port, "port:victim", YOKE_CREATE | YOKE_KEPT, NULL));
+    base = attach_behind("port.victim", &facts);
+    for (size_t offset = 0; offset < sizeof(struct yk_port_fixed); offset += 4)
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+            uint32_t before;
+            int result;
+
+            memcpy(&before, base + begin + offset, 4);
+            memcpy(base + begin + offset, &values[i], 4);
+            result = role_wait(role_start(role_meets_a_damaged_port, NULL), SOON_MS);
+            memcpy(base + begin + offset, &before, 4);
+            if (result >= 128)
+                fail_msg("%u at %zu of the port's header: the role ended with %d", values[i],
+                         offset, result);
+            refused += result == 1;
+        }
+    assert_true(refused > 20);
+    shmdt(base);
+    yoke_close(port);
+    must(yoke_remove("port:victim"));
+}
+
+static void noise_behind_the_header_crashes_nobody(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    struct shmid_ds facts;
+    unsigned char *base;
+    yoke_endpoint *port;
+
+    (void)state;
+    options.depth = 4;
+    options.participants = 4;
+    options.max_message = 64;
+    must(yoke_open(&port, "port:victim", YOKE_CREATE | YOKE_KEPT, &options));
+    base = attach_behind("port.victim", &facts);
+    yoke_close(port);
+    srandom((unsigned)test_seed());
+    for (int i = 0; i < 100; i++) {
+        for (size_t j = YK_PAGE; j < facts.shm_segsz; j++)
+            if (i % 2 || random() % 16 == 0)
+                base[j] = (unsigned char)random();
+        assert_in_range(role_wait(role_start(role_meets_a_damaged_port, NULL), SOON_MS), 0, 3);
+    }
+    shmdt(base);
+    must(yoke_remove("port:victim"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        api_test(garbage_in_the_place_of_a_name_is_refused),
+        api_test(truncated_name_is_refused),
+        api_test(something_else_in_the_place_of_a_name_is_refused),
+        api_test(name_of_another_layout_namespace_or_kind_is_refused),
+        api_test(name_whose_memory_is_gone_is_reaped),
+        api_test(each_damaged_field_of_a_header_is_refused_and_crashes_nobody),
+        api_test(damaged_geometry_of_a_port_crashes_nobody),
+        api_test(noise_behind_the_header_crashes_nobody),
+    };
+
+    return cmocka_run_group_tests(tests, api_setup, NULL);
+}
