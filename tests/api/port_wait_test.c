@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *name = "waiting";
@@ -314,8 +315,26 @@ static void close_may_meet_the_very_message_that_was_waited_for(void **state)
 struct crew {
     yoke_endpoint *endpoint;
     atomic_uint_fast64_t sum, count;
-    int way; /* of sending or receiving */
 };
+
+/* A call in a shaken thread is interrupted often. */
+#define AGAIN_IF_INTERRUPTED(result, call) \
+    do                                     \
+        (result) = (call);                 \
+    while ((result) == -EINTR)
+
+static int64_t send_loan(yoke_endpoint *endpoint, uint64_t number)
+{
+    struct yoke_message message = {.size = sizeof number};
+    int64_t result;
+
+    AGAIN_IF_INTERRUPTED(result, yoke_loan(endpoint, sizeof number, &message.data, LONG_WAIT));
+    if (result < 0)
+        return result;
+    memcpy(message.data, &number, sizeof number);
+    AGAIN_IF_INTERRUPTED(result, yoke_commit_many(endpoint, &message, 1, LONG_WAIT));
+    return result;
+}
 
 static int64_t send_each(void *context)
 {
@@ -323,63 +342,118 @@ static int64_t send_each(void *context)
 
     for (uint64_t i = 1; i <= EACH; i++) {
         int64_t result;
-        void *block;
 
-        if (i % 4 == 0) {
-            result = yoke_loan(crew->endpoint, 8, &block, LONG_WAIT);
-            if (result == 0) {
-                struct yoke_message message = {.data = block, .size = 8};
-
-                memcpy(block, &i, 8);
-                result = yoke_commit_many(crew->endpoint, &message, 1, LONG_WAIT);
-            }
-        } else {
-            result = yoke_send(crew->endpoint, &i, 8, LONG_WAIT);
-        }
+        if (i % 4 == 0)
+            result = send_loan(crew->endpoint, i);
+        else
+            AGAIN_IF_INTERRUPTED(result, yoke_send(crew->endpoint, &i, sizeof i, LONG_WAIT));
         if (result < 0)
             return result;
     }
     return 0;
 }
 
+static int64_t receive_borrowed(yoke_endpoint *endpoint, uint64_t *ret_number)
+{
+    const void *message;
+    int64_t size;
+
+    AGAIN_IF_INTERRUPTED(size, yoke_borrow(endpoint, &message, LONG_WAIT));
+    if (size < 0)
+        return size;
+    if (size == sizeof *ret_number)
+        memcpy(ret_number, message, sizeof *ret_number);
+    return yoke_release(endpoint, message) < 0 ? -1 : size;
+}
+
 static int64_t receive_each(void *context)
 {
     struct crew *crew = context;
+    uint64_t mine;
 
-    while (atomic_fetch_add(&crew->count, 1) < (uint64_t)THREADS * EACH) {
+    while ((mine = atomic_fetch_add(&crew->count, 1)) < (uint64_t)THREADS * EACH) {
         uint64_t number = 0;
-        const void *message;
-        ssize_t size;
+        int64_t size;
 
-        if (atomic_load(&crew->count) % 3 == 0) {
-            size = yoke_borrow(crew->endpoint, &message, LONG_WAIT);
-            if (size == 8)
-                memcpy(&number, message, 8);
-            if (size >= 0 && yoke_release(crew->endpoint, message) != 0)
-                return -1;
-        } else {
-            size = yoke_recv(crew->endpoint, &number, 8, LONG_WAIT);
-        }
-        if (size != 8)
+        if (mine % 3 == 0)
+            size = receive_borrowed(crew->endpoint, &number);
+        else
+            AGAIN_IF_INTERRUPTED(size,
+                                 yoke_recv(crew->endpoint, &number, sizeof number, LONG_WAIT));
+        if (size != sizeof number)
             return size < 0 ? size : -1;
         atomic_fetch_add(&crew->sum, number);
     }
     return 0;
 }
 
-static void threads_share_endpoints(yoke_endpoint *sending, yoke_endpoint *receiving)
+/* Stops in the middle of whatever the thread was doing, for long enough that others do a lot. */
+static void on_shake(int number)
+{
+    int before = errno;
+
+    (void)number;
+    nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+    errno = before;
+}
+
+struct shaking {
+    struct worker *workers;
+    size_t count;
+    atomic_bool enough;
+};
+
+/* Interrupts the workers again and again, at any instruction. */
+static int64_t shake(void *context)
+{
+    struct shaking *shaking = context;
+
+    while (!atomic_load(&shaking->enough)) {
+        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+        for (size_t i = 0; i < shaking->count; i++) {
+            int id = atomic_load(&shaking->workers[i].id);
+
+            if (id != 0)
+                tgkill(getpid(), id, SIGUSR2); /* it may have ended */
+        }
+    }
+    return 0;
+}
+
+static void threads_share_endpoints(yoke_endpoint *sending, yoke_endpoint *receiving, bool shaken)
 {
     struct crew send = {.endpoint = sending}, receive = {.endpoint = receiving};
-    struct worker workers[2 * THREADS];
+    struct worker workers[2 * THREADS] = {{0}}, shaker;
+    struct shaking shaking = {.workers = workers, .count = 2 * THREADS};
 
     for (int i = 0; i < THREADS; i++) {
         worker_start(&workers[i], receive_each, &receive);
         worker_start(&workers[THREADS + i], send_each, &send);
     }
+    if (shaken)
+        worker_start(&shaker, shake, &shaking);
     for (int i = 0; i < 2 * THREADS; i++)
         assert_int_equal(worker_join(&workers[i]), 0);
+    atomic_store(&shaking.enough, true);
+    if (shaken)
+        worker_join(&shaker);
     assert_int_equal(receive.sum, (uint64_t)THREADS * EACH * (EACH + 1) / 2);
     must_fail(yoke_recv(receiving, NULL, 0, YOKE_NOW), EAGAIN);
+}
+
+static void threads_interrupted_at_any_instruction_lose_and_double_nothing(void **state)
+{
+    struct sigaction action = {.sa_handler = on_shake, .sa_flags = SA_RESTART};
+    static const uint32_t depths[] = {2, 8, 64};
+
+    (void)state;
+    sigaction(SIGUSR2, &action, NULL);
+    for (int i = 0; i < 3; i++) {
+        yoke_endpoint *port = make_small(depths[i]);
+
+        threads_share_endpoints(port, port, true);
+        yoke_close(port);
+    }
 }
 
 static void threads_that_share_one_endpoint_lose_and_double_nothing(void **state)
@@ -390,7 +464,7 @@ static void threads_that_share_one_endpoint_lose_and_double_nothing(void **state
     for (int i = 0; i < 2; i++) {
         yoke_endpoint *port = make_small(depths[i]);
 
-        threads_share_endpoints(port, port);
+        threads_share_endpoints(port, port, false);
         yoke_close(port);
     }
 }
@@ -400,7 +474,7 @@ static void threads_that_share_two_endpoints_lose_and_double_nothing(void **stat
     yoke_endpoint *port = make_small(16), *other = port_join(name);
 
     (void)state;
-    threads_share_endpoints(port, other);
+    threads_share_endpoints(port, other, false);
     yoke_close(other);
     yoke_close(port);
 }
@@ -419,6 +493,7 @@ int main(void)
         api_test(closing_ends_the_waits_of_other_threads),
         api_test(close_may_meet_the_very_message_that_was_waited_for),
         api_test(threads_that_share_one_endpoint_lose_and_double_nothing),
+        api_test(threads_interrupted_at_any_instruction_lose_and_double_nothing),
         api_test(threads_that_share_two_endpoints_lose_and_double_nothing),
     };
 

@@ -379,7 +379,7 @@ bool survey_memory(struct actor *actor, const struct surveyor *surveyor, struct 
         if (step && !call) {
             places->instructions++;
             steps++;
-            if (windows_changed(actor->pid))
+            if (windows_changed(actor->pid) || random_of(surveyor->random) % 64 == 0)
                 add_place(places, stops, steps);
             continue;
         }

@@ -64,7 +64,7 @@ struct surveyor {
  *
  * survey_calls() stops at its system calls only. It lists where one that has an effect is over, and a sample of all others; and notes
  * between which of them shared memory changes. survey_memory(), run over a second victim that does the same, steps through
- * those stretches and adds the instructions that change it. Together they find each different thing that a death can leave.
+ * those stretches and adds the instructions that change it (and a sample of the others). Together they find each different thing that a death can leave.
  *
  * survey_instructions() steps through all of it, and also lists one instruction in `sample` (1: each) of those that change nothing.
  */

@@ -1197,15 +1197,20 @@ static enum where go_there(const struct scene *scene, const struct place *place)
     return where;
 }
 
+static void new_world(const struct scene *scene)
+{
+    actors_kill_all();
+    leftovers_clear(directory);
+    run.sleeper_waits = false;
+    open_world(scene);
+}
+
 /* Something went wrong: begin the next run with everybody new. */
 static void renew_world(const struct scene *scene, uint64_t failures)
 {
     if (totals->failures == failures && !run.sleeper_waits)
         return;
-    actors_kill_all();
-    leftovers_clear(directory);
-    run.sleeper_waits = false;
-    open_world(scene);
+    new_world(scene);
 }
 
 static void kill_there(const struct scene *scene)
@@ -1277,10 +1282,15 @@ static void wake_surveyed(void *context)
 static bool survey(const struct scene *scene, uint64_t *random, struct places *ret)
 {
     struct surveyor surveyor = {.random = random, .asleep = wake_surveyed, .context = (void *)(uintptr_t)scene};
-    bool done = start_victim(scene) && survey_instructions(V, &surveyor, options.thorough ? 1 : 64, ret);
-    actors_kill_all();
-    leftovers_clear(directory);
-    run.sleeper_waits = false;
+    bool done = start_victim(scene);
+    if (options.thorough) {
+        done = done && survey_instructions(V, &surveyor, 1, ret);
+    } else {
+        done = done && survey_calls(V, &surveyor, ret);
+        new_world(scene);
+        done = done && start_victim(scene) && survey_memory(V, &surveyor, ret);
+    }
+    new_world(scene);
     if (done)
         __atomic_add_fetch(&totals->instructions, ret->instructions, __ATOMIC_SEQ_CST);
     return done;
@@ -1300,9 +1310,9 @@ static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
     }
     if (!survey(scene, random, &places)) {
         wrong("the call could not be surveyed");
+        close_world();
         return;
     }
-    open_world(scene);
     for (uint32_t i = 0; i <= places.count && !time_is_over(); i++) {
         run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
         one_run(scene, mode);
