@@ -306,7 +306,6 @@ static int64_t fork_actor(const struct order *order)
     pid_t pid = fork();
     if (pid == 0) {
         signal(SIGCHLD, SIG_IGN);
-        boards[order->value].told = boards[order->value].answered = 0;
         serve(&boards[order->value]);
     }
     return pid;
