@@ -57,26 +57,33 @@ static bool extend_pool(struct yk_port *port, enum yk_in_hand how, uint32_t *ret
     return try_block(port, used, how);
 }
 
-/*
- * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one
- * at the cursor is the likeliest; where it is not free the pool grows, up to its size: it stays as
- * small, and as warm, as the traffic allows.
- */
-bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, bool thorough, uint32_t *ret_block)
+/* Looks at up to `tries` blocks from the cursor on. */
+static bool find_block(struct yk_port *port, enum yk_in_hand how, uint32_t tries,
+                       uint32_t *ret_index)
 {
     uint32_t used = yk_load32_relaxed(&port->used), index = yk_load32_relaxed(&port->cursor);
-    uint32_t tries = thorough ? used : used < 2 ? used : 2;
-    bool found = false;
-    for (uint32_t i = 0; i < tries && !found; i++) {
+    for (uint32_t i = 0; i < tries && i < used; i++, index++) {
         if (index >= used)
             index = 0;
-        found = try_block(port, index, how);
-        index += !found;
+        if (try_block(port, index, how)) {
+            *ret_index = index;
+            return true;
+        }
     }
-    if (!found && !extend_pool(port, how, &index)) {
-        yk_store32_relaxed(&port->cursor, index);
+    return false;
+}
+
+/*
+ * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one
+ * at the cursor is the likeliest; where it is not free the pool grows: it stays as small, and as
+ * warm, as the traffic allows. Only when it can not grow any more are all of its blocks looked at.
+ */
+bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_block)
+{
+    uint32_t index;
+    if (!find_block(port, how, 2, &index) && !extend_pool(port, how, &index) &&
+        !find_block(port, how, UINT32_MAX, &index))
         return false;
-    }
     yk_store32_relaxed(&port->cursor, index + 1);
     *ret_block = yk_pool_start(port) + index;
     return true;

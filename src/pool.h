@@ -18,8 +18,8 @@ enum yk_in_hand {
 
 uint32_t yk_pool_start(const struct yk_port *port); /* its first block's number */
 
-/* Takes a FREE block; thorough: looks at all of them. */
-bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, bool thorough, uint32_t *ret_block);
+/* Takes a FREE block, if there is one. */
+bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_block);
 void yk_pool_put_back(struct yk_port *port, uint32_t block);
 
 /* The loaned block whose bytes `data` points to: its number, or -1. */

@@ -271,7 +271,7 @@ static void woken_by(struct sending *sending, size_t sent)
         yk_wake_any(&sending->port->waiting, YK_WAIT_RECEIVE);
 }
 
-static bool get_block(struct sending *sending, const struct yoke_message *message, bool thorough)
+static bool get_block(struct sending *sending, const struct yoke_message *message)
 {
     struct yk_port *port = sending->port;
     if (sending->filled)
@@ -285,7 +285,7 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
         }
         sending->block = (uint32_t)loan;
     } else {
-        if (!yk_pool_take(port, YK_BLOCK_FILLING, thorough, &sending->block))
+        if (!yk_pool_take(port, YK_BLOCK_FILLING, &sending->block))
             return false;
         memcpy(yk_ring_payload(&port->ring, sending->block), message->data ? message->data : "",
                message->size);
@@ -296,7 +296,7 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
 }
 
 /* Commits as many as go now. 1 when at least one went, else 0. */
-static ssize_t attempt_send(void *context, enum yk_reason *reason, bool last)
+static ssize_t attempt_send(void *context, enum yk_reason *reason)
 {
     struct sending *sending = context;
     struct yk_port *port = sending->port;
@@ -306,7 +306,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason, bool last)
 
     while (sending->sent < sending->count) {
         const struct yoke_message *message = &sending->messages[sending->sent];
-        if (!get_block(sending, message, last)) {
+        if (!get_block(sending, message)) {
             *reason = YK_WAIT_POOL;
             break;
         }
@@ -354,7 +354,7 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 {
     enum yk_reason reason;
     struct yk_port *port = sending->port;
-    ssize_t result = attempt_send(sending, &reason, false);
+    ssize_t result = attempt_send(sending, &reason);
     bool waits = result == 0;
     if (yk_unlikely(waits)) {
         yk_visit_begin(&port->object);
@@ -385,14 +385,14 @@ struct loaning {
     uint32_t block;
 };
 
-static ssize_t attempt_loan(void *context, enum yk_reason *reason, bool last)
+static ssize_t attempt_loan(void *context, enum yk_reason *reason)
 {
     struct loaning *loaning = context;
     *reason = YK_WAIT_ROOM;
     if (!has_room(loaning->port))
         return 0;
     *reason = YK_WAIT_POOL;
-    return yk_pool_take(loaning->port, YK_BLOCK_LOANED, last, &loaning->block);
+    return yk_pool_take(loaning->port, YK_BLOCK_LOANED, &loaning->block);
 }
 
 int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t timeout_ns)
@@ -406,7 +406,7 @@ int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t ti
         result = check_message(port, &message);
     if (result < 0)
         return result;
-    ssize_t taken = attempt_loan(&loaning, &reason, true);
+    ssize_t taken = attempt_loan(&loaning, &reason);
     bool waits = taken == 0;
     if (waits) {
         yk_visit_begin(&port->object);
@@ -500,13 +500,12 @@ static int take_one(struct receiving *receiving, uint32_t ring, uint64_t *hint)
  * Takes as many as there are, the highest priority first. 1 when at least one, 0 none, or the error
  * of the first.
  */
-static ssize_t attempt_receive(void *context, enum yk_reason *reason, bool last)
+static ssize_t attempt_receive(void *context, enum yk_reason *reason)
 {
     struct receiving *receiving = context;
     struct yk_port *port = receiving->port;
     size_t before = receiving->received;
     int result = 0;
-    (void)last;
     *reason = port->parked ? YK_WAIT_ALONE : YK_WAIT_RECEIVE;
 
     for (uint32_t ring = port->ring.geometry.rings;
@@ -563,7 +562,7 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
     int entered = yk_object_enter(&port->object);
     if (entered < 0 || receiving->count == 0)
         return entered;
-    ssize_t result = attempt_receive(receiving, &reason, false);
+    ssize_t result = attempt_receive(receiving, &reason);
     bool waits = result == 0;
     if (waits) {
         yk_visit_begin(&port->object);

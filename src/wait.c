@@ -134,7 +134,7 @@ static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *contex
     do {
         bool receives = *reason == YK_WAIT_RECEIVE;
         for (int i = 0; i < (receives ? RECEIVE_LOOKS : ROOM_LOOKS); i++) {
-            ssize_t result = attempt(context, reason, false);
+            ssize_t result = attempt(context, reason);
             if (result != 0)
                 return result;
             for (int k = 0; k < (receives ? RECEIVE_PAUSES : ROOM_PAUSES); k++)
@@ -163,7 +163,7 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
         yk_add32_seq(&waiting->sleepers[row], 1);
         set_bit(waiting, row);
     }
-    ssize_t result = attempt(context, reason, true);
+    ssize_t result = attempt(context, reason);
     if (result == 0 && yk_load32_seq(&object->cancelled))
         result = -ECANCELED;
     int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
@@ -192,16 +192,16 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
                           int64_t deadline)
 {
     enum yk_reason reason = YK_WAIT_RECEIVE;
-    ssize_t result = attempt(context, &reason, false);
+    ssize_t result = attempt(context, &reason);
     if (result == 0)
         result = spin(waiting, attempt, context, &reason, deadline);
     while (result == 0) {
         enum yk_reason row = reason;
         result = sleep_once(waiting, attempt, context, &reason, deadline);
         if (result == 0 && yk_recover_dead_sometimes(waiting->object) > 0)
-            result = attempt(context, &reason, true);
+            result = attempt(context, &reason);
         if (result == 0 && deadline != INT64_MAX && yk_now() >= deadline) {
-            result = attempt(context, &reason, true);
+            result = attempt(context, &reason);
             if (result == 0)
                 result = -ETIMEDOUT;
         }
@@ -220,8 +220,7 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
         if (yk_load32_relaxed(&object->cancelled))
             return -ECANCELED;
         /* What a dead one held may be just what is missing. */
-        ssize_t result =
-            yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason, true) : 0;
+        ssize_t result = yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason) : 0;
         return result != 0 ? result : -EAGAIN;
     }
     return yk_load32_seq(&object->cancelled)

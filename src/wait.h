@@ -47,11 +47,8 @@ struct yk_waiting {
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
 };
 
-/*
- * Tries once: not 0 when the wait is over. Sets *reason to what would have to change. `last` before
- * sleeping: look thoroughly.
- */
-typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason, bool last);
+/* Tries once: not 0 when the wait is over; else *reason is what would have to change. */
+typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason);
 
 /*
  * Calls attempt until it is not 0 or the time is over. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, or
