@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -311,7 +310,7 @@ static void close_may_meet_the_very_message_that_was_waited_for(void **state)
 /* ---- several threads on one endpoint ------------------------------------------------------------ */
 
 #define THREADS 3
-#define EACH    20000
+#define EACH    60000
 
 struct crew {
     yoke_endpoint *endpoint;
@@ -419,64 +418,80 @@ static void threads_that_share_two_endpoints_lose_and_double_nothing(void **stat
     yoke_close(port);
 }
 
+/* ---- threads that are interrupted all the time ------------------------------------------------- */
+
+static _Thread_local timer_t interruption;
+
+static void interrupt_soon(void)
+{
+    /* by a different distance each time, so that every instruction has its turn */
+    struct itimerspec soon = {.it_value.tv_nsec = 20000 + now_ns() % 30000};
+
+    timer_settime(interruption, 0, &soon, NULL);
+}
+
 /* Stops in the middle of whatever the thread was doing, for long enough that others do a lot. */
-static void on_shake(int number)
+static void on_interruption(int number)
 {
     int before = errno;
 
     (void)number;
     nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+    interrupt_soon();
     errno = before;
 }
 
-struct shaking {
+/* From now on this thread is interrupted; returns false when there are no timers. */
+static bool start_interruptions(void)
+{
+    struct sigaction action = {.sa_handler = on_interruption, .sa_flags = SA_RESTART};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
+
+    event._sigev_un._tid = gettid();
+    sigaction(SIGUSR2, &action, NULL);
+    if (timer_create(CLOCK_MONOTONIC, &event, &interruption) != 0)
+        return false;
+    interrupt_soon();
+    return true;
+}
+
+static void end_interruptions(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    timer_delete(interruption);
+}
+
+struct sums {
     yoke_endpoint *endpoint;
-    struct worker workers[THREADS];
-    atomic_uint_fast64_t sent, received; /* sums */
-    atomic_bool enough;
+    atomic_uint_fast64_t sent, received;
+    atomic_uint_fast64_t next; /* each number is sent once */
+    int64_t end_ns;
 };
 
 /* Sends numbers, and receives whenever there is no room: never sleeps. */
 static int64_t send_and_receive(void *context)
 {
-    struct shaking *shaking = context;
+    struct sums *sums = context;
+    int64_t result = start_interruptions() ? 0 : -ENOTSUP;
 
-    for (uint64_t i = 1; !atomic_load(&shaking->enough); i++) {
-        uint64_t number;
-        int64_t result = yoke_send(shaking->endpoint, &i, sizeof i, YOKE_NOW);
+    while (result == 0 && now_ns() < sums->end_ns) {
+        uint64_t number = atomic_fetch_add(&sums->next, 1);
 
-        if (result == 0)
-            atomic_fetch_add(&shaking->sent, i);
-        else if (result != -EAGAIN)
-            return result;
-        else if (yoke_recv(shaking->endpoint, &number, sizeof number, YOKE_NOW) > 0)
-            atomic_fetch_add(&shaking->received, number);
+        result = yoke_send(sums->endpoint, &number, sizeof number, YOKE_NOW);
+        if (result == 0) {
+            atomic_fetch_add(&sums->sent, number);
+        } else if (result == -EAGAIN) {
+            result = 0;
+            if (yoke_recv(sums->endpoint, &number, sizeof number, YOKE_NOW) > 0)
+                atomic_fetch_add(&sums->received, number);
+        }
     }
-    return 0;
-}
-
-/* A signal every 30 us, to any thread but the main one, which is asked to keep out of it. */
-static void start_shaking(void)
-{
-    struct sigaction action = {.sa_handler = on_shake, .sa_flags = SA_RESTART};
-    struct itimerval often = {{0, 30}, {0, 30}};
-
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &often, NULL);
-}
-
-static void stop_shaking(void)
-{
-    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
-}
-
-static void block_shaking(int how)
-{
-    sigset_t signals;
-
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGALRM);
-    pthread_sigmask(how, &signals, NULL);
+    end_interruptions();
+    return result;
 }
 
 static void threads_interrupted_at_any_instruction_lose_and_double_nothing(void **state)
@@ -485,23 +500,19 @@ static void threads_interrupted_at_any_instruction_lose_and_double_nothing(void 
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        struct shaking shaking = {.endpoint = make_small(depths[i])};
+        struct sums sums = {.endpoint = make_small(depths[i]), .end_ns = now_ns() + 700 * MS};
+        struct worker workers[THREADS];
         uint64_t number;
 
-        start_shaking();
         for (int j = 0; j < THREADS; j++)
-            worker_start(&shaking.workers[j], send_and_receive, &shaking);
-        block_shaking(SIG_BLOCK);
-        nanosleep(&(struct timespec){.tv_nsec = 700 * MS}, NULL); /* so long they run */
-        atomic_store(&shaking.enough, true);
+            worker_start(&workers[j], send_and_receive, &sums);
         for (int j = 0; j < THREADS; j++)
-            assert_int_equal(worker_join(&shaking.workers[j]), 0);
-        stop_shaking();
-        block_shaking(SIG_UNBLOCK);
-        while (yoke_recv(shaking.endpoint, &number, sizeof number, YOKE_NOW) > 0)
-            shaking.received += number;
-        assert_int_equal(shaking.received, shaking.sent);
-        yoke_close(shaking.endpoint);
+            assert_int_equal(worker_join(&workers[j]), 0);
+        while (yoke_recv(sums.endpoint, &number, sizeof number, YOKE_NOW) > 0)
+            sums.received += number;
+        assert_true(sums.sent > 0);
+        assert_int_equal(sums.received, sums.sent);
+        yoke_close(sums.endpoint);
     }
 }
 

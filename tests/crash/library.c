@@ -205,9 +205,12 @@ static void dead_owner(void)
 {
     struct actor *dead = actor_start();
     MUST(0, dead, .verb = DO_REGION_OPEN);
-    MUST(YOKE_LOCKED, dead, .verb = DO_LOCK);
-    MUST(0, dead, .verb = DO_SEMAPHORE_ACQUIRE);
-    MUST(0, dead, .verb = DO_SEMAPHORE_ACQUIRE);
+    if (run.scene->call.verb == DO_LOCK) {
+        MUST(YOKE_LOCKED, dead, .verb = DO_LOCK);
+    } else {
+        MUST(0, dead, .verb = DO_SEMAPHORE_ACQUIRE);
+        MUST(0, dead, .verb = DO_SEMAPHORE_ACQUIRE);
+    }
     actor_kill(dead);
 }
 
@@ -217,7 +220,6 @@ static void lock_of_two_dead(void)
     MUST(0, S, .verb = DO_UNLOCK);
     MUST(YOKE_LOCKED, S, .verb = DO_LOCK);
     MUST(0, S, .verb = DO_UNLOCK);
-    MUST(2, S, .verb = DO_SEMAPHORE_VALUE);
 }
 
 /* W holds it, V waits for it. */
@@ -1055,7 +1057,7 @@ static const struct scene scenes[] = {
     {.name = "take a unit", .before = opens_region, .call = {.verb = DO_SEMAPHORE_ACQUIRE}, .after_kill = units_are_back,
      .while_stopped = units_while_stopped, .after_finish = units_finished},
     {.name = "take a dead one's unit", .arrange = dead_owner, .before = opens_region, .call = {.verb = DO_SEMAPHORE_ACQUIRE},
-     .after_kill = lock_of_two_dead, .while_stopped = units_while_stopped, .after_finish = units_finished},
+     .after_kill = units_are_back, .while_stopped = units_while_stopped, .after_finish = units_finished},
     {.name = "give a unit while one waits", .before = victim_takes_units, .settle = sleeper_wants_unit,
      .call = {.verb = DO_SEMAPHORE_RELEASE}, .after_kill = unit_killed, .while_stopped = unit_stopped, .after_finish = unit_finished},
     {.name = "notify while one waits", .before = opens_region, .settle = sleeper_listens, .call = {.verb = DO_NOTIFY},
