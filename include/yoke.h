@@ -67,6 +67,8 @@ extern "C" {
 
 /* A name: 1 to 128 printable ASCII characters, none of them '/', '@' or space, no '.' in front. */
 #define YOKE_NAME_MAX 128
+/* A peer's name may be shorter: the link between two has both in its own. */
+#define YOKE_PEER_NAME_MAX 112
 /* The biggest message that a port may be made for: 64 MiB. What is bigger belongs into a region. */
 #define YOKE_MESSAGE_MAX ((size_t)64 << 20)
 /* Most priorities that a port may have: 0 (lowest) to 31. */
@@ -289,10 +291,11 @@ struct yoke_options {
 
     /* for this endpoint */
     int64_t spin_ns; /* how long a waiting call spins before it sleeps; -1: the default */
+    const char *as;  /* links: the name of the peer that this process is; else NULL */
 };
-#define YOKE_OPTIONS_INIT                                              \
-    {                                                                  \
-        sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1 \
+#define YOKE_OPTIONS_INIT                                                    \
+    {                                                                        \
+        sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, NULL \
     }
 
 /*
@@ -313,8 +316,8 @@ struct yoke_message {
 };
 
 /*
- * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port. PLACE: memory.
- * flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only if
+ * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link (see
+ * below). PLACE: memory. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only if
  * there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked
  * messages. options: NULL means YOKE_OPTIONS_INIT.
  *
@@ -413,6 +416,93 @@ YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_mes
                                   size_t count, int64_t timeout_ns);
 YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages,
                                   size_t count, int64_t timeout_ns);
+
+/*
+ * ---- peers and links ----------------------------------------------------------------------------
+ */
+
+/*
+ * A peer is a process under a name. A name has one living owner: as long as that process lives, and
+ * not a moment longer, whatever ends it. It belongs to the whole process; a forked child is not the
+ * peer, but may join under another name, or under this one once its parent is gone.
+ *
+ * A link is the message channel between two peers, named by naming the other one:
+ *
+ *     struct yoke_options options = YOKE_OPTIONS_INIT;
+ *     options.as = "alice";
+ *     yoke_open(&link, "link:bob", YOKE_CREATE, &options);
+ *
+ * There is one link for each pair of peers, whoever opens it first. Every verb of endpoints works
+ * on it, both ways; one thread may send while another one receives. Differences from a port:
+ *
+ * - What was sent before the other peer came waits for it. So does what is sent after it left:
+ *   sending says -EPIPE (it closed) or -EOWNERDEAD (it died) only when the link is full. Receiving
+ *   says so as soon as everything that came before was received, and again until it is back.
+ * - A peer that comes back under its name finds the link as it left it; what it had borrowed is
+ *   delivered again with its count (policy `once`: dropped).
+ * - depth: messages on the way in each direction, from the oldest that is not released. All of them
+ *   together may have depth x max_message bytes, but no more than 8 MiB or four of the biggest.
+ * - Room is freed in the order of sending: a message that stays borrowed holds all behind it.
+ * - max_deliveries: then a message is dropped and counted; for ever unless given. No priorities, no
+ *   parked messages.
+ * - A borrowed message is 8-byte aligned, or 64-byte when it was sent by a loan.
+ *
+ * Opening a link joins as `as` if this process has not, and keeps the name until the last such link
+ * is closed. -EADDRINUSE: another living process is that peer. -EINVAL: no `as`, or it is the other
+ * one's name. YOKE_KEPT links outlive both peers.
+ */
+
+typedef struct yoke_peer yoke_peer;
+
+/*
+ * Joins under NAME (1 to YOKE_PEER_NAME_MAX characters) without a link, or once more if this
+ * process has joined. Of the options only mode and group count: who may see that it is there. The
+ * caller owns *ret_peer until yoke_peer_leave(). Thread-safe. May block for 250 ms, as yoke_open().
+ * -EADDRINUSE (a living process has it), -EINVAL, -EACCES, -ENOSPC, -ENOMEM, -EBUSY, -EMFILE,
+ * -ENFILE.
+ */
+YOKE_API int yoke_peer_join(yoke_peer **ret_peer, const char *name,
+                            const struct yoke_options *options);
+
+/*
+ * Gives the handle up; NULL is fine. The name is free when no link is open under it either. Ends
+ * waits on it with -ECANCELED. Always succeeds: 0.
+ */
+YOKE_API int yoke_peer_leave(yoke_peer *peer);
+
+#define YOKE_PEER_HERE 1u /* a living process has joined under the name */
+#define YOKE_PEER_GONE 2u /* nobody has, or whoever had when the call began has left or died */
+
+/*
+ * Waits until peer NAME is there, or gone: 0. Needs no peer of one's own. -EAGAIN (not so now,
+ * time-out 0), -ETIMEDOUT, -EINTR, -EINVAL, -EACCES (another user's, who does not let us look).
+ */
+YOKE_API int yoke_peer_wait(const char *name, uint32_t what, int64_t timeout_ns);
+
+struct yoke_peer_info {
+    char name[YOKE_PEER_NAME_MAX + 1];
+    int32_t pid;       /* of the process that holds the name's lock, as /proc shows; 0: not seen */
+    uint32_t uid;      /* as it said when it joined */
+    int64_t joined_ns; /* CLOCK_REALTIME */
+};
+
+/*
+ * Who is there: fills in up to `capacity` of them, in no order, and returns how many there are in
+ * all (infos may be NULL for 0). Those that this user may not look at are left out.
+ */
+YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity);
+
+/*
+ * Waits until somebody has opened a link to this peer that this process has not open, and opens it:
+ * 0, and *ret_link is the caller's. Links that are there already count; one that this peer closed
+ * counts again when somebody new came to its other end. Errors as yoke_open(), and -EAGAIN,
+ * -ETIMEDOUT, -EINTR, -ECANCELED. Of the options only spin_ns counts.
+ */
+YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
+                              const struct yoke_options *options, int64_t timeout_ns);
+
+/* The other peer's name. It stays valid until the link is closed; "" for what is no link. */
+YOKE_API const char *yoke_link_other(yoke_endpoint *link);
 
 #ifdef __cplusplus
 }

@@ -8,19 +8,37 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "memory/names.h"
 
 static int check_place(enum yk_kind kind, const char *place, const char *address)
 {
     const char *from = "";
     if (!place) {
-        place = kind == YK_KIND_REGION ? NULL : secure_getenv("YOKE_PLACE");
+        place = kind == YK_KIND_REGION || kind == YK_KIND_PEER ? NULL : secure_getenv("YOKE_PLACE");
         from = " (from $YOKE_PLACE)";
     }
     if (!place || place[0] == '\0' || strcmp(place, "memory") == 0)
         return 0;
     return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: memory",
                    address, place, from);
+}
+
+/* "bob", or "alice/bob" in either order. */
+static int parse_link(struct yk_address *parsed)
+{
+    char *slash = strchr(parsed->name, '/');
+    parsed->whole = slash != NULL;
+    if (!slash)
+        return yk_name_check(YK_KIND_PEER, parsed->name);
+    *slash = '\0';
+    char first[sizeof parsed->name], second[sizeof parsed->name];
+    strcpy(first, parsed->name);
+    strcpy(second, slash + 1);
+    int result = yk_name_check(YK_KIND_PEER, first);
+    if (result == 0)
+        result = yk_name_check(YK_KIND_PEER, second);
+    if (result == 0)
+        yk_name_link(parsed->name, first, second);
+    return result < 0 ? result : yk_name_check(YK_KIND_LINK, parsed->name);
 }
 
 int yk_address_parse(const char *address, struct yk_address *ret)
@@ -32,18 +50,33 @@ int yk_address_parse(const char *address, struct yk_address *ret)
     int kind = yk_kind_from_name(address, (size_t)(colon - address));
     if (kind == 0)
         return yk_fail(ENOTSUP,
-                       "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port",
+                       "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port, "
+                       "link, peer",
                        address, (int)(colon - address < 40 ? colon - address : 40), address);
     const char *name = colon + 1, *at = strchr(name, '@');
     size_t length = at ? (size_t)(at - name) : strlen(name);
-    struct yk_address parsed = {.kind = (enum yk_kind)kind};
-    if (length > YOKE_NAME_MAX)
+    struct yk_address parsed = {.kind = (enum yk_kind)kind, .whole = true};
+    if (length >= sizeof parsed.name)
         return yk_fail(EINVAL, "the name '%.20s…' is longer than %d bytes", name, YOKE_NAME_MAX);
     memcpy(parsed.name, name, length);
-    int result = yk_name_check(parsed.name);
+    int result =
+        kind == YK_KIND_LINK ? parse_link(&parsed) : yk_name_check((uint32_t)kind, parsed.name);
     if (result == 0)
         result = check_place(parsed.kind, at ? at + 1 : NULL, address);
     if (result == 0)
         *ret = parsed;
     return result;
+}
+
+int yk_address_parse_whole(const char *address, struct yk_address *ret)
+{
+    struct yk_address parsed;
+    int result = yk_address_parse(address, &parsed);
+    if (result < 0)
+        return result;
+    if (!parsed.whole)
+        return yk_fail(EINVAL, "%s does not say whose link: link:alice/%s would", address,
+                       parsed.name);
+    *ret = parsed;
+    return 0;
 }

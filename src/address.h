@@ -4,12 +4,14 @@
 #ifndef YK_ADDRESS_H
 #define YK_ADDRESS_H
 
-#include "memory/layout.h"
+#include "memory/names.h"
 #include "yoke.h"
 
+/* A link's is "link:bob", with `name` the other peer's, or "link:alice/bob", both in `name`. */
 struct yk_address {
     enum yk_kind kind;
-    char name[YOKE_NAME_MAX + 1];
+    bool whole; /* `name` is the object's name; else a link's other peer */
+    char name[YK_ENTRY_MAX];
 };
 
 /*
@@ -17,5 +19,8 @@ struct yk_address {
  * are always in memory). -EINVAL, or -ENOTSUP for a kind or place that is not to be had.
  */
 int yk_address_parse(const char *address, struct yk_address *ret);
+
+/* The same, and it must name an object, whoever asks: -EINVAL for "link:bob". */
+int yk_address_parse_whole(const char *address, struct yk_address *ret);
 
 #endif

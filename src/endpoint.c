@@ -3,16 +3,29 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "address.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "link.h"
+#include "peer.h"
 #include "port.h"
 #include "yoke.h"
 
 struct yoke_endpoint {
-    struct yk_port port;
+    union {
+        struct yk_object object; /* every kind begins with its object */
+        struct yk_port port;
+        struct yk_link link;
+    };
+    enum yk_kind kind;
 };
+
+static bool is_link(const yoke_endpoint *endpoint)
+{
+    return endpoint->kind == YK_KIND_LINK;
+}
 
 static int no_endpoint(void)
 {
@@ -22,6 +35,37 @@ static int no_endpoint(void)
 static int no_output(const char *what)
 {
     return yk_fail(EINVAL, "%s is NULL: there is nowhere to put the result", what);
+}
+
+/* ---- opening and closing ---- */
+
+static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
+                     const struct yoke_options *options)
+{
+    if (endpoint->kind == YK_KIND_PORT)
+        return yk_port_open(&endpoint->port, address->name, flags, options);
+    if (address->whole)
+        return yk_fail(EINVAL,
+                       "a link is opened by the other peer's name alone, such as link:bob, and "
+                       "yoke_options.as says who this is");
+    return yk_link_open(&endpoint->link, address->name, flags, options);
+}
+
+static int open_endpoint(yoke_endpoint **ret_endpoint, const struct yk_address *address,
+                         uint32_t flags, const struct yoke_options *options)
+{
+    /* apart from all else that other threads write */
+    yoke_endpoint *endpoint = aligned_alloc(128, (sizeof *endpoint + 127) / 128 * 128);
+    if (!endpoint)
+        return yk_fail(ENOMEM, "no memory for an endpoint");
+    memset(endpoint, 0, sizeof *endpoint);
+    endpoint->kind = address->kind;
+    int result = open_kind(endpoint, address, flags, options);
+    if (result < 0)
+        free(endpoint);
+    else
+        *ret_endpoint = endpoint;
+    return result;
 }
 
 YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32_t flags,
@@ -34,46 +78,82 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
     int result = yk_address_parse(address, &parsed);
     if (result < 0)
         return result;
-    if (parsed.kind != YK_KIND_PORT)
+    if (parsed.kind == YK_KIND_REGION)
         return yk_fail(ENOTSUP, "%s is no endpoint: use yoke_region_open()", address);
-    yoke_endpoint *endpoint = calloc(1, sizeof *endpoint);
-    if (!endpoint)
-        return yk_fail(ENOMEM, "no memory for an endpoint");
-    result = yk_port_open(&endpoint->port, parsed.name, flags, options ? options : &defaults);
-    if (result < 0)
-        free(endpoint);
-    else
-        *ret_endpoint = endpoint;
-    return result;
+    if (parsed.kind == YK_KIND_PEER)
+        return yk_fail(ENOTSUP, "%s is no endpoint: open link:%s, or use yoke_peer_wait()", address,
+                       parsed.name);
+    return open_endpoint(ret_endpoint, &parsed, flags, options ? options : &defaults);
+}
+
+YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
+                              const struct yoke_options *options, int64_t timeout_ns)
+{
+    struct yoke_options own = YOKE_OPTIONS_INIT;
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    if (!peer)
+        return yk_fail(EINVAL, "the peer is NULL");
+    if (!ret_link)
+        return no_output("ret_link");
+    if (timeout_ns < YOKE_FOREVER)
+        return yk_bad_timeout(timeout_ns);
+    if (options && options->struct_size != sizeof own)
+        return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
+    own.as = peer->object.fixed.name;
+    own.spin_ns = options ? options->spin_ns : -1;
+    int64_t deadline = yk_deadline(timeout_ns);
+    for (;;) {
+        int64_t left = deadline == INT64_MAX ? YOKE_FOREVER : deadline - yk_now();
+        int result = yk_peer_await_link(peer, address.name, timeout_ns == 0 || left > 0 ? left : 1);
+        if (result == 0)
+            result = open_endpoint(ret_link, &address, 0, &own);
+        if (result != -ENOENT) /* it went meanwhile: the next */
+            return result;
+    }
+}
+
+YOKE_API const char *yoke_link_other(yoke_endpoint *link)
+{
+    return link && is_link(link) ? link->link.other : "";
 }
 
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return no_endpoint();
-    struct yk_object *object = &endpoint->port.object;
+    struct yk_object *object = &endpoint->object;
     int result = yk_object_enter(object);
     if (result < 0)
         return result;
     yk_store32_release(&object->cancelled, 1);
+    yk_fence_seq(); /* before the look who is inside, and before the bells */
     yk_wake_own(object);
     return 0;
+}
+
+static void expel(yoke_endpoint *endpoint)
+{
+    yoke_cancel(endpoint);
+    if (is_link(endpoint))
+        yk_link_expel(&endpoint->link);
+    else
+        yk_wait_for_visitors(&endpoint->object);
 }
 
 YOKE_API int yoke_close(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return 0;
-    struct yk_object *object = &endpoint->port.object;
     /*
      * in a forked child that never used it, there is nobody to wait for, and the slot is the
      * parent's
      */
-    if (yk_load_relaxed(&object->fork_stamp) == yk_fork_stamp()) {
-        yoke_cancel(endpoint);
-        yk_wait_for_visitors(object);
-    }
-    yk_port_close(&endpoint->port);
+    if (yk_load_relaxed(&endpoint->object.fork_stamp) == yk_fork_stamp())
+        expel(endpoint);
+    if (is_link(endpoint))
+        yk_link_close(&endpoint->link);
+    else
+        yk_port_close(&endpoint->port);
     free(endpoint);
     return 0;
 }
@@ -81,28 +161,49 @@ YOKE_API int yoke_close(yoke_endpoint *endpoint)
 YOKE_API int yoke_remove(const char *address)
 {
     struct yk_address parsed;
-    int result = yk_address_parse(address, &parsed);
-    return result < 0 ? result : yk_object_remove(parsed.kind, parsed.name);
+    int result = yk_address_parse_whole(address, &parsed);
+    if (result < 0)
+        return result;
+    if (parsed.kind == YK_KIND_PEER)
+        return yk_fail(ENOTSUP, "%s goes with its process, and can not be removed", address);
+    return yk_object_remove(parsed.kind, parsed.name);
 }
 
 YOKE_API size_t yoke_max_message(yoke_endpoint *endpoint)
 {
-    return endpoint ? endpoint->port.ring.geometry.max_message : 0;
+    if (!endpoint)
+        return 0;
+    return is_link(endpoint) ? endpoint->link.out.ring.geometry.max_message
+                             : endpoint->port.ring.geometry.max_message;
 }
+
+/* ---- one message ---- */
 
 YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size,
                            int64_t timeout_ns)
 {
+    if (yk_unlikely(!endpoint))
+        return no_endpoint();
+    if (yk_unlikely(timeout_ns < YOKE_FOREVER))
+        return yk_bad_timeout(timeout_ns);
+    if (is_link(endpoint))
+        return yk_link_send(&endpoint->link, message, size, timeout_ns);
     struct yoke_message one = {.data = (void *)(uintptr_t)message, .size = size};
-    ssize_t sent = yoke_send_many(endpoint, &one, 1, timeout_ns);
+    ssize_t sent = yk_port_send(&endpoint->port, &one, 1, timeout_ns);
     return sent == 1 ? 0 : sent;
 }
 
 YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacity,
                            int64_t timeout_ns)
 {
+    if (yk_unlikely(!endpoint))
+        return no_endpoint();
+    if (yk_unlikely(timeout_ns < YOKE_FOREVER))
+        return yk_bad_timeout(timeout_ns);
+    if (is_link(endpoint))
+        return yk_link_recv(&endpoint->link, buffer, capacity, timeout_ns);
     struct yoke_message one = {.data = buffer, .capacity = capacity};
-    ssize_t received = yoke_recv_many(endpoint, &one, 1, timeout_ns);
+    ssize_t received = yk_port_recv(&endpoint->port, &one, 1, timeout_ns);
     return received == 1 ? (ssize_t)one.size : received;
 }
 
@@ -114,7 +215,8 @@ YOKE_API int yoke_loan(yoke_endpoint *endpoint, size_t size, void **ret_block, i
         return no_output("ret_block");
     if (timeout_ns < YOKE_FOREVER)
         return yk_bad_timeout(timeout_ns);
-    return yk_port_loan(&endpoint->port, size, ret_block, timeout_ns);
+    return is_link(endpoint) ? yk_link_loan(&endpoint->link, size, ret_block, timeout_ns)
+                             : yk_port_loan(&endpoint->port, size, ret_block, timeout_ns);
 }
 
 YOKE_API int yoke_commit(yoke_endpoint *endpoint, void *block, size_t size)
@@ -138,13 +240,21 @@ YOKE_API ssize_t yoke_borrow(yoke_endpoint *endpoint, const void **ret_message, 
 
 YOKE_API int yoke_release(yoke_endpoint *endpoint, const void *message)
 {
-    return endpoint ? yk_port_release(&endpoint->port, message) : no_endpoint();
+    if (!endpoint)
+        return no_endpoint();
+    return is_link(endpoint) ? yk_link_release(&endpoint->link, message)
+                             : yk_port_release(&endpoint->port, message);
 }
 
 YOKE_API int yoke_return(yoke_endpoint *endpoint, const void *message)
 {
-    return endpoint ? yk_port_return(&endpoint->port, message) : no_endpoint();
+    if (!endpoint)
+        return no_endpoint();
+    return is_link(endpoint) ? yk_link_return(&endpoint->link, message)
+                             : yk_port_return(&endpoint->port, message);
 }
+
+/* ---- several messages ---- */
 
 /* What the ..._many calls have in common. */
 static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *messages,
@@ -163,26 +273,38 @@ YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_messa
                                 size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
-    return result < 0 ? result : yk_port_send(&endpoint->port, messages, count, timeout_ns);
+    if (result < 0)
+        return result;
+    return is_link(endpoint) ? yk_link_send_many(&endpoint->link, messages, count, timeout_ns)
+                             : yk_port_send(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages,
                                 size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
-    return result < 0 ? result : yk_port_recv(&endpoint->port, messages, count, timeout_ns);
+    if (result < 0)
+        return result;
+    return is_link(endpoint) ? yk_link_recv_many(&endpoint->link, messages, count, timeout_ns)
+                             : yk_port_recv(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
                                   size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
-    return result < 0 ? result : yk_port_commit(&endpoint->port, messages, count, timeout_ns);
+    if (result < 0)
+        return result;
+    return is_link(endpoint) ? yk_link_commit_many(&endpoint->link, messages, count, timeout_ns)
+                             : yk_port_commit(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages,
                                   size_t count, int64_t timeout_ns)
 {
     int result = check_many(endpoint, messages, count, timeout_ns);
-    return result < 0 ? result : yk_port_borrow(&endpoint->port, messages, count, timeout_ns);
+    if (result < 0)
+        return result;
+    return is_link(endpoint) ? yk_link_borrow_many(&endpoint->link, messages, count, timeout_ns)
+                             : yk_port_borrow(&endpoint->port, messages, count, timeout_ns);
 }

@@ -79,13 +79,6 @@ static int add_item(struct gc *gc, const char *what, const char *name, uint64_t 
     return 0;
 }
 
-/* "port.jobs" as people write it: "port:jobs". */
-static void format_address(char address[YK_ENTRY_MAX], const char *entry)
-{
-    snprintf(address, YK_ENTRY_MAX, "%s", entry);
-    address[strcspn(address, ".")] = ':';
-}
-
 /* ---- interrupted creations and removals ---- */
 
 /*
@@ -131,7 +124,7 @@ static bool is_genuine(const struct gc *gc, const char *path, uint32_t uid)
 /* Under the lock of the name: nobody is at it any more. */
 static int clear_intent(struct gc *gc, uint32_t uid, const char *entry)
 {
-    char path[YK_ENTRY_MAX + 32], address[YK_ENTRY_MAX];
+    char path[YK_ENTRY_MAX + 32];
     struct yk_record record = {.segment = -1};
     yk_intent_path(path, uid, entry);
     if (!is_genuine(gc, path, uid))
@@ -144,8 +137,7 @@ static int clear_intent(struct gc *gc, uint32_t uid, const char *entry)
     uint64_t bytes = result == 0 ? bytes_of(gc, &record) : 0;
     if (!gc->dry_run && yk_recover_intent(&gc->directory, uid, entry) < 0)
         return 0;
-    format_address(address, entry);
-    return add_item(gc, "intent", address, bytes,
+    return add_item(gc, "intent", yk_entry_address(entry), bytes,
                     record.segment < 0 ? "who was creating it died"
                                        : "who was creating or removing it died");
 }
@@ -171,7 +163,6 @@ static int look_at_name(const char *entry, void *context)
 {
     struct gc *gc = context;
     struct yk_record record;
-    char address[YK_ENTRY_MAX];
     const char *name;
     if (yk_entry_kind(entry, &name) == 0 || yk_record_read(&gc->directory, entry, &record) < 0)
         return 0;
@@ -179,8 +170,8 @@ static int look_at_name(const char *entry, void *context)
         return 0;
     if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true, 0) < 0)
         return 0; /* somebody else was faster, or is at it */
-    format_address(address, entry);
-    return add_item(gc, "name", address, 0, "its memory is gone: the last user died");
+    return add_item(gc, "name", yk_entry_address(entry), 0,
+                    "its memory is gone: the last user died");
 }
 
 /* ---- which objects names and intents speak of ---- */
@@ -295,7 +286,7 @@ static bool clear_orphan(const struct gc *gc, const struct yk_segment_row *row, 
 static int look_at_segment(struct gc *gc, const struct yk_segment_row *row)
 {
     struct yk_shm_fixed fixed;
-    char entry[YK_ENTRY_MAX], address[YK_ENTRY_MAX];
+    char entry[YK_ENTRY_MAX];
     const char *name;
     if (!may_be_ours(gc, row) || !read_fixed(gc, row->id, &fixed) ||
         is_mentioned(gc, fixed.nonce, row->uid))
@@ -303,8 +294,7 @@ static int look_at_segment(struct gc *gc, const struct yk_segment_row *row)
     yk_name_entry(entry, fixed.kind, fixed.name);
     if (yk_entry_kind(entry, &name) == 0 || !clear_orphan(gc, row, entry, fixed.nonce))
         return 0;
-    format_address(address, entry);
-    return add_item(gc, "segment", address, row->used,
+    return add_item(gc, "segment", yk_entry_address(entry), row->used,
                     "no name leads to it, and nobody has it attached");
 }
 

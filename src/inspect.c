@@ -23,6 +23,7 @@
 #include "address.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "link.h"
 #include "port.h"
 #include "survey.h"
 
@@ -219,6 +220,53 @@ static void copy_fixed(struct yk_object_facts *facts, const struct yk_shm_fixed 
         facts->region_size = fixed->body_size;
 }
 
+/* One way of a link: what is on it, and what its receiver has in hand. */
+static void add_way(struct yk_object_facts *facts, const struct yk_spsc *ring, uint32_t *held)
+{
+    struct yk_spsc_counts counts;
+    yk_spsc_count(ring, &counts);
+    facts->waiting += counts.sent - counts.taken;
+    facts->held += counts.taken - counts.released;
+    *held = (uint32_t)(counts.taken - counts.released);
+    facts->sent += counts.sent;
+    facts->received += counts.released;
+    facts->redelivered += yk_load_relaxed(&ring->shm->redelivered);
+    facts->dropped += yk_load_relaxed(&ring->shm->dropped);
+}
+
+static int look_at_link(const struct yk_object *object, struct yk_object_facts *facts,
+                        uint32_t *held)
+{
+    struct yk_spsc_geometry geometry;
+    struct yk_spsc ring;
+    int result = yk_link_check(&object->fixed, &geometry);
+    if (result < 0)
+        return result;
+    for (int from = 0; from < 2; from++) {
+        yk_link_ring(&ring, &geometry, yk_object_body(object), from);
+        add_way(facts, &ring, &held[1 - from]);
+    }
+    facts->max_message = geometry.max_message;
+    facts->depth = geometry.depth;
+    facts->priorities = 1;
+    facts->max_deliveries = geometry.max_deliveries;
+    facts->once = geometry.once != 0;
+    return 0;
+}
+
+static int look_at_kind(const struct yk_object *object, struct yk_object_facts *facts,
+                        uint32_t *held)
+{
+    switch (object->fixed.kind) {
+    case YK_KIND_PORT:
+        return look_at_messages(object, facts, held);
+    case YK_KIND_LINK:
+        return look_at_link(object, facts, held);
+    default:
+        return 0;
+    }
+}
+
 /* 0, or -ENOMEM; whatever is wrong with the object itself is a problem to be noted. */
 static int look_inside(const struct look *look, const struct yk_object *object,
                        struct yk_object_facts *facts, struct people *people)
@@ -227,7 +275,7 @@ static int look_inside(const struct look *look, const struct yk_object *object,
     if (!held)
         return yk_fail(ENOMEM, "no memory to count what each participant holds");
     copy_fixed(facts, &object->fixed);
-    if (object->fixed.kind == YK_KIND_PORT && look_at_messages(object, facts, held) < 0)
+    if (look_at_kind(object, facts, held) < 0)
         note_problem(facts, "%s", yoke_explain());
     else
         look_at_participants(look, object, facts, people, held);
@@ -350,6 +398,7 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
     struct yk_object_facts facts = {.segment = -1};
     snprintf(facts.kind, sizeof facts.kind, "%s", yk_kind_name(kind));
     snprintf(facts.name, sizeof facts.name, "%s", name);
+    facts.name[strcspn(facts.name, "@")] = strchr(name, '@') ? '/' : '\0'; /* as users know it */
     int result = yk_record_read(&look->directory, entry, &record);
     if (result == -ENOENT)
         return result;
@@ -434,7 +483,7 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     char entry[YK_ENTRY_MAX];
     struct yk_address parsed;
     struct people people = {NULL, 0};
-    int result = yk_address_parse(address, &parsed);
+    int result = yk_address_parse_whole(address, &parsed);
     if (result < 0)
         return result;
     if (ret_participants) {

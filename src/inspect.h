@@ -30,8 +30,8 @@ struct yk_participant_facts {
 };
 
 struct yk_object_facts {
-    char kind[8]; /* "region" or "port" */
-    char name[136];
+    char kind[8];   /* "region", "port", "link", "peer" */
+    char name[256]; /* "jobs"; of a link "alice/bob" */
     bool kept, removed;
     uint32_t mode, uid, gid;
     int64_t created_ns;     /* CLOCK_REALTIME */
@@ -75,7 +75,7 @@ const char *yk_inspect_directory(void);
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
     char what[16]; /* "intent", "name", "segment", "lock file" */
-    char name[192];
+    char name[264];
     uint64_t bytes; /* memory that goes with it */
     char reason[96];
 };

@@ -10,10 +10,8 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "endpoint_options.h"
 #include "pool.h"
-
-#define RESERVE_MOST \
-    (UINT64_C(64) << 20) /* a port up to this size has its memory reserved when it is made */
 
 #define BUSY_LOOK 1024 /* messages after which a busy receiver asks whether anybody died */
 
@@ -61,22 +59,11 @@ static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *
         .once = options->policy == YOKE_POLICY_ONCE,
     };
     g->max_parked = options->max_parked ? options->max_parked : g->depth / 4 + (g->depth < 4);
-    if (options->policy > YOKE_POLICY_ONCE)
-        return yk_fail(EINVAL, "policy %u is not one of yoke's", options->policy);
     if (g->rings > YOKE_PRIORITIES_MAX)
         return yk_fail(EINVAL, "%u priorities are more than %d", g->rings, YOKE_PRIORITIES_MAX);
-    if (g->depth > 1u << 20)
-        return yk_fail(EINVAL, "a depth of %u is more than %u", g->depth, 1u << 20);
     if (g->participants > YOKE_PARTICIPANTS_MAX)
         return yk_fail(EINVAL, "%u participants are more than %d", g->participants,
                        YOKE_PARTICIPANTS_MAX);
-    if (g->max_message > YOKE_MESSAGE_MAX)
-        return yk_fail(
-            EINVAL,
-            "messages of %llu bytes are more than %zu: put such data into a region, and its name "
-            "into a "
-            "message",
-            (unsigned long long)g->max_message, YOKE_MESSAGE_MAX);
     yk_ring_plan(g);
     if (yk_ring_blocks_bytes(g) == 0)
         return yk_fail(
@@ -85,31 +72,6 @@ static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *
             "may "
             "have: lower one of them",
             g->depth, g->rings, g->participants, 1u << YK_CELL_BLOCK_BITS);
-    return 0;
-}
-
-static int check_options(const struct yoke_options *options, uint32_t flags)
-{
-    uint32_t known = YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_PARKED | YOKE_HUGE |
-                     YOKE_POPULATE | YOKE_SPARSE;
-    if (flags & YOKE_READ_ONLY)
-        return yk_fail(
-            ENOTSUP,
-            "a port can not be opened read-only: to look at it without taking part, use yoke stat");
-    if (flags & ~known)
-        return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~known);
-    if ((flags & (YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE)) &&
-        !(flags & YOKE_CREATE))
-        return yk_fail(EINVAL, "flags 0x%x mean something only together with YOKE_CREATE", flags);
-    if (options->struct_size != sizeof *options || options->reserved != 0)
-        return yk_fail(
-            EINVAL,
-            "the options were not initialised with YOKE_OPTIONS_INIT (struct_size %zu, reserved "
-            "%u)",
-            options->struct_size, options->reserved);
-    if (options->spin_ns < -1)
-        return yk_fail(EINVAL, "spin_ns %lld is neither -1 (the default) nor a time",
-                       (long long)options->spin_ns);
     return 0;
 }
 
@@ -185,7 +147,7 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
                  const struct yoke_options *options)
 {
     struct yk_port_fixed fixed = {.layout = YK_PORT_LAYOUT};
-    int result = check_options(options, flags);
+    int result = yk_options_check(YK_KIND_PORT, flags, options);
     if (result == 0)
         result = plan_geometry(&fixed.geometry, options);
     if (result < 0)
@@ -198,8 +160,9 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
         .mode = options->mode,
         .group = options->group,
         .participants = fixed.geometry.participants,
+        .seat = YK_ANY_SEAT,
         .body_bytes = bytes,
-        .reserve = bytes <= RESERVE_MOST && !(flags & YOKE_SPARSE),
+        .reserve = bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE),
         .details = &fixed,
         .details_size = sizeof fixed,
         .operations = &operations,

@@ -112,6 +112,7 @@ YOKE_API int yoke_region_create(yoke_region **ret_region, const char *name, size
         .mode = options->mode,
         .group = options->group,
         .participants = options->participants ? options->participants : 128,
+        .seat = YK_ANY_SEAT,
         .body_bytes = size,
         .body_size = size,
         .reserve = !(options->flags & YOKE_SPARSE),
@@ -127,7 +128,12 @@ YOKE_API int yoke_region_open(yoke_region **ret_region, const char *name, uint32
     if (flags & ~YOKE_READ_ONLY)
         return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~YOKE_READ_ONLY);
     struct yk_object_plan plan = {
-        .kind = YK_KIND_REGION, .name = name, .flags = flags, .operations = &operations};
+        .kind = YK_KIND_REGION,
+        .name = name,
+        .flags = flags,
+        .seat = YK_ANY_SEAT,
+        .operations = &operations,
+    };
     return open_region(ret_region, &plan);
 }
 

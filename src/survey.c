@@ -110,7 +110,7 @@ uint32_t yk_entry_kind(const char *entry, const char **ret_name)
 {
     const char *dot = strchr(entry, '.');
     int kind = dot ? yk_kind_from_name(entry, (size_t)(dot - entry)) : 0;
-    if (kind == 0 || yk_name_check(dot + 1) < 0)
+    if (kind == 0 || yk_name_check((uint32_t)kind, dot + 1) < 0)
         return 0;
     *ret_name = dot + 1;
     return (uint32_t)kind;

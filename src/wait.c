@@ -17,6 +17,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/sys.h"
 
@@ -100,6 +103,22 @@ int64_t yk_default_spin(void)
     return yk_sys_cpus() > 1 ? SPIN_DEFAULT : 0;
 }
 
+static bool membarrier_usable;
+
+static void register_for_membarrier(void)
+{
+    const char *wanted = secure_getenv("YOKE_MEMBARRIER");
+    membarrier_usable = (!wanted || strcmp(wanted, "off") != 0) &&
+                        yk_sys_membarrier_register() == 0 && yk_sys_membarrier() == 0;
+}
+
+bool yk_membarrier_usable(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_for_membarrier);
+    return membarrier_usable;
+}
+
 #define CLOSING (UINT32_C(1) << 31)
 
 void yk_visit_begin(struct yk_object *object)
@@ -162,6 +181,8 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
     if (row != YK_WAIT_ALONE) {
         yk_add32_seq(&waiting->sleepers[row], 1);
         set_bit(waiting, row);
+        if (waiting->barrier)
+            yk_sys_membarrier();
     }
     ssize_t result = attempt(context, reason);
     if (result == 0 && yk_load32_seq(&object->cancelled))

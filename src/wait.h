@@ -44,6 +44,11 @@ struct yk_waiting {
     struct yk_shm_waiters *shm;
     uint32_t words; /* of each row, that are in use */
     int64_t spin_ns;
+    /*
+     * Those who change something may do it without a fence before they look at the row: whoever
+     * lies down makes up for it by a membarrier().
+     */
+    bool barrier;
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
 };
 
@@ -87,6 +92,12 @@ static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reas
 
 /* Rings every thread of this process that sleeps on the object: yoke_cancel() and closing. */
 void yk_wake_own(struct yk_object *object);
+
+/*
+ * Can this process rely on membarrier()? Registers it, which also holds for what it forks later.
+ * $YOKE_MEMBARRIER=off says no.
+ */
+bool yk_membarrier_usable(void);
 
 /*
  * The default time to spin: 0 where there is one CPU only, since nothing changes while we spin

@@ -86,6 +86,22 @@ YK_DEFINE_ATOMIC(32, 32)
 
 #undef YK_DEFINE_ATOMIC
 
+/*
+ * A fence between a store and a later load of another word; both are named at the call. The other
+ * form orders the two for the compiler only: whoever relies on it has the processor's order from
+ * the membarrier() of the thread that it faces.
+ */
+static inline void yk_fence_seq(void)
+{
+    yk_check_yield();
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void yk_fence_compiler(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* One turn of a waiting loop: lets the other hardware thread of the core, if any, get on. */
 static inline void yk_pause(void)
 {

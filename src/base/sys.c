@@ -8,10 +8,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -213,6 +216,109 @@ int yk_sys_map_wiped_on_fork(size_t size, void **ret_base)
     } else {
         *ret_base = base;
     }
+    errno = saved;
+    return result;
+}
+
+int yk_sys_membarrier_register(void)
+{
+    return (int)CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0));
+}
+
+int yk_sys_membarrier(void)
+{
+    return (int)CALL(syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0));
+}
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+int yk_sys_memfd(const char *name, uint64_t size)
+{
+    int fd = (int)CALL(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd < 0)
+        return fd;
+    int result = (int)CALL(fchmod(fd, 0600)); /* 0777 unless told */
+    if (result == 0)
+        result = (int)CALL(ftruncate(fd, (off_t)size));
+    if (result == 0)
+        result = (int)CALL(fcntl(fd, F_ADD_SEALS, SEALS));
+    if (result == 0)
+        return fd;
+    yk_sys_close(fd);
+    return result;
+}
+
+int64_t yk_sys_memfd_size(int fd)
+{
+    struct stat facts;
+    int seals = (int)CALL(fcntl(fd, F_GET_SEALS));
+    if (seals < 0)
+        return seals;
+    if ((seals & SEALS) != SEALS)
+        return -EPERM;
+    int result = yk_sys_stat(fd, &facts);
+    return result < 0 ? result : (int64_t)facts.st_size;
+}
+
+int yk_sys_map_shared(int fd, size_t size, void **ret_base)
+{
+    int saved = errno, result = 0;
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        result = -errno;
+    else
+        *ret_base = base;
+    errno = saved;
+    return result;
+}
+
+int yk_sys_unmap(void *base, size_t size)
+{
+    return (int)CALL(munmap(base, size));
+}
+
+int yk_sys_duplicate(int fd)
+{
+    return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+static int watch(const char *path, uint32_t events)
+{
+    int fd = (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (fd < 0)
+        return fd;
+    int result = (int)CALL(inotify_add_watch(fd, path, events | IN_DONT_FOLLOW));
+    if (result >= 0)
+        return fd;
+    yk_sys_close(fd);
+    return result;
+}
+
+int yk_sys_watch_names(const char *directory)
+{
+    return watch(directory, IN_MOVED_TO | IN_ONLYDIR);
+}
+
+int yk_sys_watch_file(const char *path)
+{
+    return watch(path, IN_CLOSE_WRITE | IN_DELETE_SELF);
+}
+
+void yk_sys_watch_clear(int fd)
+{
+    char events[4096];
+    for (int i = 0; i < 64 && CALL(read(fd, events, sizeof events)) > 0; i++)
+        ;
+}
+
+int yk_sys_poll(int fd, int64_t timeout_ns)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int saved = errno;
+    int result = ppoll(&one, 1, &time, NULL);
+    if (result < 0)
+        result = -errno;
     errno = saved;
     return result;
 }

@@ -55,11 +55,37 @@ int yk_sys_populate(void *base, size_t size); /* -ENOMEM …; -ENOTSUP before Li
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base);
 
 /*
+ * membarrier(2) over all processes that registered: a full fence in each of their running threads.
+ * Negative where the kernel or a sandbox does not have it.
+ */
+int yk_sys_membarrier_register(void);
+int yk_sys_membarrier(void);
+
+/* memory files: sealed against shrinking and growing, mode 0600 */
+int yk_sys_memfd(const char *name, uint64_t size);
+/* Its size, or -EPERM when it could still shrink (SIGBUS), or -EINVAL when it is no memory file. */
+int64_t yk_sys_memfd_size(int fd);
+int yk_sys_map_shared(int fd, size_t size, void **ret_base);
+int yk_sys_unmap(void *base, size_t size);
+int yk_sys_duplicate(int fd);
+
+/*
  * futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT,
  * -EINTR
  */
 int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeout_ns);
 int yk_sys_futex_wake(const yk_atomic32 *word, int count); /* how many were woken */
+
+/*
+ * A descriptor that becomes readable when a name comes into a directory by a rename, or when a file
+ * that was open for writing is closed, or goes. -EMFILE when the user has too many.
+ */
+int yk_sys_watch_names(const char *directory);
+int yk_sys_watch_file(const char *path);
+/* Takes away what made it readable. */
+void yk_sys_watch_clear(int fd);
+/* Waits until it is readable (1), for that long (0); -EINTR. fd -1: only waits. */
+int yk_sys_poll(int fd, int64_t timeout_ns);
 
 /* other */
 int yk_sys_random(void *buffer, size_t size);

@@ -145,11 +145,13 @@ void yk_directory_close(struct yk_directory *directory)
 
 const char *yk_entry_address(const char *entry)
 {
-    static _Thread_local char address[160];
+    static _Thread_local char address[256];
     snprintf(address, sizeof address, "%s", entry);
-    char *dot = strchr(address, '.');
+    char *dot = strchr(address, '.'), *at = strchr(address, '@');
     if (dot)
         *dot = ':';
+    if (at)
+        *at = '/';
     return address;
 }
 

@@ -47,7 +47,7 @@ int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *
                       uint32_t uid, const char *entry, int64_t patience_ns);
 void yk_directory_unlock(struct yk_name_lock *lock);
 
-/* "port.jobs" as users know it, "port:jobs": for sentences. The thread's, until its next call. */
+/* "port.jobs" as users know it, "port:jobs" ("link:alice/bob"): for sentences. The thread's, until its next call. */
 const char *yk_entry_address(const char *entry);
 
 /*

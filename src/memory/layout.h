@@ -5,6 +5,7 @@
  *   +----------------+-------------------------+---------------------------------+
  *   | yk_shm_header  | yk_shm_slot × N         | region: the user's memory       |
  *   | fixed | live   | one for each participant| port: waiters, rings, pools     |
+ *   |                |                         | link: waiters, sides, two rings |
  *   +----------------+-------------------------+---------------------------------+
  *
  * All numbers are little or big endian as the machine is: an object never leaves its machine.
@@ -18,12 +19,14 @@
 #include "base/atomic.h"
 
 #define YK_MAGIC          UINT64_C(0x314a424f656b6f79) /* "yokeOBJ1" */
-#define YK_LAYOUT_VERSION 1
+#define YK_LAYOUT_VERSION 2
 #define YK_PAGE           4096
 
 enum yk_kind {
     YK_KIND_REGION = 1,
     YK_KIND_PORT = 2,
+    YK_KIND_LINK = 3, /* its name is those of its two peers in order, "alice@bob" */
+    YK_KIND_PEER = 4,
 };
 
 enum yk_object_flag {
@@ -50,7 +53,7 @@ struct yk_shm_fixed {
     int32_t creator; /* process id, in its PID namespace */
     uint32_t mode;
     uint32_t pad;
-    char name[136];       /* bare, for segments found without their name */
+    char name[264];       /* bare, for segments found without their name */
     uint8_t details[128]; /* the kind's own: ports: struct yk_port_fixed */
 };
 

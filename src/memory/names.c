@@ -23,7 +23,10 @@
 static const struct {
     enum yk_kind kind;
     const char *name;
-} kinds[] = {{YK_KIND_REGION, "region"}, {YK_KIND_PORT, "port"}};
+} kinds[] = {{YK_KIND_REGION, "region"},
+             {YK_KIND_PORT, "port"},
+             {YK_KIND_LINK, "link"},
+             {YK_KIND_PEER, "peer"}};
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -45,17 +48,15 @@ int yk_kind_from_name(const char *text, size_t length)
     return 0;
 }
 
-int yk_name_check(const char *name)
+static int check_text(const char *name, size_t length, size_t most)
 {
-    if (!name)
-        return yk_fail(EINVAL, "the name is NULL");
-    size_t length = strnlen(name, YOKE_NAME_MAX + 1);
+    int shown = length < 200 ? (int)length : 200;
     if (length == 0)
         return yk_fail(EINVAL, "the name is empty");
-    if (length > YOKE_NAME_MAX)
-        return yk_fail(EINVAL, "the name '%.20s…' is longer than %d bytes", name, YOKE_NAME_MAX);
+    if (length > most)
+        return yk_fail(EINVAL, "the name '%.20s…' is longer than %zu bytes", name, most);
     if (name[0] == '.')
-        return yk_fail(EINVAL, "the name '%s' begins with a dot", name);
+        return yk_fail(EINVAL, "the name '%.*s' begins with a dot", shown, name);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)name[i];
         if (c <= ' ' || c > '~')
@@ -64,9 +65,49 @@ int yk_name_check(const char *name)
                 "byte %zu of the name is 0x%02x: only printable ASCII without spaces is allowed",
                 i + 1, c);
         if (c == '/' || c == '@')
-            return yk_fail(EINVAL, "the name '%s' has a '%c' in it", name, c);
+            return yk_fail(EINVAL, "the name '%.*s' has a '%c' in it", shown, name, c);
     }
     return 0;
+}
+
+void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other)
+{
+    bool first = strcmp(peer, other) < 0;
+    snprintf(name, YK_ENTRY_MAX, "%s@%s", first ? peer : other, first ? other : peer);
+}
+
+/* "alice@bob", in this order. */
+static int check_link(const char *name)
+{
+    char peer[YOKE_PEER_NAME_MAX + 1] = "", ordered[YK_ENTRY_MAX];
+    const char *at = strchr(name, '@');
+    if (!at)
+        return yk_fail(EINVAL, "'%.200s' does not name two peers, such as alice/bob", name);
+    int result = check_text(name, (size_t)(at - name), YOKE_PEER_NAME_MAX);
+    if (result == 0)
+        result = check_text(at + 1, strlen(at + 1), YOKE_PEER_NAME_MAX);
+    if (result < 0)
+        return result;
+    memcpy(peer, name, (size_t)(at - name));
+    yk_name_link(ordered, peer, at + 1);
+    if (strcmp(peer, at + 1) == 0 || strcmp(ordered, name) != 0)
+        return yk_fail(EINVAL, "'%s' does not name two peers in order", name);
+    return 0;
+}
+
+int yk_name_check(uint32_t kind, const char *name)
+{
+    if (!name)
+        return yk_fail(EINVAL, "the name is NULL");
+    size_t length = strnlen(name, YK_ENTRY_MAX);
+    switch (kind) {
+    case YK_KIND_LINK:
+        return length < YK_ENTRY_MAX ? check_link(name) : check_text(name, length, 0);
+    case YK_KIND_PEER:
+        return check_text(name, length, YOKE_PEER_NAME_MAX);
+    default:
+        return check_text(name, length, YOKE_NAME_MAX);
+    }
 }
 
 void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name)

@@ -16,7 +16,7 @@
 #include "memory/directory.h"
 #include "memory/segment.h"
 
-#define YK_ENTRY_MAX 160 /* "region." and 128 bytes, with room */
+#define YK_ENTRY_MAX 256 /* a file name */
 #define YK_PATIENCE  INT64_C(250000000)
 
 /* A name's (or intent's) line of text, and what the kernel says of the file. */
@@ -36,7 +36,9 @@ const char *yk_kind_name(uint32_t kind);
 int yk_kind_from_name(const char *text, size_t length);
 
 /* 0, or -EINVAL with the sentence that says which rule the name breaks. */
-int yk_name_check(const char *name);
+int yk_name_check(uint32_t kind, const char *name);
+/* The name of the link between two peers, whose names are checked, whichever comes first. */
+void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other);
 void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name);
 void yk_live_path(char path[48], uint64_t nonce);
 

@@ -399,7 +399,7 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
 {
     struct yk_directory directory;
     char entry[YK_ENTRY_MAX];
-    int result = yk_name_check(plan->name);
+    int result = yk_name_check(plan->kind, plan->name);
     if (result == 0)
         result = check_access(plan);
     if (result == 0)
@@ -412,6 +412,7 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
         return result;
     yk_recover_names(&directory);
     object->operations = plan->operations;
+    object->seat = plan->seat;
     yk_store32_relaxed(&object->cancelled, 0);
     yk_store32_relaxed(&object->visitors, 0);
     pthread_mutex_init(&object->mutex, NULL);
@@ -502,7 +503,7 @@ int yk_object_remove(enum yk_kind kind, const char *name)
 {
     struct yk_directory directory;
     char entry[YK_ENTRY_MAX];
-    int result = yk_name_check(name);
+    int result = yk_name_check(kind, name);
     if (result < 0)
         return result;
     yk_name_entry(entry, kind, name);

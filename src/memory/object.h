@@ -33,6 +33,8 @@ struct yk_kind_operations {
     void (*joined)(struct yk_object *object);
 };
 
+#define YK_ANY_SEAT (-1)
+
 /* What to look for, and what to make when it is not there. */
 struct yk_object_plan {
     enum yk_kind kind;
@@ -41,6 +43,7 @@ struct yk_object_plan {
     uint32_t mode;  /* 0: 0600 */
     int64_t group;
     uint32_t participants;
+    int32_t seat;        /* the slot to take, or YK_ANY_SEAT */
     uint64_t body_bytes; /* what the segment holds behind the slots */
     uint64_t body_size;  /* what the user asked for */
     bool reserve;
@@ -58,7 +61,8 @@ struct yk_object {
     struct yk_shm_fixed fixed; /* the checked private copy */
     const struct yk_kind_operations *operations;
     struct yk_guarded_fd
-        lock; /* of the lock file; its description holds the byte of our slot. -1: read-only */
+        lock;     /* of the lock file; its description holds the byte of our slot. -1: read-only */
+    int32_t seat; /* the only slot that this handle may take, or YK_ANY_SEAT */
     uint32_t slot;
     uint64_t generation;
     yk_atomic64 fork_stamp; /* the process that `slot` belongs to */
@@ -110,7 +114,7 @@ int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_
 
 /* ---- participants (participant.c) ---- */
 
-/* Takes a free slot, recovering a dead one's if need be. -ENOSPC. */
+/* Takes a free slot, recovering a dead one's if need be. -ENOSPC; a seat's: -EADDRINUSE. */
 int yk_participant_join(struct yk_object *object);
 
 /* Gives up the slot cleanly. */

@@ -19,6 +19,9 @@
 #include "base/sys.h"
 #include "memory/object.h"
 
+#define SEAT_PATIENCE INT64_C(20000000)
+#define SEAT_NAP      INT64_C(500000)
+
 static void claim_slot(struct yk_object *object, uint32_t number, uint64_t word)
 {
     struct yk_shm_slot *slot = yk_object_slot(object, number);
@@ -73,26 +76,53 @@ static int try_slot(struct yk_object *object, uint32_t number)
     return result;
 }
 
-int yk_participant_join(struct yk_object *object)
+static int no_lock(int result, uint32_t number)
 {
-    int result = -EAGAIN;
+    return yk_fail(-result, "the lock of participant %u can not be taken: %s", number,
+                   strerror(-result));
+}
+
+static int take_any_slot(struct yk_object *object)
+{
     /* first the free ones, then those whose owners may be dead */
     for (uint64_t used = 0; used <= 1; used++) {
         for (uint32_t i = 0; i < object->fixed.participants; i++) {
             if ((yk_load_relaxed(&yk_object_slot(object, i)->word) & 1) != used)
                 continue;
-            result = try_slot(object, i);
-            if (result == 0)
-                return 0;
+            int result = try_slot(object, i);
             if (result != -EAGAIN)
-                return yk_fail(-result, "the lock of participant %u can not be taken: %s", i,
-                               strerror(-result));
+                return result < 0 ? no_lock(result, i) : 0;
         }
     }
     return yk_fail(ENOSPC,
                    "%s:%s has %u participants, and all are alive: it was created for no more",
                    yk_kind_name(object->fixed.kind), object->fixed.name,
                    object->fixed.participants);
+}
+
+/*
+ * Whoever had the seat may just be ending: the kernel drops a dead process's locks one after the
+ * other, and another process may be about to recover it.
+ */
+static int take_seat(struct yk_object *object)
+{
+    uint32_t seat = (uint32_t)object->seat;
+    int result = -EAGAIN;
+    for (int64_t start = yk_now(); result == -EAGAIN;) {
+        result = try_slot(object, seat);
+        if (result == -EAGAIN && yk_now() - start > SEAT_PATIENCE)
+            return yk_fail(EADDRINUSE, "%s:%s belongs to process %d, which is alive",
+                           yk_kind_name(object->fixed.kind), object->fixed.name,
+                           yk_lock_holder(object->lock.fd, YK_LIFE_BYTE(seat)));
+        if (result == -EAGAIN)
+            yk_nap(SEAT_NAP);
+    }
+    return result < 0 ? no_lock(result, seat) : 0;
+}
+
+int yk_participant_join(struct yk_object *object)
+{
+    return object->seat == YK_ANY_SEAT ? take_any_slot(object) : take_seat(object);
 }
 
 void yk_participant_leave(struct yk_object *object)

@@ -173,7 +173,7 @@ static const char *long_address(size_t length)
     X(address_no_name, open_port("port:@memory", YOKE_CREATE, NULL), EINVAL, "empty")              \
     X(address_kind_unknown, open_port("prot:jobs", 0, NULL), ENOTSUP, "prot")                      \
     X(address_kind_capital, open_port("Port:jobs", 0, NULL), ENOTSUP, "Port")                      \
-    X(address_kind_later, open_port("link:bob", 0, NULL), ENOTSUP, "link")                         \
+    X(address_kind_later, open_port("topic:news", 0, NULL), ENOTSUP, "topic")                      \
     X(address_kind_region, open_port("region:good", 0, NULL), ENOTSUP, "yoke_region_open")         \
     X(address_name_slash, open_port("port:a/b", YOKE_CREATE, NULL), EINVAL, "'/'")                 \
     X(address_name_too_long, open_port(long_address(129), YOKE_CREATE, NULL), EINVAL, "128")       \

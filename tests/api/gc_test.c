@@ -107,7 +107,7 @@ static void segments_of_other_programs_are_left_alone(void **state)
     shmctl(even, IPC_RMID, NULL);
 }
 
-static void intent_path(char path[200], const char *entry)
+static void intent_path(char path[YK_ENTRY_MAX + 32], const char *entry)
 {
     yk_intent_path(path, geteuid(), entry);
 }
@@ -115,7 +115,7 @@ static void intent_path(char path[200], const char *entry)
 static void interrupted_removal_is_finished(void **state)
 {
     (void)state;
-    char intent[200];
+    char intent[YK_ENTRY_MAX + 32];
     make_kept_port("port:jobs");
     int segment = facts_of("port:jobs").segment;
     intent_path(intent, "port.jobs");
@@ -127,7 +127,7 @@ static void interrupted_removal_is_finished(void **state)
 static void intent_of_another_namespace_is_left_alone(void **state)
 {
     (void)state;
-    char intent[200], good[512], text[512];
+    char intent[YK_ENTRY_MAX + 32], good[512], text[512];
     make_kept_port("port:jobs");
     int segment = facts_of("port:jobs").segment;
     read_file("port.jobs", good);
@@ -146,7 +146,7 @@ static void intent_of_another_namespace_is_left_alone(void **state)
 static void half_written_intent_is_cleared(void **state)
 {
     (void)state;
-    char intent[200];
+    char intent[YK_ENTRY_MAX + 32];
     make_kept_port("port:other"); /* makes .intents */
     intent_path(intent, "port.jobs");
     write_file(intent, "");
@@ -168,7 +168,7 @@ static int hold_name(void *argument)
 static void intent_of_a_living_process_is_left_alone(void **state)
 {
     (void)state;
-    char intent[200];
+    char intent[YK_ENTRY_MAX + 32];
     struct baton ready;
     make_kept_port("port:jobs");
     int segment = facts_of("port:jobs").segment;
@@ -189,7 +189,7 @@ static void intent_of_a_living_process_is_left_alone(void **state)
 static void intent_that_another_user_put_there_is_not_believed(void **state)
 {
     (void)state;
-    char intent[200], text[512];
+    char intent[YK_ENTRY_MAX + 32], text[512];
     if (geteuid() != 0)
         skip_test("needs root, to be two users");
     make_kept_port("port:jobs");
@@ -233,7 +233,7 @@ static void clearing_tells_how_much_memory_goes(void **state)
     assert_int_equal(yoke_region_create(&region, "frames", 1 << 20, &options), 0);
     memset(yoke_region_data(region), 1, 1 << 20);
     yoke_region_close(region);
-    char intent[200];
+    char intent[YK_ENTRY_MAX + 32];
     intent_path(intent, "region.frames");
     move("region.frames", intent);
     assert_int_equal(yk_gc(false, &items), 1);

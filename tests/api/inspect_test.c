@@ -158,7 +158,10 @@ static void bad_addresses_are_refused(void **state)
     assert_int_equal(yk_inspect(NULL, &facts, NULL, NULL), -EINVAL);
     assert_int_equal(yk_inspect("jobs", &facts, NULL, NULL), -EINVAL);
     assert_int_equal(yk_inspect("port:../x", &facts, NULL, NULL), -EINVAL);
-    assert_int_equal(yk_inspect("link:bob", &facts, NULL, NULL), -ENOTSUP);
+    assert_int_equal(yk_inspect("topic:bob", &facts, NULL, NULL), -ENOTSUP);
+    assert_int_equal(yk_inspect("link:bob", &facts, NULL, NULL), -EINVAL);
+    assert_int_equal(yk_inspect("link:bob/bob", &facts, NULL, NULL), -EINVAL);
+    assert_int_equal(yk_inspect("link:bob/alice/carol", &facts, NULL, NULL), -EINVAL);
 }
 
 /* ---- participants ---- */

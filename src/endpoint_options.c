@@ -1,0 +1,68 @@
+/*
+ * endpoint_options.c - see endpoint_options.h.
+ */
+#include "endpoint_options.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "memory/names.h"
+
+#define CREATING (YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE)
+
+static int check_flags(enum yk_kind kind, uint32_t flags)
+{
+    uint32_t known = YOKE_CREATE | YOKE_PARKED | CREATING;
+    if (flags & YOKE_READ_ONLY)
+        return yk_fail(
+            ENOTSUP,
+            "a %s can not be opened read-only: to look at it without taking part, use yoke stat",
+            yk_kind_name(kind));
+    if (flags & ~known)
+        return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~known);
+    if ((flags & CREATING) && !(flags & YOKE_CREATE))
+        return yk_fail(EINVAL, "flags 0x%x mean something only together with YOKE_CREATE", flags);
+    return 0;
+}
+
+/* What only ports have. */
+static int check_link(uint32_t flags, const struct yoke_options *options)
+{
+    if ((flags & YOKE_PARKED) || options->max_parked != 0)
+        return yk_fail(ENOTSUP, "a link parks no messages: one that was delivered max_deliveries "
+                                "times is dropped and counted");
+    if (options->priorities > 1)
+        return yk_fail(ENOTSUP, "%u priorities: a link has one, a port can have more",
+                       options->priorities);
+    if (options->participants != 0 && options->participants != 2)
+        return yk_fail(EINVAL, "%u participants: a link has two", options->participants);
+    return 0;
+}
+
+int yk_options_check(enum yk_kind kind, uint32_t flags, const struct yoke_options *options)
+{
+    int result = check_flags(kind, flags);
+    if (result < 0)
+        return result;
+    if (options->struct_size != sizeof *options || options->reserved != 0)
+        return yk_fail(
+            EINVAL,
+            "the options were not initialised with YOKE_OPTIONS_INIT (struct_size %zu, reserved "
+            "%u)",
+            options->struct_size, options->reserved);
+    if (options->spin_ns < -1)
+        return yk_fail(EINVAL, "spin_ns %lld is neither -1 (the default) nor a time",
+                       (long long)options->spin_ns);
+    if (options->policy > YOKE_POLICY_ONCE)
+        return yk_fail(EINVAL, "policy %u is not one of yoke's", options->policy);
+    if (options->depth > 1u << 20)
+        return yk_fail(EINVAL, "a depth of %u is more than %u", options->depth, 1u << 20);
+    if (options->max_message > YOKE_MESSAGE_MAX)
+        return yk_fail(
+            EINVAL,
+            "messages of %zu bytes are more than %zu: put such data into a region, and its name "
+            "into a "
+            "message",
+            options->max_message, YOKE_MESSAGE_MAX);
+    return kind == YK_KIND_LINK ? check_link(flags, options) : 0;
+}

@@ -1,0 +1,639 @@
+/*
+ * link.c - see link.h.
+ *
+ * Waking. A port's sender has just made a compare-and-swap, which is a full fence, before it looks
+ * who sleeps. A link's sender has made a plain store, and a fence after it costs as much as all the
+ * rest of a message. So the one who lies down pays: between setting its bit and its last look it
+ * calls membarrier(), after which every store that a running sender made before its look at the row
+ * is visible, or that look sees the bit. This holds only while both sides take part (`membarrier` in
+ * their side); otherwise the fence is made. A side that comes back without it, while the other
+ * still thinks that it has it, is woken 100 ms late at worst.
+ */
+#include "link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "endpoint_options.h"
+#include "peer.h"
+
+/* Looks at the next slot without a pause and without a clock: somewhat more than a round trip. */
+#define SHORT_SPIN 400
+
+enum { RECEIVING, SENDING };
+
+/* ---- opening ---- */
+
+int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
+{
+    *geometry = (struct yk_spsc_geometry){
+        .depth = options->depth ? options->depth : 256,
+        .max_message = options->max_message ? options->max_message : 4096,
+        .max_deliveries = options->max_deliveries ? options->max_deliveries : UINT32_MAX,
+        .once = options->policy == YOKE_POLICY_ONCE,
+    };
+    yk_spsc_plan(geometry);
+    return 0;
+}
+
+uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry)
+{
+    return sizeof(struct yk_shm_link) + 2 * yk_spsc_bytes(geometry);
+}
+
+int yk_link_check(const struct yk_shm_fixed *fixed, struct yk_spsc_geometry *ret_geometry)
+{
+    struct yk_link_fixed own;
+    memcpy(&own, fixed->details, sizeof own);
+    if (own.layout != YK_LINK_LAYOUT)
+        return yk_fail(EPROTONOSUPPORT,
+                       "the link was made with link layout %016llx, this yoke has %016llx",
+                       (unsigned long long)own.layout, (unsigned long long)YK_LINK_LAYOUT);
+    if (yk_spsc_check_geometry(&own.geometry) < 0 || fixed->participants != 2 ||
+        yk_link_body_bytes(&own.geometry) > fixed->size - fixed->body_offset)
+        return yk_fail(EPROTO, "the link has a geometry that no yoke wrote");
+    *ret_geometry = own.geometry;
+    return 0;
+}
+
+void yk_link_ring(struct yk_spsc *ring, const struct yk_spsc_geometry *geometry, void *body,
+                  int from)
+{
+    unsigned char *first = (unsigned char *)body + sizeof(struct yk_shm_link);
+    yk_spsc_attach(ring, geometry, from == 0 ? first : first + yk_spsc_bytes(geometry));
+}
+
+static uint32_t my_side(const struct yk_link *link)
+{
+    return (uint32_t)link->object.seat & 1;
+}
+
+/* A row is asked after something else was changed: the two must not change places. */
+static void wake_any_side(const struct yk_link *link, uint32_t side)
+{
+    yk_fence_seq(); /* the state of a side before the look at the rows: SYNC link.end */
+    yk_changed_for(&link->waiting, YK_WAIT_RECEIVE, side);
+    yk_changed_for(&link->waiting, YK_WAIT_ROOM, side);
+}
+
+static void recover_side(struct yk_object *object, uint32_t slot)
+{
+    struct yk_link *link = (struct yk_link *)object;
+    struct yk_shm_link_side *side = &link->shm->sides[slot & 1];
+    struct yk_spsc ring;
+    if (slot > 1)
+        return;
+    yk_link_ring(&ring, &link->in.ring.geometry, link->shm, slot == 0);
+    yk_spsc_recover_receiver(&ring);
+    if (yk_load32_relaxed(&side->state) == YK_SIDE_OPEN) /* relaxed: only we may write it now */
+        yk_store32_release(&side->state, YK_SIDE_DIED);  /* SYNC link.end release */
+    wake_any_side(link, 1 - slot);
+}
+
+static void joined(struct yk_object *object)
+{
+    struct yk_link *link = (struct yk_link *)object;
+    struct yk_shm_link_side *side = &link->shm->sides[my_side(link)];
+    yk_spsc_resume_sender(&link->out);
+    yk_spsc_resume_receiver(&link->in);
+    for (int i = 0; i < YK_WAIT_REASONS; i++)
+        yk_store32_relaxed(&link->waiting.sleepers[i], 0);
+    for (int i = 0; i < 2; i++)
+        yk_store32_relaxed(&link->inside[i], 0);
+    link->membarrier = link->waiting.barrier = yk_membarrier_usable();
+    yk_store32_relaxed(&side->membarrier, link->membarrier);
+    yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
+}
+
+static int prepare(struct yk_object *object)
+{
+    struct yk_link *link = (struct yk_link *)object;
+    struct yk_spsc_geometry geometry;
+    int result = yk_link_check(&object->fixed, &geometry);
+    if (result < 0)
+        return result;
+    int side = (int)my_side(link);
+    link->shm = (struct yk_shm_link *)(void *)yk_object_body(object);
+    link->waiting.object = object;
+    link->waiting.shm = &link->shm->waiters;
+    link->waiting.words = 1;
+    yk_link_ring(&link->out.ring, &geometry, link->shm, side);
+    yk_link_ring(&link->in.ring, &geometry, link->shm, 1 - side);
+    link->out.pieces = calloc(yk_spsc_pieces_max(&geometry), sizeof *link->out.pieces);
+    link->in.lent = calloc(link->in.ring.mask + 1, sizeof *link->in.lent);
+    if (link->out.pieces && link->in.lent)
+        return 0;
+    object->operations->unprepare(object);
+    return yk_fail(ENOMEM, "no private memory for a link of depth %u", geometry.depth);
+}
+
+static void unprepare(struct yk_object *object)
+{
+    struct yk_link *link = (struct yk_link *)object;
+    free(link->out.pieces);
+    free(link->in.lent);
+    link->out.pieces = NULL;
+    link->in.lent = NULL;
+}
+
+static const struct yk_kind_operations operations = {
+    .prepare = prepare,
+    .unprepare = unprepare,
+    .recover = recover_side,
+    .joined = joined,
+};
+
+static int open_as(struct yk_link *link, const char *other, uint32_t flags,
+                   const struct yoke_options *options)
+{
+    char name[YK_ENTRY_MAX];
+    struct yk_link_fixed fixed = {.layout = YK_LINK_LAYOUT};
+    int result = yk_link_plan(&fixed.geometry, options);
+    if (result < 0)
+        return result;
+    yk_name_link(name, options->as, other);
+    uint64_t bytes = yk_link_body_bytes(&fixed.geometry);
+    struct yk_object_plan plan = {
+        .kind = YK_KIND_LINK,
+        .name = name,
+        .flags = flags,
+        .mode = options->mode,
+        .group = options->group,
+        .participants = 2,
+        .seat = strcmp(options->as, other) < 0 ? 0 : 1,
+        .body_bytes = bytes,
+        .reserve = bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE),
+        .details = &fixed,
+        .details_size = sizeof fixed,
+        .operations = &operations,
+    };
+    strcpy(link->me, options->as); /* both are checked */
+    strcpy(link->other, other);
+    link->waiting.spin_ns = options->spin_ns == -1 ? yk_default_spin() : options->spin_ns;
+    return yk_object_open(&link->object, &plan);
+}
+
+int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
+                 const struct yoke_options *options)
+{
+    int result = yk_options_check(YK_KIND_LINK, flags, options);
+    if (result < 0)
+        return result;
+    if (!options->as)
+        return yk_fail(EINVAL, "link:%s has two ends: yoke_options.as says which peer this is",
+                       other);
+    result = yk_name_check(YK_KIND_PEER, options->as);
+    if (result == 0 && strcmp(options->as, other) == 0)
+        return yk_fail(EINVAL, "a link leads to another peer, and '%s' is this one itself", other);
+    if (result == 0)
+        result = yk_peer_hold(&link->peer, options->as, options);
+    if (result < 0)
+        return result;
+    result = open_as(link, other, flags, options);
+    if (result < 0)
+        yk_peer_drop(link->peer);
+    else
+        yk_peer_add_link(link->peer, link);
+    return result;
+}
+
+/* ---- closing ---- */
+
+void yk_link_expel(struct yk_link *link)
+{
+    for (int i = 0; i < 2; i++) {
+        while (yk_load32_acquire(&link->inside[i]) != 0) {
+            yk_wake_own(&link->object);
+            yk_nap(100000);
+        }
+    }
+}
+
+static void leave(struct yk_link *link)
+{
+    struct yk_shm_link_side *side = &link->shm->sides[my_side(link)];
+    /* relaxed: SYNC link.end orders it */
+    yk_store_relaxed(&side->left,
+                     yk_load_relaxed(&yk_object_slot(&link->object, 1 - my_side(link))->word));
+    /* SYNC link.end release: after all that was sent */
+    yk_store32_release(&side->state, YK_SIDE_CLOSED);
+}
+
+bool yk_link_is_left(const struct yk_object *object, int side)
+{
+    const struct yk_shm_link *shm = (const struct yk_shm_link *)(void *)yk_object_body(object);
+    /* SYNC link.end acquire */
+    return yk_load32_acquire(&shm->sides[side].state) == YK_SIDE_CLOSED &&
+           yk_load_relaxed(&shm->sides[side].left) ==
+               yk_load_relaxed(&yk_object_slot(object, 1 - (uint32_t)side)->word);
+}
+
+void yk_link_close(struct yk_link *link)
+{
+    /* relaxed: own process. In a child that never used it the side is the parent's. */
+    if (yk_load_relaxed(&link->object.fork_stamp) == yk_fork_stamp())
+        leave(link);
+    if (link->peer)
+        yk_peer_remove_link(link->peer, link);
+    yk_object_close(&link->object);
+    if (link->peer)
+        yk_peer_drop(link->peer);
+}
+
+/* ---- waiting ---- */
+
+/*
+ * A thread that waits is inside. Only one can be, so it takes no counting: it leaves by a plain
+ * store, after which the handle may be gone.
+ */
+static void go_in(struct yk_link *link, int way)
+{
+    yk_store32_relaxed(&link->inside[way], 1);
+    yk_fence_seq(); /* `inside` before the look whether the handle is cancelled (endpoint.c) */
+}
+
+static void go_out(struct yk_link *link, int way)
+{
+    yk_store32_release(&link->inside[way], 0);
+}
+
+/* After a change that the other side may sleep for. */
+static inline void wake_other(const struct yk_link *link, enum yk_reason reason)
+{
+    uint32_t other = 1 - my_side(link);
+    const struct yk_shm_link *shm = link->shm;
+    if (yk_likely(link->membarrier && yk_load32_relaxed(&shm->sides[other].membarrier)))
+        yk_fence_compiler();
+    else
+        yk_fence_seq(); /* the change before the look at the row: SYNC wait.receive, wait.room */
+    uint64_t row = yk_load_relaxed(&shm->waiters.bits[reason][0]);
+    if (yk_unlikely(row >> other & 1))
+        yk_wake_slot(&link->waiting, reason, other);
+}
+
+/* -EPIPE or -EOWNERDEAD when the other side is gone, 0 while it is there or may yet come. */
+static int other_end(const struct yk_link *link)
+{
+    /* SYNC link.end acquire: what it sent before is seen after this */
+    switch (yk_load32_acquire(&link->shm->sides[1 - my_side(link)].state)) {
+    case YK_SIDE_CLOSED:
+        return -EPIPE;
+    case YK_SIDE_DIED:
+        return -EOWNERDEAD;
+    default:
+        return 0;
+    }
+}
+
+static void explain(const struct yk_link *link, ssize_t result, size_t capacity)
+{
+    if (result == -EPIPE)
+        yk_fail(EPIPE, "the other side of link:%s closed it", link->other);
+    else if (result == -EOWNERDEAD)
+        yk_fail(EOWNERDEAD, "the other side of link:%s died", link->other);
+    else if (result == -EMSGSIZE)
+        yk_fail(EMSGSIZE,
+                "the next message of link:%s is bigger than the buffer of %zu bytes; "
+                "yoke_max_message() says %llu",
+                link->other, capacity, (unsigned long long)link->in.ring.geometry.max_message);
+    else if (result == -EPROTO)
+        yk_fail(EPROTO, "the memory of link:%s holds what no yoke wrote", link->other);
+}
+
+/* Waits until the attempt is not 0. */
+static ssize_t wait_for(struct yk_link *link, int way, yk_attempt attempt, void *context,
+                        int64_t timeout_ns)
+{
+    go_in(link, way);
+    ssize_t result = yk_wait(&link->waiting, attempt, context, timeout_ns);
+    go_out(link, way);
+    return result;
+}
+
+/* ---- sending ---- */
+
+static int check_message(const struct yk_link *link, const void *data, size_t size)
+{
+    if (yk_unlikely(size > link->out.ring.geometry.max_message))
+        return yk_fail(EMSGSIZE, "link:%s takes messages of up to %llu bytes, this one has %zu",
+                       link->other, (unsigned long long)link->out.ring.geometry.max_message, size);
+    if (yk_unlikely(!data && size > 0))
+        return yk_fail(EINVAL, "the message is NULL and has %zu bytes", size);
+    return 0;
+}
+
+struct sending {
+    struct yk_link *link;
+    const struct yoke_message *messages;
+    size_t count;
+    size_t sent;
+    bool loans; /* the messages are loans */
+};
+
+static int send_one(struct sending *sending)
+{
+    const struct yoke_message *message = &sending->messages[sending->sent];
+    struct yk_spsc_sender *out = &sending->link->out;
+    return sending->loans
+               ? yk_spsc_commit(out, message->data, message->size, message->tag)
+               : yk_spsc_send(out, message->data ? message->data : "", message->size, message->tag);
+}
+
+/* Sends as many as go now. 1 when at least one went, 0, or the error of the first. */
+static ssize_t attempt_send(void *context, enum yk_reason *reason)
+{
+    struct sending *sending = context;
+    struct yk_link *link = sending->link;
+    int result = 1;
+    *reason = YK_WAIT_ROOM;
+    while (sending->sent < sending->count && (result = send_one(sending)) == 1)
+        sending->sent++;
+    if (sending->sent == 0)
+        return result < 0 ? result : other_end(link);
+    wake_other(link, YK_WAIT_RECEIVE);
+    return 1;
+}
+
+static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
+{
+    enum yk_reason reason;
+    struct yk_link *link = sending->link;
+    ssize_t result = attempt_send(sending, &reason);
+    if (result == 0)
+        result = wait_for(link, SENDING, attempt_send, sending, timeout_ns);
+    if (yk_unlikely(result < 0))
+        explain(link, result, 0);
+    return result < 0 ? result : (ssize_t)sending->sent;
+}
+
+ssize_t yk_link_send_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
+                          int64_t timeout_ns)
+{
+    int result = yk_object_enter(&link->object);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = check_message(link, messages[i].data, messages[i].size);
+        if (result == 0 && messages[i].priority != 0)
+            result = yk_fail(EINVAL, "link:%s has one priority, 0; %u is not it", link->other,
+                             messages[i].priority);
+    }
+    if (result < 0 || count == 0)
+        return result;
+    struct sending sending = {.link = link, .messages = messages, .count = count};
+    return run_send(&sending, timeout_ns);
+}
+
+ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_t timeout_ns)
+{
+    int result = yk_object_enter(&link->object);
+    if (yk_likely(result == 0))
+        result = check_message(link, data, size);
+    if (yk_unlikely(result < 0))
+        return result;
+    if (yk_likely(yk_spsc_send_small(&link->out, data, size))) {
+        wake_other(link, YK_WAIT_RECEIVE);
+        return 0;
+    }
+    struct yoke_message message = {.data = (void *)(uintptr_t)data, .size = size};
+    struct sending sending = {.link = link, .messages = &message, .count = 1};
+    ssize_t sent = run_send(&sending, timeout_ns);
+    return sent < 0 ? sent : 0;
+}
+
+ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
+                            int64_t timeout_ns)
+{
+    int result = yk_object_enter(&link->object);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        int64_t room = yk_spsc_loan_size(&link->out, messages[i].data);
+        if (room < 0)
+            result =
+                yk_fail(EINVAL, "message %zu is not a loan of this end of link:%s", i, link->other);
+        else if (messages[i].size > (uint64_t)room)
+            result = yk_fail(EMSGSIZE, "%zu bytes are more than the loan's %lld", messages[i].size,
+                             (long long)room);
+        else
+            result = check_message(link, messages[i].data, messages[i].size);
+    }
+    if (result < 0 || count == 0)
+        return result;
+    struct sending sending = {.link = link, .messages = messages, .count = count, .loans = true};
+    return run_send(&sending, timeout_ns);
+}
+
+struct loaning {
+    struct yk_link *link;
+    size_t size;
+    void *block;
+};
+
+static ssize_t attempt_loan(void *context, enum yk_reason *reason)
+{
+    struct loaning *loaning = context;
+    *reason = YK_WAIT_ROOM;
+    int result = yk_spsc_loan(&loaning->link->out, loaning->size, &loaning->block);
+    return result != 0 ? result : other_end(loaning->link);
+}
+
+int yk_link_loan(struct yk_link *link, size_t size, void **ret_block, int64_t timeout_ns)
+{
+    enum yk_reason reason;
+    struct loaning loaning = {.link = link, .size = size};
+    int entered = yk_object_enter(&link->object);
+    if (entered == 0)
+        entered = check_message(link, link, size);
+    if (entered < 0)
+        return entered;
+    ssize_t result = attempt_loan(&loaning, &reason);
+    if (result == 0)
+        result = wait_for(link, SENDING, attempt_loan, &loaning, timeout_ns);
+    if (result < 0)
+        explain(link, result, 0);
+    else
+        *ret_block = loaning.block;
+    return result < 0 ? (int)result : 0;
+}
+
+/* ---- receiving ---- */
+
+struct receiving {
+    struct yk_link *link;
+    struct yoke_message *messages;
+    size_t count;
+    size_t received;
+    bool borrow; /* hand out the bytes where they are; else copy and release */
+};
+
+static int take_one(struct receiving *receiving)
+{
+    struct yk_link *link = receiving->link;
+    struct yoke_message *message = &receiving->messages[receiving->received];
+    struct yk_spsc_message taken;
+    int result =
+        yk_spsc_take(&link->in, receiving->borrow ? UINT64_MAX : message->capacity, &taken);
+    if (result != 1)
+        return result;
+    message->size = taken.size;
+    message->sequence = taken.index;
+    message->tag = taken.tag;
+    message->priority = 0;
+    message->deliveries = taken.deliveries;
+    message->sender =
+        (int32_t)yk_load32_relaxed(&yk_object_slot(&link->object, 1 - my_side(link))->pid);
+    message->reserved = 0;
+    if (receiving->borrow) {
+        message->data = (void *)(uintptr_t)taken.bytes;
+        return 1;
+    }
+    if (taken.size > 0) /* the buffer for an empty message may be NULL */
+        memcpy(message->data, taken.bytes, taken.size);
+    return yk_spsc_release(&link->in, taken.index);
+}
+
+static int take_some(struct receiving *receiving)
+{
+    int result = 1;
+    while (receiving->received < receiving->count && (result = take_one(receiving)) == 1)
+        receiving->received++;
+    return result;
+}
+
+/*
+ * Takes as many as there are. 1 when at least one, 0 none, or the error of the first. The other
+ * side's end is told when there is still nothing after it was seen.
+ */
+static ssize_t attempt_receive(void *context, enum yk_reason *reason)
+{
+    struct receiving *receiving = context;
+    *reason = YK_WAIT_RECEIVE;
+    int end = 0, result = take_some(receiving);
+    if (result == 0 && receiving->received == 0 && (end = other_end(receiving->link)) != 0)
+        result = take_some(receiving);
+    if (receiving->received == 0)
+        return result < 0 ? result : end;
+    if (!receiving->borrow)
+        wake_other(receiving->link, YK_WAIT_ROOM);
+    return 1;
+}
+
+static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
+{
+    enum yk_reason reason;
+    struct yk_link *link = receiving->link;
+    ssize_t result = attempt_receive(receiving, &reason);
+    if (result == 0)
+        result = wait_for(link, RECEIVING, attempt_receive, receiving, timeout_ns);
+    if (yk_unlikely(result < 0))
+        explain(link, result, receiving->messages[0].capacity);
+    return result < 0 ? result : (ssize_t)receiving->received;
+}
+
+ssize_t yk_link_recv_many(struct yk_link *link, struct yoke_message *messages, size_t count,
+                          int64_t timeout_ns)
+{
+    int result = yk_object_enter(&link->object);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (!messages[i].data && messages[i].capacity > 0)
+            result = yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
+                             messages[i].capacity);
+    }
+    if (result < 0 || count == 0)
+        return result;
+    struct receiving receiving = {.link = link, .messages = messages, .count = count};
+    return run_receive(&receiving, timeout_ns);
+}
+
+ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages, size_t count,
+                            int64_t timeout_ns)
+{
+    int result = yk_object_enter(&link->object);
+    if (result < 0 || count == 0)
+        return result;
+    struct receiving receiving = {
+        .link = link, .messages = messages, .count = count, .borrow = true};
+    return run_receive(&receiving, timeout_ns);
+}
+
+/* A message that comes within about a round trip is had without a system call or a clock. */
+static bool recv_soon(struct yk_link *link, void *buffer, size_t capacity, size_t *ret_size)
+{
+    bool received = false;
+    go_in(link, RECEIVING);
+    for (int i = 0; i < SHORT_SPIN && !received; i++)
+        received = yk_spsc_recv_small(&link->in, buffer, capacity, ret_size);
+    go_out(link, RECEIVING);
+    return received;
+}
+
+ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
+{
+    size_t size;
+    int result = yk_object_enter(&link->object);
+    if (yk_unlikely(result < 0))
+        return result;
+    if (yk_unlikely(!buffer && capacity > 0))
+        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
+    if (yk_spsc_recv_small(&link->in, buffer, capacity, &size) ||
+        (timeout_ns != 0 && link->waiting.spin_ns > 0 &&
+         recv_soon(link, buffer, capacity, &size))) {
+        wake_other(link, YK_WAIT_ROOM);
+        return (ssize_t)size;
+    }
+    struct yoke_message message = {.data = buffer, .capacity = capacity};
+    struct receiving receiving = {.link = link, .messages = &message, .count = 1};
+    ssize_t received = run_receive(&receiving, timeout_ns);
+    return received < 0 ? received : (ssize_t)message.size;
+}
+
+bool yk_link_is_ready(struct yk_link *link)
+{
+    return yk_spsc_peek(&link->in) || other_end(link) != 0;
+}
+
+/* ---- giving up ---- */
+
+static int no_message(const struct yk_link *link, const void *message)
+{
+    return yk_fail(EINVAL, "%p is neither a borrowed message nor a loan of this end of link:%s",
+                   message, link->other);
+}
+
+/* A loan is the sending thread's business, a borrowed message the receiving one's. */
+static bool is_outgoing(const struct yk_link *link, const void *message)
+{
+    const struct yk_spsc *ring = &link->out.ring;
+    uintptr_t at = (uintptr_t)message, begin = (uintptr_t)ring->buffer;
+    return at >= begin && at - begin < ring->geometry.buffer;
+}
+
+int yk_link_release(struct yk_link *link, const void *message)
+{
+    int result = yk_object_enter(&link->object);
+    if (result < 0)
+        return result;
+    if (is_outgoing(link, message))
+        return yk_spsc_cancel_loan(&link->out, message) == 1 ? 0 : no_message(link, message);
+    int64_t index = yk_spsc_find_lent(&link->in, message);
+    if (index < 0)
+        return no_message(link, message);
+    yk_spsc_release(&link->in, (uint64_t)index);
+    wake_other(link, YK_WAIT_ROOM);
+    return 0;
+}
+
+int yk_link_return(struct yk_link *link, const void *message)
+{
+    int result = yk_object_enter(&link->object);
+    if (result < 0)
+        return result;
+    if (is_outgoing(link, message) && yk_spsc_loan_size(&link->out, message) >= 0)
+        return yk_fail(EINVAL, "%p is a loan: release it, or commit it", message);
+    int64_t index = is_outgoing(link, message) ? -1 : yk_spsc_find_lent(&link->in, message);
+    if (index < 0)
+        return no_message(link, message);
+    yk_spsc_return(&link->in, (uint64_t)index);
+    wake_other(link, YK_WAIT_ROOM); /* it may have been dropped */
+    return 0;
+}

@@ -1,0 +1,494 @@
+/*
+ * peer.c - peers: processes under a name.
+ *
+ * A peer is a shared object like all others, with one seat: whoever has the seat's lock is the
+ * peer. The kernel drops that lock at death, so the name is free at that moment, whatever process
+ * id its owner had and in whichever PID namespace. There is nothing in the object yet but the seat.
+ *
+ * Waiting for others to come and go looks at the name directory and at lock files, and is told of
+ * changes by inotify: nobody has to do anything for those who watch, and nobody can forget to. Where
+ * no inotify instance is to be had (128 for each user, unless told otherwise) it looks every 100 ms.
+ */
+#include "peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "link.h"
+
+static struct yoke_peer *peers; /* under yk_process_lock() */
+
+/* ---- the object ---- */
+
+static int prepare(struct yk_object *object)
+{
+    return object->fixed.participants == 1
+               ? 0
+               : yk_fail(EPROTO, "peer:%s has %u seats: no yoke wrote that", object->fixed.name,
+                         object->fixed.participants);
+}
+
+static void nothing(struct yk_object *object)
+{
+    (void)object;
+}
+
+static void nothing_held(struct yk_object *object, uint32_t slot)
+{
+    (void)object;
+    (void)slot;
+}
+
+static const struct yk_kind_operations operations = {
+    .prepare = prepare,
+    .unprepare = nothing,
+    .recover = nothing_held,
+    .joined = nothing,
+};
+
+static int open_peer(struct yoke_peer *peer, const char *name, const struct yoke_options *options)
+{
+    struct yk_object_plan plan = {
+        .kind = YK_KIND_PEER,
+        .name = name,
+        .flags = YOKE_CREATE,
+        .mode = options->mode,
+        .group = options->group,
+        .participants = 1,
+        .seat = 0,
+        .reserve = true,
+        .operations = &operations,
+    };
+    return yk_object_open(&peer->object, &plan);
+}
+
+/* ---- this process's peers ---- */
+
+/* Relaxed: own process; one that a parent joined as is none of ours. */
+static bool is_mine(const struct yoke_peer *peer)
+{
+    return yk_load_relaxed(&peer->object.fork_stamp) == yk_fork_stamp();
+}
+
+static struct yoke_peer *find_mine(const char *name)
+{
+    char directory[256];
+    yk_directory_path(directory);
+    for (struct yoke_peer *peer = peers; peer; peer = peer->next) {
+        if (is_mine(peer) && strcmp(peer->object.fixed.name, name) == 0 &&
+            strcmp(peer->object.directory, directory) == 0)
+            return peer;
+    }
+    return NULL;
+}
+
+static int hold_locked(struct yoke_peer **ret_peer, const char *name,
+                       const struct yoke_options *options)
+{
+    struct yoke_peer *peer = find_mine(name);
+    if (!peer) {
+        peer = calloc(1, sizeof *peer);
+        if (!peer)
+            return yk_fail(ENOMEM, "no memory for a peer");
+        int result = open_peer(peer, name, options);
+        if (result < 0) {
+            free(peer);
+            return result;
+        }
+        peer->next = peers;
+        peers = peer;
+    }
+    peer->references++;
+    *ret_peer = peer;
+    return 0;
+}
+
+int yk_peer_hold(struct yoke_peer **ret_peer, const char *name, const struct yoke_options *options)
+{
+    int result = yk_fork_init();
+    if (result < 0)
+        return result;
+    yk_process_lock();
+    result = hold_locked(ret_peer, name, options);
+    yk_process_unlock();
+    return result;
+}
+
+void yk_peer_drop(struct yoke_peer *peer)
+{
+    yk_process_lock();
+    bool last = --peer->references == 0;
+    for (struct yoke_peer **at = &peers; last && *at; at = &(*at)->next) {
+        if (*at == peer) {
+            *at = peer->next;
+            break;
+        }
+    }
+    if (last) {
+        yk_object_close(&peer->object);
+        free(peer);
+    }
+    yk_process_unlock();
+}
+
+void yk_peer_add_link(struct yoke_peer *peer, struct yk_link *link)
+{
+    yk_process_lock();
+    link->next = peer->links;
+    peer->links = link;
+    yk_process_unlock();
+}
+
+void yk_peer_remove_link(struct yoke_peer *peer, struct yk_link *link)
+{
+    yk_process_lock();
+    for (struct yk_link **at = &peer->links; *at; at = &(*at)->next) {
+        if (*at == link) {
+            *at = link->next;
+            break;
+        }
+    }
+    yk_process_unlock();
+}
+
+/* ---- waiting for something to change in the directory, or with a file ---- */
+
+/* What a wait looks for: 1 it is so, 0 not yet, or an error. */
+typedef int (*look_function)(void *context);
+
+struct watching {
+    look_function look;
+    void *context;
+    yk_atomic32 *cancelled; /* or NULL */
+    int fd;                 /* inotify's, or negative */
+};
+
+static int watch_until(const struct watching *watching, int64_t deadline)
+{
+    for (;;) {
+        if (watching->fd >= 0)
+            yk_sys_watch_clear(watching->fd); /* before the look: what comes after it is seen */
+        int result = watching->look(watching->context);
+        if (result != 0)
+            return result < 0 ? result : 0;
+        if (watching->cancelled && yk_load32_seq(watching->cancelled))
+            return -ECANCELED;
+        int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
+        if (left <= 0)
+            return -ETIMEDOUT;
+        result = yk_sys_poll(watching->fd, left < YK_SLICE ? left : YK_SLICE);
+        if (result == -EINTR)
+            return result;
+    }
+}
+
+static int watch(look_function look, void *context, yk_atomic32 *cancelled, const char *path,
+                 bool names, int64_t timeout_ns)
+{
+    struct watching watching = {.look = look, .context = context, .cancelled = cancelled};
+    int result = look(context);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    if (timeout_ns == 0)
+        return -EAGAIN;
+    watching.fd = names ? yk_sys_watch_names(path) : yk_sys_watch_file(path);
+    result = watch_until(&watching, yk_deadline(timeout_ns));
+    if (watching.fd >= 0)
+        yk_sys_close(watching.fd);
+    return result;
+}
+
+/* ---- is a peer there? ---- */
+
+/* One that is there: the object, and which of its owners. */
+struct sight {
+    struct yk_directory directory;
+    char entry[YK_ENTRY_MAX];
+    void *base; /* NULL: nobody there */
+    int lock_file;
+    uint64_t nonce, word;
+};
+
+static struct yk_shm_slot *seat_of(void *base)
+{
+    return (struct yk_shm_slot *)(void *)((unsigned char *)base + YK_PAGE);
+}
+
+static bool still_there(const struct sight *sight)
+{
+    return yk_sys_byte_is_locked(sight->lock_file, YK_LIFE_BYTE(0), 1) != 0 &&
+           yk_load_acquire(&seat_of(sight->base)->word) ==
+               sight->word; /* SYNC slot.claim acquire */
+}
+
+static void lose_sight(struct sight *sight)
+{
+    if (!sight->base)
+        return;
+    yk_sys_shm_detach(sight->base);
+    yk_sys_close(sight->lock_file);
+    sight->base = NULL;
+}
+
+static int open_sight(struct sight *sight, const struct yk_record *record)
+{
+    char path[48];
+    uint64_t size;
+    int result = record->namespace != yk_ipc_namespace() || record->layout != YK_LAYOUT
+                     ? -ENOENT
+                     : yk_segment_attach(record->segment, record->nonce, true, &sight->base, &size);
+    if (result < 0)
+        return result;
+    if (size < 2 * YK_PAGE) {
+        yk_sys_shm_detach(sight->base);
+        sight->base = NULL;
+        return -ENOENT;
+    }
+    yk_live_path(path, record->nonce);
+    sight->lock_file = yk_sys_open(sight->directory.fd, path, O_RDONLY, 0);
+    if (sight->lock_file < 0) {
+        yk_sys_shm_detach(sight->base);
+        sight->base = NULL;
+        return sight->lock_file;
+    }
+    sight->nonce = record->nonce;
+    sight->word = yk_load_acquire(&seat_of(sight->base)->word); /* SYNC slot.claim acquire */
+    return 0;
+}
+
+/* 1 when a living process is `entry` now, 0 not, or an error. */
+static int catch_sight(struct sight *sight)
+{
+    struct yk_record record;
+    int result = yk_record_read(&sight->directory, sight->entry, &record);
+    if (result == 0)
+        result = open_sight(sight, &record);
+    if (result == -ENOENT)
+        return 0;
+    if (result < 0)
+        return result == -EACCES
+                   ? yk_fail(EACCES, "%s belongs to uid %u: no permission to see whether it lives",
+                             yk_entry_address(sight->entry), record.uid)
+                   : result;
+    if ((sight->word & 1) != 0 && still_there(sight))
+        return 1;
+    lose_sight(sight);
+    return 0;
+}
+
+static int look_for_coming(void *context)
+{
+    return catch_sight(context);
+}
+
+static int look_for_going(void *context)
+{
+    return !still_there(context);
+}
+
+static int wait_for_going(struct sight *sight, int64_t timeout_ns)
+{
+    char path[sizeof sight->directory.path + 64], file[48];
+    int result = catch_sight(sight);
+    if (result <= 0)
+        return result;
+    yk_live_path(file, sight->nonce);
+    snprintf(path, sizeof path, "%s/%s", sight->directory.path, file);
+    return watch(look_for_going, sight, NULL, path, false, timeout_ns);
+}
+
+YOKE_API int yoke_peer_wait(const char *name, uint32_t what, int64_t timeout_ns)
+{
+    struct sight sight = {.base = NULL};
+    int result = yk_name_check(YK_KIND_PEER, name);
+    if (result == 0 && what != YOKE_PEER_HERE && what != YOKE_PEER_GONE)
+        result = yk_fail(EINVAL, "%u is neither YOKE_PEER_HERE nor YOKE_PEER_GONE", what);
+    if (result == 0 && timeout_ns < YOKE_FOREVER)
+        result = yk_bad_timeout(timeout_ns);
+    if (result == 0)
+        result = yk_fork_init();
+    if (result == 0) /* made if need be: there must be something to watch */
+        result = yk_directory_open(&sight.directory, NULL, false);
+    if (result < 0)
+        return result;
+    yk_name_entry(sight.entry, YK_KIND_PEER, name);
+    result = what == YOKE_PEER_HERE
+                 ? watch(look_for_coming, &sight, NULL, sight.directory.path, true, timeout_ns)
+                 : wait_for_going(&sight, timeout_ns);
+    lose_sight(&sight);
+    yk_directory_close(&sight.directory);
+    return result;
+}
+
+/* ---- the list ---- */
+
+struct listing {
+    const struct yk_directory *directory;
+    struct yoke_peer_info *infos;
+    size_t capacity, count;
+};
+
+static void describe(struct yoke_peer_info *info, const struct sight *sight)
+{
+    /* Relaxed: hints, as the peer wrote them; the pid is proved below. */
+    const struct yk_shm_slot *slot = seat_of(sight->base);
+    struct stat facts;
+    int32_t pid = (int32_t)yk_load32_relaxed(&slot->pid);
+    snprintf(info->name, sizeof info->name, "%s", strchr(sight->entry, '.') + 1);
+    info->uid = yk_load32_relaxed(&slot->uid);
+    info->joined_ns = (int64_t)yk_load_relaxed(&slot->joined);
+    bool proven = yk_sys_stat(sight->lock_file, &facts) == 0 &&
+                  yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
+    info->pid = proven ? pid : yk_lock_holder(sight->lock_file, YK_LIFE_BYTE(0));
+}
+
+static int list_peer(const char *entry, void *context)
+{
+    struct listing *listing = context;
+    struct sight sight = {.directory = *listing->directory};
+    const char *dot = strchr(entry, '.');
+    if (!dot || yk_kind_from_name(entry, (size_t)(dot - entry)) != YK_KIND_PEER ||
+        strlen(entry) >= sizeof sight.entry || yk_name_check(YK_KIND_PEER, dot + 1) < 0)
+        return 0;
+    strcpy(sight.entry, entry);
+    if (catch_sight(&sight) != 1)
+        return 0;
+    if (listing->count < listing->capacity)
+        describe(&listing->infos[listing->count], &sight);
+    listing->count++;
+    lose_sight(&sight);
+    return 0;
+}
+
+YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity)
+{
+    struct yk_directory directory;
+    if (!infos && capacity > 0)
+        return yk_fail(EINVAL, "infos is NULL and capacity %zu", capacity);
+    int result = yk_directory_open(&directory, NULL, true);
+    if (result == -ENOENT)
+        return 0;
+    if (result < 0)
+        return result;
+    struct listing listing = {&directory, infos, capacity, 0};
+    result = yk_sys_entries(directory.fd, ".", list_peer, &listing);
+    yk_directory_close(&directory);
+    return result < 0 ? result : (ssize_t)listing.count;
+}
+
+/* ---- joining and leaving ---- */
+
+YOKE_API int yoke_peer_join(yoke_peer **ret_peer, const char *name,
+                            const struct yoke_options *options)
+{
+    static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
+    if (!ret_peer)
+        return yk_fail(EINVAL, "ret_peer is NULL: there is nowhere to put the result");
+    if (options && options->struct_size != sizeof *options)
+        return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
+    int result = yk_name_check(YK_KIND_PEER, name);
+    return result < 0 ? result : yk_peer_hold(ret_peer, name, options ? options : &defaults);
+}
+
+YOKE_API int yoke_peer_leave(yoke_peer *peer)
+{
+    if (!peer)
+        return 0;
+    yk_peer_drop(peer);
+    return 0;
+}
+
+/* ---- links that others opened ---- */
+
+struct search {
+    struct yoke_peer *peer;
+    const struct yk_directory *directory;
+    char *other;
+};
+
+/* "link.alice@bob": the one that is not `me`, or NULL when it is not a link of mine. */
+static const char *other_of(const char *entry, const char *me, char peer[YOKE_PEER_NAME_MAX + 1])
+{
+    const char *dot = strchr(entry, '.');
+    if (!dot || yk_kind_from_name(entry, (size_t)(dot - entry)) != YK_KIND_LINK ||
+        yk_name_check(YK_KIND_LINK, dot + 1) < 0)
+        return NULL;
+    const char *first = dot + 1, *second = strchr(first, '@') + 1;
+    size_t length = (size_t)(second - 1 - first);
+    if (strlen(me) == length && memcmp(first, me, length) == 0)
+        return strcpy(peer, second);
+    if (strcmp(second, me) != 0)
+        return NULL;
+    memcpy(peer, first, length);
+    peer[length] = '\0';
+    return peer;
+}
+
+static bool is_open(const struct yoke_peer *peer, const char *other)
+{
+    bool open = false;
+    yk_process_lock();
+    for (const struct yk_link *link = peer->links; link && !open; link = link->next)
+        open = strcmp(link->other, other) == 0;
+    yk_process_unlock();
+    return open;
+}
+
+/* A link that this peer left is of interest again when somebody new came to its other end. */
+static bool is_of_interest(const struct yk_record *record, const char *name, int side)
+{
+    struct yk_object object;
+    struct yk_spsc_geometry geometry;
+    if (record->namespace != yk_ipc_namespace() || record->layout != YK_LAYOUT ||
+        yk_segment_attach(record->segment, record->nonce, true, &object.base, &object.size) < 0)
+        return false;
+    memcpy(&object.fixed, object.base, sizeof object.fixed);
+    bool is = yk_fixed_check(&object.fixed, object.size, YK_KIND_LINK) == 0 &&
+              yk_link_check(&object.fixed, &geometry) == 0 &&
+              strcmp(object.fixed.name, name) == 0 && !yk_link_is_left(&object, side);
+    yk_sys_shm_detach(object.base);
+    return is;
+}
+
+static int look_at_entry(const char *entry, void *context)
+{
+    struct search *search = context;
+    const char *me = search->peer->object.fixed.name;
+    char peer[YOKE_PEER_NAME_MAX + 1];
+    struct yk_record record;
+    if (!other_of(entry, me, peer) || is_open(search->peer, peer) ||
+        yk_record_read(search->directory, entry, &record) < 0 ||
+        !is_of_interest(&record, strchr(entry, '.') + 1, strcmp(me, peer) < 0 ? 0 : 1))
+        return 0;
+    strcpy(search->other, peer);
+    return 1;
+}
+
+static int look_for_link(void *context)
+{
+    struct search *search = context;
+    return yk_sys_entries(search->directory->fd, ".", look_at_entry, search);
+}
+
+int yk_peer_await_link(struct yoke_peer *peer, char ret_other[YOKE_PEER_NAME_MAX + 1],
+                       int64_t timeout_ns)
+{
+    struct yk_directory directory;
+    struct search search = {.peer = peer, .directory = &directory, .other = ret_other};
+    int result = yk_object_enter(&peer->object);
+    if (result == 0)
+        result = yk_directory_open(&directory, peer->object.directory, true);
+    if (result < 0)
+        return result;
+    yk_visit_begin(&peer->object);
+    result =
+        watch(look_for_link, &search, &peer->object.cancelled, directory.path, true, timeout_ns);
+    yk_visit_end(&peer->object);
+    yk_directory_close(&directory);
+    return result;
+}
