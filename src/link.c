@@ -25,6 +25,8 @@
 
 enum { RECEIVING, SENDING };
 
+#define UNNAMED "(unnamed)" /* as the other peer, in sentences */
+
 /* ---- opening ---- */
 
 int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
@@ -108,6 +110,8 @@ static void joined(struct yk_object *object)
     yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
 }
 
+static bool look(struct yk_object *object);
+
 static int prepare(struct yk_object *object)
 {
     struct yk_link *link = (struct yk_link *)object;
@@ -144,6 +148,7 @@ static const struct yk_kind_operations operations = {
     .unprepare = unprepare,
     .recover = recover_side,
     .joined = joined,
+    .look = look,
 };
 
 static int open_as(struct yk_link *link, const char *other, uint32_t flags,
@@ -198,6 +203,63 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
     else
         yk_peer_add_link(link->peer, link);
     return result;
+}
+
+/* ---- without names ---- */
+
+YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options)
+{
+    static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
+    struct yk_link_fixed fixed = {.layout = YK_LINK_LAYOUT};
+    if (!ret_descriptors)
+        return yk_fail(EINVAL, "ret_descriptors is NULL: there is nowhere to put the result");
+    options = options ? options : &defaults;
+    int result = yk_options_check(YK_KIND_LINK, YOKE_CREATE, options);
+    if (result == 0 && options->as)
+        result = yk_fail(EINVAL, "a pair has no names: '%.100s' can not be one end", options->as);
+    if (result == 0)
+        result = yk_link_plan(&fixed.geometry, options);
+    if (result < 0)
+        return result;
+    struct yk_object_plan plan = {
+        .kind = YK_KIND_LINK,
+        .name = "",
+        .participants = 2,
+        .body_bytes = yk_link_body_bytes(&fixed.geometry),
+        .details = &fixed,
+        .details_size = sizeof fixed,
+    };
+    return yk_object_create_anonymous(&plan, ret_descriptors);
+}
+
+int yk_link_open_descriptor(struct yk_link *link, int descriptor,
+                            const struct yoke_options *options)
+{
+    struct yk_object_plan plan = {.kind = YK_KIND_LINK, .name = UNNAMED, .operations = &operations};
+    int result = yk_fork_init();
+    if (result == 0)
+        result = yk_options_check(YK_KIND_LINK, 0, options);
+    if (result < 0)
+        return result;
+    strcpy(link->other, UNNAMED);
+    link->waiting.spin_ns = options->spin_ns == -1 ? yk_default_spin() : options->spin_ns;
+    return yk_object_open_anonymous(&link->object, descriptor, &plan);
+}
+
+/*
+ * Nobody has been at the other end, and nobody can come any more: all copies of its descriptor are
+ * closed. True when this call found it out.
+ */
+static bool look(struct yk_object *object)
+{
+    const struct yk_link *link = (const struct yk_link *)object;
+    uint32_t other = 1 - my_side(link);
+    yk_atomic32 *state = &link->shm->sides[other].state;
+    uint32_t new = YK_SIDE_NEW;
+    if (!object->anonymous || yk_load32_relaxed(state) != new ||
+        yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(other), 1) != 0)
+        return false;
+    return yk_cas32_seq(state, &new, YK_SIDE_DIED); /* SYNC link.end release */
 }
 
 /* ---- closing ---- */
@@ -557,14 +619,12 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
 }
 
 /* A message that comes within about a round trip is had without a system call or a clock. */
-static bool recv_soon(struct yk_link *link, void *buffer, size_t capacity, size_t *ret_size)
+static void look_a_while(struct yk_link *link)
 {
-    bool received = false;
     go_in(link, RECEIVING);
-    for (int i = 0; i < SHORT_SPIN && !received; i++)
-        received = yk_spsc_recv_small(&link->in, buffer, capacity, ret_size);
+    for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++)
+        ;
     go_out(link, RECEIVING);
-    return received;
 }
 
 ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
@@ -575,9 +635,9 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
         return result;
     if (yk_unlikely(!buffer && capacity > 0))
         return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
-    if (yk_spsc_recv_small(&link->in, buffer, capacity, &size) ||
-        (timeout_ns != 0 && link->waiting.spin_ns > 0 &&
-         recv_soon(link, buffer, capacity, &size))) {
+    if (!yk_spsc_peek(&link->in) && timeout_ns != 0 && link->waiting.spin_ns > 0)
+        look_a_while(link);
+    if (yk_likely(yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
         wake_other(link, YK_WAIT_ROOM);
         return (ssize_t)size;
     }

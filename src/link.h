@@ -74,6 +74,9 @@ struct yk_link {
 
 int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
                  const struct yoke_options *options);
+/* The end whose descriptor this is (yoke_pair()). */
+int yk_link_open_descriptor(struct yk_link *link, int descriptor,
+                            const struct yoke_options *options);
 void yk_link_close(struct yk_link *link);
 /* Ends the waits that are going on, and returns when they have ended. */
 void yk_link_expel(struct yk_link *link);

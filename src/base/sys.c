@@ -277,6 +277,11 @@ int yk_sys_unmap(void *base, size_t size)
     return (int)CALL(munmap(base, size));
 }
 
+int yk_sys_file_flags(int fd)
+{
+    return (int)CALL(fcntl(fd, F_GETFL));
+}
+
 int yk_sys_duplicate(int fd)
 {
     return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));

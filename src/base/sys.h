@@ -68,6 +68,7 @@ int64_t yk_sys_memfd_size(int fd);
 int yk_sys_map_shared(int fd, size_t size, void **ret_base);
 int yk_sys_unmap(void *base, size_t size);
 int yk_sys_duplicate(int fd);
+int yk_sys_file_flags(int fd); /* O_APPEND … */
 
 /*
  * futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT,

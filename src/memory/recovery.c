@@ -51,6 +51,8 @@ uint32_t yk_recover_dead(struct yk_object *object)
         if (yk_load_relaxed(&yk_object_slot(object, i)->word) & 1)
             found += recover_slot(object, i);
     }
+    if (object->operations->look)
+        found += object->operations->look(object);
     pthread_mutex_unlock(&object->mutex);
     return found;
 }
