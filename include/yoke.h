@@ -502,6 +502,19 @@ YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity);
 YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
                               const struct yoke_options *options, int64_t timeout_ns);
 
+#define YOKE_NEXT_READY  0 /* *ret_link has a message, or its other side is gone */
+#define YOKE_NEXT_OPENED 1 /* *ret_link is new: somebody opened it, and it is open here now */
+
+/*
+ * One wait over all links that this process has open as this peer, and over those that others open
+ * to it: a server's loop. YOKE_NEXT_READY (0): the next thing to do with *ret_link, which the caller
+ * has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
+ * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One thread
+ * at a time for each peer, and not while another one receives from one of its links. -EAGAIN,
+ * -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
+ */
+YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
+
 /*
  * A link without names, as a socketpair is a connection without addresses: two descriptors, one for
  * each end, close-on-exec. The memory lives in a sealed memory file; no name, no directory and no

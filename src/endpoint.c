@@ -120,28 +120,61 @@ static int64_t time_left(int64_t deadline)
     return deadline == INT64_MAX ? YOKE_FOREVER : left > 0 ? left : 0;
 }
 
-YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
-                              const struct yoke_options *options, int64_t timeout_ns)
+static int check_wait(const yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns)
 {
-    struct yoke_options own = YOKE_OPTIONS_INIT;
-    struct yk_address address = {.kind = YK_KIND_LINK};
     if (!peer)
         return yk_fail(EINVAL, "the peer is NULL");
     if (!ret_link)
         return no_output("ret_link");
-    if (timeout_ns < YOKE_FOREVER)
-        return yk_bad_timeout(timeout_ns);
-    if (options && options->struct_size != sizeof own)
-        return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
-    own.as = peer->object.fixed.name;
-    own.spin_ns = options ? options->spin_ns : -1;
+    return timeout_ns < YOKE_FOREVER ? yk_bad_timeout(timeout_ns) : 0;
+}
+
+/* Opens a link that somebody else made. */
+static int open_made(yoke_peer *peer, yoke_endpoint **ret_link, const struct yk_address *address,
+                     int64_t spin_ns)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.as = peer->object.fixed.name;
+    options.spin_ns = spin_ns;
+    return open_endpoint(ret_link, address, 0, &options);
+}
+
+YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
+                              const struct yoke_options *options, int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    int result = check_wait(peer, ret_link, timeout_ns);
+    if (result == 0 && options && options->struct_size != sizeof *options)
+        result = yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
+    if (result < 0)
+        return result;
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
-        int result = yk_peer_await_link(peer, address.name, left);
+        result = yk_peer_await_link(peer, address.name, left);
         if (result == 0)
-            result = open_endpoint(ret_link, &address, 0, &own);
+            result = open_made(peer, ret_link, &address, options ? options->spin_ns : -1);
         if (result != -ENOENT) /* it went meanwhile: the next */
             return result;
+    }
+}
+
+YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    struct yk_link *link = NULL;
+    int result = check_wait(peer, ret_link, timeout_ns);
+    if (result < 0)
+        return result;
+    int64_t deadline = yk_deadline(timeout_ns);
+    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
+        result = yk_peer_next(peer, &link, address.name, left);
+        if (result == YOKE_NEXT_READY)
+            *ret_link = (yoke_endpoint *)link; /* its first member */
+        if (result != YOKE_NEXT_OPENED)
+            return result;
+        result = open_made(peer, ret_link, &address, -1);
+        if (result != -ENOENT) /* it went meanwhile: the next */
+            return result < 0 ? result : YOKE_NEXT_OPENED;
     }
 }
 

@@ -73,10 +73,15 @@ static uint32_t my_side(const struct yk_link *link)
     return (uint32_t)link->object.seat & 1;
 }
 
+static void wake_sleeper(struct yk_link *link, enum yk_reason reason);
+
 /* A row is asked after something else was changed: the two must not change places. */
-static void wake_any_side(const struct yk_link *link, uint32_t side)
+static void wake_any_side(struct yk_link *link, uint32_t side)
 {
     yk_fence_seq(); /* the state of a side before the look at the rows: SYNC link.end */
+    uint64_t receive = yk_load_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0]);
+    if (side != my_side(link) && (receive >> side & 1) != 0)
+        wake_sleeper(link, YK_WAIT_RECEIVE);
     yk_changed_for(&link->waiting, YK_WAIT_RECEIVE, side);
     yk_changed_for(&link->waiting, YK_WAIT_ROOM, side);
 }
@@ -300,6 +305,7 @@ void yk_link_close(struct yk_link *link)
         leave(link);
     if (link->peer)
         yk_peer_remove_link(link->peer, link);
+    yk_doorbell_close(&link->bell);
     yk_object_close(&link->object);
     if (link->peer)
         yk_peer_drop(link->peer);
@@ -322,8 +328,18 @@ static void go_out(struct yk_link *link, int way)
     yk_store32_release(&link->inside[way], 0);
 }
 
+/* The other side sleeps, or is about to: on the bell of its slot, or on its peer's doorbell. */
+static void wake_sleeper(struct yk_link *link, enum yk_reason reason)
+{
+    uint32_t other = 1 - my_side(link);
+    yk_wake_slot(&link->waiting, reason, other);
+    uint64_t doorbell = yk_load_relaxed(&link->shm->sides[other].doorbell);
+    if (doorbell != 0 && reason == YK_WAIT_RECEIVE && !link->object.anonymous)
+        yk_doorbell_ring(&link->bell, link->object.directory, doorbell);
+}
+
 /* After a change that the other side may sleep for. */
-static inline void wake_other(const struct yk_link *link, enum yk_reason reason)
+static inline void wake_other(struct yk_link *link, enum yk_reason reason)
 {
     uint32_t other = 1 - my_side(link);
     const struct yk_shm_link *shm = link->shm;
@@ -333,7 +349,7 @@ static inline void wake_other(const struct yk_link *link, enum yk_reason reason)
         yk_fence_seq(); /* the change before the look at the row: SYNC wait.receive, wait.room */
     uint64_t row = yk_load_relaxed(&shm->waiters.bits[reason][0]);
     if (yk_unlikely(row >> other & 1))
-        yk_wake_slot(&link->waiting, reason, other);
+        wake_sleeper(link, reason);
 }
 
 /* -EPIPE or -EOWNERDEAD when the other side is gone, 0 while it is there or may yet come. */
@@ -650,6 +666,19 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
 bool yk_link_is_ready(struct yk_link *link)
 {
     return yk_spsc_peek(&link->in) || other_end(link) != 0;
+}
+
+void yk_link_announce(struct yk_link *link, uint64_t doorbell)
+{
+    uint32_t me = my_side(link);
+    yk_store_relaxed(&link->shm->sides[me].doorbell, doorbell);
+    /* SYNC wait.receive: the doorbell before the bit, the bit before the caller's look */
+    yk_or_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], UINT64_C(1) << me);
+}
+
+void yk_link_withdraw(struct yk_link *link)
+{
+    yk_and_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], ~(UINT64_C(1) << my_side(link)));
 }
 
 /* ---- giving up ---- */
