@@ -11,6 +11,7 @@
 #include "calls.h"
 #include "cli.h"
 #include "fan.h"
+#include "html.h"
 #include "idle.h"
 #include "json.h"
 #include "options.h"
@@ -56,6 +57,7 @@ static const struct yk_usage usage = {
     "                     with --quick; a wrong name shows which there are\n"
     "  --rounds N         exactly so many rounds, however long they take\n"
     "  --time TIME        how long to go on with rounds\n"
+    "  --report FILE      also write a page in HTML\n"
     "  --json             one object a line\n"
     "  --help             this text\n"
     "\n"
@@ -76,6 +78,7 @@ struct request {
     int64_t time_ns;
     struct bench_pace pace;
     uint64_t observe_ns, idle_ns; /* a killed process's other side; an idle receiver */
+    const char *report;           /* NULL: none */
     bool json;
 };
 
@@ -171,12 +174,17 @@ static void set_quick(struct request *request)
 
 static void parse_options(struct request *request, int argc, char **argv)
 {
-    enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, JSON };
+    enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, REPORT, JSON };
     static const struct option options[] = {
-        {"quick", no_argument, NULL, QUICK},         {"case", required_argument, NULL, CASE},
-        {"size", required_argument, NULL, SIZE},     {"against", required_argument, NULL, AGAINST},
-        {"rounds", required_argument, NULL, ROUNDS}, {"time", required_argument, NULL, TIME},
-        {"json", no_argument, NULL, JSON},           YK_OPTION_END,
+        {"quick", no_argument, NULL, QUICK},
+        {"case", required_argument, NULL, CASE},
+        {"size", required_argument, NULL, SIZE},
+        {"against", required_argument, NULL, AGAINST},
+        {"rounds", required_argument, NULL, ROUNDS},
+        {"time", required_argument, NULL, TIME},
+        {"report", required_argument, NULL, REPORT},
+        {"json", no_argument, NULL, JSON},
+        YK_OPTION_END,
     };
     int64_t time_ns = 0;
     int option;
@@ -200,6 +208,9 @@ static void parse_options(struct request *request, int argc, char **argv)
             break;
         case TIME:
             time_ns = yk_parse_duration(&usage, "--time", optarg);
+            break;
+        case REPORT:
+            request->report = optarg;
             break;
         case JSON:
             yk_json_require(&usage);
@@ -441,7 +452,7 @@ static int report(const struct request *request, const struct bench_results *res
     else
         bench_report_table(results);
     bench_report_warnings(results);
-    return 0;
+    return request->report ? bench_html_write(request->report, results) : 0;
 }
 
 static bool any_failed(const struct bench_results *results)

@@ -43,13 +43,22 @@ char *bench_value_text(char text[BENCH_VALUE_TEXT], const struct bench_row *row,
     return scaled_text(text, value, row->setting.topic == BENCH_TOPIC_SIZE ? bytes : rates);
 }
 
-/* Three digits, and none that would only say 0. */
-static void add_count(struct yk_table *table, double count)
+char *bench_count_text(char text[BENCH_VALUE_TEXT], double count)
 {
     if (count < 0)
-        yk_table_add(table, "-");
+        snprintf(text, BENCH_VALUE_TEXT, "-");
+    else if (count > 0 && count < 0.005)
+        snprintf(text, BENCH_VALUE_TEXT, "<0.01");
     else
-        yk_table_add(table, "%.*f", count == 0 || count >= 99.5 ? 0 : 2, count);
+        snprintf(text, BENCH_VALUE_TEXT, "%.*f", count == 0 || count >= 99.5 ? 0 : 2, count);
+    return text;
+}
+
+static void add_count(struct yk_table *table, double count)
+{
+    char text[BENCH_VALUE_TEXT];
+
+    yk_table_add(table, "%s", bench_count_text(text, count));
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */
@@ -109,8 +118,9 @@ static void add_unmeasured(struct yk_table *table, const struct bench_row *row)
         [BENCH_MEASURED] = "-", [BENCH_SKIPPED] = "skipped", [BENCH_FAILED] = "failed"};
 
     yk_table_add(table, "%s", states[row->state]);
-    for (int column = 0; column < 5; column++)
+    for (int column = 0; column < 4; column++)
         yk_table_add(table, "-");
+    yk_table_add(table, "%s", bench_limit_for(row->system, &row->setting)->name);
     add_count(table, row->calls);
     yk_table_add(table, "0");
     yk_table_add(table, "%zu", row->set_aside);

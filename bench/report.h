@@ -18,5 +18,7 @@ void bench_report_warnings(const struct bench_results *results);
 char *bench_value_text(char text[BENCH_VALUE_TEXT], const struct bench_row *row, double value);
 /* The same for nanoseconds. */
 char *bench_time_text(char text[BENCH_VALUE_TEXT], double ns);
+/* "1.98"; "0" is none at all, "-" not counted. */
+char *bench_count_text(char text[BENCH_VALUE_TEXT], double count);
 
 #endif
