@@ -13,14 +13,36 @@
 #define BIG_MESSAGE 4096u
 
 const struct bench_system *const bench_systems[] = {
-    &bench_yoke_port,    &bench_pipe,      &bench_mq,       &bench_vyukov,     &bench_raw_one_line,
-    &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring, &bench_raw_memcpy, NULL,
+    &bench_yoke_port,
+    &bench_yoke_port_loan,
+    &bench_pipe,
+    &bench_mq,
+    &bench_vyukov,
+    &bench_raw_one_line,
+    &bench_raw_two_line,
+    &bench_raw_futex,
+    &bench_raw_ring,
+    &bench_raw_memcpy,
+    &bench_raw_open,
+    &bench_raw_shmat,
+    NULL,
 };
 
-const struct bench_system *bench_limit_for(const struct bench_setting *setting)
+const struct bench_system *bench_limit_for(const struct bench_system *system,
+                                           const struct bench_setting *setting)
 {
+    const struct bench_system *own = system->limit_for ? system->limit_for(setting) : NULL;
+
+    if (own)
+        return own;
+    if (setting->topic == BENCH_TOPIC_FAN_IN)
+        return system; /* alone on each side */
+    if (setting->what == BENCH_OPEN)
+        return &bench_raw_open;
     if (setting->what == BENCH_LATENCY)
         return setting->mode == BENCH_SPIN ? &bench_raw_two_line : &bench_raw_futex;
+    if (setting->topic == BENCH_TOPIC_SIZE)
+        return &bench_raw_memcpy;
     /* A port is many-to-many, so small messages are compared with the best many-to-many ring. */
     return setting->size < BIG_MESSAGE ? &bench_vyukov : &bench_raw_memcpy;
 }

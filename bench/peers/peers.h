@@ -7,6 +7,7 @@
 #include "../system.h"
 
 extern const struct bench_system bench_yoke_port;
+extern const struct bench_system bench_yoke_port_loan;
 extern const struct bench_system bench_pipe;
 extern const struct bench_system bench_mq;
 extern const struct bench_system bench_vyukov;
