@@ -13,8 +13,21 @@
 #define BIG_MESSAGE 4096u
 
 const struct bench_system *const bench_systems[] = {
-    &bench_yoke_port,    &bench_pipe,      &bench_mq,       &bench_vyukov,     &bench_raw_one_line,
-    &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring, &bench_raw_memcpy, NULL,
+    /* clang-format off: yoke, the kernel's channels, the rings of others, the limits */
+    &bench_yoke_port,
+    &bench_pipe,
+    &bench_unix_stream,
+    &bench_unix_seqpacket,
+    &bench_mq,
+    &bench_sysv_msg,
+    &bench_vyukov,
+    &bench_raw_one_line,
+    &bench_raw_two_line,
+    &bench_raw_futex,
+    &bench_raw_ring,
+    &bench_raw_memcpy,
+    NULL,
+    /* clang-format on */
 };
 
 const struct bench_system *bench_limit_for(const struct bench_setting *setting)

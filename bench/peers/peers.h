@@ -9,6 +9,9 @@
 extern const struct bench_system bench_yoke_port;
 extern const struct bench_system bench_pipe;
 extern const struct bench_system bench_mq;
+extern const struct bench_system bench_unix_stream;
+extern const struct bench_system bench_unix_seqpacket;
+extern const struct bench_system bench_sysv_msg;
 extern const struct bench_system bench_vyukov;
 
 #endif
