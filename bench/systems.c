@@ -14,19 +14,11 @@
 
 const struct bench_system *const bench_systems[] = {
     /* clang-format off: yoke, the kernel's channels, the rings of others, the limits */
-    &bench_yoke_port,
-    &bench_pipe,
-    &bench_unix_stream,
-    &bench_unix_seqpacket,
-    &bench_mq,
-    &bench_sysv_msg,
-    &bench_vyukov,
-    &bench_raw_one_line,
-    &bench_raw_two_line,
-    &bench_raw_futex,
-    &bench_raw_ring,
-    &bench_raw_memcpy,
-    NULL,
+    &bench_yoke_port,      &bench_pipe,         &bench_unix_stream,
+    &bench_unix_seqpacket, &bench_mq,           &bench_sysv_msg,
+    &bench_zeromq,         &bench_nng,          &bench_vyukov,
+    &bench_raw_one_line,   &bench_raw_two_line, &bench_raw_futex,
+    &bench_raw_ring,       &bench_raw_memcpy,   NULL,
     /* clang-format on */
 };
 

@@ -13,5 +13,8 @@ extern const struct bench_system bench_unix_stream;
 extern const struct bench_system bench_unix_seqpacket;
 extern const struct bench_system bench_sysv_msg;
 extern const struct bench_system bench_vyukov;
+/* Or what says that they are not there. */
+extern const struct bench_system bench_zeromq;
+extern const struct bench_system bench_nng;
 
 #endif
