@@ -12,15 +12,19 @@
 /* From here on a message's cost is that of its copies. */
 #define BIG_MESSAGE 4096u
 
+/* clang-format off */
 const struct bench_system *const bench_systems[] = {
-    /* clang-format off: yoke, the kernel's channels, the rings of others, the limits */
-    &bench_yoke_port,      &bench_pipe,         &bench_unix_stream,
-    &bench_unix_seqpacket, &bench_mq,           &bench_sysv_msg,
-    &bench_zeromq,         &bench_nng,          &bench_vyukov,
-    &bench_raw_one_line,   &bench_raw_two_line, &bench_raw_futex,
-    &bench_raw_ring,       &bench_raw_memcpy,   NULL,
-    /* clang-format on */
+    &bench_yoke_port,
+    /* the kernel's channels */
+    &bench_pipe, &bench_unix_stream, &bench_unix_seqpacket, &bench_mq, &bench_sysv_msg,
+    /* other libraries */
+    &bench_zeromq, &bench_nng, &bench_boost_mq, &bench_ck_spsc, &bench_ck_mpmc, &bench_dpdk_ring,
+    /* limits */
+    &bench_vyukov, &bench_raw_one_line, &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring,
+    &bench_raw_memcpy,
+    NULL,
 };
+/* clang-format on */
 
 const struct bench_system *bench_limit_for(const struct bench_setting *setting)
 {

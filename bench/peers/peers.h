@@ -16,5 +16,9 @@ extern const struct bench_system bench_vyukov;
 /* Or what says that they are not there. */
 extern const struct bench_system bench_zeromq;
 extern const struct bench_system bench_nng;
+extern const struct bench_system bench_boost_mq;
+extern const struct bench_system bench_ck_spsc;
+extern const struct bench_system bench_ck_mpmc;
+extern const struct bench_system bench_dpdk_ring;
 
 #endif
