@@ -19,6 +19,7 @@ const struct bench_system *const bench_systems[] = {
     &bench_pipe, &bench_unix_stream, &bench_unix_seqpacket, &bench_mq, &bench_sysv_msg,
     /* other libraries */
     &bench_zeromq, &bench_nng, &bench_boost_mq, &bench_ck_spsc, &bench_ck_mpmc, &bench_dpdk_ring,
+    &bench_iceoryx2,
     /* limits */
     &bench_vyukov, &bench_raw_one_line, &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring,
     &bench_raw_memcpy,

@@ -3,9 +3,9 @@
  *
  * rte_ring_init() asks for no more than memory, so neither the EAL nor its huge pages are started.
  * The messages lie in the ring itself, as its elements, and are copied in and out between start
- * and finish of the zero-copy calls, as its documents recommend for elements that are more than a
- * pointer. Those calls want the mode "head/tail sync" for many senders and receivers, which is
- * also what the documents recommend where threads may lose their CPU. It can only spin.
+ * and finish of its zero-copy calls; its own copying calls move four bytes at a time (1 KiB there
+ * and back: 2.6 times the limit instead of 1.5). Of the modes for many senders and receivers those
+ * calls want "head/tail sync", in which they take turns. It can only spin.
  *
  * When one side is killed: the other is not told and spins on. One that is killed between start
  * and finish leaves all others of its side waiting for its finish for ever.

@@ -20,5 +20,6 @@ extern const struct bench_system bench_boost_mq;
 extern const struct bench_system bench_ck_spsc;
 extern const struct bench_system bench_ck_mpmc;
 extern const struct bench_system bench_dpdk_ring;
+extern const struct bench_system bench_iceoryx2;
 
 #endif
