@@ -3,4 +3,4 @@
  */
 #include "absent.h"
 
-BENCH_DEFINE_ABSENT(bench_iceoryx2, "iceoryx2", "cargo (Rust 1.89 or newer)");
+BENCH_DEFINE_ABSENT(bench_iceoryx2, "iceoryx2", "iceoryx2 (cargo, Rust 1.89 or newer)");

@@ -80,7 +80,7 @@ static int iceoryx2_setup(struct bench_run *run)
     if (!state)
         return -ENOMEM;
     /* Not under $TMPDIR: iceoryx2 has room for short paths only. */
-    snprintf(state->root, sizeof state->root, "/tmp/yoke-bench-XXXXXX");
+    snprintf(state->root, sizeof state->root, "/tmp/yoke-bench-%ld-XXXXXX", (long)getpid());
     snprintf(state->prefix, sizeof state->prefix, "yoke-bench-%ld-%u_", (long)getpid(), serial++);
     if (!mkdtemp(state->root)) {
         int error = -errno;
