@@ -12,21 +12,21 @@
 /* From here on a message's cost is that of its copies. */
 #define BIG_MESSAGE 4096u
 
+/* clang-format off */
 const struct bench_system *const bench_systems[] = {
     &bench_yoke_port,
     &bench_yoke_port_loan,
-    &bench_pipe,
-    &bench_mq,
-    &bench_vyukov,
-    &bench_raw_one_line,
-    &bench_raw_two_line,
-    &bench_raw_futex,
-    &bench_raw_ring,
-    &bench_raw_memcpy,
-    &bench_raw_open,
-    &bench_raw_shmat,
+    /* the kernel's channels */
+    &bench_pipe, &bench_unix_stream, &bench_unix_seqpacket, &bench_mq, &bench_sysv_msg,
+    /* other libraries */
+    &bench_zeromq, &bench_nng, &bench_boost_mq, &bench_ck_spsc, &bench_ck_mpmc, &bench_dpdk_ring,
+    &bench_iceoryx2,
+    /* limits */
+    &bench_vyukov, &bench_raw_one_line, &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring,
+    &bench_raw_memcpy, &bench_raw_open, &bench_raw_shmat,
     NULL,
 };
+/* clang-format on */
 
 const struct bench_system *bench_limit_for(const struct bench_system *system,
                                            const struct bench_setting *setting)
