@@ -14,7 +14,8 @@
 
 /* clang-format off */
 const struct bench_system *const bench_systems[] = {
-    &bench_yoke_port,
+    /* yoke */
+    &bench_yoke_link, &bench_yoke_link_loan, &bench_yoke_port,
     &bench_yoke_port_loan,
     /* the kernel's channels */
     &bench_pipe, &bench_unix_stream, &bench_unix_seqpacket, &bench_mq, &bench_sysv_msg,

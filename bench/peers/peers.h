@@ -6,6 +6,8 @@
 
 #include "../system.h"
 
+extern const struct bench_system bench_yoke_link;
+extern const struct bench_system bench_yoke_link_loan;
 extern const struct bench_system bench_yoke_port;
 extern const struct bench_system bench_yoke_port_loan;
 extern const struct bench_system bench_pipe;

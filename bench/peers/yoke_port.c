@@ -7,7 +7,7 @@
  * means no spinning at all (spin_ns 0), spinning means no sleep within any time that a sample
  * takes.
  */
-#include "../loops.h"
+#include "in_place.h"
 #include "peers.h"
 
 #include <errno.h>
@@ -129,42 +129,15 @@ static int yoke_port_reopen(void *data)
 static int loan_produce(const struct bench_run *run, const struct bench_batch *batch)
 {
     const struct ports *state = run->state;
-    yoke_endpoint *port = state->port[BENCH_TO_0];
 
-    for (uint64_t number = batch->first; number < batch->first + batch->count; number++) {
-        void *block;
-        int error = yoke_loan(port, batch->size, &block, YOKE_FOREVER);
-
-        if (error < 0)
-            return error;
-        bench_stamp(block, batch->size, number);
-        /* There are as many blocks as places or more; a full port is a matter of moments. */
-        while ((error = yoke_commit(port, block, batch->size)) == -EAGAIN)
-            bench_yield_cpu();
-        if (error < 0)
-            return error;
-    }
-    return 0;
+    return bench_produce_in_place(state->port[BENCH_TO_0], batch);
 }
 
 static int borrow_consume(const struct bench_run *run, const struct bench_batch *batch)
 {
     const struct ports *state = run->state;
-    yoke_endpoint *port = state->port[BENCH_TO_0];
 
-    for (uint64_t number = batch->first; number < batch->first + batch->count; number++) {
-        const void *message;
-        ssize_t size = yoke_borrow(port, &message, YOKE_FOREVER);
-
-        if (size < 0)
-            return (int)size;
-        if ((size_t)size != batch->size || !bench_is_stamped(message, batch->size, number))
-            return -EBADMSG;
-        int error = yoke_release(port, message);
-        if (error < 0)
-            return error;
-    }
-    return 0;
+    return bench_consume_in_place(state->port[BENCH_TO_0], batch);
 }
 
 static const struct bench_loops in_place_loops = {.consume = borrow_consume,
