@@ -120,11 +120,24 @@ static int64_t time_left(int64_t deadline)
     return deadline == INT64_MAX ? YOKE_FOREVER : left > 0 ? left : 0;
 }
 
+static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer,
+                       const struct yoke_options *options, int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    int64_t deadline = yk_deadline(timeout_ns);
+    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
+        int result = yk_peer_await_link(peer, address.name, left);
+        if (result == 0)
+            result = open_endpoint(ret_link, &address, 0, options);
+        if (result != -ENOENT) /* it went meanwhile: the next */
+            return result;
+    }
+}
+
 YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
                               const struct yoke_options *options, int64_t timeout_ns)
 {
     struct yoke_options own = YOKE_OPTIONS_INIT;
-    struct yk_address address = {.kind = YK_KIND_LINK};
     if (!peer)
         return yk_fail(EINVAL, "the peer is NULL");
     if (!ret_link)
@@ -133,16 +146,14 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
         return yk_bad_timeout(timeout_ns);
     if (options && options->struct_size != sizeof own)
         return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
-    own.as = peer->object.fixed.name;
+    int result = yk_peer_visit_begin(peer);
+    if (result < 0)
+        return result;
+    own.as = peer->peer->object.fixed.name;
     own.spin_ns = options ? options->spin_ns : -1;
-    int64_t deadline = yk_deadline(timeout_ns);
-    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
-        int result = yk_peer_await_link(peer, address.name, left);
-        if (result == 0)
-            result = open_endpoint(ret_link, &address, 0, &own);
-        if (result != -ENOENT) /* it went meanwhile: the next */
-            return result;
-    }
+    result = accept_link(ret_link, peer, &own, timeout_ns);
+    yk_peer_visit_end(peer);
+    return result;
 }
 
 YOKE_API const char *yoke_link_other(yoke_endpoint *link)
@@ -155,7 +166,7 @@ YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
     if (!endpoint)
         return no_endpoint();
     struct yk_object *object = &endpoint->object;
-    int result = yk_object_enter(object);
+    int result = is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(object);
     if (result < 0)
         return result;
     yk_store32_release(&object->cancelled, 1);

@@ -205,6 +205,12 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
     return result;
 }
 
+int yk_link_enter_afresh(struct yk_link *link)
+{
+    int result = link->peer ? yk_peer_enter_link(link) : 0;
+    return result == 0 ? yk_object_enter(&link->object) : result;
+}
+
 /* ---- without names ---- */
 
 YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options)
@@ -284,13 +290,14 @@ static void leave(struct yk_link *link)
     yk_store32_release(&side->state, YK_SIDE_CLOSED);
 }
 
+/* By the owner's number alone: who left after this side did is nobody new. */
 bool yk_link_is_left(const struct yk_object *object, int side)
 {
     const struct yk_shm_link *shm = (const struct yk_shm_link *)(void *)yk_object_body(object);
     /* SYNC link.end acquire */
     return yk_load32_acquire(&shm->sides[side].state) == YK_SIDE_CLOSED &&
-           yk_load_relaxed(&shm->sides[side].left) ==
-               yk_load_relaxed(&yk_object_slot(object, 1 - (uint32_t)side)->word);
+           yk_load_relaxed(&shm->sides[side].left) >> 1 ==
+               yk_load_relaxed(&yk_object_slot(object, 1 - (uint32_t)side)->word) >> 1;
 }
 
 void yk_link_close(struct yk_link *link)
@@ -434,7 +441,7 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 ssize_t yk_link_send_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                           int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = check_message(link, messages[i].data, messages[i].size);
         if (result == 0 && messages[i].priority != 0)
@@ -449,7 +456,7 @@ ssize_t yk_link_send_many(struct yk_link *link, const struct yoke_message *messa
 
 ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (yk_likely(result == 0))
         result = check_message(link, data, size);
     if (yk_unlikely(result < 0))
@@ -467,7 +474,7 @@ ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_
 ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                             int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     for (size_t i = 0; i < count && result == 0; i++) {
         int64_t room = yk_spsc_loan_size(&link->out, messages[i].data);
         if (room < 0)
@@ -503,7 +510,7 @@ int yk_link_loan(struct yk_link *link, size_t size, void **ret_block, int64_t ti
 {
     enum yk_reason reason;
     struct loaning loaning = {.link = link, .size = size};
-    int entered = yk_object_enter(&link->object);
+    int entered = yk_link_enter(link);
     if (entered == 0)
         entered = check_message(link, link, size);
     if (entered < 0)
@@ -595,7 +602,7 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
 ssize_t yk_link_recv_many(struct yk_link *link, struct yoke_message *messages, size_t count,
                           int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     for (size_t i = 0; i < count && result == 0; i++) {
         if (!messages[i].data && messages[i].capacity > 0)
             result = yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
@@ -610,7 +617,7 @@ ssize_t yk_link_recv_many(struct yk_link *link, struct yoke_message *messages, s
 ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages, size_t count,
                             int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (result < 0 || count == 0)
         return result;
     struct receiving receiving = {
@@ -630,7 +637,7 @@ static void look_a_while(struct yk_link *link)
 ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
 {
     size_t size;
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (yk_unlikely(result < 0))
         return result;
     if (yk_unlikely(!buffer && capacity > 0))
@@ -670,7 +677,7 @@ static bool is_outgoing(const struct yk_link *link, const void *message)
 
 int yk_link_release(struct yk_link *link, const void *message)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (result < 0)
         return result;
     if (is_outgoing(link, message))
@@ -685,7 +692,7 @@ int yk_link_release(struct yk_link *link, const void *message)
 
 int yk_link_return(struct yk_link *link, const void *message)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (result < 0)
         return result;
     if (is_outgoing(link, message) && yk_spsc_loan_size(&link->out, message) >= 0)
