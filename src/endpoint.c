@@ -129,53 +129,73 @@ static int check_wait(const yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
     return timeout_ns < YOKE_FOREVER ? yk_bad_timeout(timeout_ns) : 0;
 }
 
-/* Opens a link that somebody else made. */
-static int open_made(yoke_peer *peer, yoke_endpoint **ret_link, const struct yk_address *address,
-                     int64_t spin_ns)
+/* What a link that somebody else made is opened with. */
+static struct yoke_options options_as(const yoke_peer *peer, int64_t spin_ns)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
-    options.as = peer->object.fixed.name;
+    options.as = peer->peer->object.fixed.name;
     options.spin_ns = spin_ns;
-    return open_endpoint(ret_link, address, 0, &options);
+    return options;
+}
+
+static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_ns,
+                       int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    struct yoke_options options = options_as(peer, spin_ns);
+    int64_t deadline = yk_deadline(timeout_ns);
+    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
+        int result = yk_peer_await_link(peer, address.name, left);
+        if (result == 0)
+            result = open_endpoint(ret_link, &address, 0, &options);
+        if (result != -ENOENT) /* it went meanwhile: the next */
+            return result;
+    }
 }
 
 YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
                               const struct yoke_options *options, int64_t timeout_ns)
 {
-    struct yk_address address = {.kind = YK_KIND_LINK};
     int result = check_wait(peer, ret_link, timeout_ns);
     if (result == 0 && options && options->struct_size != sizeof *options)
         result = yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
+    if (result == 0)
+        result = yk_peer_visit_begin(peer);
     if (result < 0)
         return result;
+    result = accept_link(ret_link, peer, options ? options->spin_ns : -1, timeout_ns);
+    yk_peer_visit_end(peer);
+    return result;
+}
+
+static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    struct yoke_options options = options_as(peer, -1);
+    struct yk_link *link = NULL;
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
-        result = yk_peer_await_link(peer, address.name, left);
-        if (result == 0)
-            result = open_made(peer, ret_link, &address, options ? options->spin_ns : -1);
-        if (result != -ENOENT) /* it went meanwhile: the next */
+        int result = yk_peer_next(peer, &link, address.name, left);
+        if (result == YOKE_NEXT_READY)
+            *ret_link = (yoke_endpoint *)link; /* its first member */
+        if (result != YOKE_NEXT_OPENED)
             return result;
+        result = open_endpoint(ret_link, &address, 0, &options);
+        if (result != -ENOENT) /* it went meanwhile: the next */
+            return result < 0 ? result : YOKE_NEXT_OPENED;
     }
 }
 
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns)
 {
-    struct yk_address address = {.kind = YK_KIND_LINK};
-    struct yk_link *link = NULL;
     int result = check_wait(peer, ret_link, timeout_ns);
+    if (result == 0)
+        result = yk_peer_visit_begin(peer);
     if (result < 0)
         return result;
-    int64_t deadline = yk_deadline(timeout_ns);
-    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
-        result = yk_peer_next(peer, &link, address.name, left);
-        if (result == YOKE_NEXT_READY)
-            *ret_link = (yoke_endpoint *)link; /* its first member */
-        if (result != YOKE_NEXT_OPENED)
-            return result;
-        result = open_made(peer, ret_link, &address, -1);
-        if (result != -ENOENT) /* it went meanwhile: the next */
-            return result < 0 ? result : YOKE_NEXT_OPENED;
-    }
+    result = next_link(ret_link, peer, timeout_ns);
+    yk_peer_visit_end(peer);
+    return result;
 }
 
 YOKE_API const char *yoke_link_other(yoke_endpoint *link)
@@ -188,7 +208,7 @@ YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
     if (!endpoint)
         return no_endpoint();
     struct yk_object *object = &endpoint->object;
-    int result = yk_object_enter(object);
+    int result = is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(object);
     if (result < 0)
         return result;
     yk_store32_release(&object->cancelled, 1);

@@ -129,6 +129,7 @@ static int prepare(struct yk_object *object)
     link->waiting.object = object;
     link->waiting.shm = &link->shm->waiters;
     link->waiting.words = 1;
+    link->waiting.personal = true;
     yk_link_ring(&link->out.ring, &geometry, link->shm, side);
     yk_link_ring(&link->in.ring, &geometry, link->shm, 1 - side);
     link->out.pieces = calloc(yk_spsc_pieces_max(&geometry), sizeof *link->out.pieces);
@@ -210,6 +211,12 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
     return result;
 }
 
+int yk_link_enter_afresh(struct yk_link *link)
+{
+    int result = link->peer ? yk_peer_enter_link(link) : 0;
+    return result == 0 ? yk_object_enter(&link->object) : result;
+}
+
 /* ---- without names ---- */
 
 YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options)
@@ -289,13 +296,14 @@ static void leave(struct yk_link *link)
     yk_store32_release(&side->state, YK_SIDE_CLOSED);
 }
 
+/* By the owner's number alone: who left after this side did is nobody new. */
 bool yk_link_is_left(const struct yk_object *object, int side)
 {
     const struct yk_shm_link *shm = (const struct yk_shm_link *)(void *)yk_object_body(object);
     /* SYNC link.end acquire */
     return yk_load32_acquire(&shm->sides[side].state) == YK_SIDE_CLOSED &&
-           yk_load_relaxed(&shm->sides[side].left) ==
-               yk_load_relaxed(&yk_object_slot(object, 1 - (uint32_t)side)->word);
+           yk_load_relaxed(&shm->sides[side].left) >> 1 ==
+               yk_load_relaxed(&yk_object_slot(object, 1 - (uint32_t)side)->word) >> 1;
 }
 
 void yk_link_close(struct yk_link *link)
@@ -381,13 +389,23 @@ static void explain(const struct yk_link *link, ssize_t result, size_t capacity)
         yk_fail(EPROTO, "the memory of link:%s holds what no yoke wrote", link->other);
 }
 
-/* Waits until the attempt is not 0. */
-static ssize_t wait_for(struct yk_link *link, int way, yk_attempt attempt, void *context,
-                        int64_t timeout_ns)
+/*
+ * Tries, and if need be waits until the attempt is not 0. Whoever waits is inside to the very end.
+ */
+static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, void *context,
+                            size_t capacity, int64_t timeout_ns)
 {
-    go_in(link, way);
-    ssize_t result = yk_wait(&link->waiting, attempt, context, timeout_ns);
-    go_out(link, way);
+    enum yk_reason reason;
+    ssize_t result = attempt(context, &reason);
+    bool waits = result == 0;
+    if (waits) {
+        go_in(link, way);
+        result = yk_wait(&link->waiting, attempt, context, timeout_ns);
+    }
+    if (yk_unlikely(result < 0))
+        explain(link, result, capacity);
+    if (waits)
+        go_out(link, way);
     return result;
 }
 
@@ -437,20 +455,14 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
 
 static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 {
-    enum yk_reason reason;
-    struct yk_link *link = sending->link;
-    ssize_t result = attempt_send(sending, &reason);
-    if (result == 0)
-        result = wait_for(link, SENDING, attempt_send, sending, timeout_ns);
-    if (yk_unlikely(result < 0))
-        explain(link, result, 0);
+    ssize_t result = try_and_wait(sending->link, SENDING, attempt_send, sending, 0, timeout_ns);
     return result < 0 ? result : (ssize_t)sending->sent;
 }
 
 ssize_t yk_link_send_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                           int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = check_message(link, messages[i].data, messages[i].size);
         if (result == 0 && messages[i].priority != 0)
@@ -465,7 +477,7 @@ ssize_t yk_link_send_many(struct yk_link *link, const struct yoke_message *messa
 
 ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (yk_likely(result == 0))
         result = check_message(link, data, size);
     if (yk_unlikely(result < 0))
@@ -483,7 +495,7 @@ ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_
 ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                             int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     for (size_t i = 0; i < count && result == 0; i++) {
         int64_t room = yk_spsc_loan_size(&link->out, messages[i].data);
         if (room < 0)
@@ -517,19 +529,14 @@ static ssize_t attempt_loan(void *context, enum yk_reason *reason)
 
 int yk_link_loan(struct yk_link *link, size_t size, void **ret_block, int64_t timeout_ns)
 {
-    enum yk_reason reason;
     struct loaning loaning = {.link = link, .size = size};
-    int entered = yk_object_enter(&link->object);
+    int entered = yk_link_enter(link);
     if (entered == 0)
         entered = check_message(link, link, size);
     if (entered < 0)
         return entered;
-    ssize_t result = attempt_loan(&loaning, &reason);
-    if (result == 0)
-        result = wait_for(link, SENDING, attempt_loan, &loaning, timeout_ns);
-    if (result < 0)
-        explain(link, result, 0);
-    else
+    ssize_t result = try_and_wait(link, SENDING, attempt_loan, &loaning, 0, timeout_ns);
+    if (result > 0)
         *ret_block = loaning.block;
     return result < 0 ? (int)result : 0;
 }
@@ -598,20 +605,15 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
 
 static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
 {
-    enum yk_reason reason;
-    struct yk_link *link = receiving->link;
-    ssize_t result = attempt_receive(receiving, &reason);
-    if (result == 0)
-        result = wait_for(link, RECEIVING, attempt_receive, receiving, timeout_ns);
-    if (yk_unlikely(result < 0))
-        explain(link, result, receiving->messages[0].capacity);
+    ssize_t result = try_and_wait(receiving->link, RECEIVING, attempt_receive, receiving,
+                                  receiving->messages[0].capacity, timeout_ns);
     return result < 0 ? result : (ssize_t)receiving->received;
 }
 
 ssize_t yk_link_recv_many(struct yk_link *link, struct yoke_message *messages, size_t count,
                           int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     for (size_t i = 0; i < count && result == 0; i++) {
         if (!messages[i].data && messages[i].capacity > 0)
             result = yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
@@ -626,7 +628,7 @@ ssize_t yk_link_recv_many(struct yk_link *link, struct yoke_message *messages, s
 ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages, size_t count,
                             int64_t timeout_ns)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (result < 0 || count == 0)
         return result;
     struct receiving receiving = {
@@ -634,25 +636,9 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
     return run_receive(&receiving, timeout_ns);
 }
 
-/* A message that comes within about a round trip is had without a system call or a clock. */
-static void look_a_while(struct yk_link *link)
-{
-    go_in(link, RECEIVING);
-    for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++)
-        ;
-    go_out(link, RECEIVING);
-}
-
-ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
+static ssize_t recv_one(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
 {
     size_t size;
-    int result = yk_object_enter(&link->object);
-    if (yk_unlikely(result < 0))
-        return result;
-    if (yk_unlikely(!buffer && capacity > 0))
-        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
-    if (!yk_spsc_peek(&link->in) && timeout_ns != 0 && link->waiting.spin_ns > 0)
-        look_a_while(link);
     if (yk_likely(yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
         wake_other(link, YK_WAIT_ROOM);
         return (ssize_t)size;
@@ -661,6 +647,24 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
     struct receiving receiving = {.link = link, .messages = &message, .count = 1};
     ssize_t received = run_receive(&receiving, timeout_ns);
     return received < 0 ? received : (ssize_t)message.size;
+}
+
+ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
+{
+    int result = yk_link_enter(link);
+    if (yk_unlikely(result < 0))
+        return result;
+    if (yk_unlikely(!buffer && capacity > 0))
+        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
+    if (yk_spsc_peek(&link->in) || timeout_ns == 0 || link->waiting.spin_ns <= 0)
+        return recv_one(link, buffer, capacity, timeout_ns);
+    /* A message that comes within about a round trip is had without a system call or a clock. */
+    go_in(link, RECEIVING);
+    for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++)
+        ;
+    ssize_t size = recv_one(link, buffer, capacity, timeout_ns);
+    go_out(link, RECEIVING);
+    return size;
 }
 
 bool yk_link_is_ready(struct yk_link *link)
@@ -699,7 +703,7 @@ static bool is_outgoing(const struct yk_link *link, const void *message)
 
 int yk_link_release(struct yk_link *link, const void *message)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (result < 0)
         return result;
     if (is_outgoing(link, message))
@@ -714,7 +718,7 @@ int yk_link_release(struct yk_link *link, const void *message)
 
 int yk_link_return(struct yk_link *link, const void *message)
 {
-    int result = yk_object_enter(&link->object);
+    int result = yk_link_enter(link);
     if (result < 0)
         return result;
     if (is_outgoing(link, message) && yk_spsc_loan_size(&link->out, message) >= 0)

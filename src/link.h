@@ -73,7 +73,7 @@ struct yk_link {
     yk_atomic32 inside[2];   /* private: a thread is in a call that waits: to receive, to send */
     struct yk_doorbell bell; /* the other side's */
     struct yk_link *next;    /* the open links of this process (peer.c) */
-    struct yoke_peer *peer;  /* whom it is open as; NULL: it has no names */
+    struct yk_peer *peer;    /* whom it is open as; NULL: it has no names */
     char me[YOKE_PEER_NAME_MAX + 1], other[YOKE_PEER_NAME_MAX + 1];
 };
 
@@ -82,6 +82,17 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
 /* The end whose descriptor this is (yoke_pair()). */
 int yk_link_open_descriptor(struct yk_link *link, int descriptor,
                             const struct yoke_options *options);
+/* As yk_object_enter(): in a forked child, as a peer of its own. */
+int yk_link_enter_afresh(struct yk_link *link);
+
+static inline int yk_link_enter(struct yk_link *link)
+{
+    /* relaxed: as in yk_object_enter() */
+    if (yk_likely(yk_load_relaxed(&link->object.fork_stamp) == yk_fork_stamp()))
+        return 0;
+    return yk_link_enter_afresh(link);
+}
+
 void yk_link_close(struct yk_link *link);
 /* Ends the waits that are going on, and returns when they have ended. */
 void yk_link_expel(struct yk_link *link);

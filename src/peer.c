@@ -21,7 +21,7 @@
 #include "base/sys.h"
 #include "link.h"
 
-static struct yoke_peer *peers; /* under yk_process_lock() */
+static struct yk_peer *peers; /* under yk_process_lock() */
 
 /* ---- the object ---- */
 
@@ -51,7 +51,7 @@ static const struct yk_kind_operations operations = {
     .joined = nothing,
 };
 
-static int open_peer(struct yoke_peer *peer, const char *name, const struct yoke_options *options)
+static int open_peer(struct yk_peer *peer, const char *name, const struct yoke_options *options)
 {
     struct yk_object_plan plan = {
         .kind = YK_KIND_PEER,
@@ -70,16 +70,14 @@ static int open_peer(struct yoke_peer *peer, const char *name, const struct yoke
 /* ---- this process's peers ---- */
 
 /* Relaxed: own process; one that a parent joined as is none of ours. */
-static bool is_mine(const struct yoke_peer *peer)
+static bool is_mine(const struct yk_peer *peer)
 {
     return yk_load_relaxed(&peer->object.fork_stamp) == yk_fork_stamp();
 }
 
-static struct yoke_peer *find_mine(const char *name)
+static struct yk_peer *find_mine(const char *name, const char *directory)
 {
-    char directory[256];
-    yk_directory_path(directory);
-    for (struct yoke_peer *peer = peers; peer; peer = peer->next) {
+    for (struct yk_peer *peer = peers; peer; peer = peer->next) {
         if (is_mine(peer) && strcmp(peer->object.fixed.name, name) == 0 &&
             strcmp(peer->object.directory, directory) == 0)
             return peer;
@@ -87,10 +85,12 @@ static struct yoke_peer *find_mine(const char *name)
     return NULL;
 }
 
-static int hold_locked(struct yoke_peer **ret_peer, const char *name,
+static int hold_locked(struct yk_peer **ret_peer, const char *name,
                        const struct yoke_options *options)
 {
-    struct yoke_peer *peer = find_mine(name);
+    char directory[256];
+    yk_directory_path(directory);
+    struct yk_peer *peer = find_mine(name, directory);
     if (!peer) {
         peer = calloc(1, sizeof *peer);
         if (!peer)
@@ -109,7 +109,7 @@ static int hold_locked(struct yoke_peer **ret_peer, const char *name,
     return 0;
 }
 
-int yk_peer_hold(struct yoke_peer **ret_peer, const char *name, const struct yoke_options *options)
+int yk_peer_hold(struct yk_peer **ret_peer, const char *name, const struct yoke_options *options)
 {
     int result = yk_fork_init();
     if (result < 0)
@@ -120,7 +120,7 @@ int yk_peer_hold(struct yoke_peer **ret_peer, const char *name, const struct yok
     return result;
 }
 
-static void close_waiting(struct yoke_peer *peer)
+static void close_waiting(struct yk_peer *peer)
 {
     if (peer->bell >= 0)
         yk_sys_close(peer->bell);
@@ -128,35 +128,36 @@ static void close_waiting(struct yoke_peer *peer)
         yk_sys_close(peer->names);
 }
 
-void yk_peer_drop(struct yoke_peer *peer)
+static void drop_locked(struct yk_peer *peer)
 {
-    yk_process_lock();
-    bool last = --peer->references == 0;
-    for (struct yoke_peer **at = &peers; last && *at; at = &(*at)->next) {
+    if (--peer->references > 0)
+        return;
+    for (struct yk_peer **at = &peers; *at; at = &(*at)->next) {
         if (*at == peer) {
             *at = peer->next;
             break;
         }
     }
-    if (last) {
-        yk_object_close(&peer->object);
-        close_waiting(peer);
-        free(peer);
-    }
+    yk_object_close(&peer->object);
+    close_waiting(peer);
+    free(peer);
+}
+
+void yk_peer_drop(struct yk_peer *peer)
+{
+    yk_process_lock();
+    drop_locked(peer);
     yk_process_unlock();
 }
 
-void yk_peer_add_link(struct yoke_peer *peer, struct yk_link *link)
+static void add_link(struct yk_peer *peer, struct yk_link *link)
 {
-    yk_process_lock();
     link->next = peer->links;
     peer->links = link;
-    yk_process_unlock();
 }
 
-void yk_peer_remove_link(struct yoke_peer *peer, struct yk_link *link)
+static void remove_link(struct yk_peer *peer, struct yk_link *link)
 {
-    yk_process_lock();
     for (struct yk_link **at = &peer->links; *at; at = &(*at)->next) {
         if (*at == link) {
             *at = link->next;
@@ -165,7 +166,50 @@ void yk_peer_remove_link(struct yoke_peer *peer, struct yk_link *link)
     }
     if (peer->served == link)
         peer->served = NULL;
+}
+
+void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link)
+{
+    yk_process_lock();
+    add_link(peer, link);
     yk_process_unlock();
+}
+
+void yk_peer_remove_link(struct yk_peer *peer, struct yk_link *link)
+{
+    yk_process_lock();
+    remove_link(peer, link);
+    yk_process_unlock();
+}
+
+/* ---- in a forked child ---- */
+
+/*
+ * What was inherited belongs to the parent's peer: the child goes on as a peer of its own. One that
+ * it has joined as meanwhile takes the place of the inherited one.
+ */
+static int enter(struct yk_peer **peer, struct yk_link *link)
+{
+    if (is_mine(*peer))
+        return 0;
+    yk_process_lock();
+    struct yk_peer *own = find_mine((*peer)->object.fixed.name, (*peer)->object.directory);
+    if (own) {
+        if (link) {
+            remove_link(*peer, link);
+            add_link(own, link);
+        }
+        own->references++;
+        drop_locked(*peer);
+        *peer = own;
+    }
+    yk_process_unlock();
+    return own ? 0 : yk_object_enter(&(*peer)->object);
+}
+
+int yk_peer_enter_link(struct yk_link *link)
+{
+    return enter(&link->peer, link);
 }
 
 /* ---- waiting for something to change in the directory, or with a file ---- */
@@ -217,12 +261,24 @@ static int watch(look_function look, void *context, yk_atomic32 *cancelled, cons
 
 /* ---- is a peer there? ---- */
 
+/*
+ * Whoever looks at an object keeps it alive meanwhile, and may be its last user: then nobody else
+ * takes its name away.
+ */
+static void detach(void *base, const struct yk_directory *directory, const char *entry, int segment,
+                   uint64_t nonce)
+{
+    yk_sys_shm_detach(base);
+    if (!yk_segment_exists(segment))
+        yk_name_retire(directory, entry, nonce, true, 0);
+}
+
 /* One that is there: the object, and which of its owners. */
 struct sight {
     struct yk_directory directory;
     char entry[YK_ENTRY_MAX];
     void *base; /* NULL: nobody there */
-    int lock_file;
+    int lock_file, segment;
     uint64_t nonce, word;
 };
 
@@ -242,8 +298,8 @@ static void lose_sight(struct sight *sight)
 {
     if (!sight->base)
         return;
-    yk_sys_shm_detach(sight->base);
     yk_sys_close(sight->lock_file);
+    detach(sight->base, &sight->directory, sight->entry, sight->segment, sight->nonce);
     sight->base = NULL;
 }
 
@@ -268,6 +324,7 @@ static int open_sight(struct sight *sight, const struct yk_record *record)
         sight->base = NULL;
         return sight->lock_file;
     }
+    sight->segment = record->segment;
     sight->nonce = record->nonce;
     sight->word = yk_load_acquire(&seat_of(sight->base)->word); /* SYNC slot.claim acquire */
     return 0;
@@ -404,21 +461,62 @@ YOKE_API int yoke_peer_join(yoke_peer **ret_peer, const char *name,
     if (options && options->struct_size != sizeof *options)
         return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
     int result = yk_name_check(YK_KIND_PEER, name);
-    return result < 0 ? result : yk_peer_hold(ret_peer, name, options ? options : &defaults);
+    if (result < 0)
+        return result;
+    struct yoke_peer *handle = calloc(1, sizeof *handle);
+    if (!handle)
+        return yk_fail(ENOMEM, "no memory for a peer");
+    result = yk_peer_hold(&handle->peer, name, options ? options : &defaults);
+    if (result < 0) {
+        free(handle);
+        return result;
+    }
+    yk_store_relaxed(&handle->fork_stamp, yk_fork_stamp());
+    *ret_peer = handle;
+    return 0;
+}
+
+static bool counts_here(const struct yoke_peer *handle)
+{
+    return yk_load_relaxed(&handle->fork_stamp) == yk_fork_stamp(); /* relaxed: own process */
+}
+
+int yk_peer_visit_begin(struct yoke_peer *handle)
+{
+    yk_process_lock();
+    if (!counts_here(handle)) /* the parent's threads are not here */
+        yk_store32_relaxed(&handle->inside, 0);
+    yk_store_relaxed(&handle->fork_stamp, yk_fork_stamp());
+    yk_process_unlock();
+    yk_add32_seq(&handle->inside, 1);
+    int result = enter(&handle->peer, NULL);
+    if (result < 0)
+        yk_peer_visit_end(handle);
+    return result;
+}
+
+/* The last that a call does with the handle, which may be gone right after. */
+void yk_peer_visit_end(struct yoke_peer *handle)
+{
+    yk_add32_seq(&handle->inside, UINT32_MAX);
 }
 
 YOKE_API int yoke_peer_leave(yoke_peer *peer)
 {
     if (!peer)
         return 0;
-    yk_peer_drop(peer);
+    yk_store32_release(&peer->cancelled, 1);
+    while (counts_here(peer) && yk_load32_seq(&peer->inside) != 0)
+        yk_nap(1000000); /* they look every 100 ms */
+    yk_peer_drop(peer->peer);
+    free(peer);
     return 0;
 }
 
 /* ---- links that others opened ---- */
 
 struct search {
-    struct yoke_peer *peer;
+    struct yk_peer *peer;
     const struct yk_directory *directory;
     char *other;
 };
@@ -441,7 +539,7 @@ static const char *other_of(const char *entry, const char *me, char peer[YOKE_PE
     return peer;
 }
 
-static bool is_open(const struct yoke_peer *peer, const char *other)
+static bool is_open(const struct yk_peer *peer, const char *other)
 {
     bool open = false;
     yk_process_lock();
@@ -452,7 +550,8 @@ static bool is_open(const struct yoke_peer *peer, const char *other)
 }
 
 /* A link that this peer left is of interest again when somebody new came to its other end. */
-static bool is_of_interest(const struct yk_record *record, const char *name, int side)
+static bool is_of_interest(const struct yk_directory *directory, const char *entry,
+                           const struct yk_record *record, int side)
 {
     struct yk_object object;
     struct yk_spsc_geometry geometry;
@@ -462,8 +561,9 @@ static bool is_of_interest(const struct yk_record *record, const char *name, int
     memcpy(&object.fixed, object.base, sizeof object.fixed);
     bool is = yk_fixed_check(&object.fixed, object.size, YK_KIND_LINK) == 0 &&
               yk_link_check(&object.fixed, &geometry) == 0 &&
-              strcmp(object.fixed.name, name) == 0 && !yk_link_is_left(&object, side);
-    yk_sys_shm_detach(object.base);
+              strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0 &&
+              !yk_link_is_left(&object, side);
+    detach(object.base, directory, entry, record->segment, record->nonce);
     return is;
 }
 
@@ -475,7 +575,7 @@ static int look_at_entry(const char *entry, void *context)
     struct yk_record record;
     if (!other_of(entry, me, peer) || is_open(search->peer, peer) ||
         yk_record_read(search->directory, entry, &record) < 0 ||
-        !is_of_interest(&record, strchr(entry, '.') + 1, strcmp(me, peer) < 0 ? 0 : 1))
+        !is_of_interest(search->directory, entry, &record, strcmp(me, peer) < 0 ? 0 : 1))
         return 0;
     strcpy(search->other, peer);
     return 1;
@@ -487,27 +587,22 @@ static int look_for_link(void *context)
     return yk_sys_entries(search->directory->fd, ".", look_at_entry, search);
 }
 
-int yk_peer_find_link(struct yoke_peer *peer, const struct yk_directory *directory,
+int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory,
                       char ret_other[YOKE_PEER_NAME_MAX + 1])
 {
     struct search search = {.peer = peer, .directory = directory, .other = ret_other};
     return look_for_link(&search);
 }
 
-int yk_peer_await_link(struct yoke_peer *peer, char ret_other[YOKE_PEER_NAME_MAX + 1],
+int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_MAX + 1],
                        int64_t timeout_ns)
 {
     struct yk_directory directory;
-    struct search search = {.peer = peer, .directory = &directory, .other = ret_other};
-    int result = yk_object_enter(&peer->object);
-    if (result == 0)
-        result = yk_directory_open(&directory, peer->object.directory, true);
+    struct search search = {.peer = handle->peer, .directory = &directory, .other = ret_other};
+    int result = yk_directory_open(&directory, handle->peer->object.directory, true);
     if (result < 0)
         return result;
-    yk_visit_begin(&peer->object);
-    result =
-        watch(look_for_link, &search, &peer->object.cancelled, directory.path, true, timeout_ns);
-    yk_visit_end(&peer->object);
+    result = watch(look_for_link, &search, &handle->cancelled, directory.path, true, timeout_ns);
     yk_directory_close(&directory);
     return result;
 }

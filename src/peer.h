@@ -10,39 +10,54 @@
 
 struct yk_link;
 
-struct yoke_peer {
+/* A name of this process. */
+struct yk_peer {
     struct yk_object object; /* first: the kind's callbacks get it */
-    uint32_t references;     /* these three under the process-wide mutex */
+    uint32_t references;     /* these five under the process-wide mutex */
     struct yk_link *links;   /* that are open as this peer */
     struct yk_link *served;  /* that yoke_peer_next() returned last */
     int bell, names;         /* its doorbell, and a watch on the directory; -1: not made yet */
-    struct yoke_peer *next;
+    struct yk_peer *next;
+};
+
+/* What yoke_peer_join() hands out: a process may have several to one name. */
+struct yoke_peer {
+    struct yk_peer *peer;
+    yk_atomic64 fork_stamp; /* the process that `inside` counts the threads of */
+    yk_atomic32 cancelled;
+    yk_atomic32 inside; /* threads that wait through this handle */
 };
 
 /* Joins as `name`, or finds that this process has: then one reference more. -EADDRINUSE … */
-int yk_peer_hold(struct yoke_peer **ret_peer, const char *name, const struct yoke_options *options);
+int yk_peer_hold(struct yk_peer **ret_peer, const char *name, const struct yoke_options *options);
 /* One less; the last one leaves. */
-void yk_peer_drop(struct yoke_peer *peer);
+void yk_peer_drop(struct yk_peer *peer);
 
-void yk_peer_add_link(struct yoke_peer *peer, struct yk_link *link);
-void yk_peer_remove_link(struct yoke_peer *peer, struct yk_link *link);
+void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link);
+void yk_peer_remove_link(struct yk_peer *peer, struct yk_link *link);
+/* In a forked child: joins under the name of an inherited link, unless the child has already. */
+int yk_peer_enter_link(struct yk_link *link);
+
+/* A call that waits through the handle, which goes only after the end of it. 0, or as joining. */
+int yk_peer_visit_begin(struct yoke_peer *handle);
+void yk_peer_visit_end(struct yoke_peer *handle);
 
 /* A link to this peer that is not open in this process: 1, and who the other one is; 0; an error. */
-int yk_peer_find_link(struct yoke_peer *peer, const struct yk_directory *directory,
+int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory,
                       char ret_other[YOKE_PEER_NAME_MAX + 1]);
 
 /*
  * Waits for a link to this peer that is not open in this process: 0, and who the other one is.
  * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED.
  */
-int yk_peer_await_link(struct yoke_peer *peer, char ret_other[YOKE_PEER_NAME_MAX + 1],
+int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_MAX + 1],
                        int64_t timeout_ns);
 
 /*
  * Waits for the next link of this peer that has something (YOKE_NEXT_READY and *ret_link), or that
  * somebody opened (YOKE_NEXT_OPENED and *ret_other).
  */
-int yk_peer_next(struct yoke_peer *peer, struct yk_link **ret_link,
+int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
                  char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns);
 
 #endif

@@ -21,7 +21,7 @@
 /* ---- under the process-wide mutex ---- */
 
 /* The first link behind the one served last that has something, around the end of the list. */
-static struct yk_link *find_ready(struct yoke_peer *peer)
+static struct yk_link *find_ready(struct yk_peer *peer)
 {
     struct yk_link *wrapped = NULL;
     bool behind = peer->served == NULL;
@@ -38,7 +38,7 @@ static struct yk_link *find_ready(struct yoke_peer *peer)
     return wrapped;
 }
 
-static void announce(struct yoke_peer *peer)
+static void announce(struct yk_peer *peer)
 {
     for (struct yk_link *link = peer->links; link; link = link->next)
         yk_link_announce(link, peer->object.fixed.nonce);
@@ -47,13 +47,13 @@ static void announce(struct yoke_peer *peer)
         yk_sys_membarrier();
 }
 
-static void withdraw(struct yoke_peer *peer)
+static void withdraw(struct yk_peer *peer)
 {
     for (struct yk_link *link = peer->links; link; link = link->next)
         yk_link_withdraw(link);
 }
 
-static void look_for_dead(struct yoke_peer *peer)
+static void look_for_dead(struct yk_peer *peer)
 {
     for (struct yk_link *link = peer->links; link; link = link->next)
         yk_recover_dead_sometimes(&link->object);
@@ -62,7 +62,8 @@ static void look_for_dead(struct yoke_peer *peer)
 /* ---- the wait ---- */
 
 struct waiting {
-    struct yoke_peer *peer;
+    struct yk_peer *peer;
+    const yk_atomic32 *cancelled; /* the handle's */
     struct yk_directory directory;
     char *other; /* who opened a link that is not open here */
 };
@@ -82,7 +83,7 @@ static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_name
     return found > 0 ? YOKE_NEXT_OPENED + 1 : found;
 }
 
-static int open_waiting(struct yoke_peer *peer)
+static int open_waiting(struct yk_peer *peer)
 {
     int result = 0;
     yk_process_lock();
@@ -98,7 +99,7 @@ static int open_waiting(struct yoke_peer *peer)
 /* Lies down once. What look() says, or -ETIMEDOUT, -EINTR, -ECANCELED. */
 static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_t deadline)
 {
-    struct yoke_peer *peer = waiting->peer;
+    struct yk_peer *peer = waiting->peer;
     int result;
     yk_sys_clear(peer->bell); /* before the look: what is rung after it is heard */
     if (peer->names >= 0)
@@ -107,7 +108,7 @@ static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_
     announce(peer);
     yk_process_unlock();
     result = look(waiting, ret_link, true);
-    if (result == 0 && yk_load32_seq(&peer->object.cancelled))
+    if (result == 0 && yk_load32_seq(waiting->cancelled))
         result = -ECANCELED;
     int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
     if (result == 0 && left <= 0)
@@ -140,18 +141,15 @@ static int wait_next(struct waiting *waiting, struct yk_link **ret_link, int64_t
     return result;
 }
 
-int yk_peer_next(struct yoke_peer *peer, struct yk_link **ret_link,
+int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
                  char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns)
 {
-    struct waiting waiting = {.peer = peer, .other = ret_other};
-    int result = yk_object_enter(&peer->object);
-    if (result == 0)
-        result = yk_directory_open(&waiting.directory, peer->object.directory, true);
+    struct waiting waiting = {
+        .peer = handle->peer, .cancelled = &handle->cancelled, .other = ret_other};
+    int result = yk_directory_open(&waiting.directory, handle->peer->object.directory, true);
     if (result < 0)
         return result;
-    yk_visit_begin(&peer->object);
     result = wait_next(&waiting, ret_link, timeout_ns);
-    yk_visit_end(&peer->object);
     yk_directory_close(&waiting.directory);
     return result > 0 ? result - 1 : result;
 }

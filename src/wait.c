@@ -227,7 +227,8 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
                 result = -ETIMEDOUT;
         }
         /* Leaving empty-handed: a wake-up that was meant for us goes to somebody else. */
-        if ((result == -EINTR || result == -ECANCELED) && row != YK_WAIT_ALONE)
+        if ((result == -EINTR || result == -ECANCELED) && row != YK_WAIT_ALONE &&
+            !waiting->personal)
             yk_changed(waiting, row);
     }
     return result;

@@ -49,6 +49,8 @@ struct yk_waiting {
      * lies down makes up for it by a membarrier().
      */
     bool barrier;
+    bool
+        personal; /* a wake-up is meant for this one alone, and not passed on when it is not used */
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
 };
 

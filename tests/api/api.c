@@ -110,6 +110,35 @@ yoke_endpoint *port_join(const char *name)
     return endpoint;
 }
 
+int link_try(yoke_endpoint **ret_link, const char *me, const char *other, uint32_t flags,
+             const struct yoke_options *options)
+{
+    struct yoke_options own = YOKE_OPTIONS_INIT;
+    char address[200];
+
+    if (options)
+        own = *options;
+    own.as = me;
+    snprintf(address, sizeof address, "link:%s", other);
+    return yoke_open(ret_link, address, flags, &own);
+}
+
+yoke_endpoint *link_make(const char *me, const char *other, const struct yoke_options *options)
+{
+    yoke_endpoint *link = NULL;
+
+    must(link_try(&link, me, other, YOKE_CREATE, options));
+    return link;
+}
+
+yoke_endpoint *link_join(const char *me, const char *other)
+{
+    yoke_endpoint *link = NULL;
+
+    must(link_try(&link, me, other, 0, NULL));
+    return link;
+}
+
 yoke_region *region_make(const char *name, size_t size)
 {
     yoke_region *region = NULL;

@@ -43,6 +43,13 @@ void must_refuse(int64_t result, int error, const char *call, const char *file, 
 yoke_endpoint *port_make(const char *name, const struct yoke_options *options);
 yoke_endpoint *port_join(const char *name);
 
+/* A link to peer OTHER as ME; link_make makes it if there is none. */
+yoke_endpoint *link_make(const char *me, const char *other, const struct yoke_options *options);
+yoke_endpoint *link_join(const char *me, const char *other);
+/* Without must(): for threads, and for what is to be refused. */
+int link_try(yoke_endpoint **ret_link, const char *me, const char *other, uint32_t flags,
+             const struct yoke_options *options);
+
 yoke_region *region_make(const char *name, size_t size);
 yoke_region *region_join(const char *name);
 
