@@ -3,8 +3,7 @@
  *
  * First what is counted and observed, each once: system calls, wake-ups, deaths, growth. Then
  * rounds: every round takes one sample of every system in every setting, so that whatever changes
- * on the machine meanwhile changes for all. Rounds go on until the time is over, the first part's
- * included.
+ * on the machine meanwhile changes for all. Rounds go on until the time is over.
  */
 #include "bench.h"
 
@@ -33,8 +32,9 @@
 #define SHARES 4u
 /* Messages from this size on take long: the first round is without them. */
 #define HUGE_MESSAGE ((size_t)16 << 20)
-/* At most such a part of the time is for counting system calls. */
+/* At most such a part of all time is for counting system calls, at least such a one for rounds. */
 #define COUNTING_PART 4
+#define ROUNDS_PART   4
 
 static const struct yk_usage usage = {
     "bench",
@@ -76,6 +76,7 @@ struct request {
     struct bench_plan plan;
     uint64_t rounds; /* 0: until `time_ns` is over */
     int64_t time_ns;
+    bool rounds_only; /* the time is for rounds alone, else for all of it */
     struct bench_pace pace;
     uint64_t observe_ns, idle_ns; /* a killed process's other side; an idle receiver */
     const char *report;           /* NULL: none */
@@ -165,7 +166,7 @@ static void parse_systems(struct bench_plan *plan, char *list)
 static void set_quick(struct request *request)
 {
     request->plan.quick = true;
-    request->time_ns = (int64_t)(31000 * MILLISECOND);
+    request->time_ns = (int64_t)(30000 * MILLISECOND);
     request->pace = (struct bench_pace){
         .warm_ns = 1 * MILLISECOND, .probe_ns = 6 * MILLISECOND, .system_ns = 15 * MILLISECOND};
     request->observe_ns = 250 * MILLISECOND;
@@ -219,8 +220,10 @@ static void parse_options(struct request *request, int argc, char **argv)
         }
     }
     yk_arguments_check(&usage, argc, 0, 0, "nothing");
-    if (time_ns != 0)
+    if (time_ns != 0) {
         request->time_ns = time_ns;
+        request->rounds_only = true;
+    }
     if (!request->plan.systems) /* --against was not given */
         request->plan.systems = request->plan.quick ? choose_systems(is_quick, NULL) : UINT64_MAX;
 }
@@ -286,7 +289,7 @@ static int count_for_rows(const struct request *request, struct bench_results *r
         if (row->setting.topic != BENCH_TOPIC_LATENCY && row->setting.topic != BENCH_TOPIC_RATE &&
             row->setting.topic != BENCH_TOPIC_WAKE)
             continue;
-        if (!request->rounds && request->time_ns != YOKE_FOREVER &&
+        if (!request->rounds && !request->rounds_only &&
             yk_time_monotonic() - start > request->time_ns / COUNTING_PART) {
             snprintf(row->calls_problem, sizeof row->calls_problem, "no time was left for it");
             continue;
@@ -368,6 +371,8 @@ static int take_row_sample(const struct request *request, struct bench_row *row)
     row->samples++;
     if (!error) {
         bench_row_add(row, &sample);
+    } else if (error == -ETIMEDOUT && !bench_row_give_up(row)) {
+        error = 0;
     } else if (error != -EINTR) {
         row->state = error == -ENOTSUP ? BENCH_SKIPPED : BENCH_FAILED;
         snprintf(row->reason, sizeof row->reason, "%s",
@@ -426,6 +431,17 @@ static int take_rounds(const struct request *request, struct bench_results *resu
     return error;
 }
 
+/* When the time for rounds began, given when all began. */
+static int64_t rounds_start(const struct request *request, int64_t start)
+{
+    int64_t now = yk_time_monotonic();
+    int64_t latest = now - request->time_ns / ROUNDS_PART * (ROUNDS_PART - 1);
+
+    if (request->rounds_only)
+        return now;
+    return start > latest ? start : latest;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 static int measure(const struct request *request, struct bench_results *results)
@@ -439,7 +455,7 @@ static int measure(const struct request *request, struct bench_results *results)
     if (!error && topics & 1u << BENCH_TOPIC_GROW)
         error = observe_growth(request, results);
     if (!error)
-        error = take_rounds(request, results, start);
+        error = take_rounds(request, results, rounds_start(request, start));
     say_progress("\r", NULL);
     results->seconds = (double)(yk_time_monotonic() - start) / 1e9;
     return error;

@@ -18,6 +18,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -34,10 +35,15 @@
 #define DEPTH_MANY    16u      /* of each of many ports */
 #define DEPTH_WAITING (1u << 20)
 #define WARM_NS       (100 * UINT64_C(1000000))
-/* It takes some seconds; a busy machine may need longer. */
-#define TIMEOUT_NS (120 * UINT64_C(1000000000))
+/* It takes a second or three; a busy machine may need longer. */
+#define TIMEOUT_NS       (120 * UINT64_C(1000000000))
+#define TIMEOUT_QUICK_NS (8 * UINT64_C(1000000000))
+
+/* From being told to stop until the ports are closed. */
+#define CLOSE_NS (10 * UINT64_C(1000000000))
 
 struct shared {
+    _Atomic uint32_t stop; /* set by the tool: no time is left, or the user wants an end */
     int count;
     struct bench_growth points[BENCH_GROWTHS_MAX];
     char reason[200];
@@ -72,12 +78,19 @@ static void make_address(char address[64], const struct task *task, enum bench_c
     snprintf(address, 64, "port:bench-grow-%ld-%d-%u", (long)task->tool, (int)curve, number);
 }
 
+static bool is_to_stop(const struct task *task)
+{
+    return atomic_load_explicit(&task->shared->stop, memory_order_relaxed);
+}
+
 static int open_port(const struct task *task, yoke_endpoint **ret_port, const char *address,
                      uint32_t depth, uint32_t participants)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
     int error;
 
+    if (is_to_stop(task))
+        return -ECANCELED;
     options.max_message = BENCH_GROWTH_SIZE;
     options.depth = depth;
     options.participants = participants;
@@ -118,6 +131,8 @@ static int add_point(const struct task *task, enum bench_curve curve, uint64_t c
     for (size_t round = 0; round < task->rounds + WARM_ROUNDS; round++) {
         double value = run_pairs(ports, port_count, pairs);
 
+        if (is_to_stop(task))
+            return -ECANCELED;
         if (value < 0) {
             snprintf(shared->reason, sizeof shared->reason, "%s at %llu: %s",
                      bench_curve_name(curve), (unsigned long long)count, yoke_strerror((int)value));
@@ -262,6 +277,10 @@ static void grow(void *argument)
 {
     const struct task *task = argument;
 
+    /* Killed, it would leave a thousand names behind: it is told to stop instead. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     allow_descriptors();
     warm_up(task);
     grow_ports(task);
@@ -269,32 +288,44 @@ static void grow(void *argument)
     grow_processes(task);
 }
 
+/* Waits until it has ended; true if it did so in time. */
+static bool wait_for_end(const struct bench_child *child, uint64_t ns, bool until_stopped)
+{
+    uint64_t deadline = bench_now() + ns;
+
+    while (bench_now() < deadline && !(until_stopped && yk_stop_signal())) {
+        struct pollfd end = {child->pidfd, POLLIN, 0};
+
+        if (poll(&end, 1, 100) > 0)
+            return true;
+    }
+    return false;
+}
+
 int bench_grow(struct bench_growth points[BENCH_GROWTHS_MAX], bool quick,
                const struct bench_cpus *cpus, char reason[200])
 {
     struct task task = {.rounds = quick ? ROUNDS_QUICK : ROUNDS, .tool = getpid()};
     struct bench_child child = BENCH_NO_CHILD;
-    uint64_t deadline = bench_now() + TIMEOUT_NS;
-    int error;
+    int result;
 
     task.shared = bench_map_shared(sizeof *task.shared);
     if (!task.shared)
         return -ENOMEM;
-    error = bench_child_start(&child, cpus->side[0], grow, &task);
-    while (!error && bench_now() < deadline) {
-        struct pollfd ended = {child.pidfd, POLLIN, 0};
-
-        if (yk_stop_signal())
-            error = -EINTR;
-        else if (poll(&ended, 1, 100) > 0)
-            break;
+    result = bench_child_start(&child, cpus->side[0], grow, &task);
+    if (!result && !wait_for_end(&child, quick ? TIMEOUT_QUICK_NS : TIMEOUT_NS, true)) {
+        atomic_store(&task.shared->stop, 1);
+        wait_for_end(&child, CLOSE_NS, false);
+        snprintf(task.shared->reason, sizeof task.shared->reason, "no time was left for it");
     }
     bench_child_end(&child);
-    if (!error) {
-        error = task.shared->count;
-        memcpy(points, task.shared->points, (size_t)error * sizeof *points);
+    if (yk_stop_signal())
+        result = -EINTR;
+    if (!result) {
+        result = task.shared->count;
+        memcpy(points, task.shared->points, (size_t)result * sizeof *points);
         memcpy(reason, task.shared->reason, sizeof task.shared->reason);
     }
     bench_unmap_shared(task.shared, sizeof *task.shared);
-    return error;
+    return result;
 }

@@ -107,6 +107,19 @@ static bool need_topic(struct page *page, enum bench_topic topic)
     return false;
 }
 
+/* The same for pictures, which need a sample that counts. */
+static bool need_samples(struct page *page, enum bench_topic topic)
+{
+    if (!need_topic(page, topic))
+        return false;
+    if (bench_typical_size(page->results, topic) > 0)
+        return true;
+    fprintf(page->out,
+            "<p class=\"soft\">No sample counts (--case %s): this machine was too busy.</p>\n",
+            bench_topic_name(topic));
+    return false;
+}
+
 /* ---- machine -------------------------------------------------------------------------------- */
 
 static void fact(struct page *page, const char *name, const char *text)
@@ -179,15 +192,16 @@ static void write_ratios(struct page *page)
 
 static void write_latency(struct page *page)
 {
-    if (need_topic(page, BENCH_TOPIC_LATENCY))
+    if (need_samples(page, BENCH_TOPIC_LATENCY))
         bench_picture_latency(page->out, page->results);
 }
 
 static void write_throughput(struct page *page)
 {
-    if (!has_topic(page, BENCH_TOPIC_RATE) && !need_topic(page, BENCH_TOPIC_SIZE))
-        return;
-    bench_picture_throughput(page->out, page->results);
+    bool size = need_samples(page, BENCH_TOPIC_SIZE), rate = need_samples(page, BENCH_TOPIC_RATE);
+
+    if (size || rate)
+        bench_picture_throughput(page->out, page->results);
 }
 
 static void percentile_cell(struct page *page, const struct bench_row *row, double percent)
@@ -203,7 +217,7 @@ static void write_distribution(struct page *page)
     size_t size = bench_typical_size(page->results, BENCH_TOPIC_LATENCY);
     char text[YK_SIZE_TEXT];
 
-    if (!need_topic(page, BENCH_TOPIC_LATENCY))
+    if (!need_samples(page, BENCH_TOPIC_LATENCY))
         return;
     fprintf(page->out,
             "<p>Single round trips of %s bytes, over all samples that were kept. Reading the "

@@ -297,6 +297,8 @@ static void print_json_row(const struct bench_results *results, const struct ben
     yk_json_string(object, "limit_system", bench_limit_for(row->system, setting)->name);
     yk_json_unsigned(object, "rounds", row->kept_count);
     yk_json_unsigned(object, "set_aside", row->set_aside);
+    if (row->given_up > 0)
+        yk_json_unsigned(object, "given_up", row->given_up);
     if (row->state != BENCH_MEASURED)
         yk_json_string(object, row->state == BENCH_SKIPPED ? "skipped" : "failed", row->reason);
     if (bench_row_figures(row, &figures))
@@ -392,13 +394,17 @@ static void warn_about_row(const struct bench_row *rows, size_t count, const str
 static void warn_about_rows(const struct bench_row *rows, size_t count)
 {
     const char *problem = NULL;
+    size_t given_up = 0;
 
     for (const struct bench_row *row = rows; row < rows + count; row++) {
         if (row->state != BENCH_MEASURED && !is_said(rows, row))
             warn_about_row(rows, count, row);
         if (row->calls_problem[0] && row->state == BENCH_MEASURED && !problem)
             problem = row->calls_problem;
+        given_up += row->given_up;
     }
+    if (given_up > 0)
+        yk_complain("%zu samples did not end in time and were given up", given_up);
     if (problem)
         yk_complain("system calls were not counted everywhere: %s", problem);
 }

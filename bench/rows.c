@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGREEMENT 1.25
+#define AGREEMENT    1.25
+#define GIVE_UP_MOST 3u
 
 const char *bench_topic_name(enum bench_topic topic)
 {
@@ -77,6 +78,13 @@ void bench_row_add(struct bench_row *row, const struct bench_sample *sample)
     }
     row->kept[row->kept_count++] = *sample;
     bench_histogram_merge(&row->singles, &sample->singles);
+}
+
+bool bench_row_give_up(struct bench_row *row)
+{
+    row->set_aside++;
+    row->given_up++;
+    return row->given_up >= GIVE_UP_MOST && row->kept_count + row->set_aside == row->given_up;
 }
 
 /* ---- medians -------------------------------------------------------------------------------- */

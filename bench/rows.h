@@ -22,7 +22,8 @@ struct bench_row {
     struct bench_setting setting;
     struct bench_sample *kept; /* owned */
     size_t kept_count, kept_capacity;
-    size_t set_aside; /* samples whose two probes did not agree */
+    size_t set_aside; /* samples whose two probes did not agree, or that were given up */
+    size_t given_up;  /* those that did not end in time */
     enum { BENCH_MEASURED, BENCH_SKIPPED, BENCH_FAILED } state;
     char reason[200];               /* of the latter two */
     struct bench_histogram singles; /* of all samples kept */
@@ -56,6 +57,12 @@ void bench_row_fini(struct bench_row *row);
 
 /* Keeps the sample if its two probes agree, else counts it. */
 void bench_row_add(struct bench_row *row, const struct bench_sample *sample);
+
+/*
+ * A sample did not end in time. That is the machine's fault, unless it happens every time: true if
+ * it did, and often enough to call it a failure.
+ */
+bool bench_row_give_up(struct bench_row *row);
 
 /* False: there is not one sample. */
 bool bench_row_figures(const struct bench_row *row, struct bench_figures *ret_figures);
