@@ -147,7 +147,7 @@ static void directory_that_is_not_there_is_empty(void **state)
     assert_int_equal(yk_gc(false, &items), 0);
     assert_null(items);
     assert_int_equal(yk_inspect("port:jobs", &one, NULL, NULL), -ENOENT);
-    assert_non_null(strstr(yoke_explain(), "port.jobs"));
+    assert_non_null(strstr(yoke_explain(), "port:jobs"));
     setenv("YOKE_DIR", directory, 1);
     assert_string_equal(yk_inspect_directory(), directory);
 }
