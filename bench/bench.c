@@ -1,18 +1,23 @@
 /*
  * bench.c - `yoke bench`: what messages cost here, beside what this machine allows.
  *
- * Rounds: every round takes one sample of every system in every setting, so that whatever changes
- * on the machine meanwhile changes for all. Rounds go on until the time is over.
+ * First what is counted and observed, each once: system calls, wake-ups, deaths, growth. Then
+ * rounds: every round takes one sample of every system in every setting, so that whatever changes
+ * on the machine meanwhile changes for all. Rounds go on until the time is over, the first part's
+ * included.
  */
 #include "bench.h"
 
+#include "calls.h"
 #include "cli.h"
-#include "cpus.h"
+#include "fan.h"
+#include "html.h"
+#include "idle.h"
 #include "json.h"
 #include "options.h"
 #include "output.h"
+#include "plan.h"
 #include "report.h"
-#include "sample.h"
 #include "stop.h"
 
 #include <errno.h>
@@ -23,15 +28,13 @@
 #include <yoke.h>
 
 #define MILLISECOND UINT64_C(1000000)
-#define SIZES_MAX   16
 #define ROUNDS_MAX  100000u
-/*
- * A channel holds as many messages as a port by default, but no more than so many bytes of them:
- * more than a core's own cache (see limit.c), less than what all cores share.
- */
-#define DEPTH_MAX     256u
-#define DEPTH_LEAST   4u
-#define CHANNEL_BYTES (UINT64_C(4) << 20)
+/* How many times its share of the time a row may have before it lets the others go first. */
+#define SHARES 4u
+/* Messages from this size on take long: the first round is without them. */
+#define HUGE_MESSAGE ((size_t)16 << 20)
+/* At most such a part of the time is for counting system calls. */
+#define COUNTING_PART 4
 
 static const struct yk_usage usage = {
     "bench",
@@ -39,102 +42,149 @@ static const struct yk_usage usage = {
     "Measures messages between two processes on this machine: yoke, other systems, and the raw\n"
     "limit, interleaved in rounds.\n"
     "\n"
-    "  --quick            under 40 seconds instead of some 2 minutes\n"
-    "  --case NAME,...    latency (round trip), rate (one way); both unless given\n"
-    "  --size SIZE,...    bytes of each message, 8 and more; 8,64,1K,64K unless given\n"
-    "  --against NAME,... which systems beside yoke's, 'all' (unless given) or 'none':\n"
-    "                     pipe, mq, vyukov, raw-one-line, raw-two-line, raw-futex, raw-ring,\n"
-    "                     raw-memcpy\n"
+    "  --quick            under 40 seconds, not some 5 minutes: fewer systems and sizes\n"
+    "  --case NAME,...    all of these unless given:\n"
+    "                     latency  round trip\n"
+    "                     rate     one way, messages a second\n"
+    "                     size     one way, GB/s, from 8 bytes to 64 MiB\n"
+    "                     wake     round trip when both sides sleep; wake-ups while idle\n"
+    "                     fan-in   up to 64 senders and 64 receivers\n"
+    "                     open     opening and closing one more endpoint\n"
+    "                     grow     a message's cost as ports, messages, processes become more\n"
+    "                     kill     what is seen of kill -9, and what it leaves behind\n"
+    "  --size SIZE,...    bytes of each message, 8 and more; each case has its own unless given\n"
+    "  --against NAME,... which systems beside yoke's, 'all' or 'none'; all unless given, some\n"
+    "                     with --quick; a wrong name shows which there are\n"
     "  --rounds N         exactly so many rounds, however long they take\n"
     "  --time TIME        how long to go on with rounds\n"
+    "  --report FILE      also write a page in HTML\n"
     "  --json             one object a line\n"
     "  --help             this text\n"
     "\n"
     "Each sample stands between two probes of the raw limit for the same message size; samples\n"
     "whose probes differ by more than a quarter are set aside (column ASIDE). VALUE is the median\n"
-    "over the ROUNDS that are kept, X LIMIT the median ratio of sample and probes (lower is better\n"
-    "for latency, higher for rate), OF says which limit; SPREAD is how far the middle 80 % of what\n"
-    "stands before it lie apart. See also docs/performance.md.\n"
+    "over the ROUNDS that are kept, X LIMIT the median ratio of sample and probes (less is better\n"
+    "for times, more for rates), OF says which limit; SPREAD is how far the middle 80 % of what\n"
+    "stands before it lie apart. CALLS are system calls a message. See docs/performance.md.\n"
     "\n"
     "Example:\n"
     "  yoke bench --quick --case latency --size 64 --against pipe,raw-two-line\n",
 };
 
-struct plan {
-    uint32_t cases;   /* bits 1 << BENCH_... */
-    uint32_t systems; /* bits, as in bench_systems[] */
-    size_t sizes[SIZES_MAX];
-    size_t size_count;
+/* What was asked for. */
+struct request {
+    struct bench_plan plan;
     uint64_t rounds; /* 0: until `time_ns` is over */
     int64_t time_ns;
     struct bench_pace pace;
-    struct bench_cpus cpus;
+    uint64_t observe_ns, idle_ns; /* a killed process's other side; an idle receiver */
+    const char *report;           /* NULL: none */
     bool json;
-    /* what follows from it */
-    struct bench_row *rows;
-    size_t row_count;
 };
 
 /* ---- options -------------------------------------------------------------------------------- */
 
-static void parse_cases(struct plan *plan, char *list)
+static void parse_cases(struct bench_plan *plan, char *list)
 {
-    plan->cases = 0;
+    plan->topics = 0;
     for (char *word; (word = strsep(&list, ","));) {
         uint32_t found = 0;
 
-        for (int what = 0; what < BENCH_CASES; what++)
-            if (strcmp(word, bench_case_name((enum bench_case)what)) == 0)
-                found = 1u << what;
+        for (int topic = 0; topic < BENCH_TOPICS; topic++)
+            if (strcmp(word, bench_topic_name((enum bench_topic)topic)) == 0)
+                found = 1u << topic;
         if (!found)
-            yk_usage_error(&usage, "--case '%s': neither latency nor rate", word);
-        plan->cases |= found;
+            yk_usage_error(&usage, "--case '%s': there is no such case", word);
+        plan->topics |= found;
     }
 }
 
-static void parse_sizes(struct plan *plan, char *list)
+static void parse_sizes(struct bench_plan *plan, char *list)
 {
     plan->size_count = 0;
     for (char *word; (word = strsep(&list, ","));) {
-        if (plan->size_count == SIZES_MAX)
-            yk_usage_error(&usage, "--size: more than %d sizes", SIZES_MAX);
+        if (plan->size_count == BENCH_SIZES_MAX)
+            yk_usage_error(&usage, "--size: more than %d sizes", BENCH_SIZES_MAX);
         plan->sizes[plan->size_count++] =
             (size_t)yk_parse_size(&usage, "--size", word, BENCH_SIZE_MIN, YOKE_MESSAGE_MAX);
     }
 }
 
-static void parse_systems(struct plan *plan, char *list)
+static _Noreturn void refuse_system(const char *word)
 {
-    plan->systems = 1; /* yoke's own */
-    for (char *word; (word = strsep(&list, ","));) {
-        uint32_t found = 0;
+    char names[1000] = "";
+    size_t length = 0;
 
-        if (strcmp(word, "none") == 0)
-            continue;
-        for (size_t i = 0; bench_systems[i]; i++)
-            if (strcmp(word, "all") == 0 || strcmp(word, bench_systems[i]->name) == 0)
-                found |= 1u << i;
-        if (!found)
-            yk_usage_error(&usage, "--against '%s': there is no such system", word);
+    for (size_t i = 0; bench_systems[i] && length < sizeof names; i++)
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i ? ", " : "",
+                                   bench_systems[i]->name);
+    yk_usage_error(&usage, "--against '%s': there is no such system; there are %s", word, names);
+}
+
+/* Yoke's own, and those that `takes` says. */
+static uint64_t choose_systems(bool takes(const struct bench_system *, const char *),
+                               const char *word)
+{
+    uint64_t systems = 0;
+
+    for (size_t i = 0; bench_systems[i]; i++)
+        if (takes(bench_systems[i], word))
+            systems |= UINT64_C(1) << i;
+    return systems;
+}
+
+static bool is_own(const struct bench_system *system, const char *word)
+{
+    (void)word;
+    return system->own;
+}
+
+static bool is_quick(const struct bench_system *system, const char *word)
+{
+    (void)word;
+    return system->quick;
+}
+
+static bool is_named(const struct bench_system *system, const char *word)
+{
+    return strcmp(word, "all") == 0 || strcmp(word, system->name) == 0;
+}
+
+static void parse_systems(struct bench_plan *plan, char *list)
+{
+    plan->systems = choose_systems(is_own, NULL);
+    for (char *word; (word = strsep(&list, ","));) {
+        uint64_t found = choose_systems(is_named, word);
+
+        if (!found && strcmp(word, "none") != 0)
+            refuse_system(word);
         plan->systems |= found;
     }
 }
 
-static void set_quick(struct plan *plan)
+static void set_quick(struct request *request)
 {
-    plan->time_ns = (int64_t)(33000 * MILLISECOND);
-    plan->pace = (struct bench_pace){
+    request->plan.quick = true;
+    request->time_ns = (int64_t)(31000 * MILLISECOND);
+    request->pace = (struct bench_pace){
         .warm_ns = 1 * MILLISECOND, .probe_ns = 6 * MILLISECOND, .system_ns = 15 * MILLISECOND};
+    request->observe_ns = 250 * MILLISECOND;
+    request->idle_ns = 500 * MILLISECOND;
 }
 
-static void parse_options(struct plan *plan, int argc, char **argv)
+static void parse_options(struct request *request, int argc, char **argv)
 {
-    enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, JSON };
+    enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, REPORT, JSON };
     static const struct option options[] = {
-        {"quick", no_argument, NULL, QUICK},         {"case", required_argument, NULL, CASE},
-        {"size", required_argument, NULL, SIZE},     {"against", required_argument, NULL, AGAINST},
-        {"rounds", required_argument, NULL, ROUNDS}, {"time", required_argument, NULL, TIME},
-        {"json", no_argument, NULL, JSON},           YK_OPTION_END,
+        {"quick", no_argument, NULL, QUICK},
+        {"case", required_argument, NULL, CASE},
+        {"size", required_argument, NULL, SIZE},
+        {"against", required_argument, NULL, AGAINST},
+        {"rounds", required_argument, NULL, ROUNDS},
+        {"time", required_argument, NULL, TIME},
+        {"report", required_argument, NULL, REPORT},
+        {"json", no_argument, NULL, JSON},
+        YK_OPTION_END,
     };
     int64_t time_ns = 0;
     int option;
@@ -142,121 +192,180 @@ static void parse_options(struct plan *plan, int argc, char **argv)
     while ((option = yk_option_next(&usage, argc, argv, ":h", options)) != -1) {
         switch (option) {
         case QUICK:
-            set_quick(plan);
+            set_quick(request);
             break;
         case CASE:
-            parse_cases(plan, optarg);
+            parse_cases(&request->plan, optarg);
             break;
         case SIZE:
-            parse_sizes(plan, optarg);
+            parse_sizes(&request->plan, optarg);
             break;
         case AGAINST:
-            parse_systems(plan, optarg);
+            parse_systems(&request->plan, optarg);
             break;
         case ROUNDS:
-            plan->rounds = yk_parse_number(&usage, "--rounds", optarg, 1, ROUNDS_MAX);
+            request->rounds = yk_parse_number(&usage, "--rounds", optarg, 1, ROUNDS_MAX);
             break;
         case TIME:
             time_ns = yk_parse_duration(&usage, "--time", optarg);
             break;
+        case REPORT:
+            request->report = optarg;
+            break;
         case JSON:
             yk_json_require(&usage);
-            plan->json = true;
+            request->json = true;
             break;
         }
     }
     yk_arguments_check(&usage, argc, 0, 0, "nothing");
     if (time_ns != 0)
-        plan->time_ns = time_ns;
+        request->time_ns = time_ns;
+    if (!request->plan.systems) /* --against was not given */
+        request->plan.systems = request->plan.quick ? choose_systems(is_quick, NULL) : UINT64_MAX;
 }
 
-/* ---- the rows ------------------------------------------------------------------------------- */
+/* ---- progress ------------------------------------------------------------------------------- */
 
-static uint32_t depth_for(size_t size)
-{
-    uint32_t depth = DEPTH_MAX;
-
-    while (depth > DEPTH_LEAST && depth * (uint64_t)size > CHANNEL_BYTES)
-        depth /= 2;
-    return depth;
-}
-
-static bool makes_sense(const struct plan *plan, const struct bench_system *system,
-                        const struct bench_setting *setting)
-{
-    /* On one CPU whoever spins only keeps the other side from going on. */
-    if (plan->cpus.side[1] < 0 && setting->mode == BENCH_SPIN)
-        return false;
-    return (system->cases & 1u << setting->what) && (system->modes & 1u << setting->mode) &&
-           setting->size >= system->size_min && setting->size <= system->size_max;
-}
-
-static void add_rows_for(struct plan *plan, struct bench_setting setting)
-{
-    for (size_t i = 0; bench_systems[i]; i++) {
-        if (!(plan->systems & 1u << i))
-            continue;
-        for (int mode = 0; mode < BENCH_MODES; mode++) {
-            setting.mode = (enum bench_mode)mode;
-            if (!makes_sense(plan, bench_systems[i], &setting))
-                continue;
-            plan->rows = yk_grow(plan->rows, (plan->row_count + 1) * sizeof *plan->rows);
-            plan->rows[plan->row_count++] =
-                (struct bench_row){.system = bench_systems[i], .setting = setting};
-        }
-    }
-}
-
-static void make_rows(struct plan *plan)
-{
-    for (int what = 0; what < BENCH_CASES; what++) {
-        if (!(plan->cases & 1u << what))
-            continue;
-        for (size_t i = 0; i < plan->size_count; i++)
-            add_rows_for(plan, (struct bench_setting){.what = (enum bench_case)what,
-                                                      .size = plan->sizes[i],
-                                                      .depth = depth_for(plan->sizes[i])});
-    }
-}
-
-/* ---- rounds --------------------------------------------------------------------------------- */
-
-static void say_progress(const struct plan *plan, uint64_t round, const struct bench_row *row)
+static void say_progress(const char *what, const struct bench_row *row)
 {
     char size[YK_SIZE_TEXT];
 
     if (!isatty(STDERR_FILENO))
         return;
-    if (row) {
-        fprintf(stderr, "\r\033[Kround %llu", (unsigned long long)round);
-        if (plan->rounds > 0)
-            fprintf(stderr, " of %llu", (unsigned long long)plan->rounds);
-        fprintf(stderr, ": %s, %s, %s, %s", bench_case_name(row->setting.what),
+    fprintf(stderr, "\r\033[K%s", what);
+    if (row)
+        fprintf(stderr, ": %s, %s, %s, %s", bench_topic_name(row->setting.topic),
                 yk_format_size_exact(size, row->setting.size), row->system->name,
                 bench_mode_name(row->setting.mode));
-    } else {
-        fputs("\r\033[K", stderr);
-    }
     fflush(stderr);
 }
 
-/* Sets up the system and its limit, and takes one sample. 0; -EINTR: the user wants an end. */
-static int take_row_sample(const struct plan *plan, struct bench_row *row)
+static void say_round(const struct request *request, uint64_t round, const struct bench_row *row)
 {
-    struct bench_run run = {.system = row->system, .setting = row->setting};
-    struct bench_run limit = {.system = bench_limit_for(&row->setting), .setting = row->setting};
-    struct bench_sample sample;
+    char text[64];
+
+    if (request->rounds > 0)
+        snprintf(text, sizeof text, "round %llu of %llu", (unsigned long long)round,
+                 (unsigned long long)request->rounds);
+    else
+        snprintf(text, sizeof text, "round %llu", (unsigned long long)round);
+    say_progress(text, row);
+}
+
+/* ---- what is counted and observed once ------------------------------------------------------ */
+
+/* System calls, and wake-ups while idle. 0 or -EINTR. */
+static int count_for_row(const struct request *request, struct bench_row *row)
+{
+    struct bench_run run = {.system = row->system, .setting = row->setting, .side = BENCH_PARENT};
+    struct bench_calls calls;
+    int error = bench_calls_count(&run, &request->plan.cpus, &calls);
+
+    if (!error) {
+        row->calls = calls.all;
+        row->futex_calls = calls.futex;
+    } else {
+        snprintf(row->calls_problem, sizeof row->calls_problem, "%.100s", run.reason);
+    }
+    if (error == -EINTR || row->setting.topic != BENCH_TOPIC_WAKE || !row->system->recv)
+        return error == -EINTR ? error : 0;
+    error = bench_idle_count(&run, request->idle_ns, &request->plan.cpus, &row->idle_wakeups);
+    return error == -EINTR ? error : 0;
+}
+
+/* On a busy machine each takes long; what is counted is not to use up the time for the rounds. */
+static int count_for_rows(const struct request *request, struct bench_results *results,
+                          int64_t start)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < results->row_count && !error; i++) {
+        struct bench_row *row = &results->rows[i];
+
+        if (row->setting.topic != BENCH_TOPIC_LATENCY && row->setting.topic != BENCH_TOPIC_RATE &&
+            row->setting.topic != BENCH_TOPIC_WAKE)
+            continue;
+        if (!request->rounds && request->time_ns != YOKE_FOREVER &&
+            yk_time_monotonic() - start > request->time_ns / COUNTING_PART) {
+            snprintf(row->calls_problem, sizeof row->calls_problem, "no time was left for it");
+            continue;
+        }
+        say_progress("counting system calls", row);
+        error = yk_stop_signal() ? -EINTR : count_for_row(request, row);
+    }
+    return error;
+}
+
+static int observe_kills(const struct request *request, struct bench_results *results)
+{
+    struct bench_setting setting;
+    int error = 0;
+
+    for (size_t i = 0; bench_systems[i] && !error; i++) {
+        struct bench_killed *killed;
+
+        if (!bench_plan_kill(&request->plan, i, &setting))
+            continue;
+        say_progress("killing", NULL);
+        results->killed =
+            yk_grow(results->killed, (results->killed_count + 1) * sizeof *results->killed);
+        killed = &results->killed[results->killed_count];
+        error = bench_killed_observe(bench_systems[i], &setting, request->observe_ns,
+                                     &request->plan.cpus, killed);
+        results->killed_count += !error;
+    }
+    return error;
+}
+
+static int observe_growth(const struct request *request, struct bench_results *results)
+{
+    int count;
+
+    say_progress("growing", NULL);
+    count = bench_grow(results->growths, request->plan.quick, &request->plan.cpus,
+                       results->growth_reason);
+    if (count < 0)
+        return count;
+    results->growth_count = (size_t)count;
+    return 0;
+}
+
+/* ---- rounds --------------------------------------------------------------------------------- */
+
+/* Sets up the system and its limit, and takes one sample. */
+static int take_sample(const struct request *request, struct bench_run *run,
+                       struct bench_sample *ret_sample)
+{
+    struct bench_run limit = {.system = bench_limit_for(run->system, &run->setting),
+                              .setting = run->setting,
+                              .side = BENCH_PARENT};
     int error;
 
+    if (run->setting.topic == BENCH_TOPIC_FAN_IN)
+        return bench_fan_take(run, &request->pace, &request->plan.cpus, ret_sample);
     error = limit.system->setup(&limit);
+    if (error)
+        return error;
+    error = run->system->setup(run);
     if (!error) {
-        error = run.system->setup(&run);
-        if (!error) {
-            error = bench_sample_take(&run, &limit, &plan->pace, &plan->cpus, &sample);
-            run.system->teardown(&run);
-        }
-        limit.system->teardown(&limit);
+        error = bench_sample_take(run, &limit, &request->pace, &request->plan.cpus, ret_sample);
+        run->system->teardown(run);
     }
+    limit.system->teardown(&limit);
+    return error;
+}
+
+/* 0; -EINTR: the user wants an end. */
+static int take_row_sample(const struct request *request, struct bench_row *row)
+{
+    struct bench_run run = {.system = row->system, .setting = row->setting, .side = BENCH_PARENT};
+    struct bench_sample sample;
+    int64_t start = yk_time_monotonic();
+    int error = take_sample(request, &run, &sample);
+
+    row->spent_ns += (uint64_t)(yk_time_monotonic() - start);
+    row->samples++;
     if (!error) {
         bench_row_add(row, &sample);
     } else if (error != -EINTR) {
@@ -268,36 +377,98 @@ static int take_row_sample(const struct plan *plan, struct bench_row *row)
     return error;
 }
 
-static bool is_over(const struct plan *plan, uint64_t round, int64_t start)
+static bool is_over(const struct request *request, uint64_t round, int64_t start)
 {
-    if (plan->rounds > 0)
-        return round > plan->rounds;
-    return plan->time_ns != YOKE_FOREVER && yk_time_monotonic() - start > plan->time_ns;
+    if (request->rounds > 0)
+        return round > request->rounds;
+    return request->time_ns != YOKE_FOREVER && yk_time_monotonic() - start > request->time_ns;
 }
 
-static int take_rounds(struct plan *plan)
+/*
+ * A sample of 64 MiB takes as long as a hundred of 64 bytes: without a fixed number of rounds it
+ * is not taken in each; nor when it would not end in time.
+ */
+static bool has_its_turn(const struct request *request, const struct bench_results *results,
+                         const struct bench_row *row, uint64_t round, int64_t start)
 {
-    int64_t start = yk_time_monotonic();
+    int64_t left = request->time_ns - (yk_time_monotonic() - start);
+    uint64_t spent = 0;
+
+    if (row->state != BENCH_MEASURED)
+        return false;
+    if (request->rounds > 0)
+        return true;
+    if (row->samples == 0)
+        return round > 1 || row->setting.size < HUGE_MESSAGE;
+    if (request->time_ns != YOKE_FOREVER && (int64_t)(row->spent_ns / row->samples) > left)
+        return false;
+    for (size_t i = 0; i < results->row_count; i++)
+        spent += results->rows[i].spent_ns;
+    return row->spent_ns <= SHARES * (spent / results->row_count);
+}
+
+static int take_rounds(const struct request *request, struct bench_results *results, int64_t start)
+{
     int error = 0;
 
-    for (uint64_t round = 1; !error && !is_over(plan, round, start); round++) {
-        for (size_t i = 0; i < plan->row_count && !error && !is_over(plan, round, start); i++) {
-            if (plan->rows[i].state != BENCH_MEASURED)
+    for (uint64_t round = 1; !error && results->row_count && !is_over(request, round, start);
+         round++) {
+        for (size_t i = 0; i < results->row_count && !error; i++) {
+            struct bench_row *row = &results->rows[i];
+
+            if (is_over(request, round, start) ||
+                !has_its_turn(request, results, row, round, start))
                 continue;
-            say_progress(plan, round, &plan->rows[i]);
-            error = yk_stop_signal() ? -EINTR : take_row_sample(plan, &plan->rows[i]);
+            say_round(request, round, row);
+            error = yk_stop_signal() ? -EINTR : take_row_sample(request, row);
         }
     }
-    say_progress(plan, 0, NULL);
     return error;
 }
 
-static bool any_failed(const struct plan *plan)
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+static int measure(const struct request *request, struct bench_results *results)
 {
-    for (size_t i = 0; i < plan->row_count; i++)
-        if (plan->rows[i].state == BENCH_FAILED)
+    uint32_t topics = request->plan.topics;
+    int64_t start = yk_time_monotonic();
+    int error = count_for_rows(request, results, start);
+
+    if (!error && topics & 1u << BENCH_TOPIC_KILL)
+        error = observe_kills(request, results);
+    if (!error && topics & 1u << BENCH_TOPIC_GROW)
+        error = observe_growth(request, results);
+    if (!error)
+        error = take_rounds(request, results, start);
+    say_progress("\r", NULL);
+    results->seconds = (double)(yk_time_monotonic() - start) / 1e9;
+    return error;
+}
+
+static int report(const struct request *request, const struct bench_results *results)
+{
+    if (request->json)
+        bench_report_json(results);
+    else
+        bench_report_table(results);
+    bench_report_warnings(results);
+    return request->report ? bench_html_write(request->report, results) : 0;
+}
+
+static bool any_failed(const struct bench_results *results)
+{
+    for (size_t i = 0; i < results->row_count; i++)
+        if (results->rows[i].state == BENCH_FAILED)
             return true;
     return false;
+}
+
+static void results_fini(struct bench_results *results)
+{
+    for (size_t i = 0; i < results->row_count; i++)
+        bench_row_fini(&results->rows[i]);
+    free(results->rows);
+    free(results->killed);
 }
 
 static void warn_about_build(void)
@@ -310,38 +481,32 @@ static void warn_about_build(void)
 
 int yk_bench_main(int argc, char **argv)
 {
-    struct plan plan = {
-        .cases = (1u << BENCH_CASES) - 1,
-        .systems = UINT32_MAX,
-        .sizes = {8, 64, 1024, 65536},
-        .size_count = 4,
-        .time_ns = (int64_t)(120000 * MILLISECOND),
+    struct request request = {
+        .plan.topics = (1u << BENCH_TOPICS) - 1,
+        .time_ns = (int64_t)(300000 * MILLISECOND),
         .pace = {.warm_ns = 2 * MILLISECOND,
                  .probe_ns = 12 * MILLISECOND,
                  .system_ns = 25 * MILLISECOND},
+        .observe_ns = 1000 * MILLISECOND,
+        .idle_ns = 2000 * MILLISECOND,
     };
+    struct bench_results results = {0};
     int error, status;
 
-    parse_options(&plan, argc, argv);
+    parse_options(&request, argc, argv);
     warn_about_build();
-    bench_cpus_choose(&plan.cpus);
-    bench_one_cpu = plan.cpus.side[1] < 0;
+    bench_cpus_choose(&request.plan.cpus);
+    results.cpus = request.plan.cpus;
+    bench_one_cpu = request.plan.cpus.side[1] < 0;
     if (bench_one_cpu)
         yk_complain("only one CPU: both sides share it, unpinned, and spinning is left out");
-    make_rows(&plan);
+    bench_plan_rows(&request.plan, &results);
 
     yk_stop_install();
-    error = take_rounds(&plan);
-    if (!error) {
-        if (plan.json)
-            bench_report_json(plan.rows, plan.row_count);
-        else
-            bench_report_table(plan.rows, plan.row_count);
-        bench_report_warnings(plan.rows, plan.row_count);
-    }
-    status = error ? YK_STOPPED : any_failed(&plan) ? YK_FAILED : YK_DONE;
-    for (size_t i = 0; i < plan.row_count; i++)
-        bench_row_fini(&plan.rows[i]);
-    free(plan.rows);
+    error = measure(&request, &results);
+    if (!error)
+        error = report(&request, &results);
+    status = error == -EINTR ? YK_STOPPED : error || any_failed(&results) ? YK_FAILED : YK_DONE;
+    results_fini(&results);
     return status;
 }

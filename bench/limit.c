@@ -257,6 +257,7 @@ BENCH_DEFINE_LOOPS(ring);
 
 const struct bench_system bench_raw_one_line = {
     .name = "raw-one-line",
+    .raw = true,
     .cases = 1 << BENCH_LATENCY,
     .modes = 1 << BENCH_SPIN,
     .size_min = BENCH_SIZE_MIN,
@@ -268,6 +269,8 @@ const struct bench_system bench_raw_one_line = {
 
 const struct bench_system bench_raw_two_line = {
     .name = "raw-two-line",
+    .raw = true,
+    .quick = true,
     .cases = 1 << BENCH_LATENCY,
     .modes = 1 << BENCH_SPIN,
     .size_min = BENCH_SIZE_MIN,
@@ -279,6 +282,8 @@ const struct bench_system bench_raw_two_line = {
 
 const struct bench_system bench_raw_futex = {
     .name = "raw-futex",
+    .raw = true,
+    .quick = true,
     .cases = 1 << BENCH_LATENCY,
     .modes = 1 << BENCH_BLOCK,
     .size_min = BENCH_SIZE_MIN,
@@ -290,6 +295,8 @@ const struct bench_system bench_raw_futex = {
 
 const struct bench_system bench_raw_ring = {
     .name = "raw-ring",
+    .raw = true,
+    .topics = 1 << BENCH_TOPIC_RATE,
     .cases = 1 << BENCH_RATE,
     .modes = 1 << BENCH_SPIN,
     .size_min = BENCH_SIZE_MIN,
@@ -301,6 +308,8 @@ const struct bench_system bench_raw_ring = {
 
 const struct bench_system bench_raw_memcpy = {
     .name = "raw-memcpy",
+    .raw = true,
+    .quick = true,
     .cases = 1 << BENCH_RATE,
     .modes = 1 << BENCH_SPIN,
     .size_min = 4096,

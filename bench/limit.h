@@ -1,5 +1,5 @@
 /*
- * limit.h - the raw limits: what this machine allows, with nothing around it.
+ * limit.h - the raw limits: what this machine allows, with nothing around it (limit.c, open.c).
  *
  * None of them is of use to a program: no bound on what a peer may do, no recovery, one sender
  * and one receiver that must both live. That is the point.
@@ -19,5 +19,10 @@ extern const struct bench_system bench_raw_futex;
 extern const struct bench_system bench_raw_ring;
 /* The same with big ones: memcpy into shared memory on one core, out of it on the other. */
 extern const struct bench_system bench_raw_memcpy;
+
+/* Opening: open, mmap, one look at the first page, munmap, close of a file in memory (open.c). */
+extern const struct bench_system bench_raw_open;
+/* The same with a System V segment: shmat, one look, shmdt. */
+extern const struct bench_system bench_raw_shmat;
 
 #endif

@@ -25,3 +25,21 @@ static int calling_produce(const struct bench_run *run, const struct bench_batch
 
 const struct bench_loops bench_calling_loops = {calling_ping, calling_pong, calling_consume,
                                                 calling_produce};
+
+int bench_reopen(const struct bench_run *run, const struct bench_batch *batch)
+{
+    double *time = batch->times;
+
+    for (uint64_t done = 0; done < batch->count; time++) {
+        uint64_t left = batch->count - done, group = left < batch->group ? left : batch->group;
+        uint64_t start = bench_now();
+
+        for (uint64_t group_end = done + group; done < group_end; done++) {
+            int error = run->system->reopen(run->state);
+            if (error < 0)
+                return error;
+        }
+        *time = (double)(bench_now() - start) / (double)group;
+    }
+    return 0;
+}

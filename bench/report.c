@@ -1,167 +1,113 @@
 /*
- * report.c - what becomes of samples: which ones count, their medians, the table and the JSON.
- *
- * A sample counts if the probes before and after it differ by no more than a quarter: else the
- * CPUs moved, or something else ran. Its ratio is taken against its own two probes, and the ratio
- * reported is the median of those, not the ratio of two medians: so it holds for near and far
- * cores alike.
+ * report.c - the results as tables for people and as JSON for programs.
  */
 #include "report.h"
 
 #include "json.h"
 #include "output.h"
+#include "peers/peers.h"
 
+#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define AGREEMENT 1.25
-/* Fewer samples than this say little. */
-#define KEPT_LEAST 3u
+/* ---- values in words ------------------------------------------------------------------------ */
 
-const char *bench_case_name(enum bench_case what)
+static char *scaled_text(char text[BENCH_VALUE_TEXT], double value, const char *const units[4])
 {
-    static const char *const names[BENCH_CASES] = {"latency", "rate"};
-    return names[what];
+    size_t unit = 0;
+
+    for (; value >= (unit == 0 ? 9999.5 : 999.5) && unit < 3; unit++)
+        value /= 1000;
+    snprintf(text, BENCH_VALUE_TEXT, "%.*f %s",
+             value < 9.995   ? 2
+             : value < 99.95 ? 1
+                             : 0,
+             value, units[unit]);
+    return text;
 }
 
-const char *bench_mode_name(enum bench_mode mode)
+char *bench_time_text(char text[BENCH_VALUE_TEXT], double ns)
 {
-    static const char *const names[BENCH_MODES] = {"spin", "block"};
-    return names[mode];
+    static const char *const units[] = {"ns", "us", "ms", "s"};
+    return scaled_text(text, ns, units);
 }
 
-/* ---- samples -------------------------------------------------------------------------------- */
-
-static bool probes_agree(const struct bench_sample *sample)
+char *bench_value_text(char text[BENCH_VALUE_TEXT], const struct bench_row *row, double value)
 {
-    double a = sample->limit_before, b = sample->limit_after;
-    return a < b ? b <= a * AGREEMENT : a <= b * AGREEMENT;
+    static const char *const rates[] = {"/s", "k/s", "M/s", "G/s"};
+    static const char *const bytes[] = {"GB/s", "TB/s", "PB/s", "EB/s"};
+
+    if (!bench_row_is_rate(row))
+        return bench_time_text(text, value);
+    return scaled_text(text, value, row->setting.topic == BENCH_TOPIC_SIZE ? bytes : rates);
 }
 
-void bench_row_add(struct bench_row *row, const struct bench_sample *sample)
+char *bench_count_text(char text[BENCH_VALUE_TEXT], double count)
 {
-    if (!probes_agree(sample)) {
-        row->set_aside++;
-        return;
-    }
-    if (row->kept_count == row->kept_capacity) {
-        row->kept_capacity = row->kept_capacity ? 2 * row->kept_capacity : 32;
-        row->kept = yk_grow(row->kept, row->kept_capacity * sizeof *row->kept);
-    }
-    row->kept[row->kept_count++] = *sample;
+    if (count < 0)
+        snprintf(text, BENCH_VALUE_TEXT, "-");
+    else if (count > 0 && count < 0.005)
+        snprintf(text, BENCH_VALUE_TEXT, "<0.01");
+    else
+        snprintf(text, BENCH_VALUE_TEXT, "%.*f", count == 0 || count >= 99.5 ? 0 : 2, count);
+    return text;
 }
 
-void bench_row_fini(struct bench_row *row)
+static void add_count(struct yk_table *table, double count)
 {
-    free(row->kept);
+    char text[BENCH_VALUE_TEXT];
+
+    yk_table_add(table, "%s", bench_count_text(text, count));
 }
 
-static double value_of(const struct bench_sample *sample)
-{
-    return sample->value;
-}
-
-static double p99_of(const struct bench_sample *sample)
-{
-    return sample->p99;
-}
-
-static double limit_of(const struct bench_sample *sample)
-{
-    return (sample->limit_before + sample->limit_after) / 2;
-}
-
-static double ratio_of(const struct bench_sample *sample)
-{
-    return sample->value / limit_of(sample);
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The percentile of something over the samples kept (at least one), between two neighbours. */
-static double percentile(const struct bench_row *row, double of(const struct bench_sample *),
-                         double percent)
-{
-    double *values = yk_grow(NULL, row->kept_count * sizeof *values);
-    double rank = percent / 100 * (double)(row->kept_count - 1), result;
-    size_t below = (size_t)rank;
-
-    for (size_t i = 0; i < row->kept_count; i++)
-        values[i] = of(&row->kept[i]);
-    qsort(values, row->kept_count, sizeof *values, compare_doubles);
-    result = values[below];
-    if (below + 1 < row->kept_count)
-        result += (rank - (double)below) * (values[below + 1] - values[below]);
-    free(values);
-    return result;
-}
-
-static double median(const struct bench_row *row, double of(const struct bench_sample *))
-{
-    return percentile(row, of, 50);
-}
-
-/* How far the middle 80 % lie apart, as a part of their median. */
-static double spread(const struct bench_row *row, double of(const struct bench_sample *))
-{
-    return (percentile(row, of, 90) - percentile(row, of, 10)) / median(row, of);
-}
-
-static double gigabytes(const struct bench_row *row, double messages)
-{
-    return messages * (double)row->setting.size / 1e9;
-}
-
-/* ---- table ---------------------------------------------------------------------------------- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct yk_column columns[] = {
     {"CASE", false}, {"SIZE", true}, {"SYSTEM", false}, {"MODE", false},
-    {"VALUE", true}, {"UNIT", false}, {"SPREAD", true}, {"ALSO", false},
-    {"X LIMIT", true}, {"SPREAD", true}, {"OF", false}, {"ROUNDS", true}, {"ASIDE", true},
+    {"VALUE", true}, {"SPREAD", true}, {"ALSO", false},
+    {"X LIMIT", true}, {"SPREAD", true}, {"OF", false}, {"CALLS", true}, {"ROUNDS", true},
+    {"ASIDE", true},
+};
+static const struct yk_column growth_columns[] = {
+    {"CASE", false}, {"COUNT", true}, {"OF", false}, {"VALUE", true}, {"SPREAD", true},
+    {"X ONE", true},
+};
+static const struct yk_column killed_columns[] = {
+    {"CASE", false}, {"SYSTEM", false}, {"MODE", false}, {"SENDER, RECEIVER KILLED", false},
+    {"RECEIVER, SENDER KILLED", false}, {"LEFT BEHIND", false},
 };
 /* clang-format on */
 
-/* Three or four digits and a unit of the right size. */
-static const char *scale(const struct bench_row *row, double *value)
+/* What stands in the column ALSO: the figure that one asks for next. */
+static void add_more(struct yk_table *table, const struct bench_row *row,
+                     const struct bench_figures *figures)
 {
-    static const char *const times[] = {"ns", "us", "ms", "s"};
-    static const char *const rates[] = {"/s", "k/s", "M/s", "G/s"};
-    size_t unit = 0;
+    char text[BENCH_VALUE_TEXT];
 
-    for (; *value >= (unit == 0 ? 9999.5 : 999.5) && unit < 3; unit++)
-        *value /= 1000;
-    return row->setting.what == BENCH_LATENCY ? times[unit] : rates[unit];
+    if (row->idle_wakeups >= 0)
+        yk_table_add(table, "%.1f wake-ups/s idle", row->idle_wakeups);
+    else if (!bench_row_is_rate(row))
+        yk_table_add(table, "p99 %s", bench_time_text(text, figures->p99));
+    else if (row->setting.topic == BENCH_TOPIC_SIZE)
+        yk_table_add(table, "%.0f/s", figures->per_second);
+    else
+        yk_table_add(table, "%.2f GB/s", figures->per_second * (double)row->setting.size / 1e9);
 }
 
-static int decimals(double value)
+static void add_measured(struct yk_table *table, const struct bench_row *row,
+                         const struct bench_figures *figures)
 {
-    return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-}
+    char text[BENCH_VALUE_TEXT];
 
-static void add_measured(struct yk_table *table, const struct bench_row *row)
-{
-    double value = median(row, value_of), p99;
-    const char *unit = scale(row, &value);
-
-    yk_table_add(table, "%.*f", decimals(value), value);
-    yk_table_add(table, "%s", unit);
-    yk_table_add(table, "%.0f%%", 100 * spread(row, value_of));
-    if (row->setting.what == BENCH_LATENCY) {
-        p99 = median(row, p99_of);
-        unit = scale(row, &p99);
-        yk_table_add(table, "p99 %.*f %s", decimals(p99), p99, unit);
-    } else {
-        yk_table_add(table, "%.2f GB/s", gigabytes(row, median(row, value_of)));
-    }
-    yk_table_add(table, "%.2f", median(row, ratio_of));
-    yk_table_add(table, "%.0f%%", 100 * spread(row, ratio_of));
-    yk_table_add(table, "%s", bench_limit_for(&row->setting)->name);
+    yk_table_add(table, "%s", bench_value_text(text, row, figures->value));
+    yk_table_add(table, "%.0f%%", 100 * figures->spread);
+    add_more(table, row, figures);
+    yk_table_add(table, "%.2f", figures->ratio);
+    yk_table_add(table, "%.0f%%", 100 * figures->ratio_spread);
+    yk_table_add(table, "%s", bench_limit_for(row->system, &row->setting)->name);
+    add_count(table, row->calls);
     yk_table_add(table, "%zu", row->kept_count);
     yk_table_add(table, "%zu", row->set_aside);
 }
@@ -171,29 +117,34 @@ static void add_unmeasured(struct yk_table *table, const struct bench_row *row)
     static const char *const states[] = {
         [BENCH_MEASURED] = "-", [BENCH_SKIPPED] = "skipped", [BENCH_FAILED] = "failed"};
 
-    yk_table_add(table, "-");
     yk_table_add(table, "%s", states[row->state]);
-    for (int column = 0; column < 5; column++)
+    for (int column = 0; column < 4; column++)
         yk_table_add(table, "-");
+    yk_table_add(table, "%s", bench_limit_for(row->system, &row->setting)->name);
+    add_count(table, row->calls);
     yk_table_add(table, "0");
     yk_table_add(table, "%zu", row->set_aside);
 }
 
-void bench_report_table(const struct bench_row *rows, size_t count)
+static void print_rows(const struct bench_row *rows, size_t count)
 {
+    struct bench_figures figures;
     struct yk_table table;
     char size[YK_SIZE_TEXT];
 
     yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < count; i++) {
-        const struct bench_row *row = &rows[i];
+    for (const struct bench_row *row = rows; row < rows + count; row++) {
+        const struct bench_setting *setting = &row->setting;
 
-        yk_table_add(&table, "%s", bench_case_name(row->setting.what));
-        yk_table_add(&table, "%s", yk_format_size_exact(size, row->setting.size));
+        if (setting->topic == BENCH_TOPIC_FAN_IN)
+            yk_table_add(&table, "fan-in %u:%u", setting->senders, setting->receivers);
+        else
+            yk_table_add(&table, "%s", bench_topic_name(setting->topic));
+        yk_table_add(&table, "%s", yk_format_size_exact(size, setting->size));
         yk_table_add(&table, "%s", row->system->name);
-        yk_table_add(&table, "%s", bench_mode_name(row->setting.mode));
-        if (row->kept_count > 0)
-            add_measured(&table, row);
+        yk_table_add(&table, "%s", bench_mode_name(setting->mode));
+        if (bench_row_figures(row, &figures))
+            add_measured(&table, row, &figures);
         else
             add_unmeasured(&table, row);
     }
@@ -201,78 +152,271 @@ void bench_report_table(const struct bench_row *rows, size_t count)
     yk_table_fini(&table);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------- */
-
-static void add_json_values(yk_json *object, const struct bench_row *row)
+static void print_growths(const struct bench_growth *growths, size_t count)
 {
-    double value = median(row, value_of);
+    char text[BENCH_VALUE_TEXT];
+    struct yk_table table;
 
-    yk_json_real(object, "value", value);
-    if (row->setting.what == BENCH_LATENCY)
-        yk_json_real(object, "p99", median(row, p99_of));
-    else
-        yk_json_real(object, "gigabytes_per_second", gigabytes(row, value));
-    yk_json_real(object, "limit", median(row, limit_of));
-    yk_json_real(object, "ratio", median(row, ratio_of));
-    yk_json_real(object, "spread", spread(row, value_of));
-    yk_json_real(object, "ratio_spread", spread(row, ratio_of));
+    yk_table_init(&table, growth_columns, sizeof growth_columns / sizeof growth_columns[0]);
+    for (const struct bench_growth *point = growths; point < growths + count; point++) {
+        yk_table_add(&table, "grow");
+        yk_table_add(&table, "%llu", (unsigned long long)point->count);
+        yk_table_add(&table, "%s", bench_curve_title(point->curve));
+        yk_table_add(&table, "%s", bench_time_text(text, point->value));
+        yk_table_add(&table, "%.0f%%", 100 * point->spread);
+        yk_table_add(&table, "%.2f", point->value / point->limit);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
 }
 
-void bench_report_json(const struct bench_row *rows, size_t count)
+static void print_killed(const struct bench_killed *killed, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct bench_row *row = &rows[i];
-        yk_json *object = yk_json_object();
+    char outcome[BENCH_OUTCOME_TEXT], left[BENCH_LEFT_TEXT];
+    struct yk_table table;
 
-        yk_json_string(object, "case", bench_case_name(row->setting.what));
-        yk_json_string(object, "system", row->system->name);
-        yk_json_string(object, "mode", bench_mode_name(row->setting.mode));
-        yk_json_unsigned(object, "size", row->setting.size);
-        yk_json_string(object, "unit", row->setting.what == BENCH_LATENCY ? "ns" : "messages/s");
-        yk_json_string(object, "limit_system", bench_limit_for(&row->setting)->name);
-        yk_json_unsigned(object, "rounds", row->kept_count);
-        yk_json_unsigned(object, "set_aside", row->set_aside);
-        if (row->state != BENCH_MEASURED)
-            yk_json_string(object, row->state == BENCH_SKIPPED ? "skipped" : "failed", row->reason);
-        if (row->kept_count > 0)
-            add_json_values(object, row);
-        yk_json_print_line(object);
+    yk_table_init(&table, killed_columns, sizeof killed_columns / sizeof killed_columns[0]);
+    for (const struct bench_killed *one = killed; one < killed + count; one++) {
+        yk_table_add(&table, "kill");
+        yk_table_add(&table, "%s", one->system->name);
+        yk_table_add(&table, "%s", bench_mode_name(one->mode));
+        if (one->measured) {
+            yk_table_add(&table, "%s", bench_outcome_text(outcome, &one->after_receiver, false));
+            yk_table_add(&table, "%s", bench_outcome_text(outcome, &one->after_sender, true));
+            yk_table_add(&table, "%s", bench_left_text(left, one));
+        } else {
+            yk_table_add(&table, "-");
+            yk_table_add(&table, "-");
+            yk_table_add(&table, "not to be had: %s", one->reason);
+        }
     }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
+void bench_report_table(const struct bench_results *results)
+{
+    const char *between = "";
+
+    if (results->row_count > 0) {
+        print_rows(results->rows, results->row_count);
+        between = "\n";
+    }
+    if (results->growth_count > 0) {
+        fputs(between, stdout);
+        print_growths(results->growths, results->growth_count);
+        between = "\n";
+    }
+    if (results->killed_count > 0) {
+        fputs(between, stdout);
+        print_killed(results->killed, results->killed_count);
+    }
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+/* The fields that every line begins with. */
+static yk_json *json_line(enum bench_topic topic, const struct bench_system *system,
+                          enum bench_mode mode, size_t size)
+{
+    yk_json *object = yk_json_object();
+
+    yk_json_string(object, "case", bench_topic_name(topic));
+    yk_json_string(object, "system", system->name);
+    yk_json_string(object, "mode", bench_mode_name(mode));
+    yk_json_unsigned(object, "size", size);
+    return object;
+}
+
+static void add_json_times(yk_json *object, const struct bench_row *row,
+                           const struct bench_figures *figures)
+{
+    yk_json_real(object, "p99", figures->p99);
+    if (row->singles.total == 0)
+        return;
+    yk_json_real(object, "p50", bench_histogram_percentile(&row->singles, 50));
+    yk_json_real(object, "p90", bench_histogram_percentile(&row->singles, 90));
+    yk_json_real(object, "p999", bench_histogram_percentile(&row->singles, 99.9));
+}
+
+static void add_json_rates(yk_json *object, const struct bench_results *results,
+                           const struct bench_row *row, const struct bench_figures *figures)
+{
+    const struct bench_row *vyukov;
+    struct bench_figures other;
+
+    if (row->setting.topic == BENCH_TOPIC_SIZE)
+        yk_json_real(object, "messages_per_second", figures->per_second);
+    else
+        yk_json_real(object, "gigabytes_per_second",
+                     figures->per_second * (double)row->setting.size / 1e9);
+    if (row->setting.topic != BENCH_TOPIC_FAN_IN)
+        return;
+    vyukov = bench_row_beside(results->rows, results->row_count, row, &bench_vyukov);
+    if (vyukov && bench_row_figures(vyukov, &other))
+        yk_json_real(object, "ratio_vyukov", figures->value / other.value);
+}
+
+static void add_json_figures(yk_json *object, const struct bench_results *results,
+                             const struct bench_row *row, const struct bench_figures *figures)
+{
+    yk_json_real(object, "value", figures->value);
+    yk_json_real(object, "limit", figures->limit);
+    yk_json_real(object, "ratio", figures->ratio);
+    yk_json_real(object, "spread", figures->spread);
+    yk_json_real(object, "ratio_spread", figures->ratio_spread);
+    if (bench_row_is_rate(row))
+        add_json_rates(object, results, row, figures);
+    else
+        add_json_times(object, row, figures);
+}
+
+static void add_json_counts(yk_json *object, const struct bench_row *row)
+{
+    if (row->calls >= 0) {
+        yk_json_real(object, "syscalls_per_message", row->calls);
+        yk_json_real(object, "futex_calls_per_message", row->futex_calls);
+    } else if (row->calls_problem[0]) {
+        yk_json_string(object, "syscalls_not_counted", row->calls_problem);
+    }
+    if (row->idle_wakeups >= 0)
+        yk_json_real(object, "idle_wakeups_per_second", row->idle_wakeups);
+}
+
+static void print_json_row(const struct bench_results *results, const struct bench_row *row)
+{
+    const struct bench_setting *setting = &row->setting;
+    yk_json *object = json_line(setting->topic, row->system, setting->mode, setting->size);
+    struct bench_figures figures;
+
+    if (setting->topic == BENCH_TOPIC_FAN_IN) {
+        yk_json_unsigned(object, "senders", setting->senders);
+        yk_json_unsigned(object, "receivers", setting->receivers);
+    }
+    yk_json_string(object, "unit", bench_row_unit(row));
+    yk_json_string(object, "limit_system", bench_limit_for(row->system, setting)->name);
+    yk_json_unsigned(object, "rounds", row->kept_count);
+    yk_json_unsigned(object, "set_aside", row->set_aside);
+    if (row->state != BENCH_MEASURED)
+        yk_json_string(object, row->state == BENCH_SKIPPED ? "skipped" : "failed", row->reason);
+    if (bench_row_figures(row, &figures))
+        add_json_figures(object, results, row, &figures);
+    add_json_counts(object, row);
+    yk_json_print_line(object);
+}
+
+static void print_json_growth(const struct bench_growth *point)
+{
+    yk_json *object = json_line(BENCH_TOPIC_GROW, point->system, BENCH_SPIN, BENCH_GROWTH_SIZE);
+
+    yk_json_string(object, "curve", bench_curve_name(point->curve));
+    yk_json_unsigned(object, "count", point->count);
+    yk_json_string(object, "unit", "ns");
+    yk_json_string(object, "limit_system", point->system->name);
+    yk_json_unsigned(object, "rounds", point->rounds);
+    yk_json_real(object, "value", point->value);
+    yk_json_real(object, "limit", point->limit);
+    yk_json_real(object, "ratio", point->value / point->limit);
+    yk_json_real(object, "spread", point->spread);
+    yk_json_print_line(object);
+}
+
+static void add_json_outcome(yk_json *object, const char *key, const struct bench_outcome *outcome,
+                             bool receives)
+{
+    static const char *const words[] = {
+        [BENCH_TOLD] = "error", [BENCH_WAITS] = "waits", [BENCH_GOES_ON] = "goes on"};
+    bool end = outcome->what == BENCH_TOLD && receives && outcome->error == -EPIPE;
+    yk_json *inner = yk_json_object();
+    const char *name;
+
+    yk_json_string(inner, "outcome", end ? "end of file" : words[outcome->what]);
+    if (outcome->what == BENCH_TOLD) {
+        name = strerrorname_np(-outcome->error);
+        yk_json_string(inner, "errno", name ? name : "?");
+    }
+    yk_json_real(inner, outcome->what == BENCH_TOLD ? "after_ms" : "observed_ms",
+                 outcome->after_ms);
+    yk_json_add(object, key, inner);
+}
+
+static void print_json_killed(const struct bench_killed *killed)
+{
+    yk_json *object = json_line(BENCH_TOPIC_KILL, killed->system, killed->mode, killed->size);
+    char left[BENCH_LEFT_TEXT];
+
+    if (killed->measured) {
+        add_json_outcome(object, "after_receiver_killed", &killed->after_receiver, false);
+        add_json_outcome(object, "after_sender_killed", &killed->after_sender, true);
+        yk_json_string(object, "left_behind", bench_left_text(left, killed));
+    } else {
+        yk_json_string(object, "skipped", killed->reason);
+    }
+    yk_json_print_line(object);
+}
+
+void bench_report_json(const struct bench_results *results)
+{
+    for (size_t i = 0; i < results->row_count; i++)
+        print_json_row(results, &results->rows[i]);
+    for (size_t i = 0; i < results->growth_count; i++)
+        print_json_growth(&results->growths[i]);
+    for (size_t i = 0; i < results->killed_count; i++)
+        print_json_killed(&results->killed[i]);
 }
 
 /* ---- warnings ------------------------------------------------------------------------------- */
 
-/* True if an earlier row of the same system gave the same reason: saying it once is enough. */
+/* True if an earlier row of the same system ended the same way: its reason stands for all. */
 static bool is_said(const struct bench_row *rows, const struct bench_row *row)
 {
     for (const struct bench_row *earlier = rows; earlier < row; earlier++)
-        if (earlier->system == row->system && strcmp(earlier->reason, row->reason) == 0)
+        if (earlier->system == row->system && earlier->state == row->state)
             return true;
     return false;
 }
 
-void bench_report_warnings(const struct bench_row *rows, size_t count)
+static void warn_about_row(const struct bench_row *rows, size_t count, const struct bench_row *row)
 {
-    size_t measured = 0, few = 0, kept = 0, set_aside = 0;
+    const char *what = row->state == BENCH_SKIPPED ? "skipped" : "failed";
+    size_t same = 0;
+
+    for (const struct bench_row *other = rows; other < rows + count; other++)
+        same += other->system == row->system && other->state == row->state;
+    if (same == 1)
+        yk_complain("%s %s: %s", row->system->name, what, row->reason);
+    else
+        yk_complain("%s %s in %zu rows: %s", row->system->name, what, same, row->reason);
+}
+
+static void warn_about_rows(const struct bench_row *rows, size_t count)
+{
+    const char *problem = NULL;
 
     for (const struct bench_row *row = rows; row < rows + count; row++) {
-        if (row->state == BENCH_MEASURED) {
-            measured++;
-            kept += row->kept_count;
-            set_aside += row->set_aside;
-            few += row->kept_count < KEPT_LEAST;
-        } else if (!is_said(rows, row)) {
-            yk_complain("%s %s: %s", row->system->name,
-                        row->state == BENCH_SKIPPED ? "skipped" : "failed", row->reason);
-        }
+        if (row->state != BENCH_MEASURED && !is_said(rows, row))
+            warn_about_row(rows, count, row);
+        if (row->calls_problem[0] && row->state == BENCH_MEASURED && !problem)
+            problem = row->calls_problem;
     }
-    if (set_aside > kept)
+    if (problem)
+        yk_complain("system calls were not counted everywhere: %s", problem);
+}
+
+void bench_report_warnings(const struct bench_results *results)
+{
+    struct bench_quality quality = bench_rows_quality(results->rows, results->row_count);
+
+    warn_about_rows(results->rows, results->row_count);
+    if (results->growth_reason[0])
+        yk_complain("a curve of growth ends early: %s", results->growth_reason);
+    if (bench_is_noisy(&quality))
         yk_complain(
             "this machine was too noisy to tell: %zu of %zu samples were set aside because the "
             "limit before and after differed by more than a quarter",
-            set_aside, kept + set_aside);
-    if (few > 0)
+            quality.set_aside, quality.kept + quality.set_aside);
+    if (quality.few > 0)
         yk_complain(
             "%zu of %zu rows rest on fewer than %u samples: take more rounds, or a quieter machine",
-            few, measured, KEPT_LEAST);
+            quality.few, quality.measured, BENCH_KEPT_LEAST);
 }

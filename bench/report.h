@@ -1,36 +1,24 @@
 /*
- * report.h - what becomes of samples: which ones count, their medians, the table and the JSON.
+ * report.h - the results as tables for people and as JSON for programs.
  */
 #ifndef YK_BENCH_REPORT_H
 #define YK_BENCH_REPORT_H
 
-#include "sample.h"
-
-#include <stdbool.h>
-
-/* One line of the report: a system in one setting. */
-struct bench_row {
-    const struct bench_system *system;
-    struct bench_setting setting;
-    struct bench_sample *kept; /* owned */
-    size_t kept_count, kept_capacity;
-    size_t set_aside; /* samples whose two probes did not agree */
-    enum { BENCH_MEASURED, BENCH_SKIPPED, BENCH_FAILED } state;
-    char reason[200]; /* of the latter two */
-};
-
-const char *bench_case_name(enum bench_case what);
-const char *bench_mode_name(enum bench_mode mode);
-
-/* Keeps the sample if its two probes agree, else counts it. */
-void bench_row_add(struct bench_row *row, const struct bench_sample *sample);
-void bench_row_fini(struct bench_row *row);
+#include "results.h"
 
 /* Both on stdout, one line a row. */
-void bench_report_table(const struct bench_row *rows, size_t count);
-void bench_report_json(const struct bench_row *rows, size_t count);
+void bench_report_table(const struct bench_results *results);
+void bench_report_json(const struct bench_results *results);
 
 /* On stderr: what was too noisy to tell, what failed. */
-void bench_report_warnings(const struct bench_row *rows, size_t count);
+void bench_report_warnings(const struct bench_results *results);
+
+#define BENCH_VALUE_TEXT 32
+/* A value in the unit of a row, with three or four digits and a unit that fits: "1.23 us". */
+char *bench_value_text(char text[BENCH_VALUE_TEXT], const struct bench_row *row, double value);
+/* The same for nanoseconds. */
+char *bench_time_text(char text[BENCH_VALUE_TEXT], double ns);
+/* "1.98"; "0" is none at all, "-" not counted. */
+char *bench_count_text(char text[BENCH_VALUE_TEXT], double count);
 
 #endif

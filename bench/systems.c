@@ -12,15 +12,37 @@
 /* From here on a message's cost is that of its copies. */
 #define BIG_MESSAGE 4096u
 
+/* clang-format off */
 const struct bench_system *const bench_systems[] = {
-    &bench_yoke_port,    &bench_pipe,      &bench_mq,       &bench_vyukov,     &bench_raw_one_line,
-    &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring, &bench_raw_memcpy, NULL,
+    &bench_yoke_port,
+    &bench_yoke_port_loan,
+    /* the kernel's channels */
+    &bench_pipe, &bench_unix_stream, &bench_unix_seqpacket, &bench_mq, &bench_sysv_msg,
+    /* other libraries */
+    &bench_zeromq, &bench_nng, &bench_boost_mq, &bench_ck_spsc, &bench_ck_mpmc, &bench_dpdk_ring,
+    &bench_iceoryx2,
+    /* limits */
+    &bench_vyukov, &bench_raw_one_line, &bench_raw_two_line, &bench_raw_futex, &bench_raw_ring,
+    &bench_raw_memcpy, &bench_raw_open, &bench_raw_shmat,
+    NULL,
 };
+/* clang-format on */
 
-const struct bench_system *bench_limit_for(const struct bench_setting *setting)
+const struct bench_system *bench_limit_for(const struct bench_system *system,
+                                           const struct bench_setting *setting)
 {
+    const struct bench_system *own = system->limit_for ? system->limit_for(setting) : NULL;
+
+    if (own)
+        return own;
+    if (setting->topic == BENCH_TOPIC_FAN_IN)
+        return system; /* alone on each side */
+    if (setting->what == BENCH_OPEN)
+        return &bench_raw_open;
     if (setting->what == BENCH_LATENCY)
         return setting->mode == BENCH_SPIN ? &bench_raw_two_line : &bench_raw_futex;
+    if (setting->topic == BENCH_TOPIC_SIZE)
+        return &bench_raw_memcpy;
     /* A port is many-to-many, so small messages are compared with the best many-to-many ring. */
     return setting->size < BIG_MESSAGE ? &bench_vyukov : &bench_raw_memcpy;
 }

@@ -15,6 +15,11 @@ bool yk_facts_is_port(const struct yk_object_facts *facts)
     return strcmp(facts->kind, "port") == 0;
 }
 
+bool yk_facts_has_messages(const struct yk_object_facts *facts)
+{
+    return yk_facts_is_port(facts) || strcmp(facts->kind, "link") == 0;
+}
+
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
 {
     snprintf(text, YK_ADDRESS_TEXT, "%s:%s", facts->kind, facts->name);
@@ -29,7 +34,7 @@ static void add_mode(yk_json *object, uint32_t mode)
     yk_json_string(object, "mode", text);
 }
 
-static void add_port(yk_json *object, const struct yk_object_facts *facts)
+static void add_messages(yk_json *object, const struct yk_object_facts *facts)
 {
     yk_json_unsigned(object, "max_message", facts->max_message);
     yk_json_unsigned(object, "depth", facts->depth);
@@ -60,15 +65,15 @@ static void add_header(yk_json *object, const struct yk_object_facts *facts)
     yk_json_real(object, "created", (double)facts->created_ns / SECOND);
     yk_json_signed(object, "creator", facts->creator);
     yk_json_unsigned(object, "participants_max", facts->participants_max);
-    if (!yk_facts_is_port(facts))
+    if (strcmp(facts->kind, "region") == 0)
         yk_json_unsigned(object, "size", facts->region_size);
 }
 
 static void add_inside(yk_json *object, const struct yk_object_facts *facts)
 {
     yk_json_unsigned(object, "participants_used", facts->participants_used);
-    if (yk_facts_is_port(facts))
-        add_port(object, facts);
+    if (yk_facts_has_messages(facts))
+        add_messages(object, facts);
 }
 
 yk_json *yk_facts_json(const struct yk_object_facts *facts)
@@ -132,6 +137,6 @@ yk_json *yk_participants_json(const struct yk_object_facts *facts,
     yk_json *array = yk_json_array();
 
     for (size_t i = 0; i < count; i++)
-        yk_json_append(array, participant_json(&participants[i], yk_facts_is_port(facts)));
+        yk_json_append(array, participant_json(&participants[i], yk_facts_has_messages(facts)));
     return array;
 }

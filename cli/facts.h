@@ -11,6 +11,8 @@
     (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + 1)
 
 bool yk_facts_is_port(const struct yk_object_facts *facts);
+/* A port or a link. */
+bool yk_facts_has_messages(const struct yk_object_facts *facts);
 
 /* "port:jobs". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);

@@ -16,10 +16,11 @@
 static const struct yk_usage usage = {
     "ls",
     "Usage: yoke ls [--json] [KIND: | PATTERN]\n"
-    "Lists the regions and ports that there are, or those of a kind (port:), or those\n"
-    "whose name or address matches a pattern ('job*', 'port:job*').\n\n"
-    "  SIZE      a region's bytes; a port's depth x longest message x priorities\n"
-    "  WAITING   messages in a port\n"
+    "Lists the regions, ports, links and peers that there are, or those of a kind\n"
+    "(port:), or those whose name or address matches a pattern ('job*', 'port:job*').\n\n"
+    "  SIZE      a region's bytes; a port's depth x longest message x priorities; a\n"
+    "            link's depth x longest message, each way\n"
+    "  WAITING   messages in a port, or on a link, both ways\n"
     "  USERS     how many have it open to write, send or receive\n"
     "  MEMORY    what is really in use\n"
     "  LIFE      kept until removed, or transient: until its last user is gone\n"
@@ -67,8 +68,10 @@ static void add_size(struct yk_table *table, const struct yk_object_facts *facts
 {
     char size[YK_SIZE_TEXT];
 
-    if (!yk_facts_is_port(facts))
+    if (strcmp(facts->kind, "region") == 0)
         yk_table_add(table, "%s", yk_format_size_exact(size, facts->region_size));
+    else if (!yk_facts_has_messages(facts))
+        yk_table_add(table, "-");
     else if (facts->priorities > 1)
         yk_table_add(table, "%" PRIu32 " x %s x %" PRIu32, facts->depth,
                      yk_format_size_exact(size, facts->max_message), facts->priorities);
@@ -83,7 +86,7 @@ static void add_row(struct yk_table *table, const struct yk_object_facts *facts)
 
     yk_table_add(table, "%s", yk_facts_address(address, facts));
     add_size(table, facts);
-    if (yk_facts_is_port(facts))
+    if (yk_facts_has_messages(facts))
         yk_table_add(table, "%" PRIu64, facts->waiting);
     else
         yk_table_add(table, "-");

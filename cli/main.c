@@ -21,6 +21,8 @@ static const struct yk_command commands[] = {
     {"port", "create a mailbox: yoke port create", yk_port_main},
     {"send", "send messages: arguments, lines or files", yk_send_main},
     {"recv", "receive messages", yk_recv_main},
+    {"peers", "list who is there", yk_peers_main},
+    {"wait", "wait until a peer comes or goes", yk_wait_main},
     {"ls", "list what there is", yk_ls_main},
     {"stat", "show one object and who uses it", yk_stat_main},
     {"rm", "remove objects", yk_rm_main},
@@ -42,10 +44,8 @@ static void print_help(FILE *out)
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there in the time given\n"
           "(empty, full, timed out), 4 the other side died.\n\n"
           "Example:\n"
-          "  yoke port create jobs\n"
-          "  ls | yoke send port:jobs\n"
-          "  yoke recv port:jobs --follow --timeout 1s\n"
-          "  yoke rm port:jobs\n",
+          "  yoke port create jobs; ls | yoke send port:jobs\n"
+          "  yoke recv port:jobs --follow --timeout 1s; yoke rm port:jobs\n",
           out);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "cli.h"
 #include "json.h"
+#include "link.h"
 #include "options.h"
 #include "output.h"
 #include "recv_output.h"
@@ -14,10 +15,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <time.h>
 #include <yoke.h>
 
 /* How long a command that waits may take to notice that nobody reads its output any more. */
 #define LOOK_NS 1000000000ll
+/* How often to look whether the other end of a link is back. */
+#define RETURN_NS 100000000ll
 
 static const struct yk_usage usage = {
     "recv",
@@ -34,15 +38,27 @@ static const struct yk_usage usage = {
     "  --details      sequence, priority, deliveries, tag, sender, size before each\n"
     "  --json         a JSON object a line: data (or data_base64), and details\n"
     "  --parked       receive parked messages: those that were delivered too often\n"
+    "  --as NAME      links: who this is; makes the link (kept) if there is none,\n"
+    "  --max-message SIZE  with messages of so many bytes at most (4K)\n"
     "\n"
-    "Exit status 3: nothing came in time; --count: not all; --follow: none at all.\n"
-    "\n"
+    "Exit status 3: nothing came in time; --count: not all; --follow: none at all;\n"
+    "4: a link's other end died. (One that closed may come back: it is waited for.)\n"
     "Example:\n"
-    "  yoke recv port:jobs --count 10\n"
-    "  yoke recv port:jobs --follow --timeout 5s\n",
+    "  yoke recv port:jobs --follow --timeout 5s\n"
+    "  yoke recv --as bob link:alice\n",
 };
 
-enum { COUNT = YK_OPTION_FIRST, FOLLOW, TIMEOUT, FILE_NAME, DETAILS, JSON, PARKED };
+enum {
+    COUNT = YK_OPTION_FIRST,
+    FOLLOW,
+    TIMEOUT,
+    FILE_NAME,
+    DETAILS,
+    JSON,
+    PARKED,
+    AS,
+    MAX_MESSAGE
+};
 
 static const struct option options[] = {
     {"count", required_argument, NULL, COUNT},
@@ -53,11 +69,15 @@ static const struct option options[] = {
     {"details", no_argument, NULL, DETAILS},
     {"json", no_argument, NULL, JSON},
     {"parked", no_argument, NULL, PARKED},
+    {"as", required_argument, NULL, AS},
+    {"max-message", required_argument, NULL, MAX_MESSAGE},
     YK_OPTION_END,
 };
 
 struct receiving {
     const char *address;
+    const char *as; /* links: who this is; else NULL */
+    struct yoke_options options;
     yoke_endpoint *endpoint;
     uint64_t count; /* 0: not given */
     bool follow;
@@ -96,6 +116,13 @@ static void take_option(struct receiving *receiving, int option)
     case PARKED:
         receiving->flags = YOKE_PARKED;
         break;
+    case AS:
+        receiving->as = optarg;
+        break;
+    case MAX_MESSAGE:
+        receiving->options.max_message =
+            yk_parse_size(&usage, "--max-message", optarg, 1, YOKE_MESSAGE_MAX);
+        break;
     default:
         break;
     }
@@ -110,6 +137,10 @@ static void parse(struct receiving *receiving, int argc, char **argv)
         take_option(receiving, option);
     yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
     receiving->address = yk_parse_endpoint(&usage, argv[optind]);
+    yk_link_options(&usage, receiving->address, receiving->as, &receiving->options,
+                    &receiving->flags);
+    if (receiving->options.max_message && !receiving->as)
+        yk_usage_error(&usage, "recv: --max-message is for links");
     if (receiving->follow && receiving->count)
         yk_usage_error(&usage, "recv: either --count or --follow, not both");
     if (output->file && (output->json || output->details || output->terminator == '\0'))
@@ -203,6 +234,17 @@ static int64_t next_piece(int64_t end)
     return left < LOOK_NS ? left : LOOK_NS;
 }
 
+/* Who closed the link may come back: looked for again a little later, in the time left. */
+static int await_return(int64_t piece)
+{
+    int64_t nap = piece < RETURN_NS ? piece : RETURN_NS;
+    struct timespec time = {0, (long)nap};
+
+    if (piece == 0)
+        return -EAGAIN;
+    return nanosleep(&time, NULL) < 0 ? -errno : -ETIMEDOUT;
+}
+
 /* Borrows up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
 static ssize_t borrow(const struct receiving *receiving, struct yoke_message *messages,
                       size_t count)
@@ -216,9 +258,11 @@ static ssize_t borrow(const struct receiving *receiving, struct yoke_message *me
         if (yk_recv_output_check(&receiving->output) < 0)
             return 0;
         got = yoke_borrow_many(receiving->endpoint, messages, count, piece);
+        if (got == -EPIPE)
+            got = await_return(piece);
         if (got == -EAGAIN && receiving->timeout != YOKE_NOW)
             got = -ETIMEDOUT; /* nothing was left of the time for the last piece */
-        if (got != -ETIMEDOUT || piece < LOOK_NS)
+        if (got != -ETIMEDOUT || next_piece(end) == 0)
             return got;
     }
 }
@@ -248,12 +292,13 @@ static int receive(struct receiving *receiving)
 
 int yk_recv_main(int argc, char **argv)
 {
-    struct receiving receiving = {.timeout = YOKE_FOREVER, .output = {.terminator = '\n'}};
+    struct receiving receiving = {
+        .timeout = YOKE_FOREVER, .output = {.terminator = '\n'}, .options = YOKE_OPTIONS_INIT};
     int result, status;
 
     parse(&receiving, argc, argv);
     yk_stop_install();
-    result = yoke_open(&receiving.endpoint, receiving.address, receiving.flags, NULL);
+    result = yoke_open(&receiving.endpoint, receiving.address, receiving.flags, &receiving.options);
     if (result < 0)
         return yk_report_on(receiving.address, result);
     status = receive(&receiving);

@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 #include "json.h"
+#include "link.h"
 #include "options.h"
 #include "output.h"
 #include "records.h"
@@ -32,6 +33,8 @@ static const struct yk_usage usage = {
     "  --tag N        a number that travels along\n"
     "  --timeout T    how long to wait for room: 100ms, 5s; 0 does not wait (forever)\n"
     "  --create       create the port if there is none, kept, with default options\n"
+    "  --as NAME      links: who this is; makes the link (kept) if there is none,\n"
+    "  --max-message SIZE  with messages of so many bytes at most (4K)\n"
     "  --json         print {\"sent\": N} at the end\n"
     "\n"
     "Exit status 3: the port stayed full. What was sent before stays sent.\n"
@@ -39,10 +42,11 @@ static const struct yk_usage usage = {
     "Example:\n"
     "  yoke send port:jobs 'one message' 'another'\n"
     "  seq 1000000 | yoke send port:jobs --timeout 5s\n"
-    "  yoke send port:jobs --file picture.png --priority 2\n",
+    "  yoke send port:jobs --file picture.png --priority 2\n"
+    "  yoke send --as alice link:bob hello\n",
 };
 
-enum { FILE_NAME = YK_OPTION_FIRST, PRIORITY, TAG, TIMEOUT, CREATE, JSON };
+enum { FILE_NAME = YK_OPTION_FIRST, PRIORITY, TAG, TIMEOUT, CREATE, AS, MAX_MESSAGE, JSON };
 
 static const struct option options[] = {
     {"file", required_argument, NULL, FILE_NAME},
@@ -51,12 +55,16 @@ static const struct option options[] = {
     {"tag", required_argument, NULL, TAG},
     {"timeout", required_argument, NULL, TIMEOUT},
     {"create", no_argument, NULL, CREATE},
+    {"as", required_argument, NULL, AS},
+    {"max-message", required_argument, NULL, MAX_MESSAGE},
     {"json", no_argument, NULL, JSON},
     YK_OPTION_END,
 };
 
 struct sending {
     const char *address;
+    const char *as; /* links: who this is; else NULL */
+    struct yoke_options options;
     yoke_endpoint *endpoint;
     int64_t timeout;
     uint64_t tag;
@@ -93,6 +101,13 @@ static void take_option(struct sending *sending, int option)
     case CREATE:
         sending->flags = YOKE_CREATE | YOKE_KEPT;
         break;
+    case AS:
+        sending->as = optarg;
+        break;
+    case MAX_MESSAGE:
+        sending->options.max_message =
+            yk_parse_size(&usage, "--max-message", optarg, 1, YOKE_MESSAGE_MAX);
+        break;
     case JSON:
         yk_json_require(&usage);
         sending->json = true;
@@ -113,6 +128,9 @@ static void parse(struct sending *sending, int argc, char **argv)
     sending->address = yk_parse_endpoint(&usage, argv[optind]);
     sending->messages = argv + optind + 1;
     sending->message_count = (size_t)(argc - optind - 1);
+    yk_link_options(&usage, sending->address, sending->as, &sending->options, &sending->flags);
+    if (sending->options.max_message && !sending->as)
+        yk_usage_error(&usage, "send: --max-message is for links; yoke port create has it, too");
     if (sending->message_count && sending->file_count)
         yk_usage_error(&usage, "send: either messages or --file, not both");
     if (sending->separator == '\0' && (sending->message_count || sending->file_count))
@@ -341,12 +359,13 @@ static int send_from_source(struct sending *sending)
 
 int yk_send_main(int argc, char **argv)
 {
-    struct sending sending = {.timeout = YOKE_FOREVER, .separator = '\n'};
+    struct sending sending = {
+        .timeout = YOKE_FOREVER, .separator = '\n', .options = YOKE_OPTIONS_INIT};
     int result, status;
 
     parse(&sending, argc, argv);
     yk_stop_install();
-    result = yoke_open(&sending.endpoint, sending.address, sending.flags, NULL);
+    result = yoke_open(&sending.endpoint, sending.address, sending.flags, &sending.options);
     if (result < 0) {
         status = yk_report_on(sending.address, result);
     } else {

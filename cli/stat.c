@@ -5,6 +5,7 @@
 #include "facts.h"
 #include "inspect.h"
 #include "json.h"
+#include "link.h"
 #include "options.h"
 #include "output.h"
 #include "stop.h"
@@ -12,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <yoke.h>
 
@@ -26,6 +28,7 @@ static const struct yk_usage usage = {
     "  --interval T  look twice, T apart, and show the messages per second in between\n"
     "  --watch       go on: a line for each interval (1s) until a signal comes\n"
     "  --json        an object; with --watch one a line\n"
+    "  --as NAME     of link:OTHER: the one of NAME; the same as link:NAME/OTHER\n"
     "\n"
     "Without --interval the rates are those since the port was created.\n"
     "\n"
@@ -33,16 +36,18 @@ static const struct yk_usage usage = {
     "  yoke stat port:jobs --interval 1s\n",
 };
 
-enum { INTERVAL = YK_OPTION_FIRST, WATCH, JSON };
+enum { INTERVAL = YK_OPTION_FIRST, WATCH, JSON, AS };
 
 static const struct option options[] = {
     {"interval", required_argument, NULL, INTERVAL},
     {"watch", no_argument, NULL, WATCH},
     {"json", no_argument, NULL, JSON},
+    {"as", required_argument, NULL, AS},
     YK_OPTION_END,
 };
 
 struct request {
+    char link[YK_LINK_ADDRESS]; /* where `address` may lie */
     const char *address;
     int64_t interval; /* 0: none */
     bool watch, json;
@@ -63,10 +68,13 @@ struct rates {
 
 static void parse(struct request *request, int argc, char **argv)
 {
+    const char *as = NULL;
     int option;
 
     while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
-        if (option == INTERVAL) {
+        if (option == AS) {
+            as = optarg;
+        } else if (option == INTERVAL) {
             request->interval = yk_parse_duration(&usage, "--interval", optarg);
             if (request->interval <= 0)
                 yk_usage_error(&usage, "--interval '%s': not a time above 0, such as 1s", optarg);
@@ -78,7 +86,7 @@ static void parse(struct request *request, int argc, char **argv)
         }
     }
     yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
-    request->address = argv[optind];
+    request->address = yk_link_whole(&usage, request->link, argv[optind], as);
     if (request->watch && request->interval == 0)
         request->interval = (int64_t)SECOND;
 }
@@ -162,7 +170,7 @@ static void print_common(const struct yk_object_facts *facts)
         print_memory(facts);
 }
 
-static void print_port(const struct yk_object_facts *facts, const struct rates *rates)
+static void print_messages(const struct yk_object_facts *facts, const struct rates *rates)
 {
     const char *span = rates->measured ? "" : " on average";
     char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
@@ -171,7 +179,10 @@ static void print_port(const struct yk_object_facts *facts, const struct rates *
            yk_plural(facts->depth, "message", "messages"), facts->priorities,
            yk_plural(facts->priorities, "priority", "priorities"),
            yk_format_size_exact(size, facts->max_message));
-    if (facts->once)
+    if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
+        printf("policy        redeliver; dropped after %" PRIu32 " %s\n", facts->max_deliveries,
+               yk_plural(facts->max_deliveries, "delivery", "deliveries"));
+    else if (facts->once)
         printf("policy        once: what a dead receiver had is dropped\n");
     else if (facts->max_deliveries == UINT32_MAX)
         printf("policy        redeliver, however often\n");
@@ -229,7 +240,7 @@ static void print_participants(const struct sample *sample)
         {"AGE", true},  {"WAITS", false}, {"SENT", true},     {"RECEIVED", true}, {"HELD", true},
     };
     const size_t for_all = 6; /* of these columns; the rest is for what carries messages */
-    bool traffic = yk_facts_is_port(&sample->facts);
+    bool traffic = yk_facts_has_messages(&sample->facts);
     struct yk_table table;
 
     printf("participants  %" PRIu32 " of %" PRIu32 "\n", sample->facts.participants_used,
@@ -250,13 +261,13 @@ static void print_text(const struct sample *sample, const struct rates *rates)
     char size[YK_SIZE_TEXT];
 
     print_common(facts);
-    if ((facts->known & YK_KNOWN_HEADER) && !yk_facts_is_port(facts))
+    if ((facts->known & YK_KNOWN_HEADER) && strcmp(facts->kind, "region") == 0)
         printf("size          %s (%" PRIu64 " bytes)\n", yk_format_size(size, facts->region_size),
                facts->region_size);
     if (!(facts->known & YK_KNOWN_INSIDE))
         return;
-    if (yk_facts_is_port(facts))
-        print_port(facts, rates);
+    if (yk_facts_has_messages(facts))
+        print_messages(facts, rates);
     print_participants(sample);
 }
 
@@ -268,7 +279,7 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_is_port(&sample->facts)) {
+    if (yk_facts_has_messages(&sample->facts)) {
         yk_json_real(object, "sent_per_second", rates->in);
         yk_json_real(object, "received_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);

@@ -19,6 +19,7 @@
  *   -EMSGSIZE         a message too big for the port, or for the buffer given
  *   -ENOSPC           no place left: participants, segments, memory
  *   -EADDRINUSE       a living peer has the name
+ *   -EBADF            not an open descriptor
  *   -EBUSY            somebody is creating, removing or recovering this very name
  *   -EDEADLK          the calling thread holds this lock already
  *   -EPERM            the caller does not hold this
@@ -511,6 +512,41 @@ YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity);
  */
 YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
                               const struct yoke_options *options, int64_t timeout_ns);
+
+#define YOKE_NEXT_READY  0 /* *ret_link has a message, or its other side is gone */
+#define YOKE_NEXT_OPENED 1 /* *ret_link is new: somebody opened it, and it is open here now */
+
+/*
+ * One wait over all links that this process has open as this peer, and over those that others open
+ * to it: a server's loop. YOKE_NEXT_READY (0): the next thing to do with *ret_link, which the caller
+ * has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
+ * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One thread
+ * at a time for each peer, and not while another one receives from one of its links. -EAGAIN,
+ * -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
+ */
+YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
+
+/*
+ * A link without names, as a socketpair is a connection without addresses: two descriptors, one for
+ * each end, close-on-exec. The memory lives in a sealed memory file; no name, no directory and no
+ * IPC namespace is needed. Options: as for creating a link, without `as`.
+ *
+ * A descriptor may be inherited, sent (SCM_RIGHTS) or kept; whoever has it opens the end by
+ * yoke_open_descriptor(), and another process after that one is gone. Close the copies that a
+ * process does not need: that nobody can come to an end any more is noticed when the last copy of
+ * its descriptor is closed. The caller owns both. Does not block. -EINVAL, -ENOTSUP, -ENOMEM,
+ * -EMFILE, -ENFILE, -ENOENT (no /proc).
+ */
+YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options);
+
+/*
+ * Opens the end of a link that the descriptor stands for; the descriptor stays the caller's, and
+ * may be closed. Of the options only spin_ns counts. A forked child opens its end itself; what its
+ * parent has open stays the parent's. -EADDRINUSE (a living process has this end), -EINVAL (no such
+ * descriptor), -EBADF, -EPROTO, -EPROTONOSUPPORT, -ENOMEM, -EMFILE, -ENFILE.
+ */
+YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
+                                  const struct yoke_options *options);
 
 /* The other peer's name. It stays valid until the link is closed; "" for what is no link. */
 YOKE_API const char *yoke_link_other(yoke_endpoint *link);

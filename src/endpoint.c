@@ -51,15 +51,25 @@ static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, 
     return yk_link_open(&endpoint->link, address->name, flags, options);
 }
 
-static int open_endpoint(yoke_endpoint **ret_endpoint, const struct yk_address *address,
-                         uint32_t flags, const struct yoke_options *options)
+static yoke_endpoint *new_endpoint(enum yk_kind kind)
 {
     /* apart from all else that other threads write */
     yoke_endpoint *endpoint = aligned_alloc(128, (sizeof *endpoint + 127) / 128 * 128);
-    if (!endpoint)
-        return yk_fail(ENOMEM, "no memory for an endpoint");
+    if (!endpoint) {
+        yk_fail(ENOMEM, "no memory for an endpoint");
+        return NULL;
+    }
     memset(endpoint, 0, sizeof *endpoint);
-    endpoint->kind = address->kind;
+    endpoint->kind = kind;
+    return endpoint;
+}
+
+static int open_endpoint(yoke_endpoint **ret_endpoint, const struct yk_address *address,
+                         uint32_t flags, const struct yoke_options *options)
+{
+    yoke_endpoint *endpoint = new_endpoint(address->kind);
+    if (!endpoint)
+        return -ENOMEM;
     int result = open_kind(endpoint, address, flags, options);
     if (result < 0)
         free(endpoint);
@@ -86,35 +96,91 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
     return open_endpoint(ret_endpoint, &parsed, flags, options ? options : &defaults);
 }
 
-YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
-                              const struct yoke_options *options, int64_t timeout_ns)
+YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
+                                  const struct yoke_options *options)
 {
-    struct yoke_options own = YOKE_OPTIONS_INIT;
-    struct yk_address address = {.kind = YK_KIND_LINK};
+    static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
+    if (!ret_endpoint)
+        return no_output("ret_endpoint");
+    yoke_endpoint *endpoint = new_endpoint(YK_KIND_LINK);
+    if (!endpoint)
+        return -ENOMEM;
+    int result =
+        yk_link_open_descriptor(&endpoint->link, descriptor, options ? options : &defaults);
+    if (result < 0)
+        free(endpoint);
+    else
+        *ret_endpoint = endpoint;
+    return result;
+}
+
+static int64_t time_left(int64_t deadline)
+{
+    int64_t left = deadline - yk_now();
+    return deadline == INT64_MAX ? YOKE_FOREVER : left > 0 ? left : 0;
+}
+
+static int check_wait(const yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns)
+{
     if (!peer)
         return yk_fail(EINVAL, "the peer is NULL");
     if (!ret_link)
         return no_output("ret_link");
-    if (timeout_ns < YOKE_FOREVER)
-        return yk_bad_timeout(timeout_ns);
-    if (options && options->struct_size != sizeof own)
-        return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
-    own.as = peer->object.fixed.name;
-    own.spin_ns = options ? options->spin_ns : -1;
+    return timeout_ns < YOKE_FOREVER ? yk_bad_timeout(timeout_ns) : 0;
+}
+
+/* Opens a link that somebody else made. */
+static int open_made(yoke_peer *peer, yoke_endpoint **ret_link, const struct yk_address *address,
+                     int64_t spin_ns)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.as = peer->object.fixed.name;
+    options.spin_ns = spin_ns;
+    return open_endpoint(ret_link, address, 0, &options);
+}
+
+YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
+                              const struct yoke_options *options, int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    int result = check_wait(peer, ret_link, timeout_ns);
+    if (result == 0 && options && options->struct_size != sizeof *options)
+        result = yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
+    if (result < 0)
+        return result;
     int64_t deadline = yk_deadline(timeout_ns);
-    for (;;) {
-        int64_t left = deadline == INT64_MAX ? YOKE_FOREVER : deadline - yk_now();
-        int result = yk_peer_await_link(peer, address.name, timeout_ns == 0 || left > 0 ? left : 1);
+    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
+        result = yk_peer_await_link(peer, address.name, left);
         if (result == 0)
-            result = open_endpoint(ret_link, &address, 0, &own);
+            result = open_made(peer, ret_link, &address, options ? options->spin_ns : -1);
         if (result != -ENOENT) /* it went meanwhile: the next */
             return result;
     }
 }
 
+YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns)
+{
+    struct yk_address address = {.kind = YK_KIND_LINK};
+    struct yk_link *link = NULL;
+    int result = check_wait(peer, ret_link, timeout_ns);
+    if (result < 0)
+        return result;
+    int64_t deadline = yk_deadline(timeout_ns);
+    for (int64_t left = timeout_ns;; left = time_left(deadline)) {
+        result = yk_peer_next(peer, &link, address.name, left);
+        if (result == YOKE_NEXT_READY)
+            *ret_link = (yoke_endpoint *)link; /* its first member */
+        if (result != YOKE_NEXT_OPENED)
+            return result;
+        result = open_made(peer, ret_link, &address, -1);
+        if (result != -ENOENT) /* it went meanwhile: the next */
+            return result < 0 ? result : YOKE_NEXT_OPENED;
+    }
+}
+
 YOKE_API const char *yoke_link_other(yoke_endpoint *link)
 {
-    return link && is_link(link) ? link->link.other : "";
+    return link && is_link(link) && link->link.peer ? link->link.other : "";
 }
 
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint)

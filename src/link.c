@@ -25,6 +25,8 @@
 
 enum { RECEIVING, SENDING };
 
+#define UNNAMED "(unnamed)" /* as the other peer, in sentences */
+
 /* ---- opening ---- */
 
 int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
@@ -71,10 +73,15 @@ static uint32_t my_side(const struct yk_link *link)
     return (uint32_t)link->object.seat & 1;
 }
 
+static void wake_sleeper(struct yk_link *link, enum yk_reason reason);
+
 /* A row is asked after something else was changed: the two must not change places. */
-static void wake_any_side(const struct yk_link *link, uint32_t side)
+static void wake_any_side(struct yk_link *link, uint32_t side)
 {
     yk_fence_seq(); /* the state of a side before the look at the rows: SYNC link.end */
+    uint64_t receive = yk_load_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0]);
+    if (side != my_side(link) && (receive >> side & 1) != 0)
+        wake_sleeper(link, YK_WAIT_RECEIVE);
     yk_changed_for(&link->waiting, YK_WAIT_RECEIVE, side);
     yk_changed_for(&link->waiting, YK_WAIT_ROOM, side);
 }
@@ -107,6 +114,8 @@ static void joined(struct yk_object *object)
     yk_store32_relaxed(&side->membarrier, link->membarrier);
     yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
 }
+
+static bool look(struct yk_object *object);
 
 static int prepare(struct yk_object *object)
 {
@@ -144,6 +153,7 @@ static const struct yk_kind_operations operations = {
     .unprepare = unprepare,
     .recover = recover_side,
     .joined = joined,
+    .look = look,
 };
 
 static int open_as(struct yk_link *link, const char *other, uint32_t flags,
@@ -200,6 +210,63 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
     return result;
 }
 
+/* ---- without names ---- */
+
+YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options)
+{
+    static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
+    struct yk_link_fixed fixed = {.layout = YK_LINK_LAYOUT};
+    if (!ret_descriptors)
+        return yk_fail(EINVAL, "ret_descriptors is NULL: there is nowhere to put the result");
+    options = options ? options : &defaults;
+    int result = yk_options_check(YK_KIND_LINK, YOKE_CREATE, options);
+    if (result == 0 && options->as)
+        result = yk_fail(EINVAL, "a pair has no names: '%.100s' can not be one end", options->as);
+    if (result == 0)
+        result = yk_link_plan(&fixed.geometry, options);
+    if (result < 0)
+        return result;
+    struct yk_object_plan plan = {
+        .kind = YK_KIND_LINK,
+        .name = "",
+        .participants = 2,
+        .body_bytes = yk_link_body_bytes(&fixed.geometry),
+        .details = &fixed,
+        .details_size = sizeof fixed,
+    };
+    return yk_object_create_anonymous(&plan, ret_descriptors);
+}
+
+int yk_link_open_descriptor(struct yk_link *link, int descriptor,
+                            const struct yoke_options *options)
+{
+    struct yk_object_plan plan = {.kind = YK_KIND_LINK, .name = UNNAMED, .operations = &operations};
+    int result = yk_fork_init();
+    if (result == 0)
+        result = yk_options_check(YK_KIND_LINK, 0, options);
+    if (result < 0)
+        return result;
+    strcpy(link->other, UNNAMED);
+    link->waiting.spin_ns = options->spin_ns == -1 ? yk_default_spin() : options->spin_ns;
+    return yk_object_open_anonymous(&link->object, descriptor, &plan);
+}
+
+/*
+ * Nobody has been at the other end, and nobody can come any more: all copies of its descriptor are
+ * closed. True when this call found it out.
+ */
+static bool look(struct yk_object *object)
+{
+    const struct yk_link *link = (const struct yk_link *)object;
+    uint32_t other = 1 - my_side(link);
+    yk_atomic32 *state = &link->shm->sides[other].state;
+    uint32_t new = YK_SIDE_NEW;
+    if (!object->anonymous || yk_load32_relaxed(state) != new ||
+        yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(other), 1) != 0)
+        return false;
+    return yk_cas32_seq(state, &new, YK_SIDE_DIED); /* SYNC link.end release */
+}
+
 /* ---- closing ---- */
 
 void yk_link_expel(struct yk_link *link)
@@ -238,6 +305,7 @@ void yk_link_close(struct yk_link *link)
         leave(link);
     if (link->peer)
         yk_peer_remove_link(link->peer, link);
+    yk_doorbell_close(&link->bell);
     yk_object_close(&link->object);
     if (link->peer)
         yk_peer_drop(link->peer);
@@ -260,8 +328,18 @@ static void go_out(struct yk_link *link, int way)
     yk_store32_release(&link->inside[way], 0);
 }
 
+/* The other side sleeps, or is about to: on the bell of its slot, or on its peer's doorbell. */
+static void wake_sleeper(struct yk_link *link, enum yk_reason reason)
+{
+    uint32_t other = 1 - my_side(link);
+    yk_wake_slot(&link->waiting, reason, other);
+    uint64_t doorbell = yk_load_relaxed(&link->shm->sides[other].doorbell);
+    if (doorbell != 0 && reason == YK_WAIT_RECEIVE && !link->object.anonymous)
+        yk_doorbell_ring(&link->bell, link->object.directory, doorbell);
+}
+
 /* After a change that the other side may sleep for. */
-static inline void wake_other(const struct yk_link *link, enum yk_reason reason)
+static inline void wake_other(struct yk_link *link, enum yk_reason reason)
 {
     uint32_t other = 1 - my_side(link);
     const struct yk_shm_link *shm = link->shm;
@@ -271,7 +349,7 @@ static inline void wake_other(const struct yk_link *link, enum yk_reason reason)
         yk_fence_seq(); /* the change before the look at the row: SYNC wait.receive, wait.room */
     uint64_t row = yk_load_relaxed(&shm->waiters.bits[reason][0]);
     if (yk_unlikely(row >> other & 1))
-        yk_wake_slot(&link->waiting, reason, other);
+        wake_sleeper(link, reason);
 }
 
 /* -EPIPE or -EOWNERDEAD when the other side is gone, 0 while it is there or may yet come. */
@@ -557,14 +635,12 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
 }
 
 /* A message that comes within about a round trip is had without a system call or a clock. */
-static bool recv_soon(struct yk_link *link, void *buffer, size_t capacity, size_t *ret_size)
+static void look_a_while(struct yk_link *link)
 {
-    bool received = false;
     go_in(link, RECEIVING);
-    for (int i = 0; i < SHORT_SPIN && !received; i++)
-        received = yk_spsc_recv_small(&link->in, buffer, capacity, ret_size);
+    for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++)
+        ;
     go_out(link, RECEIVING);
-    return received;
 }
 
 ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
@@ -575,9 +651,9 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
         return result;
     if (yk_unlikely(!buffer && capacity > 0))
         return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
-    if (yk_spsc_recv_small(&link->in, buffer, capacity, &size) ||
-        (timeout_ns != 0 && link->waiting.spin_ns > 0 &&
-         recv_soon(link, buffer, capacity, &size))) {
+    if (!yk_spsc_peek(&link->in) && timeout_ns != 0 && link->waiting.spin_ns > 0)
+        look_a_while(link);
+    if (yk_likely(yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
         wake_other(link, YK_WAIT_ROOM);
         return (ssize_t)size;
     }
@@ -590,6 +666,19 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
 bool yk_link_is_ready(struct yk_link *link)
 {
     return yk_spsc_peek(&link->in) || other_end(link) != 0;
+}
+
+void yk_link_announce(struct yk_link *link, uint64_t doorbell)
+{
+    uint32_t me = my_side(link);
+    yk_store_relaxed(&link->shm->sides[me].doorbell, doorbell);
+    /* SYNC wait.receive: the doorbell before the bit, the bit before the caller's look */
+    yk_or_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], UINT64_C(1) << me);
+}
+
+void yk_link_withdraw(struct yk_link *link)
+{
+    yk_and_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], ~(UINT64_C(1) << my_side(link)));
 }
 
 /* ---- giving up ---- */

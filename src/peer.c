@@ -100,6 +100,7 @@ static int hold_locked(struct yoke_peer **ret_peer, const char *name,
             free(peer);
             return result;
         }
+        peer->bell = peer->names = -1;
         peer->next = peers;
         peers = peer;
     }
@@ -119,6 +120,14 @@ int yk_peer_hold(struct yoke_peer **ret_peer, const char *name, const struct yok
     return result;
 }
 
+static void close_waiting(struct yoke_peer *peer)
+{
+    if (peer->bell >= 0)
+        yk_sys_close(peer->bell);
+    if (peer->names >= 0)
+        yk_sys_close(peer->names);
+}
+
 void yk_peer_drop(struct yoke_peer *peer)
 {
     yk_process_lock();
@@ -131,6 +140,7 @@ void yk_peer_drop(struct yoke_peer *peer)
     }
     if (last) {
         yk_object_close(&peer->object);
+        close_waiting(peer);
         free(peer);
     }
     yk_process_unlock();
@@ -153,6 +163,8 @@ void yk_peer_remove_link(struct yoke_peer *peer, struct yk_link *link)
             break;
         }
     }
+    if (peer->served == link)
+        peer->served = NULL;
     yk_process_unlock();
 }
 
@@ -172,7 +184,7 @@ static int watch_until(const struct watching *watching, int64_t deadline)
 {
     for (;;) {
         if (watching->fd >= 0)
-            yk_sys_watch_clear(watching->fd); /* before the look: what comes after it is seen */
+            yk_sys_clear(watching->fd); /* before the look: what comes after it is seen */
         int result = watching->look(watching->context);
         if (result != 0)
             return result < 0 ? result : 0;
@@ -181,7 +193,7 @@ static int watch_until(const struct watching *watching, int64_t deadline)
         int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
         if (left <= 0)
             return -ETIMEDOUT;
-        result = yk_sys_poll(watching->fd, left < YK_SLICE ? left : YK_SLICE);
+        result = yk_sys_poll(watching->fd, -1, left < YK_SLICE ? left : YK_SLICE);
         if (result == -EINTR)
             return result;
     }
@@ -473,6 +485,13 @@ static int look_for_link(void *context)
 {
     struct search *search = context;
     return yk_sys_entries(search->directory->fd, ".", look_at_entry, search);
+}
+
+int yk_peer_find_link(struct yoke_peer *peer, const struct yk_directory *directory,
+                      char ret_other[YOKE_PEER_NAME_MAX + 1])
+{
+    struct search search = {.peer = peer, .directory = directory, .other = ret_other};
+    return look_for_link(&search);
 }
 
 int yk_peer_await_link(struct yoke_peer *peer, char ret_other[YOKE_PEER_NAME_MAX + 1],

@@ -14,6 +14,8 @@ struct yoke_peer {
     struct yk_object object; /* first: the kind's callbacks get it */
     uint32_t references;     /* these three under the process-wide mutex */
     struct yk_link *links;   /* that are open as this peer */
+    struct yk_link *served;  /* that yoke_peer_next() returned last */
+    int bell, names;         /* its doorbell, and a watch on the directory; -1: not made yet */
     struct yoke_peer *next;
 };
 
@@ -25,11 +27,22 @@ void yk_peer_drop(struct yoke_peer *peer);
 void yk_peer_add_link(struct yoke_peer *peer, struct yk_link *link);
 void yk_peer_remove_link(struct yoke_peer *peer, struct yk_link *link);
 
+/* A link to this peer that is not open in this process: 1, and who the other one is; 0; an error. */
+int yk_peer_find_link(struct yoke_peer *peer, const struct yk_directory *directory,
+                      char ret_other[YOKE_PEER_NAME_MAX + 1]);
+
 /*
  * Waits for a link to this peer that is not open in this process: 0, and who the other one is.
  * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED.
  */
 int yk_peer_await_link(struct yoke_peer *peer, char ret_other[YOKE_PEER_NAME_MAX + 1],
                        int64_t timeout_ns);
+
+/*
+ * Waits for the next link of this peer that has something (YOKE_NEXT_READY and *ret_link), or that
+ * somebody opened (YOKE_NEXT_OPENED and *ret_other).
+ */
+int yk_peer_next(struct yoke_peer *peer, struct yk_link **ret_link,
+                 char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns);
 
 #endif

@@ -115,6 +115,7 @@ static int mq_recv_one(void *data, enum bench_channel channel, void *buffer, siz
 
 const struct bench_system bench_mq = {
     .name = "mq",
+    .many = true,
     .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE,
     .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
     .size_min = BENCH_SIZE_MIN,

@@ -3,6 +3,9 @@
  *
  * As fast as it gets: the pipe's buffer as big as the system allows without privilege. Spinning
  * means non-blocking descriptors, tried again and again.
+ *
+ * Up to PIPE_BUF bytes are written at once, whoever else writes; but a reader that finds half a
+ * message waits for the rest, so several readers would share one out: it is for one receiver.
  */
 #include "peers.h"
 
@@ -17,17 +20,37 @@ struct pipes {
     int read_end[BENCH_CHANNELS], write_end[BENCH_CHANNELS];
 };
 
-static void pipe_teardown(struct bench_run *run)
+static void close_end(int *end)
+{
+    if (*end >= 0)
+        close(*end);
+    *end = -1;
+}
+
+static void pipe_leave(struct bench_run *run)
 {
     struct pipes *state = run->state;
 
     for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
-        if (state->read_end[channel] >= 0)
-            close(state->read_end[channel]);
-        if (state->write_end[channel] >= 0)
-            close(state->write_end[channel]);
+        close_end(&state->read_end[channel]);
+        close_end(&state->write_end[channel]);
     }
-    free(state);
+}
+
+static void pipe_teardown(struct bench_run *run)
+{
+    pipe_leave(run);
+    free(run->state);
+}
+
+/* A worker keeps the ends that it uses; else it would never see the other one go. */
+static int pipe_join(struct bench_run *run)
+{
+    struct pipes *state = run->state;
+
+    close_end(&state->read_end[run->side == 0 ? BENCH_TO_1 : BENCH_TO_0]);
+    close_end(&state->write_end[run->side == 0 ? BENCH_TO_0 : BENCH_TO_1]);
+    return 0;
 }
 
 static int pipe_setup(struct bench_run *run)
@@ -99,11 +122,14 @@ static int pipe_recv(void *data, enum bench_channel channel, void *buffer, size_
 
 const struct bench_system bench_pipe = {
     .name = "pipe",
+    .quick = true,
     .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE,
     .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
     .size_min = BENCH_SIZE_MIN,
     .size_max = SIZE_MAX,
     .setup = pipe_setup,
+    .join = pipe_join,
+    .leave = pipe_leave,
     .teardown = pipe_teardown,
     .send = pipe_send,
     .recv = pipe_recv,

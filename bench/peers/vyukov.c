@@ -143,6 +143,8 @@ static int vyukov_setup(struct bench_run *run)
 
 const struct bench_system bench_vyukov = {
     .name = "vyukov",
+    .quick = true,
+    .many = true,
     .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE,
     .modes = 1 << BENCH_SPIN,
     .size_min = BENCH_SIZE_MIN,

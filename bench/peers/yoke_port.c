@@ -1,11 +1,13 @@
 /*
- * yoke_port.c - yoke's ports, as a program uses them: yoke_send() and yoke_recv() on `port:NAME`.
+ * yoke_port.c - yoke's ports, as a program uses them: yoke_send() and yoke_recv() on `port:NAME`,
+ * and in place: yoke_loan(), yoke_commit(), yoke_borrow(), yoke_release().
  *
  * The parent makes the ports and keeps them open; each worker opens its own endpoints by name.
  * They are transient, so they are gone with the last of the three, however that ends. Blocking
  * means no spinning at all (spin_ns 0), spinning means no sleep within any time that a sample
  * takes.
  */
+#include "../loops.h"
 #include "peers.h"
 
 #include <errno.h>
@@ -15,14 +17,20 @@
 #include <yoke.h>
 
 #define SPIN_NS (3600 * INT64_C(1000000000))
-/* Parent, two workers, and one to spare. */
-#define PARTICIPANTS 4u
+/* The parent, and one that is opened and closed beside a worker's own. */
+#define MORE_PARTICIPANTS 2u
 
 struct ports {
+    struct yoke_options options;
     char address[BENCH_CHANNELS][64];
     yoke_endpoint *made[BENCH_CHANNELS]; /* the parent's */
     yoke_endpoint *port[BENCH_CHANNELS]; /* a worker's */
 };
+
+static uint32_t one_or_more(uint32_t processes)
+{
+    return processes ? processes : 1;
+}
 
 static struct yoke_options options_for(const struct bench_setting *setting)
 {
@@ -30,7 +38,8 @@ static struct yoke_options options_for(const struct bench_setting *setting)
 
     options.max_message = setting->size;
     options.depth = setting->depth;
-    options.participants = PARTICIPANTS;
+    options.participants =
+        one_or_more(setting->senders) + one_or_more(setting->receivers) + MORE_PARTICIPANTS;
     options.spin_ns = setting->mode == BENCH_SPIN ? SPIN_NS : 0;
     return options;
 }
@@ -38,8 +47,8 @@ static struct yoke_options options_for(const struct bench_setting *setting)
 static int open_port(struct bench_run *run, yoke_endpoint **ret_port, const char *address,
                      uint32_t flags)
 {
-    struct yoke_options options = options_for(&run->setting);
-    int error = yoke_open(ret_port, address, flags, &options);
+    struct ports *state = run->state;
+    int error = yoke_open(ret_port, address, flags, &state->options);
 
     if (error < 0)
         snprintf(run->reason, sizeof run->reason, "%s", yoke_explain());
@@ -63,6 +72,7 @@ static int yoke_port_setup(struct bench_run *run)
     if (!state)
         return -ENOMEM;
     run->state = state;
+    state->options = options_for(&run->setting);
     for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
         snprintf(state->address[channel], sizeof state->address[channel], "port:bench-%ld-%u",
                  (long)getpid(), serial++);
@@ -105,9 +115,67 @@ static int yoke_port_recv(void *data, enum bench_channel channel, void *buffer, 
     return (size_t)got == size ? 0 : -EBADMSG;
 }
 
+static int yoke_port_reopen(void *data)
+{
+    const struct ports *state = data;
+    yoke_endpoint *port;
+    int error = yoke_open(&port, state->address[BENCH_TO_0], 0, &state->options);
+
+    return error < 0 ? error : yoke_close(port);
+}
+
+/* ---- in place ------------------------------------------------------------------------------- */
+
+static int loan_produce(const struct bench_run *run, const struct bench_batch *batch)
+{
+    const struct ports *state = run->state;
+    yoke_endpoint *port = state->port[BENCH_TO_0];
+
+    for (uint64_t number = batch->first; number < batch->first + batch->count; number++) {
+        void *block;
+        int error = yoke_loan(port, batch->size, &block, YOKE_FOREVER);
+
+        if (error < 0)
+            return error;
+        bench_stamp(block, batch->size, number);
+        /* There are as many blocks as places or more; a full port is a matter of moments. */
+        while ((error = yoke_commit(port, block, batch->size)) == -EAGAIN)
+            bench_yield_cpu();
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+static int borrow_consume(const struct bench_run *run, const struct bench_batch *batch)
+{
+    const struct ports *state = run->state;
+    yoke_endpoint *port = state->port[BENCH_TO_0];
+
+    for (uint64_t number = batch->first; number < batch->first + batch->count; number++) {
+        const void *message;
+        ssize_t size = yoke_borrow(port, &message, YOKE_FOREVER);
+
+        if (size < 0)
+            return (int)size;
+        if ((size_t)size != batch->size || !bench_is_stamped(message, batch->size, number))
+            return -EBADMSG;
+        int error = yoke_release(port, message);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+static const struct bench_loops in_place_loops = {.consume = borrow_consume,
+                                                  .produce = loan_produce};
+
 const struct bench_system bench_yoke_port = {
     .name = "yoke-port",
-    .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE,
+    .own = true,
+    .quick = true,
+    .many = true,
+    .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE | 1 << BENCH_OPEN,
     .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
     .size_min = BENCH_SIZE_MIN,
     .size_max = YOKE_MESSAGE_MAX,
@@ -116,4 +184,20 @@ const struct bench_system bench_yoke_port = {
     .teardown = yoke_port_teardown,
     .send = yoke_port_send,
     .recv = yoke_port_recv,
+    .reopen = yoke_port_reopen,
+};
+
+const struct bench_system bench_yoke_port_loan = {
+    .name = "yoke-port-loan",
+    .own = true,
+    .quick = true,
+    .in_place = true,
+    .cases = 1 << BENCH_RATE,
+    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
+    .size_min = BENCH_SIZE_MIN,
+    .size_max = YOKE_MESSAGE_MAX,
+    .setup = yoke_port_setup,
+    .join = yoke_port_join,
+    .teardown = yoke_port_teardown,
+    .loops = &in_place_loops,
 };

@@ -23,6 +23,7 @@
     X(EMSGSIZE, "the message is too big")                                    \
     X(ENOSPC, "no place left")                                               \
     X(EADDRINUSE, "a living peer has the name")                              \
+    X(EBADF, "not an open descriptor")                                       \
     X(EBUSY, "somebody is creating, removing or recovering it, or holds it") \
     X(EDEADLK, "the calling thread holds this lock already")                 \
     X(EPERM, "the caller does not hold it, or may not do that")              \

@@ -302,6 +302,11 @@ int yk_sys_unmap(void *base, size_t size)
     return (int)CALL(munmap(base, size));
 }
 
+int yk_sys_file_flags(int fd)
+{
+    return (int)CALL(fcntl(fd, F_GETFL));
+}
+
 int yk_sys_duplicate(int fd)
 {
     return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));
@@ -329,21 +334,32 @@ int yk_sys_watch_file(const char *path)
     return watch(path, IN_CLOSE_WRITE | IN_DELETE_SELF);
 }
 
-void yk_sys_watch_clear(int fd)
+void yk_sys_clear(int fd)
 {
     char events[4096];
     for (int i = 0; i < 64 && CALL(read(fd, events, sizeof events)) > 0; i++)
         ;
 }
 
-int yk_sys_poll(int fd, int64_t timeout_ns)
+int yk_sys_make_fifo(int dir, const char *path, mode_t mode)
 {
-    struct pollfd one = {.fd = fd, .events = POLLIN};
+    int result = (int)CALL(mkfifoat(dir, path, 0600));
+    return result < 0 ? result : (int)CALL(fchmodat(dir, path, mode, 0));
+}
+
+int yk_sys_ring(int fd)
+{
+    int result = (int)CALL(write(fd, "", 1));
+    return result == -EAGAIN ? 0 : result < 0 ? result : 0; /* full: it is rung already */
+}
+
+int yk_sys_poll(int fd, int other, int64_t timeout_ns)
+{
+    struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
     struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     int saved = errno;
-    int result = ppoll(&one, 1, &time, NULL);
-    if (result < 0)
-        result = -errno;
+    int result = ppoll(both, 2, &time, NULL);
+    result = result < 0 ? -errno : result > 0;
     errno = saved;
     return result;
 }

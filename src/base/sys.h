@@ -68,6 +68,7 @@ int64_t yk_sys_memfd_size(int fd);
 int yk_sys_map_shared(int fd, size_t size, void **ret_base);
 int yk_sys_unmap(void *base, size_t size);
 int yk_sys_duplicate(int fd);
+int yk_sys_file_flags(int fd); /* O_APPEND … */
 
 /*
  * futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT,
@@ -83,9 +84,13 @@ int yk_sys_futex_wake(const yk_atomic32 *word, int count); /* how many were woke
 int yk_sys_watch_names(const char *directory);
 int yk_sys_watch_file(const char *path);
 /* Takes away what made it readable. */
-void yk_sys_watch_clear(int fd);
-/* Waits until it is readable (1), for that long (0); -EINTR. fd -1: only waits. */
-int yk_sys_poll(int fd, int64_t timeout_ns);
+void yk_sys_clear(int fd);
+/* Waits until one of two is readable (1), for that long (0); -EINTR. Negative ones are passed over. */
+int yk_sys_poll(int fd, int other, int64_t timeout_ns);
+
+/* doorbells: a FIFO is rung by a byte in it, and is readable until it is cleared */
+int yk_sys_make_fifo(int dir, const char *path, mode_t mode);
+int yk_sys_ring(int fd);
 
 /* other */
 int yk_sys_random(void *buffer, size_t size);

@@ -3,6 +3,7 @@
  *
  *   KIND.NAME                a published name: one line of text (names.h)
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
+ *   .bell-NONCE              the doorbell of a peer: a FIFO (doorbell.h)
  *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to
  *   .intents/UID.KIND.NAME   what is being created or removed: whoever comes later can finish it
  */

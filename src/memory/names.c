@@ -120,6 +120,11 @@ void yk_live_path(char path[48], uint64_t nonce)
     snprintf(path, 48, ".live-%016" PRIx64, nonce);
 }
 
+void yk_bell_path(char path[48], uint64_t nonce)
+{
+    snprintf(path, 48, ".bell-%016" PRIx64, nonce);
+}
+
 void yk_intent_path(char path[YK_ENTRY_MAX + 32], uint32_t uid, const char *entry)
 {
     snprintf(path, YK_ENTRY_MAX + 32, YK_INTENTS "/%u.%s", uid, entry);

@@ -41,6 +41,7 @@ int yk_name_check(uint32_t kind, const char *name);
 void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other);
 void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name);
 void yk_live_path(char path[48], uint64_t nonce);
+void yk_bell_path(char path[48], uint64_t nonce);
 
 /* Reads "KIND.NAME", or an intent's path. 0, -ENOENT, -EACCES, -EPROTO (garbage). */
 int yk_record_read(const struct yk_directory *directory, const char *path, struct yk_record *ret);

@@ -43,7 +43,7 @@ static int refuse_header(int result, const struct yk_object *object,
                    (unsigned long long)YK_LAYOUT);
 }
 
-static uint64_t body_offset(uint32_t participants)
+uint64_t yk_object_body_offset(uint32_t participants)
 {
     uint64_t end = YK_PAGE + (uint64_t)participants * sizeof(struct yk_shm_slot);
     return (end + YK_PAGE - 1) & ~(uint64_t)(YK_PAGE - 1);
@@ -69,7 +69,7 @@ static int open_lock_file(struct yk_object *object, const struct yk_directory *d
     return fd;
 }
 
-static int join(struct yk_object *object)
+int yk_object_join(struct yk_object *object)
 {
     yk_store_relaxed(&object->fork_stamp, yk_fork_stamp());
     int result = object->operations->prepare(object);
@@ -81,9 +81,12 @@ static int join(struct yk_object *object)
     return result;
 }
 
-static void detach(struct yk_object *object)
+void yk_object_detach(struct yk_object *object)
 {
-    yk_sys_shm_detach(object->base);
+    if (object->anonymous)
+        yk_sys_unmap(object->base, object->size);
+    else
+        yk_sys_shm_detach(object->base);
     yk_unguard_and_close(&object->lock);
 }
 
@@ -108,9 +111,9 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     if (result == 0 && !object->read_only)
         result = open_lock_file(object, directory, record->nonce, 0);
     if (result >= 0)
-        result = join(object);
+        result = yk_object_join(object);
     if (result < 0)
-        detach(object);
+        yk_object_detach(object);
     return result;
 }
 
@@ -200,26 +203,20 @@ static int attach_new(struct yk_object *object, const struct creation *creation)
     return 0;
 }
 
-static void fill_header(struct yk_object *object, const struct creation *creation)
+void yk_object_fill_header(struct yk_object *object, const struct yk_object_plan *plan,
+                           const struct yk_shm_fixed *own)
 {
-    const struct yk_object_plan *plan = creation->plan;
     struct yk_shm_fixed *fixed = &object->fixed;
-    *fixed = (struct yk_shm_fixed){
-        .magic = YK_MAGIC,
-        .layout = YK_LAYOUT,
-        .nonce = creation->record.nonce,
-        .directory_dev = creation->directory->dev,
-        .directory_ino = creation->directory->ino,
-        .size = creation->segment.size,
-        .body_offset = body_offset(plan->participants),
-        .body_size = plan->body_size,
-        .created_ns = yk_now_wall(),
-        .kind = plan->kind,
-        .flags = plan->flags & YOKE_KEPT ? YK_OBJECT_KEPT : 0,
-        .participants = plan->participants,
-        .creator = yk_sys_process_id(),
-        .mode = creation->segment.mode,
-    };
+    *fixed = *own;
+    fixed->magic = YK_MAGIC;
+    fixed->layout = YK_LAYOUT;
+    fixed->body_offset = yk_object_body_offset(plan->participants);
+    fixed->body_size = plan->body_size;
+    fixed->created_ns = yk_now_wall();
+    fixed->kind = plan->kind;
+    fixed->flags = plan->flags & YOKE_KEPT ? YK_OBJECT_KEPT : 0;
+    fixed->participants = plan->participants;
+    fixed->creator = yk_sys_process_id();
     strncpy(fixed->name, plan->name, sizeof fixed->name - 1);
     if (plan->details_size > 0)
         memcpy(fixed->details, plan->details, plan->details_size);
@@ -229,6 +226,18 @@ static void fill_header(struct yk_object *object, const struct creation *creatio
      */
     yk_store_release((yk_atomic64 *)(void *)&yk_object_header(object)->fixed.nonce, fixed->nonce);
     memcpy(object->base, fixed, sizeof *fixed);
+}
+
+static void fill_header(struct yk_object *object, const struct creation *creation)
+{
+    struct yk_shm_fixed own = {
+        .nonce = creation->record.nonce,
+        .directory_dev = creation->directory->dev,
+        .directory_ino = creation->directory->ino,
+        .size = creation->segment.size,
+        .mode = creation->segment.mode,
+    };
+    yk_object_fill_header(object, creation->plan, &own);
 }
 
 /*
@@ -255,7 +264,7 @@ static int build(struct yk_object *object, struct creation *creation)
                     (unsigned long long)object->size, strerror(-result));
     }
     if (result == 0)
-        result = join(object);
+        result = yk_object_join(object);
     if (result < 0)
         return result;
     yk_store32_release(&yk_object_header(object)->ready,
@@ -270,7 +279,7 @@ static int build(struct yk_object *object, struct creation *creation)
 static int plan_segment(struct creation *creation)
 {
     const struct yk_object_plan *plan = creation->plan;
-    uint64_t offset = body_offset(plan->participants);
+    uint64_t offset = yk_object_body_offset(plan->participants);
     if (plan->body_bytes > SIZE_MOST - offset)
         return yk_fail(EINVAL,
                        "%s would take %llu bytes, %llu of them for yoke's own use: more than the "
@@ -408,6 +417,16 @@ static int check_access(const struct yk_object_plan *plan)
     return 0;
 }
 
+void yk_object_prepare_handle(struct yk_object *object, const struct yk_object_plan *plan)
+{
+    object->operations = plan->operations;
+    object->seat = plan->seat;
+    object->anonymous = false;
+    yk_store32_relaxed(&object->cancelled, 0);
+    yk_store32_relaxed(&object->visitors, 0);
+    pthread_mutex_init(&object->mutex, NULL);
+}
+
 int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
 {
     struct yk_directory directory;
@@ -424,11 +443,7 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     if (result < 0)
         return result;
     yk_recover_names(&directory);
-    object->operations = plan->operations;
-    object->seat = plan->seat;
-    yk_store32_relaxed(&object->cancelled, 0);
-    yk_store32_relaxed(&object->visitors, 0);
-    pthread_mutex_init(&object->mutex, NULL);
+    yk_object_prepare_handle(object, plan);
     memcpy(object->directory, directory.path, sizeof object->directory);
     result = find_or_make(object, &directory, entry, plan);
     yk_directory_close(&directory);
@@ -447,7 +462,7 @@ static int renew_description(struct yk_object *object)
     if (fresh >= 0)
         object->lock.fd = fresh;
     yk_guards_unlock();
-    if (fresh < 0) {
+    if (fresh < 0 && !object->anonymous) {
         fresh = yk_directory_open(&directory, object->directory, true);
         if (fresh < 0)
             return fresh;
@@ -506,9 +521,9 @@ void yk_object_close(struct yk_object *object)
     if (joined && !object->read_only)
         yk_participant_leave(object);
     object->operations->unprepare(object);
-    detach(object);
+    yk_object_detach(object);
     pthread_mutex_destroy(&object->mutex);
-    if (!(object->fixed.flags & YK_OBJECT_KEPT))
+    if (!(object->fixed.flags & YK_OBJECT_KEPT) && !object->anonymous)
         forget_name(object);
 }
 

@@ -31,6 +31,8 @@ struct yk_kind_operations {
     void (*recover)(struct yk_object *object, uint32_t slot);
     /* This process has a new slot (joined, or joined afresh after a fork). */
     void (*joined)(struct yk_object *object);
+    /* Looks for what else may have ended, whenever somebody looks for the dead. May be NULL. */
+    bool (*look)(struct yk_object *object);
 };
 
 #define YK_ANY_SEAT (-1)
@@ -58,6 +60,7 @@ struct yk_object {
     int segment;
     bool read_only;
     bool created;              /* by this handle */
+    bool anonymous;            /* in a memory file, without a name */
     struct yk_shm_fixed fixed; /* the checked private copy */
     const struct yk_kind_operations *operations;
     struct yk_guarded_fd
@@ -77,6 +80,26 @@ struct yk_object {
  * *object.
  */
 int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan);
+
+/*
+ * Without names (anonymous.c). Makes an object in a sealed memory file, and for each of its seats a
+ * descriptor: an open description of its own, which locks the seat's handle byte. Whoever has the
+ * descriptor may take the seat, one process at a time; when the last copy of it is closed before
+ * anybody did, nobody ever will.
+ */
+int yk_object_create_anonymous(const struct yk_object_plan *plan, int ret_descriptors[2]);
+/* Attaches by such a descriptor, which stays the caller's, and takes its seat. -EADDRINUSE … */
+int yk_object_open_anonymous(struct yk_object *object, int descriptor,
+                             const struct yk_object_plan *plan);
+
+/* The last steps of opening, and the opposite of the ones before: for object.c and anonymous.c. */
+int yk_object_join(struct yk_object *object);
+void yk_object_detach(struct yk_object *object);
+void yk_object_prepare_handle(struct yk_object *object, const struct yk_object_plan *plan);
+/* The header of a new object, up to `ready`. */
+void yk_object_fill_header(struct yk_object *object, const struct yk_object_plan *plan,
+                           const struct yk_shm_fixed *own);
+uint64_t yk_object_body_offset(uint32_t participants);
 
 /* Leaves, detaches, and takes the name away when this was the last user of a transient object. */
 void yk_object_close(struct yk_object *object);
@@ -132,6 +155,8 @@ bool yk_participant_is_dead(const struct yk_object *object, uint32_t slot, uint6
  */
 #define YK_LIFE_BYTE(slot)     ((off_t)(slot))
 #define YK_RECOVERY_BYTE(slot) ((off_t)(slot) + 4096)
+/* Of a seat of an anonymous object: somebody has a descriptor for it. */
+#define YK_HANDLE_BYTE(slot) ((off_t)(slot) + 8192)
 
 /* ---- repairing what the dead left (recovery.c) ---- */
 

@@ -128,11 +128,10 @@ int yk_participant_join(struct yk_object *object)
 void yk_participant_leave(struct yk_object *object)
 {
     object->operations->recover(object, object->slot);
-    /*
-     * SYNC slot.claim release: all is given back before the slot is free. The lock goes with the
-     * descriptor.
-     */
+    /* SYNC slot.claim release: all is given back before the slot is free */
     yk_store_release(&yk_object_slot(object, object->slot)->word, object->generation << 1);
+    /* closing alone would not do where somebody else has a copy of the description */
+    yk_sys_unlock_byte(object->lock.fd, YK_LIFE_BYTE(object->slot));
 }
 
 bool yk_participant_is_dead(const struct yk_object *object, uint32_t number, uint64_t generation)

@@ -51,6 +51,8 @@ uint32_t yk_recover_dead(struct yk_object *object)
         if (yk_load_relaxed(&yk_object_slot(object, i)->word) & 1)
             found += recover_slot(object, i);
     }
+    if (object->operations->look)
+        found += object->operations->look(object);
     pthread_mutex_unlock(&object->mutex);
     return found;
 }
@@ -70,20 +72,29 @@ uint32_t yk_recover_dead_sometimes(struct yk_object *object)
 
 /* ---- names ---- */
 
+/* A hostile intent may name what is somebody else's. */
+static void unlink_own(const struct yk_directory *directory, const char *path, uint32_t uid)
+{
+    struct stat facts;
+    if (yk_sys_stat_at(directory->fd, path, &facts) == 0 && facts.st_uid == uid)
+        yk_sys_unlink(directory->fd, path);
+}
+
 /* The segment and the lock file of an intent. 0 when nothing is left of them. */
 static int undo_record(const struct yk_directory *directory, const struct yk_record *record)
 {
-    char live[48];
-    struct stat facts;
+    char path[48];
     int result = record->segment >= 0
                      ? yk_segment_retire(record->segment, record->nonce, record->uid)
                      : yk_segment_undo(record->key, record->nonce, record->size, record->uid);
     if (result < 0)
         return result;
-    yk_live_path(live, record->nonce);
-    /* a hostile intent may name somebody else's */
-    if (yk_sys_stat_at(directory->fd, live, &facts) == 0 && facts.st_uid == record->uid)
-        yk_sys_unlink(directory->fd, live);
+    yk_live_path(path, record->nonce);
+    unlink_own(directory, path, record->uid);
+    if (record->kind == YK_KIND_PEER) {
+        yk_bell_path(path, record->nonce);
+        unlink_own(directory, path, record->uid);
+    }
     return 0;
 }
 

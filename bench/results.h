@@ -1,0 +1,23 @@
+/*
+ * results.h - all that one run of the benchmark has found out; owned by bench.c.
+ */
+#ifndef YK_BENCH_RESULTS_H
+#define YK_BENCH_RESULTS_H
+
+#include "grow.h"
+#include "killed.h"
+#include "rows.h"
+
+struct bench_results {
+    struct bench_row *rows;
+    size_t row_count;
+    struct bench_killed *killed;
+    size_t killed_count;
+    struct bench_growth growths[BENCH_GROWTHS_MAX];
+    size_t growth_count;
+    char growth_reason[200]; /* why a curve ends early; "": none does */
+    struct bench_cpus cpus;
+    double seconds; /* that it took */
+};
+
+#endif

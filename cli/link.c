@@ -1,0 +1,40 @@
+/*
+ * link.c - see link.h.
+ */
+#include "link.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool yk_is_link(const char *address)
+{
+    return strncmp(address, "link:", 5) == 0;
+}
+
+void yk_link_options(const struct yk_usage *usage, const char *address, const char *as,
+                     struct yoke_options *options, uint32_t *flags)
+{
+    if (as && !yk_is_link(address))
+        yk_usage_error(usage, "%s: --as is for links, and %s is none", usage->name, address);
+    if (!yk_is_link(address))
+        return;
+    if (!as)
+        yk_usage_error(usage, "%s: %s has two ends: say which one this is, by --as NAME",
+                       usage->name, address);
+    options->as = as;
+    *flags |= YOKE_CREATE | YOKE_KEPT;
+}
+
+const char *yk_link_whole(const struct yk_usage *usage, char text[YK_LINK_ADDRESS],
+                          const char *address, const char *as)
+{
+    if (!as)
+        return address;
+    if (!yk_is_link(address) || strchr(address, '/'))
+        yk_usage_error(usage, "%s: --as is for an address like link:bob, and %s is none",
+                       usage->name, address);
+    if (snprintf(text, YK_LINK_ADDRESS, "link:%s/%s", as, address + 5) >= YK_LINK_ADDRESS)
+        yk_usage_error(usage, "%s: the names '%.20s...' and '%.20s...' are too long", usage->name,
+                       as, address + 5);
+    return text;
+}

@@ -1,0 +1,113 @@
+/*
+ * peers.c - yoke peers: who is there.
+ */
+#include "cli.h"
+#include "json.h"
+#include "options.h"
+#include "output.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yoke.h>
+
+static const struct yk_usage usage = {
+    "peers",
+    "Usage: yoke peers [--json]\n"
+    "Lists the peers that are there now: living processes that have joined under a\n"
+    "name. The pid is that of the process which holds the name, as the kernel shows.\n\n"
+    "  --json    an array of objects\n"
+    "\n"
+    "Example:\n"
+    "  yoke peers\n",
+};
+
+enum { JSON = YK_OPTION_FIRST };
+
+static const struct option options[] = {{"json", no_argument, NULL, JSON}, YK_OPTION_END};
+
+static const struct yk_column columns[] = {
+    {"PEER", false}, {"PID", true}, {"USER", false}, {"AGE", true}};
+
+static int by_name(const void *a, const void *b)
+{
+    const struct yoke_peer_info *first = a, *second = b;
+
+    return strcmp(first->name, second->name);
+}
+
+/* All of them; the caller frees *ret_peers. Their number or a negative errno. */
+static ssize_t list(struct yoke_peer_info **ret_peers)
+{
+    size_t capacity = 64;
+
+    for (;;) {
+        struct yoke_peer_info *peers = yk_grow(NULL, capacity * sizeof *peers);
+        ssize_t count = yoke_peer_list(peers, capacity);
+        if (count >= 0 && (size_t)count <= capacity) {
+            qsort(peers, (size_t)count, sizeof *peers, by_name);
+            *ret_peers = peers;
+            return count;
+        }
+        free(peers);
+        if (count < 0)
+            return count;
+        capacity = (size_t)count * 2; /* some more may come meanwhile */
+    }
+}
+
+static void print_json(const struct yoke_peer_info *peers, size_t count)
+{
+    yk_json *array = yk_json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        yk_json *object = yk_json_object();
+        yk_json_string(object, "name", peers[i].name);
+        yk_json_signed(object, "pid", peers[i].pid);
+        yk_json_unsigned(object, "uid", peers[i].uid);
+        yk_json_real(object, "joined", (double)peers[i].joined_ns / 1e9);
+        yk_json_append(array, object);
+    }
+    yk_json_print(array);
+}
+
+static void print_table(const struct yoke_peer_info *peers, size_t count)
+{
+    struct yk_table table;
+    char user[YK_OWNER_TEXT], age[YK_AGE_TEXT];
+
+    yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < count; i++) {
+        yk_table_add(&table, "%s", peers[i].name);
+        if (peers[i].pid > 0)
+            yk_table_add(&table, "%" PRId32, peers[i].pid);
+        else
+            yk_table_add(&table, "?");
+        yk_table_add(&table, "%s", yk_format_user(user, peers[i].uid));
+        yk_table_add(&table, "%s", yk_format_age(age, peers[i].joined_ns));
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
+int yk_peers_main(int argc, char **argv)
+{
+    struct yoke_peer_info *peers = NULL;
+    bool json = false;
+    ssize_t count;
+
+    while (yk_option_next(&usage, argc, argv, ":h", options) >= 0) {
+        yk_json_require(&usage);
+        json = true;
+    }
+    yk_arguments_check(&usage, argc, 0, 0, "argument");
+    count = list(&peers);
+    if (count < 0)
+        return yk_report((int)count);
+    if (json)
+        print_json(peers, (size_t)count);
+    else
+        print_table(peers, (size_t)count);
+    free(peers);
+    return YK_DONE;
+}

@@ -1,0 +1,64 @@
+/*
+ * doorbell.c - see doorbell.h.
+ */
+#include "doorbell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+
+int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode)
+{
+    struct yk_directory opened;
+    char path[48];
+    int result = yk_directory_open(&opened, directory, true);
+    if (result < 0)
+        return result;
+    yk_bell_path(path, nonce);
+    result = yk_sys_make_fifo(opened.fd, path, mode & 0666);
+    /* for both ways: then there is always a writer, and no end of file when the last one left */
+    int fd = result == 0 || result == -EEXIST ? yk_sys_open(opened.fd, path, O_RDWR, 0) : result;
+    if (fd < 0)
+        yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
+    yk_directory_close(&opened);
+    return fd;
+}
+
+static int open_bell(const char *directory, uint64_t nonce)
+{
+    struct yk_directory opened;
+    struct stat facts;
+    char path[48];
+    int result = yk_directory_open(&opened, directory, true);
+    if (result < 0)
+        return result;
+    yk_bell_path(path, nonce);
+    int fd = yk_sys_open(opened.fd, path, O_WRONLY, 0); /* never waits for a reader */
+    yk_directory_close(&opened);
+    if (fd >= 0 && (yk_sys_stat(fd, &facts) < 0 || !S_ISFIFO(facts.st_mode))) {
+        yk_sys_close(fd);
+        return -EPROTO;
+    }
+    return fd;
+}
+
+void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce)
+{
+    if (bell->nonce != nonce) {
+        yk_doorbell_close(bell);
+        bell->fd = open_bell(directory, nonce);
+        bell->nonce = nonce;
+    }
+    if (bell->fd >= 0)
+        yk_sys_ring(bell->fd);
+}
+
+void yk_doorbell_close(struct yk_doorbell *bell)
+{
+    if (bell->nonce != 0 && bell->fd >= 0)
+        yk_sys_close(bell->fd);
+    bell->nonce = 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * doorbell.h - what a process sleeps on when it waits for several things: a FIFO in the name
+ * directory.
+ *
+ * It is named by the nonce of the peer that it belongs to, and goes with that peer's name. Whoever
+ * finds the peer asleep opens it by that name, once, and writes a byte. A nonce from shared memory
+ * that leads nowhere is rung in vain.
+ */
+#ifndef YK_DOORBELL_H
+#define YK_DOORBELL_H
+
+#include "memory/names.h"
+
+/* Somebody's doorbell, as who rings it keeps it: open once it was rung. All zero: none yet. */
+struct yk_doorbell {
+    uint64_t nonce;
+    int fd; /* means something where nonce is not 0; negative: it can not be opened */
+};
+
+/* One's own: made if need be, opened for waiting. A descriptor, or a negative errno. */
+int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode);
+
+void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce);
+void yk_doorbell_close(struct yk_doorbell *bell);
+
+#endif

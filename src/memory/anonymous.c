@@ -1,0 +1,175 @@
+/*
+ * anonymous.c - objects without a name: memory in a sealed memory file, handed over by descriptors.
+ *
+ * Each seat has a descriptor with an open description of its own, opened here by the parent. It does
+ * two things: it holds a lock on the seat's handle byte for as long as any process has a copy of it,
+ * so the other side knows whether anybody can still come; and the memory can be had through it.
+ *
+ * Whoever takes the seat opens a description of its own by way of /proc, and locks the seat's life
+ * byte through that, so that its death is noticed whoever else has a copy of the descriptor. Where
+ * that is refused (another uid, no /proc) the descriptor's own description must do: then the seat
+ * seems taken until the last copy of it is closed.
+ *
+ * The descriptor of seat 1 is told from that of seat 0 by its O_APPEND flag, which belongs to the
+ * description and means nothing else here: nobody writes through it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "memory/object.h"
+
+#define SEATS 2
+
+/* ---- making one ---- */
+
+static int map_and_fill(int file, const struct yk_object_plan *plan, uint64_t size)
+{
+    struct yk_object object = {.segment = -1, .anonymous = true};
+    struct yk_shm_fixed own = {.size = size, .mode = 0600};
+    int result = yk_sys_random(&own.nonce, sizeof own.nonce);
+    if (result == 0)
+        result = yk_sys_map_shared(file, size, &object.base);
+    if (result < 0)
+        return result;
+    yk_object_fill_header(&object, plan, &own);
+    yk_store32_release(&yk_object_header(&object)->ready, 1); /* SYNC object.ready release */
+    return yk_sys_unmap(object.base, size);
+}
+
+static int open_seat(int file, int seat)
+{
+    int fd = yk_sys_reopen(file, O_RDWR | (seat == 1 ? O_APPEND : 0));
+    if (fd < 0)
+        return fd;
+    int result = yk_sys_lock_byte(fd, YK_HANDLE_BYTE(seat));
+    if (result == 0)
+        return fd;
+    yk_sys_close(fd);
+    return result;
+}
+
+static int open_seats(int file, int ret[SEATS])
+{
+    int first = open_seat(file, 0);
+    int second = first < 0 ? first : open_seat(file, 1);
+    if (second < 0) {
+        if (first >= 0)
+            yk_sys_close(first);
+        return second;
+    }
+    ret[0] = first;
+    ret[1] = second;
+    return 0;
+}
+
+int yk_object_create_anonymous(const struct yk_object_plan *plan, int ret_descriptors[2])
+{
+    uint64_t size = yk_object_body_offset(plan->participants) + plan->body_bytes;
+    size = (size + YK_PAGE - 1) & ~(uint64_t)(YK_PAGE - 1);
+    int file = yk_sys_memfd("yoke", size);
+    if (file < 0)
+        return yk_fail(-file, "a memory file of %llu bytes can not be made: %s",
+                       (unsigned long long)size, strerror(-file));
+    int result = map_and_fill(file, plan, size);
+    if (result == 0)
+        result = open_seats(file, ret_descriptors);
+    yk_sys_close(file);
+    return result < 0 ? yk_fail(-result, "a memory file can not be shared: %s", strerror(-result))
+                      : 0;
+}
+
+/* ---- attaching ---- */
+
+static int refuse(int descriptor, int64_t size)
+{
+    if (size == -EBADF)
+        return yk_fail(EBADF, "%d is not an open descriptor", descriptor);
+    if (size == -EPERM)
+        return yk_fail(EPROTO,
+                       "descriptor %d is a memory file that could still shrink: yoke seals its own",
+                       descriptor);
+    return yk_fail(EINVAL, "descriptor %d is no end of a link: yoke_pair() makes them", descriptor);
+}
+
+/* A description of one's own, or the caller's. The mapping never holds the one with the lock. */
+static int own_description(int descriptor)
+{
+    int fd = yk_sys_reopen(descriptor, O_RDWR);
+    return fd < 0 ? yk_sys_duplicate(descriptor) : fd;
+}
+
+static int map_it(struct yk_object *object, int descriptor)
+{
+    int fd = own_description(descriptor);
+    if (fd < 0)
+        return fd;
+    int result = yk_sys_map_shared(fd, object->size, &object->base);
+    yk_sys_close(fd);
+    return result;
+}
+
+static int open_lock(struct yk_object *object, int descriptor)
+{
+    yk_guard(&object->lock, -1, true);
+    /* a child forked between these lines would share the description unseen */
+    yk_guards_lock();
+    int fd = own_description(descriptor);
+    if (fd >= 0)
+        object->lock.fd = fd;
+    yk_guards_unlock();
+    return fd;
+}
+
+static int check(struct yk_object *object, const struct yk_object_plan *plan, int descriptor)
+{
+    const struct yk_shm_header *header = yk_object_header(object);
+    /* SYNC object.ready acquire */
+    if (yk_load32_acquire(&header->ready) != 1)
+        return refuse(descriptor, -EINVAL);
+    memcpy(&object->fixed, object->base, sizeof object->fixed);
+    if (object->fixed.magic != YK_MAGIC)
+        return refuse(descriptor, -EINVAL);
+    int result = yk_fixed_check(&object->fixed, object->size, plan->kind);
+    if (result == 0 && object->fixed.participants != SEATS)
+        result = yk_fail(EPROTO, "descriptor %d has %u seats: no yoke wrote that", descriptor,
+                         object->fixed.participants);
+    /* the name would go into sentences */
+    memset(object->fixed.name, 0, sizeof object->fixed.name);
+    strncpy(object->fixed.name, plan->name, sizeof object->fixed.name - 1);
+    return result;
+}
+
+int yk_object_open_anonymous(struct yk_object *object, int descriptor,
+                             const struct yk_object_plan *plan)
+{
+    int64_t size = yk_sys_memfd_size(descriptor);
+    int flags = yk_sys_file_flags(descriptor);
+    if (size < 2 * YK_PAGE)
+        return refuse(descriptor, size < 0 ? size : -EINVAL);
+    yk_object_prepare_handle(object, plan);
+    object->anonymous = true;
+    object->segment = -1;
+    object->read_only = false;
+    object->size = (uint64_t)size;
+    object->seat = (flags & O_APPEND) != 0;
+    int result = map_it(object, descriptor);
+    if (result < 0)
+        return yk_fail(-result, "descriptor %d can not be mapped: %s", descriptor,
+                       strerror(-result));
+    result = open_lock(object, descriptor);
+    if (result < 0)
+        yk_fail(-result, "no descriptor for the lock of descriptor %d: %s", descriptor,
+                strerror(-result));
+    else
+        result = check(object, plan, descriptor);
+    if (result == 0)
+        result = yk_object_join(object);
+    if (result < 0)
+        yk_object_detach(object);
+    else
+        yk_recover_dead(object);
+    return result;
+}

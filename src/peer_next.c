@@ -1,0 +1,157 @@
+/*
+ * peer_next.c - yoke_peer_next(): one wait over all links of a peer, and over those that others
+ * open to it.
+ *
+ * The sleeper announces itself on each of its links (its doorbell, then its bit), looks at all of
+ * them once more, and sleeps on the doorbell and on the watch of the name directory. Whoever changes
+ * something on one of the links takes that link's bit and rings the doorbell. As everywhere it looks
+ * again by itself every 100 ms, and then also for the dead.
+ *
+ * The list of links is walked under the process-wide mutex, which is not held while sleeping: other
+ * threads may open and close links meanwhile.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "link.h"
+#include "peer.h"
+
+/* ---- under the process-wide mutex ---- */
+
+/* The first link behind the one served last that has something, around the end of the list. */
+static struct yk_link *find_ready(struct yoke_peer *peer)
+{
+    struct yk_link *wrapped = NULL;
+    bool behind = peer->served == NULL;
+    for (struct yk_link *link = peer->links; link; link = link->next) {
+        if ((behind || !wrapped) && yk_link_is_ready(link)) {
+            if (behind)
+                return peer->served = link;
+            wrapped = link;
+        }
+        behind |= link == peer->served;
+    }
+    if (wrapped)
+        peer->served = wrapped;
+    return wrapped;
+}
+
+static void announce(struct yoke_peer *peer)
+{
+    for (struct yk_link *link = peer->links; link; link = link->next)
+        yk_link_announce(link, peer->object.fixed.nonce);
+    /* for those who store without a fence before they look at our bits: see link.c */
+    if (peer->links && yk_membarrier_usable())
+        yk_sys_membarrier();
+}
+
+static void withdraw(struct yoke_peer *peer)
+{
+    for (struct yk_link *link = peer->links; link; link = link->next)
+        yk_link_withdraw(link);
+}
+
+static void look_for_dead(struct yoke_peer *peer)
+{
+    for (struct yk_link *link = peer->links; link; link = link->next)
+        yk_recover_dead_sometimes(&link->object);
+}
+
+/* ---- the wait ---- */
+
+struct waiting {
+    struct yoke_peer *peer;
+    struct yk_directory directory;
+    char *other; /* who opened a link that is not open here */
+};
+
+/* YOKE_NEXT_READY or YOKE_NEXT_OPENED plus 1, 0 for nothing yet, or an error. */
+static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_names)
+{
+    yk_process_lock();
+    struct yk_link *ready = find_ready(waiting->peer);
+    yk_process_unlock();
+    if (ready) {
+        *ret_link = ready;
+        return YOKE_NEXT_READY + 1;
+    }
+    int found =
+        at_names ? yk_peer_find_link(waiting->peer, &waiting->directory, waiting->other) : 0;
+    return found > 0 ? YOKE_NEXT_OPENED + 1 : found;
+}
+
+static int open_waiting(struct yoke_peer *peer)
+{
+    int result = 0;
+    yk_process_lock();
+    if (peer->names < 0)
+        peer->names = yk_sys_watch_names(peer->object.directory); /* or every 100 ms */
+    if (peer->bell < 0)
+        result = peer->bell = yk_doorbell_make(peer->object.directory, peer->object.fixed.nonce,
+                                               peer->object.fixed.mode);
+    yk_process_unlock();
+    return result < 0 ? result : 0;
+}
+
+/* Lies down once. What look() says, or -ETIMEDOUT, -EINTR, -ECANCELED. */
+static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_t deadline)
+{
+    struct yoke_peer *peer = waiting->peer;
+    int result;
+    yk_sys_clear(peer->bell); /* before the look: what is rung after it is heard */
+    if (peer->names >= 0)
+        yk_sys_clear(peer->names);
+    yk_process_lock();
+    announce(peer);
+    yk_process_unlock();
+    result = look(waiting, ret_link, true);
+    if (result == 0 && yk_load32_seq(&peer->object.cancelled))
+        result = -ECANCELED;
+    int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
+    if (result == 0 && left <= 0)
+        result = -ETIMEDOUT;
+    if (result == 0 &&
+        yk_sys_poll(peer->bell, peer->names, left < YK_SLICE ? left : YK_SLICE) == -EINTR)
+        result = -EINTR;
+    yk_process_lock();
+    withdraw(peer);
+    look_for_dead(peer);
+    yk_process_unlock();
+    return result;
+}
+
+static int wait_next(struct waiting *waiting, struct yk_link **ret_link, int64_t timeout_ns)
+{
+    int64_t deadline = yk_deadline(timeout_ns);
+    int result = look(waiting, ret_link, true);
+    if (result == 0 && timeout_ns == 0) {
+        yk_process_lock();
+        look_for_dead(waiting->peer);
+        yk_process_unlock();
+        result = look(waiting, ret_link, false);
+        return result == 0 ? -EAGAIN : result;
+    }
+    if (result == 0)
+        result = open_waiting(waiting->peer);
+    while (result == 0)
+        result = sleep_once(waiting, ret_link, deadline);
+    return result;
+}
+
+int yk_peer_next(struct yoke_peer *peer, struct yk_link **ret_link,
+                 char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns)
+{
+    struct waiting waiting = {.peer = peer, .other = ret_other};
+    int result = yk_object_enter(&peer->object);
+    if (result == 0)
+        result = yk_directory_open(&waiting.directory, peer->object.directory, true);
+    if (result < 0)
+        return result;
+    yk_visit_begin(&peer->object);
+    result = wait_next(&waiting, ret_link, timeout_ns);
+    yk_visit_end(&peer->object);
+    yk_directory_close(&waiting.directory);
+    return result > 0 ? result - 1 : result;
+}

@@ -1,0 +1,207 @@
+"""`yoke bench`: what it prints and writes is well-formed. How fast anything is, is not tested."""
+
+import html.parser
+import json
+import os
+import re
+import unittest
+
+import tool
+
+ROW = {'case', 'system', 'mode', 'size', 'unit', 'limit_system', 'rounds'}
+FIGURES = {'value', 'limit', 'ratio', 'spread'}
+SECTIONS = [
+    'machine',
+    'ratio',
+    'latency',
+    'throughput',
+    'distribution',
+    'wake',
+    'fan-in',
+    'open',
+    'syscalls',
+    'kill',
+    'growth',
+    'figures',
+]
+VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
+
+
+class Bench(tool.Case):
+    def bench(self, *arguments):
+        """Runs it; a noisy machine may make it warn, but not fail."""
+        done = self.run_tool('bench', *arguments)
+        self.complaint = done.stderr.decode()
+        self.assertEqual(done.returncode, 0, self.complaint)
+        return done.stdout.decode()
+
+    def rows(self, *arguments):
+        rows = [json.loads(line) for line in self.bench('--json', *arguments).splitlines()]
+        self.assertTrue(rows, 'no rows')
+        return rows
+
+    def check_row(self, row):
+        self.assertLessEqual(ROW, row.keys())
+        self.assertIn(row['mode'], ('spin', 'block'))
+        self.assertIn(row['unit'], ('ns', 'messages/s', 'GB/s'))
+        self.assertGreaterEqual(row['size'], 8)
+        if row['rounds'] > 0:
+            self.assertLessEqual(FIGURES, row.keys())
+            self.assertGreater(row['value'], 0)
+            self.assertGreater(row['limit'], 0)
+            self.assertGreater(row['ratio'], 0)
+        elif 'skipped' not in row:
+            self.assertGreater(row['set_aside'], 0, row)
+
+    def systems(self, rows, case):
+        return {row['system'] for row in rows if row['case'] == case}
+
+
+class Rows(Bench):
+    def test_every_row_has_all_fields(self):
+        cases = 'latency,rate,size,wake,open'
+        options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'pipe,raw-two-line']
+        rows = self.rows('--case', cases, *options)
+        for row in rows:
+            with self.subTest(row=row):
+                self.check_row(row)
+        self.assertEqual({row['case'] for row in rows}, set(cases.split(',')))
+        self.assertEqual(self.systems(rows, 'latency'), {'yoke-port', 'pipe', 'raw-two-line'})
+        self.assertEqual(self.systems(rows, 'rate'), {'yoke-port', 'yoke-port-loan', 'pipe'})
+        self.assertEqual({row['unit'] for row in rows if row['case'] == 'size'}, {'GB/s'})
+
+    def test_system_calls_are_counted_or_it_is_said_why_not(self):
+        options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'pipe']
+        rows = self.rows('--case', 'latency,rate', *options)
+        for row in rows:
+            with self.subTest(row=row):
+                if 'syscalls_per_message' not in row:
+                    self.assertTrue(row['syscalls_not_counted'])
+                    continue
+                # A pipe takes a write and a read; who blocks makes no others.
+                if (row['system'], row['mode']) == ('pipe', 'block'):
+                    self.assertAlmostEqual(row['syscalls_per_message'], 2, delta=0.1)
+                    self.assertEqual(row['futex_calls_per_message'], 0)
+
+    def test_an_idle_receiver_is_watched(self):
+        rows = self.rows('--quick', '--case', 'wake', '--rounds', '1', '--against', 'none')
+        self.assertEqual([row['mode'] for row in rows], ['block'])
+        self.assertIn('idle_wakeups_per_second', rows[0])
+
+    def test_many_senders_and_receivers(self):
+        rows = self.rows('--quick', '--case', 'fan-in', '--rounds', '1', '--against', 'none')
+        for row in rows:
+            self.check_row(row)
+            self.assertEqual(row['limit_system'], row['system'])
+        self.assertEqual({(row['senders'], row['receivers']) for row in rows}, {(2, 2), (16, 16)})
+
+    def test_growth_has_its_curves(self):
+        rows = self.rows('--quick', '--case', 'grow')
+        for row in rows:
+            self.check_row(row)
+        most = {}
+        for row in rows:
+            most[row['curve']] = max(row['count'], most.get(row['curve'], 0))
+        self.assertEqual(set(most), {'ports', 'waiting', 'processes'})
+        tool.diagnose(f'the curves reach {most}; {self.complaint.strip()}')
+
+    def test_killing_is_observed(self):
+        rows = self.rows('--quick', '--case', 'kill', '--against', 'pipe')
+        self.assertEqual({row['system'] for row in rows}, {'yoke-port', 'pipe'})
+        for row in rows:
+            for side in ('after_receiver_killed', 'after_sender_killed'):
+                self.assertIn(
+                    row[side]['outcome'], ('error', 'end of file', 'waits', 'goes on'), row
+                )
+            self.assertTrue(row['left_behind'])
+            if row['system'] == 'pipe':
+                self.assertEqual(row['after_receiver_killed']['errno'], 'EPIPE')
+                self.assertEqual(row['after_sender_killed']['outcome'], 'end of file')
+
+    def test_nothing_is_left_behind(self):
+        self.rows('--quick', '--case', 'latency,kill', '--rounds', '1', '--size', '64')
+        self.assertEqual(self.json('ls'), [])
+
+    def test_the_table_names_what_was_measured(self):
+        options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'none']
+        table = self.bench('--case', 'rate,kill', *options)
+        for word in ('CASE', 'X LIMIT', 'yoke-port-loan', 'vyukov', 'LEFT BEHIND'):
+            self.assertIn(word, table)
+
+    def test_wrong_names_are_refused_with_the_right_ones(self):
+        self.yoke('bench', '--against', 'pigeon', status=2)
+        self.assertIn('raw-two-line', self.complaint)
+        self.yoke('bench', '--case', 'pigeon', status=2)
+        self.yoke('bench', '--size', '4', status=2)
+
+
+class Page(html.parser.HTMLParser):
+    """Notes sections, headings and references, and insists that what is opened is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.problems = [], []
+        self.sections, self.references, self.tags = [], [], set()
+
+    def handle_startendtag(self, tag, attributes):
+        self.note(tag, attributes)
+
+    def handle_starttag(self, tag, attributes):
+        self.note(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f'</{tag}> at {self.getpos()}')
+
+    def note(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            if name in ('src', 'href', 'xlink:href', 'action', 'data', 'srcset'):
+                self.references.append(value)
+            if tag == 'section' and name == 'id':
+                self.sections.append(value)
+
+
+class Report(Bench):
+    def page(self, *arguments):
+        path = self.path('report.html')
+        self.bench('--quick', '--report', path, '--rounds', '1', *arguments)
+        text = self.read('report.html').decode()
+        page = Page()
+        page.feed(text)
+        page.close()
+        self.assertEqual(page.problems, [])
+        self.assertEqual(page.open, [])
+        self.assertEqual(page.sections, SECTIONS)
+        return page, text
+
+    def test_the_page_is_whole_and_needs_nothing_else(self):
+        page, text = self.page('--size', '64', '--against', 'pipe')
+        self.assertIn('svg', page.tags)
+        self.assertNotIn('script', page.tags)
+        self.assertNotIn('link', page.tags)
+        for reference in page.references:
+            self.assertRegex(reference, r'\A#')
+        self.assertEqual({name[1:] for name in page.references}, set(SECTIONS))
+        self.assertIsNone(re.search(r'https?:|url\(|@import', text))
+        self.assertIn('viewport', text)
+        self.assertIn('@media print', text)
+        self.assertNotIn('nan', re.sub(r'[a-z]nan|nan[a-z]', '', text))
+        self.assertNotIn('Not measured in this run', text)
+
+    def test_what_was_not_measured_is_said(self):
+        _, text = self.page('--case', 'open', '--against', 'none')
+        self.assertIn('Not measured in this run', text)
+
+    @unittest.skipIf(not os.path.exists('/dev/full'), 'there is no /dev/full here')
+    def test_a_report_that_cannot_be_written_is_a_failure(self):
+        options = ['--case', 'open', '--rounds', '1', '--against', 'none']
+        for path in (os.path.join(self.scratch, 'no', 'such', 'directory'), '/dev/full'):
+            self.yoke('bench', '--quick', *options, '--report', path, status=1)
+            self.assertIn(path, self.complaint)
+
+
+if __name__ == '__main__':
+    tool.main()
