@@ -75,6 +75,33 @@ static int report(const struct yk_create *create, const char *kind, const char *
     return yk_flush_output() < 0 ? YK_FAILED : YK_DONE;
 }
 
+void yk_create_note_less(const char *address, const char *what, uint64_t has, uint64_t asked)
+{
+    if (has < asked)
+        yk_complain("note: %s was there already and keeps its %s of %llu (%llu asked for)", address,
+                    what, (unsigned long long)has, (unsigned long long)asked);
+}
+
+void yk_create_note(const struct yk_create *create, const char *address,
+                    const struct yk_object_facts *facts)
+{
+    char group[YK_OWNER_TEXT];
+
+    if (facts->kept && create->transient)
+        yk_complain("note: %s was there already and is kept until 'yoke rm %s'", address, address);
+    if (!facts->kept && !create->transient)
+        yk_complain("note: %s was there already and is transient: it goes with its last user",
+                    address);
+    if (create->mode != 0 && create->mode != facts->mode)
+        yk_complain("note: %s was there already and keeps its mode %04o (%04o asked for)", address,
+                    facts->mode, create->mode);
+    if (create->group >= 0 && create->group != facts->gid)
+        yk_complain("note: %s was there already and keeps its group %s", address,
+                    yk_format_group(group, facts->gid));
+    yk_create_note_less(address, "number of participants", facts->participants_max,
+                        create->participants);
+}
+
 int yk_create_done(const struct yk_create *create, const char *kind, const char *name)
 {
     int status = report(create, kind, name);

@@ -4,6 +4,7 @@
 #ifndef YK_CREATE_H
 #define YK_CREATE_H
 
+#include "inspect.h"
 #include "options.h"
 
 #include <stdbool.h>
@@ -65,6 +66,15 @@ void yk_create_check(const struct yk_create *create, const struct yk_usage *usag
  * the process where it stands.
  */
 void yk_create_begin(const struct yk_create *create);
+
+/*
+ * One of that name that was there already stays as it is. Who asked for another life, mode or
+ * group, or for more, is told so on stderr: the first for what all kinds have, the second for one
+ * number.
+ */
+void yk_create_note(const struct yk_create *create, const char *address,
+                    const struct yk_object_facts *facts);
+void yk_create_note_less(const char *address, const char *what, uint64_t has, uint64_t asked);
 
 /*
  * Reports what was created and, if asked, keeps the process here until a signal comes; the caller

@@ -52,6 +52,30 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "dropped", facts->dropped);
 }
 
+static void add_memory(yk_json *object, const struct yk_object_facts *facts)
+{
+    add_mode(object, facts->mode);
+    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
+    yk_json_unsigned(object, "memory_used", facts->memory_used);
+    yk_json_unsigned(object, "attached", facts->attached);
+}
+
+static void add_header(yk_json *object, const struct yk_object_facts *facts)
+{
+    yk_json_real(object, "created", (double)facts->created_ns / SECOND);
+    yk_json_signed(object, "creator", facts->creator);
+    yk_json_unsigned(object, "participants_max", facts->participants_max);
+    if (strcmp(facts->kind, "region") == 0)
+        yk_json_unsigned(object, "size", facts->region_size);
+}
+
+static void add_inside(yk_json *object, const struct yk_object_facts *facts)
+{
+    yk_json_unsigned(object, "participants_used", facts->participants_used);
+    if (yk_facts_has_messages(facts))
+        add_messages(object, facts);
+}
+
 yk_json *yk_facts_json(const struct yk_object_facts *facts)
 {
     yk_json *object = yk_json_object();
@@ -62,27 +86,34 @@ yk_json *yk_facts_json(const struct yk_object_facts *facts)
     yk_json_string(object, "name", facts->name);
     if (facts->problem[0] != '\0')
         yk_json_string(object, "problem", facts->problem);
-    yk_json_bool(object, "kept", facts->kept);
-    yk_json_bool(object, "removed", facts->removed);
-    add_mode(object, facts->mode);
-    yk_json_unsigned(object, "uid", facts->uid);
-    yk_json_unsigned(object, "gid", facts->gid);
-    yk_json_real(object, "created", (double)facts->created_ns / SECOND);
-    yk_json_signed(object, "creator", facts->creator);
-    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
-    yk_json_unsigned(object, "memory_used", facts->memory_used);
-    yk_json_unsigned(object, "attached", facts->attached);
-    yk_json_signed(object, "segment", facts->segment);
-    yk_json_unsigned(object, "participants_max", facts->participants_max);
-    yk_json_unsigned(object, "participants_used", facts->participants_used);
-    if (yk_facts_has_messages(facts))
-        add_messages(object, facts);
-    else if (strcmp(facts->kind, "region") == 0)
-        yk_json_unsigned(object, "size", facts->region_size);
+    if (facts->known & YK_KNOWN_OWNER) {
+        yk_json_unsigned(object, "uid", facts->uid);
+        yk_json_unsigned(object, "gid", facts->gid);
+    }
+    if (facts->known & YK_KNOWN_NAME) {
+        yk_json_bool(object, "kept", facts->kept);
+        yk_json_bool(object, "removed", facts->removed);
+        yk_json_signed(object, "segment", facts->segment);
+    }
+    if (facts->known & YK_KNOWN_MEMORY)
+        add_memory(object, facts);
+    if (facts->known & YK_KNOWN_HEADER)
+        add_header(object, facts);
+    if (facts->known & YK_KNOWN_INSIDE)
+        add_inside(object, facts);
     return object;
 }
 
-static yk_json *participant_json(const struct yk_participant_facts *participant)
+static void add_traffic(yk_json *object, const struct yk_participant_facts *participant)
+{
+    yk_json_unsigned(object, "waiting_receive", participant->waiting_receive);
+    yk_json_unsigned(object, "waiting_send", participant->waiting_send);
+    yk_json_unsigned(object, "sent", participant->sent);
+    yk_json_unsigned(object, "received", participant->received);
+    yk_json_unsigned(object, "held", participant->held);
+}
+
+static yk_json *participant_json(const struct yk_participant_facts *participant, bool traffic)
 {
     yk_json *object = yk_json_object();
     char state[2] = {participant->state, '\0'};
@@ -94,20 +125,18 @@ static yk_json *participant_json(const struct yk_participant_facts *participant)
     yk_json_bool(object, "alive", participant->alive);
     yk_json_bool(object, "proven", participant->proven);
     yk_json_string(object, "state", state);
-    yk_json_unsigned(object, "waiting_receive", participant->waiting_receive);
-    yk_json_unsigned(object, "waiting_send", participant->waiting_send);
-    yk_json_unsigned(object, "sent", participant->sent);
-    yk_json_unsigned(object, "received", participant->received);
-    yk_json_unsigned(object, "held", participant->held);
+    if (traffic)
+        add_traffic(object, participant);
     yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
     return object;
 }
 
-yk_json *yk_participants_json(const struct yk_participant_facts *participants, size_t count)
+yk_json *yk_participants_json(const struct yk_object_facts *facts,
+                              const struct yk_participant_facts *participants, size_t count)
 {
     yk_json *array = yk_json_array();
 
     for (size_t i = 0; i < count; i++)
-        yk_json_append(array, participant_json(&participants[i]));
+        yk_json_append(array, participant_json(&participants[i], yk_facts_has_messages(facts)));
     return array;
 }

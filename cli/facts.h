@@ -17,8 +17,9 @@ bool yk_facts_has_messages(const struct yk_object_facts *facts);
 /* "port:jobs". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);
 
-/* Every fact that the object's kind has. */
+/* Every fact that the object's kind has and that is known. */
 yk_json *yk_facts_json(const struct yk_object_facts *facts);
-yk_json *yk_participants_json(const struct yk_participant_facts *participants, size_t count);
+yk_json *yk_participants_json(const struct yk_object_facts *facts,
+                              const struct yk_participant_facts *participants, size_t count);
 
 #endif

@@ -224,6 +224,17 @@ int64_t yk_parse_group(const struct yk_usage *usage, const char *option, const c
     yk_usage_error(usage, "%s '%s': neither a group's name nor its number", option, text);
 }
 
+const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text)
+{
+    if (strncmp(text, "region:", 7) == 0)
+        yk_usage_error(usage, "%s: %.160s is memory, messages go through a port", usage->name,
+                       text);
+    if (strncmp(text, "peer:", 5) == 0)
+        yk_usage_error(usage, "%s: %.160s is a process, messages go through a link to it",
+                       usage->name, text);
+    return text;
+}
+
 const char *yk_parse_bare_name(const struct yk_usage *usage, const char *kind, const char *text)
 {
     size_t length = strlen(kind);

@@ -66,6 +66,9 @@ uint32_t yk_parse_mode(const struct yk_usage *usage, const char *option, const c
 /* A group's name or number. */
 int64_t yk_parse_group(const struct yk_usage *usage, const char *option, const char *text);
 
+/* The address of what messages go through, or come from: refuses a region or a peer. */
+const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text);
+
 /* A bare name to create an object of `kind` by: refuses one that carries a kind already. */
 const char *yk_parse_bare_name(const struct yk_usage *usage, const char *kind, const char *text);
 

@@ -17,6 +17,8 @@
 
 #define SECOND_NS 1000000000ll
 
+#define ADDRESS_SHOWN 160 /* the longest that is put in front of a sentence */
+
 void yk_complain(const char *format, ...)
 {
     va_list arguments;
@@ -43,13 +45,44 @@ int yk_status_of(int error)
     }
 }
 
-int yk_report(int error)
+/* The answers that need no sentence (full, empty, timed out) leave an older one standing. */
+static const char *explain(int error)
 {
-    /* The answers that need no sentence (full, empty, timed out) leave an older one standing. */
     bool explained = error != -EAGAIN && error != -ETIMEDOUT && error != -EINTR;
 
-    yk_complain("%s", explained ? yoke_explain() : yoke_strerror(error));
+    return explained ? yoke_explain() : yoke_strerror(error);
+}
+
+int yk_report(int error)
+{
+    yk_complain("%s", explain(error));
     return yk_status_of(error);
+}
+
+/* What can not be an address is quoted by the sentence, and is not for a terminal as it stands. */
+static bool is_presentable(const char *address)
+{
+    size_t length = strnlen(address, ADDRESS_SHOWN + 1);
+
+    for (size_t i = 0; i < length; i++)
+        if (address[i] <= ' ' || address[i] > '~')
+            return false;
+    return length > 0 && length <= ADDRESS_SHOWN;
+}
+
+int yk_report_on(const char *address, int error)
+{
+    const char *sentence = explain(error);
+
+    if (!is_presentable(address) || strstr(sentence, address))
+        return yk_report(error);
+    yk_complain("%s: %s", address, sentence);
+    return yk_status_of(error);
+}
+
+const char *yk_plural(uint64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
 }
 
 _Noreturn void yk_out_of_memory(void)

@@ -18,6 +18,9 @@ int yk_status_of(int error);
 /* Complains with yoke_explain(), which belongs to this failed call, and returns the exit status. */
 int yk_report(int error);
 
+/* The same for a call on `address`, which is put in front of a sentence that does not name it. */
+int yk_report_on(const char *address, int error);
+
 /*
  * Memory has run out: says so and ends the process (which lets go of all it had, like any death).
  */
@@ -28,6 +31,9 @@ void *yk_grow(void *memory, size_t size);
 
 /* Flushes stdout and complains if anything written to it was lost; 0 or a negative errno. */
 int yk_flush_output(void);
+
+/* "message" for 1, else "messages". */
+const char *yk_plural(uint64_t count, const char *one, const char *many);
 
 #define YK_SIZE_TEXT 24
 /* "512", "4.0K", "64M": for reading. Both return `text`. */

@@ -111,24 +111,18 @@ static const char *parse(struct yoke_options *options, struct yk_create *common,
     return yk_parse_bare_name(&create_usage, "port", argv[optind]);
 }
 
-static void note_less(const char *address, const char *what, uint64_t has, uint64_t asked)
-{
-    if (has < asked)
-        yk_complain("note: %s was there already and keeps its %s of %llu (%llu asked for)", address,
-                    what, (unsigned long long)has, (unsigned long long)asked);
-}
-
 /* A port that was there keeps what it was made with: who asked for more should know. */
-static void note_difference(const char *address, const struct yoke_options *asked)
+static void note_difference(const char *address, const struct yoke_options *asked,
+                            const struct yk_create *common)
 {
     struct yk_object_facts facts;
 
-    if (yk_inspect(address, &facts, NULL, NULL) < 0 || facts.problem[0] != '\0')
+    if (yk_inspect(address, &facts, NULL, NULL) < 0 || !(facts.known & YK_KNOWN_INSIDE))
         return;
-    note_less(address, "depth", facts.depth, asked->depth);
-    note_less(address, "max-message", facts.max_message, asked->max_message);
-    note_less(address, "number of priorities", facts.priorities, asked->priorities);
-    note_less(address, "number of participants", facts.participants_max, asked->participants);
+    yk_create_note(common, address, &facts);
+    yk_create_note_less(address, "depth", facts.depth, asked->depth);
+    yk_create_note_less(address, "max-message", facts.max_message, asked->max_message);
+    yk_create_note_less(address, "number of priorities", facts.priorities, asked->priorities);
     if (asked->policy != YOKE_POLICY_DEFAULT && facts.once != (asked->policy == YOKE_POLICY_ONCE))
         yk_complain("note: %s was there already and keeps its policy '%s'", address,
                     facts.once ? "once" : "redeliver");
@@ -149,10 +143,11 @@ static int create(int argc, char **argv)
     yk_create_begin(&common);
     result = yoke_open(&endpoint, address, flags, &options);
     if (result < 0) {
+        status = yk_report_on(address, result);
         free(address);
-        return yk_report(result);
+        return status;
     }
-    note_difference(address, &options);
+    note_difference(address, &options, &common);
     status = yk_create_done(&common, "port", name);
     yoke_close(endpoint);
     free(address);

@@ -136,7 +136,7 @@ static void parse(struct receiving *receiving, int argc, char **argv)
     while ((option = yk_option_next(&usage, argc, argv, ":0h", options)) >= 0)
         take_option(receiving, option);
     yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
-    receiving->address = argv[optind];
+    receiving->address = yk_parse_endpoint(&usage, argv[optind]);
     yk_link_options(&usage, receiving->address, receiving->as, &receiving->options,
                     &receiving->flags);
     if (receiving->options.max_message && !receiving->as)
@@ -193,7 +193,7 @@ static int pass_on(struct receiving *receiving, const struct yoke_message *messa
 
     error = settle(receiving, messages, count, written);
     if (error < 0)
-        return yk_report(error);
+        return yk_report_on(receiving->address, error);
     if (write_error == -EINTR)
         return YK_STOPPED;
     return write_error < 0 ? YK_FAILED : YK_DONE;
@@ -277,7 +277,7 @@ static int receive_batch(struct receiving *receiving)
     if (count == -EAGAIN || count == -ETIMEDOUT)
         return report_nothing(receiving, (int)count);
     if (count < 0)
-        return yk_report((int)count);
+        return yk_report_on(receiving->address, (int)count);
     return count > 0 ? pass_on(receiving, messages, (size_t)count) : YK_FAILED;
 }
 
@@ -300,7 +300,7 @@ int yk_recv_main(int argc, char **argv)
     yk_stop_install();
     result = yoke_open(&receiving.endpoint, receiving.address, receiving.flags, &receiving.options);
     if (result < 0)
-        return yk_report(result);
+        return yk_report_on(receiving.address, result);
     status = receive(&receiving);
     yoke_close(receiving.endpoint);
     return status;

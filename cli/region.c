@@ -3,8 +3,10 @@
  */
 #include "cli.h"
 #include "create.h"
+#include "inspect.h"
 #include "output.h"
 
+#include <stdio.h>
 #include <yoke.h>
 
 static const struct yk_usage create_usage = {
@@ -82,10 +84,19 @@ static void parse(struct request *request, int argc, char **argv)
         request->flags |= YOKE_KEPT;
 }
 
+static void note_difference(const struct request *request, const char *address)
+{
+    struct yk_object_facts facts;
+
+    if (yk_inspect(address, &facts, NULL, NULL) == 0 && facts.known & YK_KNOWN_INSIDE)
+        yk_create_note(&request->common, address, &facts);
+}
+
 static int create(int argc, char **argv)
 {
     struct request request = {.common = YK_CREATE_INIT};
     struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    char address[sizeof "region:" + YOKE_NAME_MAX];
     yoke_region *region;
     int result, status;
 
@@ -95,10 +106,12 @@ static int create(int argc, char **argv)
     options.group = request.common.group;
     options.participants = request.common.participants;
 
+    snprintf(address, sizeof address, "region:%s", request.name);
     yk_create_begin(&request.common);
     result = yoke_region_create(&region, request.name, request.size, &options);
     if (result < 0)
-        return yk_report(result);
+        return yk_report_on(address, result);
+    note_difference(&request, address);
     status = yk_create_done(&request.common, "region", request.name);
     yoke_region_close(region);
     return status;

@@ -36,7 +36,7 @@ int yk_rm_main(int argc, char **argv)
     for (int i = optind; i < argc; i++) {
         int result = yoke_remove(yk_link_whole(&usage, link, argv[i], as));
         if (result < 0) {
-            int failure = yk_report(result);
+            int failure = yk_report_on(argv[i], result);
             status = status ? status : failure; /* the first one counts */
         }
     }

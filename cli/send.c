@@ -125,7 +125,7 @@ static void parse(struct sending *sending, int argc, char **argv)
     while ((option = yk_option_next(&usage, argc, argv, ":0h", options)) >= 0)
         take_option(sending, option);
     yk_arguments_check(&usage, argc, 1, argc, "ADDRESS");
-    sending->address = argv[optind];
+    sending->address = yk_parse_endpoint(&usage, argv[optind]);
     sending->messages = argv + optind + 1;
     sending->message_count = (size_t)(argc - optind - 1);
     yk_link_options(&usage, sending->address, sending->as, &sending->options, &sending->flags);
@@ -293,7 +293,7 @@ static ssize_t read_whole(int fd, size_t limit, char **ret_data)
  * Opens it, and refuses by its size what would not fit anyway. A descriptor, or -1 after a
  * complaint.
  */
-static int open_file(const char *name, size_t limit)
+static int open_file(const struct sending *sending, const char *name, size_t limit)
 {
     struct stat facts;
     int fd = strcmp(name, "-") == 0 ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC);
@@ -301,8 +301,8 @@ static int open_file(const char *name, size_t limit)
     if (fd < 0 || fstat(fd, &facts) < 0) {
         yk_complain("%s: %s", name, strerror(errno));
     } else if (S_ISREG(facts.st_mode) && (uint64_t)facts.st_size > limit) {
-        yk_complain("%s: %lld bytes; a message here has %zu at most", name,
-                    (long long)facts.st_size, limit);
+        yk_complain("%s: %lld bytes; a message on %s has %zu at most", name,
+                    (long long)facts.st_size, sending->address, limit);
     } else {
         return fd;
     }
@@ -314,7 +314,7 @@ static int open_file(const char *name, size_t limit)
 static int send_file(struct sending *sending, const char *name)
 {
     size_t limit = yoke_max_message(sending->endpoint);
-    int fd = open_file(name, limit), result;
+    int fd = open_file(sending, name, limit), result;
     char *data = NULL;
     ssize_t size;
 
@@ -329,7 +329,8 @@ static int send_file(struct sending *sending, const char *name)
         return YK_FAILED;
     }
     if ((size_t)size > limit) {
-        yk_complain("%s: more than %zu bytes, which a message here has at most", name, limit);
+        yk_complain("%s: more than %zu bytes, which a message on %s has at most", name, limit,
+                    sending->address);
         free(data);
         return YK_FAILED;
     }
@@ -366,7 +367,7 @@ int yk_send_main(int argc, char **argv)
     yk_stop_install();
     result = yoke_open(&sending.endpoint, sending.address, sending.flags, &sending.options);
     if (result < 0) {
-        status = yk_report(result);
+        status = yk_report_on(sending.address, result);
     } else {
         status = send_from_source(&sending);
         yoke_close(sending.endpoint);

@@ -125,22 +125,49 @@ static struct rates rates_since_creation(const struct sample *sample)
 
 /* ---- for people ------------------------------------------------------------------------------ */
 
+static void print_owner(const struct yk_object_facts *facts)
+{
+    char user[YK_OWNER_TEXT], group[YK_OWNER_TEXT];
+
+    printf("owner         %s, group %s", yk_format_user(user, facts->uid),
+           yk_format_group(group, facts->gid));
+    if (facts->known & YK_KNOWN_MEMORY)
+        printf(", mode %04" PRIo32, facts->mode);
+    putchar('\n');
+}
+
+static void print_memory(const struct yk_object_facts *facts)
+{
+    char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
+
+    printf("memory        ");
+    if (facts->known & YK_KNOWN_MEMORY)
+        printf("%s in use, %s mapped, ", yk_format_size(used, facts->memory_used),
+               yk_format_size(mapped, facts->memory_mapped));
+    printf("segment %d", facts->segment);
+    if (facts->known & YK_KNOWN_MEMORY)
+        printf(", %" PRIu32 " %s", facts->attached,
+               yk_plural(facts->attached, "attachment", "attachments"));
+    putchar('\n');
+}
+
+/* What could not be had is left out: a line that guesses would be believed. */
 static void print_common(const struct yk_object_facts *facts)
 {
-    char address[YK_ADDRESS_TEXT], user[YK_OWNER_TEXT], group[YK_OWNER_TEXT];
-    char age[YK_AGE_TEXT], used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
+    char address[YK_ADDRESS_TEXT], age[YK_AGE_TEXT];
 
     printf("address       %s\n", yk_facts_address(address, facts));
-    printf("life          %s%s\n",
-           facts->kept ? "kept until it is removed" : "transient: goes with its last user",
-           facts->removed ? "; removed, still in use" : "");
-    printf("owner         %s, group %s, mode %04" PRIo32 "\n", yk_format_user(user, facts->uid),
-           yk_format_group(group, facts->gid), facts->mode);
-    printf("age           %s, created by process %" PRId32 "\n",
-           yk_format_age(age, facts->created_ns), facts->creator);
-    printf("memory        %s in use, %s mapped, segment %d, %" PRIu32 " attachments\n",
-           yk_format_size(used, facts->memory_used), yk_format_size(mapped, facts->memory_mapped),
-           facts->segment, facts->attached);
+    if (facts->known & YK_KNOWN_NAME)
+        printf("life          %s%s\n",
+               facts->kept ? "kept until it is removed" : "transient: goes with its last user",
+               facts->removed ? "; removed, still in use" : "");
+    if (facts->known & YK_KNOWN_OWNER)
+        print_owner(facts);
+    if (facts->known & YK_KNOWN_HEADER)
+        printf("age           %s, created by process %" PRId32 "\n",
+               yk_format_age(age, facts->created_ns), facts->creator);
+    if (facts->known & YK_KNOWN_NAME)
+        print_memory(facts);
 }
 
 static void print_messages(const struct yk_object_facts *facts, const struct rates *rates)
@@ -148,20 +175,21 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
     const char *span = rates->measured ? "" : " on average";
     char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
 
-    printf("room          %" PRIu32 " messages, %" PRIu32 " %s, %s bytes each at most\n",
-           facts->depth, facts->priorities, facts->priorities == 1 ? "priority" : "priorities",
+    printf("room          %" PRIu32 " %s, %" PRIu32 " %s, %s bytes each at most\n", facts->depth,
+           yk_plural(facts->depth, "message", "messages"), facts->priorities,
+           yk_plural(facts->priorities, "priority", "priorities"),
            yk_format_size_exact(size, facts->max_message));
     if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
-        printf("policy        redeliver; dropped after %" PRIu32 " deliveries\n",
-               facts->max_deliveries);
+        printf("policy        redeliver; dropped after %" PRIu32 " %s\n", facts->max_deliveries,
+               yk_plural(facts->max_deliveries, "delivery", "deliveries"));
     else if (facts->once)
         printf("policy        once: what a dead receiver had is dropped\n");
     else if (facts->max_deliveries == UINT32_MAX)
         printf("policy        redeliver, however often\n");
     else
-        printf("policy        redeliver; parked after %" PRIu32 " deliveries, at most %" PRIu32
-               "\n",
-               facts->max_deliveries, facts->max_parked);
+        printf("policy        redeliver; parked after %" PRIu32 " %s, at most %" PRIu32 "\n",
+               facts->max_deliveries, yk_plural(facts->max_deliveries, "delivery", "deliveries"),
+               facts->max_parked);
     printf("messages      %" PRIu64 " waiting, %" PRIu64 " held, %" PRIu64 " parked\n",
            facts->waiting, facts->held, facts->parked);
     printf("sent          %" PRIu64 ", %s%s\n", facts->sent, yk_format_rate(in, rates->in), span);
@@ -171,17 +199,22 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
     printf("dropped       %" PRIu64 "\n", facts->dropped);
 }
 
-static void add_participant(struct yk_table *table, const struct yk_participant_facts *participant)
+static void add_waits(struct yk_table *table, const struct yk_participant_facts *participant)
+{
+    if (participant->waiting_receive && participant->waiting_send)
+        yk_table_add(table, "both");
+    else if (participant->waiting_receive)
+        yk_table_add(table, "receive %" PRIu32, participant->waiting_receive);
+    else if (participant->waiting_send)
+        yk_table_add(table, "send %" PRIu32, participant->waiting_send);
+    else
+        yk_table_add(table, "-");
+}
+
+static void add_participant(struct yk_table *table, const struct yk_participant_facts *participant,
+                            bool traffic)
 {
     char age[YK_AGE_TEXT];
-    char waits[32] = "-";
-
-    if (participant->waiting_receive && participant->waiting_send)
-        snprintf(waits, sizeof waits, "both");
-    else if (participant->waiting_receive)
-        snprintf(waits, sizeof waits, "receive %" PRIu32, participant->waiting_receive);
-    else if (participant->waiting_send)
-        snprintf(waits, sizeof waits, "send %" PRIu32, participant->waiting_send);
 
     yk_table_add(table, "%" PRIu32, participant->slot);
     yk_table_add(table, "%" PRId32 "%s", participant->pid, participant->proven ? "" : "?");
@@ -191,19 +224,23 @@ static void add_participant(struct yk_table *table, const struct yk_participant_
         yk_table_add(table, "%c", participant->state);
     else
         yk_table_add(table, "dead");
-    yk_table_add(table, "%s", waits);
+    yk_table_add(table, "%s", yk_format_age(age, (int64_t)participant->joined_ns));
+    if (!traffic)
+        return;
+    add_waits(table, participant);
     yk_table_add(table, "%" PRIu64, participant->sent);
     yk_table_add(table, "%" PRIu64, participant->received);
     yk_table_add(table, "%" PRIu32, participant->held);
-    yk_table_add(table, "%s", yk_format_age(age, (int64_t)participant->joined_ns));
 }
 
 static void print_participants(const struct sample *sample)
 {
     static const struct yk_column columns[] = {
-        {"SLOT", true},   {"PID", true},  {"COMMAND", false}, {"UID", true},  {"STATE", false},
-        {"WAITS", false}, {"SENT", true}, {"RECEIVED", true}, {"HELD", true}, {"AGE", true},
+        {"SLOT", true}, {"PID", true},    {"COMMAND", false}, {"UID", true},      {"STATE", false},
+        {"AGE", true},  {"WAITS", false}, {"SENT", true},     {"RECEIVED", true}, {"HELD", true},
     };
+    const size_t for_all = 6; /* of these columns; the rest is for what carries messages */
+    bool traffic = yk_facts_has_messages(&sample->facts);
     struct yk_table table;
 
     printf("participants  %" PRIu32 " of %" PRIu32 "\n", sample->facts.participants_used,
@@ -211,23 +248,26 @@ static void print_participants(const struct sample *sample)
     if (sample->count == 0)
         return;
     putchar('\n');
-    yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    yk_table_init(&table, columns, traffic ? sizeof columns / sizeof columns[0] : for_all);
     for (size_t i = 0; i < sample->count; i++)
-        add_participant(&table, &sample->participants[i]);
+        add_participant(&table, &sample->participants[i], traffic);
     yk_table_print(&table);
     yk_table_fini(&table);
 }
 
 static void print_text(const struct sample *sample, const struct rates *rates)
 {
+    const struct yk_object_facts *facts = &sample->facts;
     char size[YK_SIZE_TEXT];
 
-    print_common(&sample->facts);
-    if (yk_facts_has_messages(&sample->facts))
-        print_messages(&sample->facts, rates);
-    else if (strcmp(sample->facts.kind, "region") == 0)
-        printf("size          %s (%" PRIu64 " bytes)\n",
-               yk_format_size(size, sample->facts.region_size), sample->facts.region_size);
+    print_common(facts);
+    if ((facts->known & YK_KNOWN_HEADER) && strcmp(facts->kind, "region") == 0)
+        printf("size          %s (%" PRIu64 " bytes)\n", yk_format_size(size, facts->region_size),
+               facts->region_size);
+    if (!(facts->known & YK_KNOWN_INSIDE))
+        return;
+    if (yk_facts_has_messages(facts))
+        print_messages(facts, rates);
     print_participants(sample);
 }
 
@@ -237,12 +277,15 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 {
     yk_json *object = yk_facts_json(&sample->facts);
 
+    if (!(sample->facts.known & YK_KNOWN_INSIDE))
+        return object;
     if (yk_facts_has_messages(&sample->facts)) {
         yk_json_real(object, "sent_per_second", rates->in);
         yk_json_real(object, "received_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);
     }
-    yk_json_add(object, "participants", yk_participants_json(sample->participants, sample->count));
+    yk_json_add(object, "participants",
+                yk_participants_json(&sample->facts, sample->participants, sample->count));
     return object;
 }
 
@@ -306,7 +349,7 @@ static int next_sample(const struct request *request, struct sample *sample)
         return YK_STOPPED;
     result = take_sample(&newer, request->address);
     if (result < 0)
-        return yk_report(result);
+        return yk_report_on(request->address, result);
     rates = rates_between(sample, &newer);
     free(sample->participants);
     *sample = newer;
@@ -341,7 +384,7 @@ int yk_stat_main(int argc, char **argv)
         yk_stop_install();
     result = take_sample(&sample, request.address);
     if (result < 0)
-        return yk_report(result);
+        return yk_report_on(request.address, result);
     status = show(&request, &sample);
     free(sample.participants);
     return status;

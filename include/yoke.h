@@ -35,16 +35,26 @@
  *   while (size == -EINTR && !my_program_should_stop);
  *
  * Threads. A port's endpoint and a region's handle may be used by several threads at once. A handle
- * is closed once, by one thread, when no other thread will begin a call on it; a thread that waits
- * inside a call at that moment gets -ECANCELED. Where threads may be between two calls,
- * yoke_cancel() first, join them, then close.
+ * is closed once, by one thread, while no other thread is inside a call on it, except one that
+ * waits there (it gets -ECANCELED), and none begins another. A call that was not to wait is not
+ * waiting. Where threads may be inside or between calls, yoke_cancel() first, join them, then
+ * close.
  *
  * Fork. A child may go on using every handle that its parent had open: at its first call it joins
  * as a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.
- * The handles may also be left alone in the child, or closed there.
+ * The handles may also be left alone in the child, or closed there. All this is for fork(): a child
+ * made otherwise (vfork, posix_spawn, clone, _Fork) is to exec or exit without a call of yoke's.
  *
  * Death. What a dead process held is given back by whoever notices first: anyone who opens the
- * object, finds it empty or full, or waits on it (within 100 ms).
+ * object, finds it empty or full, or waits on it (within 100 ms). Two limits:
+ *
+ * - A process is dead for yoke when the kernel has closed its files. A child made otherwise than by
+ *   fork() has the same open files until it execs or exits. If its parent dies before, that one
+ *   counts as alive until then, and keeps its place, its name, its locks and its messages.
+ * - One process recovers a dead one. If it is stopped just then, the dead one's messages, its place
+ *   and its peer's name stay withheld until it goes on or is killed: receivers find nothing
+ *   (-EAGAIN, -ETIMEDOUT), openers may get -ENOSPC or -EADDRINUSE. All else goes on; locks and
+ *   semaphore units are taken over without it.
  */
 #ifndef YOKE_H
 #define YOKE_H
@@ -183,8 +193,9 @@ YOKE_API int yoke_region_remove(const char *name);
  * These live in a region's memory wherever the program puts them, 8-byte aligned, and work between
  * all processes that have the region attached read-write, at whatever address. They are named by
  * the caller's handle and the caller's own pointer. All-zero memory is a free lock and an event
- * that was never notified: new regions need no initialisation of these two. A pointer outside the
- * region, or a misaligned one: -EINVAL.
+ * that was never notified: new regions need no initialisation of these two. From all of these
+ * calls: -EINVAL for a pointer outside the region, or a misaligned one; -EACCES through a handle
+ * that was opened YOKE_READ_ONLY.
  */
 typedef struct yoke_lock {
     uint64_t opaque[4];
@@ -205,8 +216,8 @@ typedef struct yoke_semaphore yoke_semaphore;
  * caller's, but its last owner died (or closed its handle) while holding it, so what it protects
  * may be half-changed; mend that, then go on. If this owner dies before it releases, the next one
  * is told again. Waits up to `timeout_ns`. -EAGAIN (held, time-out 0), -ETIMEDOUT, -EINTR,
- * -ECANCELED,
- * -EDEADLK (this thread has it already, through this handle), -EINVAL, -EPROTO.
+ * -ECANCELED, -EDEADLK (this thread has it already, through this handle), -EINVAL, -EACCES (the
+ * handle is read-only), -EPROTO.
  */
 YOKE_API int yoke_lock_acquire(yoke_region *region, yoke_lock *lock, int64_t timeout_ns);
 
@@ -255,7 +266,7 @@ YOKE_API int yoke_event_notify(yoke_region *region, yoke_event *event);
 YOKE_API int yoke_event_wait(yoke_region *region, yoke_event *event, uint64_t *seen,
                              int64_t timeout_ns);
 
-/* How often it was notified so far (0 for a bad pointer). */
+/* How often it was notified so far (0 for a bad pointer, or through a read-only handle). */
 YOKE_API uint64_t yoke_event_count(yoke_region *region, const yoke_event *event);
 
 /*

@@ -212,6 +212,7 @@ static int look_at_messages(const struct yk_object *object, struct yk_object_fac
 
 static void copy_fixed(struct yk_object_facts *facts, const struct yk_shm_fixed *fixed)
 {
+    facts->known |= YK_KNOWN_HEADER;
     facts->kept = (fixed->flags & YK_OBJECT_KEPT) != 0;
     facts->created_ns = fixed->created_ns;
     facts->creator = fixed->creator;
@@ -279,6 +280,8 @@ static int look_inside(const struct look *look, const struct yk_object *object,
         note_problem(facts, "%s", yoke_explain());
     else
         look_at_participants(look, object, facts, people, held);
+    if (facts->problem[0] == '\0')
+        facts->known |= YK_KNOWN_INSIDE;
     free(held);
     return 0;
 }
@@ -287,6 +290,7 @@ static void copy_kernel_facts(struct yk_object_facts *facts, const struct look *
                               const struct shmid_ds *kernel)
 {
     const struct yk_segment_row *row = yk_segment_table_find(&look->table, facts->segment);
+    facts->known |= YK_KNOWN_MEMORY;
     facts->mode = kernel->shm_perm.mode & 0777;
     facts->uid = kernel->shm_perm.uid;
     facts->gid = kernel->shm_perm.gid;
@@ -338,12 +342,17 @@ static void detach(const struct look *look, const char *entry, const struct yk_r
         yk_name_retire(&look->directory, entry, record->nonce, true, 0);
 }
 
+static void note_layout(struct yk_object_facts *facts, uint64_t layout)
+{
+    note_problem(facts, "it was made by a yoke with layout %016llx, this one has %016llx",
+                 (unsigned long long)layout, (unsigned long long)YK_LAYOUT);
+}
+
 /* Can the object be looked at from here at all? If not, says why. */
 static bool is_within_reach(const struct yk_record *record, struct yk_object_facts *facts)
 {
     if (record->layout != YK_LAYOUT)
-        note_problem(facts, "it was made by a yoke with layout %016llx, this one has %016llx",
-                     (unsigned long long)record->layout, (unsigned long long)YK_LAYOUT);
+        note_layout(facts, record->layout);
     else if (record->namespace != yk_ipc_namespace())
         note_problem(facts,
                      "it lives in IPC namespace %llu, this process is in %llu: its memory can only "
@@ -362,8 +371,11 @@ static int look_at_segment(const struct look *look, const char *entry,
         return 0;
     memcpy(&object.fixed, object.base, sizeof object.fixed);
     const char *name;
-    if (yk_fixed_check(&object.fixed, object.size, yk_entry_kind(entry, &name)) < 0) {
-        note_problem(facts, "%s", yoke_explain());
+    int sound = yk_fixed_check(&object.fixed, object.size, yk_entry_kind(entry, &name));
+    if (sound == -EPROTONOSUPPORT) {
+        note_layout(facts, object.fixed.layout);
+    } else if (sound < 0) {
+        note_problem(facts, "its header holds what no yoke wrote");
     } else {
         /*
          * The header's own idea of its name would go to terminals; the entry's is known to be
@@ -384,6 +396,7 @@ static void note_unreadable(const struct look *look, const char *entry,
     note_problem(facts, "%s", yoke_explain());
     if (yk_sys_stat_at(look->directory.fd, entry, &file) < 0)
         return;
+    facts->known |= YK_KNOWN_OWNER;
     facts->uid = file.st_uid;
     facts->gid = file.st_gid;
 }
@@ -406,6 +419,7 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
         note_unreadable(look, entry, &facts);
         result = 0;
     } else {
+        facts.known |= YK_KNOWN_OWNER | YK_KNOWN_NAME;
         facts.kept = (record.flags & YK_OBJECT_KEPT) != 0;
         facts.segment = record.segment;
         facts.uid = record.uid;
@@ -473,7 +487,8 @@ static int inspect_entry(const char *entry, struct yk_object_facts *ret, struct 
         look_end(&look);
     }
     if (result == -ENOENT)
-        return yk_fail(ENOENT, "there is no %s in %s", entry, yk_inspect_directory());
+        return yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
+                       yk_inspect_directory());
     return result;
 }
 

@@ -29,9 +29,17 @@ struct yk_participant_facts {
     uint64_t joined_ns;                     /* CLOCK_REALTIME */
 };
 
+/* Which facts could be had, in this order: where there is a problem, the later ones could not. */
+#define YK_KNOWN_OWNER  0x01u /* uid, gid */
+#define YK_KNOWN_NAME   0x02u /* what the name's file says: kept, segment */
+#define YK_KNOWN_MEMORY 0x04u /* what the kernel says: mode, memory_..., attached */
+#define YK_KNOWN_HEADER 0x08u /* created_ns, creator, participants_max, region_size */
+#define YK_KNOWN_INSIDE 0x10u /* the rest */
+
 struct yk_object_facts {
     char kind[8];   /* "region", "port", "link", "peer" */
     char name[256]; /* "jobs"; of a link "alice/bob" */
+    uint32_t known; /* YK_KNOWN_... */
     bool kept, removed;
     uint32_t mode, uid, gid;
     int64_t created_ns;     /* CLOCK_REALTIME */
@@ -52,7 +60,7 @@ struct yk_object_facts {
     uint64_t sent, received; /* positions: messages that went in and out since creation */
     uint64_t redelivered, dropped;
     char problem
-        [160]; /* not empty: why the object could not be looked at; the rest is then partly 0 */
+        [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
 };
 
 /*

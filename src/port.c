@@ -206,9 +206,8 @@ static int check_message(const struct yk_port *port, const struct yoke_message *
                        port->object.fixed.name, (unsigned long long)port->ring.geometry.max_message,
                        message->size);
     if (yk_unlikely(message->priority >= port->ring.geometry.rings))
-        return yk_fail(EINVAL, "port:%s has %u priorities, 0 to %u; %u is none of them",
-                       port->object.fixed.name, port->ring.geometry.rings,
-                       port->ring.geometry.rings - 1, message->priority);
+        return yk_fail(EINVAL, "the highest priority of port:%s is %u, and %u was asked for",
+                       port->object.fixed.name, port->ring.geometry.rings - 1, message->priority);
     if (yk_unlikely(!message->data && message->size > 0))
         return yk_fail(EINVAL, "the message is NULL and has %zu bytes", message->size);
     return 0;

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "wordcount.h"
 
@@ -52,8 +53,10 @@ static void print_speed(const struct report *report)
            (double)report->calls.futex / (double)report->call_messages);
     if (report->traced)
         printf("              (by ptrace, which slows all down and makes this more, over %s\n"
-               "              messages; run it as root to see the true number)\n",
-               grouped(a, report->call_messages));
+               "              messages; %s)\n",
+               grouped(a, report->call_messages),
+               geteuid() != 0 ? "run it as root to see the true number"
+                              : "not even root may use perf events here");
     else
         puts("              (all that these processes made in this run, counted by the kernel)");
 }

@@ -40,10 +40,27 @@
         result_;                                 \
     })
 
+/* A umask that takes the owner's own rights away would lock this user out of what it just made. */
+static void restore_owner_rights(int fd, mode_t mode)
+{
+    char path[32];
+    struct stat facts;
+    if (fstat(fd, &facts) != 0 || facts.st_uid != geteuid() ||
+        (facts.st_mode & mode & 0700) == (mode & 0700))
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* fchmod() does not take O_PATH's */
+    (void)!chmod(path, (facts.st_mode & 07777) | (mode & 0700));
+}
+
 int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
-    return (int)CALL(
-        openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode));
+    int saved = errno;
+    flags |= O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+    int fd = (int)CALL(openat(dir, path, flags, mode));
+    if (fd >= 0 && (flags & O_CREAT))
+        restore_owner_rights(fd, mode);
+    errno = saved;
+    return fd;
 }
 
 int yk_sys_close(int fd)
@@ -100,12 +117,20 @@ int yk_sys_stat_path(const char *path, struct stat *ret)
 
 int yk_sys_mkdir(const char *path, mode_t mode)
 {
-    return (int)CALL(mkdir(path, mode));
+    return yk_sys_mkdir_at(AT_FDCWD, path, mode);
 }
 
 int yk_sys_mkdir_at(int dir, const char *path, mode_t mode)
 {
-    return (int)CALL(mkdirat(dir, path, mode));
+    int saved = errno;
+    int result = (int)CALL(mkdirat(dir, path, mode));
+    int fd = result < 0 ? -1 : openat(dir, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0) {
+        restore_owner_rights(fd, mode);
+        close(fd);
+    }
+    errno = saved;
+    return result;
 }
 
 int yk_sys_chmod(int fd, mode_t mode)

@@ -20,9 +20,7 @@
 int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_t kind)
 {
     if (fixed->layout != YK_LAYOUT)
-        return yk_fail(EPROTONOSUPPORT,
-                       "it was made by a yoke with layout %016llx, this one has %016llx",
-                       (unsigned long long)fixed->layout, (unsigned long long)YK_LAYOUT);
+        return -EPROTONOSUPPORT;
     uint64_t slots = YK_PAGE + (uint64_t)fixed->participants * sizeof(struct yk_shm_slot);
     bool sound = fixed->kind == kind && fixed->size <= true_size && fixed->participants >= 1 &&
                  fixed->participants <= YOKE_PARTICIPANTS_MAX &&
@@ -30,7 +28,19 @@ int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_
                  fixed->body_offset <= fixed->size &&
                  fixed->body_size <= fixed->size - fixed->body_offset &&
                  memchr(fixed->name, '\0', sizeof fixed->name);
-    return sound ? 0 : yk_fail(EPROTO, "its header holds what no yoke wrote");
+    return sound ? 0 : -EPROTO;
+}
+
+static int refuse_header(int result, const struct yk_object *object,
+                         const struct yk_object_plan *plan)
+{
+    const char *kind = yk_kind_name(plan->kind);
+    if (result == -EPROTO)
+        return yk_fail(EPROTO, "the header of %s:%s holds what no yoke wrote", kind, plan->name);
+    return yk_fail(EPROTONOSUPPORT,
+                   "%s:%s was made by a yoke with layout %016llx, this one has %016llx", kind,
+                   plan->name, (unsigned long long)object->fixed.layout,
+                   (unsigned long long)YK_LAYOUT);
 }
 
 uint64_t yk_object_body_offset(uint32_t participants)
@@ -93,8 +103,11 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     yk_guard(&object->lock, -1, true);
     memcpy(&object->fixed, object->base, sizeof object->fixed);
     result = yk_fixed_check(&object->fixed, object->size, plan->kind);
-    if (result == 0 && strcmp(object->fixed.name, plan->name) != 0)
-        result = yk_fail(EPROTO, "the name leads to an object of another name");
+    if (result < 0)
+        refuse_header(result, object, plan);
+    else if (strcmp(object->fixed.name, plan->name) != 0)
+        result = yk_fail(EPROTO, "the name %s:%s leads to an object of another name",
+                         yk_kind_name(plan->kind), plan->name);
     if (result == 0 && !object->read_only)
         result = open_lock_file(object, directory, record->nonce, 0);
     if (result >= 0)

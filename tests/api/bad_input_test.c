@@ -268,7 +268,7 @@ static const char *long_address(size_t length)
     X(send_far_too_big, yoke_send(world.port, world.buffer, SIZE_MAX, 0), EMSGSIZE, "up to 64")    \
     X(send_time_out, yoke_send(world.port, "x", 1, -2), EINVAL, "time-out -2")                     \
     X(send_time_out_least, yoke_send(world.port, "x", 1, INT64_MIN), EINVAL, "time-out")           \
-    X(send_priority, send_one(2, world.buffer, 1), EINVAL, "2 priorities")                         \
+    X(send_priority, send_one(2, world.buffer, 1), EINVAL, "priority of port")                     \
     X(send_priority_most, send_one(~0u, world.buffer, 1), EINVAL, "4294967295")                    \
     X(send_many_null, yoke_send_many(world.port, NULL, 1, 0), EINVAL, "messages is NULL")          \
     X(send_many_null_port, yoke_send_many(NULL, NULL, 0, 0), EINVAL, "endpoint is NULL")           \

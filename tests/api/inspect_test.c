@@ -1,6 +1,7 @@
 /* Looking at objects without taking part in them: src/inspect.h. */
 #include "inspection.h"
 
+#include <grp.h>
 #include <sched.h>
 
 /* ---- facts ---- */
@@ -146,7 +147,7 @@ static void directory_that_is_not_there_is_empty(void **state)
     assert_int_equal(yk_gc(false, &items), 0);
     assert_null(items);
     assert_int_equal(yk_inspect("port:jobs", &one, NULL, NULL), -ENOENT);
-    assert_non_null(strstr(yoke_explain(), "port.jobs"));
+    assert_non_null(strstr(yoke_explain(), "port:jobs"));
     setenv("YOKE_DIR", directory, 1);
     assert_string_equal(yk_inspect_directory(), directory);
 }
@@ -326,10 +327,17 @@ static void name_whose_memory_is_gone_is_a_problem(void **state)
     expect_cleared("name port:jobs\n");
 }
 
+/* Supplementary groups included: root's may open what is meant to be out of reach. */
+static bool become_somebody_else(void)
+{
+    return setgroups(0, NULL) == 0 && setresgid(65534, 65534, 65534) == 0 &&
+           setresuid(65534, 65534, 65534) == 0;
+}
+
 static int look_as_somebody_else(void *argument)
 {
     (void)argument;
-    if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)
+    if (!become_somebody_else())
         return 77;
     struct yk_object_facts facts;
     char lines[100];
@@ -343,7 +351,7 @@ static int look_as_somebody_else(void *argument)
 static int look_at_unreadable_segment(void *argument)
 {
     (void)argument;
-    if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)
+    if (!become_somebody_else())
         return 77;
     struct yk_object_facts facts;
     assert_int_equal(yk_inspect("port:jobs", &facts, NULL, NULL), 0);

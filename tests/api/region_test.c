@@ -1,6 +1,8 @@
 /* Regions: making, attaching, rights, and how long they live. */
 #include "api.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -619,6 +621,47 @@ static void group_may_what_the_modes_group_bits_say(void **state)
     }
 }
 
+static void clear_directory(const char *path)
+{
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+
+    assert_non_null(directory);
+    while ((entry = readdir(directory)))
+        if (entry->d_name[0] == '.' && entry->d_name[1] != '.' && entry->d_name[1])
+            must(unlinkat(dirfd(directory), entry->d_name,
+                          entry->d_type == DT_DIR ? AT_REMOVEDIR : 0));
+    closedir(directory);
+    must(rmdir(path));
+}
+
+static int role_makes_a_directory_under_a_strict_umask(void *path)
+{
+    yoke_region *region;
+
+    become_user(1);
+    umask(0777);
+    setenv("YOKE_DIR", path, 1);
+    for (int i = 0; i < 2; i++) { /* the second needs what the first one made */
+        must(make(&region, "strict", 4096, YOKE_KEPT, 0600));
+        yoke_region_close(region);
+        must(yoke_region_remove("strict"));
+    }
+    clear_directory(path);
+    return 0;
+}
+
+static void umask_without_the_owners_rights_locks_nobody_out(void **state)
+{
+    char path[256];
+
+    (void)state;
+    share_directory();
+    snprintf(path, sizeof path, "%s", name_path("own"));
+    assert_int_equal(
+        role_wait(role_start(role_makes_a_directory_under_a_strict_umask, path), SOON_MS), 0);
+}
+
 struct two_users {
     struct baton made, tried;
 };
@@ -701,6 +744,7 @@ int main(void)
         api_test(places_of_a_killed_process_are_free_again),
         api_test(mode_says_who_may_read_and_write),
         api_test(group_may_what_the_modes_group_bits_say),
+        api_test(umask_without_the_owners_rights_locks_nobody_out),
         api_test(users_keep_out_of_each_others_objects_and_root_removes_any),
     };
 

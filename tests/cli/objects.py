@@ -1,6 +1,8 @@
 """Creating, listing, showing, removing, clearing."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 
@@ -29,6 +31,20 @@ class Regions(tool.Case):
         self.yoke(*create, '64K')
         self.yoke(*create, '64K', '--exclusive', status=1)
         self.yoke(*create, '128K', status=1)
+
+    def test_participants_are_shown_without_columns_for_messages(self):
+        child = self.start(
+            'region', 'create', self.base, '--size', '4K', '--transient', '--hold'
+        )
+        address = child.stdout.readline().decode().strip()
+        text = self.yoke('stat', address).decode()
+        self.assertIn('COMMAND', text)
+        self.assertIn(', 1 attachment\n', text)
+        for word in ('SENT', 'RECEIVED', 'HELD', 'WAITS'):
+            self.assertNotIn(word, text)
+        participant = self.stat(address)['participants'][0]
+        self.assertEqual(participant['pid'], child.pid)
+        self.assertNotIn('held', participant)
 
     def test_mode_and_group_are_as_asked(self):
         who = ['--mode', '0640', '--group', str(os.getgid())]
@@ -76,6 +92,31 @@ class Held(tool.Case):
                     child.send_signal(number)
                     self.assertEqual(child.wait(tool.DEADLINE), 0)
                     self.yoke('stat', address, status=1)
+
+    def test_creating_it_again_to_be_kept_is_noted(self):
+        for kind in ('region', 'port'):
+            with self.subTest(kind=kind):
+                size = ['--size', '1M'] if kind == 'region' else []
+                child, address = self.hold(kind)
+                self.yoke(kind, 'create', self.base, *size, '--mode', '0600')
+                self.assertEqual(
+                    self.complaint,
+                    f'yoke: note: {address} was there already and is transient: '
+                    'it goes with its last user\n',
+                )
+                self.yoke(kind, 'create', self.base, *size, '--mode', '0640', '--participants', '200')
+                self.assertIn('keeps its mode 0600 (0640 asked for)', self.complaint)
+                self.assertIn('number of participants of 128 (200 asked for)', self.complaint)
+                self.end(child)
+                self.yoke('gc')
+
+    def test_of_one_that_is_kept_is_noted(self):
+        self.yoke('region', 'create', self.base, '--size', '1M')
+        self.assertEqual(self.complaint, '')
+        self.forget(f'region:{self.base}')
+        child, address = self.hold()
+        child.terminate()
+        self.assertIn(f"is kept until 'yoke rm {address}'", child.stderr.read().decode())
 
     def test_does_not_end_with_its_standard_input(self):
         child, address = self.hold()
@@ -145,6 +186,18 @@ class Ports(tool.Case):
         self.assertIn("policy 'redeliver'", self.complaint)
         self.yoke('port', 'create', self.base, '--exclusive', status=1)
         self.assertEqual(self.yoke('recv', address), b'still here\n')
+
+    def test_a_failure_names_the_object(self):
+        address = self.port('--participants', '1', '--max-message', '100')
+        self.yoke('send', address, 'x', '--priority', '5', status=2)
+        self.assertIn(f'the highest priority of {address} is 0', self.complaint)
+        big = self.path('big', b'x' * 101)
+        self.yoke('send', address, '--file', big, status=1)
+        self.assertIn(address, self.complaint)
+        self.yoke('region', 'create', 'huge', '--size', '60T', status=1)
+        self.assertIn('region:huge', self.complaint)
+        self.yoke('stat', 'region:gone', status=1)
+        self.assertIn('there is no region:gone in', self.complaint)
 
     def test_stat_shows_who_waits(self):
         address = self.port()
@@ -235,7 +288,31 @@ class Lists(tool.Case):
             self.assertIn(b'port:other', done.stdout)
             self.assertIn(b'port:other', done.stderr)
             self.assertEqual(len(self.json('ls')), 4)
-            self.yoke('stat', 'port:other', status=1)
+            shown = self.run_tool('stat', 'port:other')
+            self.assertEqual(shown.returncode, 1)
+            titles = [line.split()[0] for line in shown.stdout.decode().splitlines()]
+            self.assertEqual(titles, ['address', 'owner'], 'the rest is not known')
+            self.assertNotIn(b'mode', shown.stdout)
+            shown = json.loads(self.run_tool('stat', 'port:other', '--json').stdout)
+            self.assertEqual(set(shown), {'address', 'kind', 'name', 'problem', 'uid', 'gid'})
+        finally:
+            with open(published, 'wb') as file:
+                file.write(good)
+
+
+    def test_what_is_known_of_an_object_with_a_problem_is_shown(self):
+        published = os.path.join(os.environ['YOKE_DIR'], 'port.other')
+        with open(published, 'rb') as file:
+            good = file.read()
+        with open(published, 'wb') as file: # of another boot, or of another container
+            file.write(re.sub(rb' ipc=\d+', b' ipc=4026000001', good))
+        try:
+            shown = self.run_tool('stat', 'port:other')
+            self.assertEqual(shown.returncode, 1)
+            self.assertIn(b'life          kept', shown.stdout)
+            self.assertRegex(shown.stdout, rb'memory        segment \d+\n')
+            for word in (b'age', b'room', b'participants', b'mode'):
+                self.assertNotIn(word, shown.stdout)
         finally:
             with open(published, 'wb') as file:
                 file.write(good)

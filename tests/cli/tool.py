@@ -183,8 +183,10 @@ def has_json():
 
 
 def main(json_needed=True):
-    # An interrupted shell must not hand down that SIGINT is ignored.
+    # nohup, or a script in the background, must not hand down that these are ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     own_directory = None
     if 'YOKE_DIR' not in os.environ:
         own_directory = os.environ['YOKE_DIR'] = tempfile.mkdtemp(prefix='yoke-names-')

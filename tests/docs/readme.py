@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What the documents show works.
 
-Every fenced block of README.md and docs/*.md that is marked `sh` is run, in order, in one empty
-directory with a name directory of its own and `yoke` in the PATH; every one marked `c file=PATH`
-must be that file of the tree, letter by letter, lies in that directory under its name, and must
-compile. A block marked `text output` must be what the block before it printed. `sh no-test` is only
+Every fenced block of README.md and docs/*.md that is marked `sh` is run, in order, exactly as it
+stands, as a reader would: in a fresh clone, who has an empty home and nothing of yoke's yet. So
+the README must first say how to get `yoke` into the PATH, and how to compile. Every block marked
+`c file=PATH` must be that file of the tree, letter by letter, and must compile. A block marked `text output` must be what the block before it printed. `sh no-test` is only
 listed. Links to files of the tree must lead somewhere. The FAQ's headings that quote a message must
 be messages that the sources really have.
 
-Environment: YOKE (the tool), YOKE_BUILD_DIR, YOKE_SOURCE_DIR; CC (cc).
+Environment: YOKE_BUILD_DIR, YOKE_SOURCE_DIR; CC (cc).
 """
 import glob
 import os
@@ -17,7 +17,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
+
+TIME_LIMIT = 900  # seconds for a block: one builds
 
 source = os.environ["YOKE_SOURCE_DIR"]
 build = os.environ["YOKE_BUILD_DIR"]
@@ -50,46 +51,71 @@ def blocks(text):
             content.append(line)
 
 
+def copy_tree(clone):
+    """What a clone has, build directories excepted; the times of the files stay, so that a build
+    which is there already has to do again only what is new."""
+    def ignored(directory, names):
+        if directory == source:
+            yield from {".git", "build"} & set(names)
+        for name in names:
+            if os.path.exists(os.path.join(directory, name, "meson-private")):
+                yield name
+    for name in os.listdir(clone) if os.path.isdir(clone) else []:
+        path = os.path.join(clone, name)
+        if name != "build":
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    shutil.copytree(source, clone, symlinks=True, dirs_exist_ok=True,
+                    ignore=lambda *arguments: set(ignored(*arguments)))
+
+
 class Place:
-    """The empty directory in which a document's commands run."""
+    """A clone and a reader with an empty home, and nothing of yoke's in the environment.
+
+    Both stay in the build directory, since the reader's `./dev install` compiles everything; what
+    one block exports the next ones have.
+    """
 
     def __init__(self, directory):
-        self.directory = directory
         self.output = ""
-        tools = os.path.join(directory, ".bin")
-        os.mkdir(tools)
-        os.symlink(os.environ["YOKE"], os.path.join(tools, "yoke"))
-        names = os.path.join(directory, ".names")
-        os.mkdir(names, 0o700)
-        libraries = os.path.join(build, "src")
-        self.environment = dict(
-            os.environ,
-            PATH=f"{tools}:{os.environ['PATH']}",
-            YOKE_DIR=names,
-            CPATH=os.path.join(source, "include"),
-            LIBRARY_PATH=libraries,
-            LD_LIBRARY_PATH=libraries,
-            CC=compiler,
-        )
-
-    def run(self, command):
-        result = subprocess.run(command, cwd=self.directory, env=self.environment, timeout=60,
-                                stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        self.output = result.stdout
-        return result
+        self.clone = os.path.join(directory, "yoke")
+        self.exported = os.path.join(directory, "exported")
+        home = os.path.join(directory, "home")
+        guard = os.path.join(directory, "guard")
+        shutil.rmtree(home, ignore_errors=True)
+        os.makedirs(home)
+        os.makedirs(guard, exist_ok=True)
+        copy_tree(self.clone)
+        for name in "apt-get", "sudo":  # a test installs nothing on the machine that it runs on
+            path = os.path.join(guard, name)
+            with open(path, "w") as file:
+                file.write("#!/bin/sh\nexit 1\n")
+            os.chmod(path, 0o755)
+        without = ["CPATH", "LIBRARY_PATH", "LD_LIBRARY_PATH", "PKG_CONFIG_PATH", "DESTDIR",
+                   "MAKEFLAGS"]
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in without and (name == "YOKE_DIR" or "YOKE" not in name)}
+        self.environment = dict(environment, HOME=home, PATH=f"{guard}:{os.environ['PATH']}")
+        with open(self.exported, "w") as file:
+            file.write("\n")
 
     def run_shell(self, script):
         # -e -x: the first command that fails ends it, and is the last one shown
-        return self.run(["sh", "-euxc", script])
+        whole = f". '{self.exported}'; set -eux\n{script}\nset +x; export -p > '{self.exported}'"
+        result = subprocess.run(["sh", "-c", whole], cwd=self.clone, env=self.environment,
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=TIME_LIMIT)
+        self.output = result.stdout
+        return result
 
-    def add_file(self, path):
-        name = os.path.basename(path)
-        shutil.copyfile(os.path.join(source, path), os.path.join(self.directory, name))
-        strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-        return self.run([*shlex.split(compiler), *strict, "-D_GNU_SOURCE", "-fsyntax-only", name])
+
+def compile_strictly(path):
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-D_GNU_SOURCE"]
+    return subprocess.run([*shlex.split(compiler), *strict, "-I", os.path.join(source, "include"),
+                           "-fsyntax-only", os.path.join(source, path)], capture_output=True,
+                          text=True, timeout=TIME_LIMIT)
 
 
-def check_c(document, line, info, content, place):
+def check_c(document, line, info, content):
     path = info.partition("file=")[2]
     if not path:
         fault(document, line, "a C block without file=PATH: no test would compile it")
@@ -97,7 +123,7 @@ def check_c(document, line, info, content, place):
     with open(os.path.join(source, path)) as file:
         if file.read() != content:
             fault(document, line, f"is not the text of {path}")
-    result = place.add_file(path)
+    result = compile_strictly(path)
     if result.returncode != 0:
         fault(document, line, f"does not compile:\n{result.stderr}")
 
@@ -106,32 +132,30 @@ def check_shell(document, line, content, place):
     try:
         result = place.run_shell(content)
     except subprocess.TimeoutExpired:
-        fault(document, line, "did not end within 60 s")
+        fault(document, line, f"did not end within {TIME_LIMIT} s")
         return
     if result.returncode != 0:
         fault(document, line, f"ended with status {result.returncode}:\n{result.stderr}")
 
 
-def check_blocks(document, text):
+def check_blocks(document, text, place):
     ran = 0
-    with tempfile.TemporaryDirectory() as directory:
-        place = Place(directory)
-        for line, info, content in blocks(text):
-            words = info.split()
-            if words[:1] == ["c"]:
-                check_c(document, line, info, content, place)
-                ran += 1
-            elif words == ["sh"]:
-                check_shell(document, line, content, place)
-                ran += 1
-            elif words == ["text", "output"]:
-                if place.output != content:
-                    fault(document, line, f"the block before it printed:\n{place.output}")
-            elif words == ["sh", "no-test"]:
-                for command in content.splitlines():
-                    print(f"# {document}:{line}: not run: {command}")
-            elif words not in (["text"], []):
-                fault(document, line, f"an unknown kind of block: {info}")
+    for line, info, content in blocks(text):
+        words = info.split()
+        if words[:1] == ["c"]:
+            check_c(document, line, info, content)
+            ran += 1
+        elif words == ["sh"]:
+            check_shell(document, line, content, place)
+            ran += 1
+        elif words == ["text", "output"]:
+            if place.output != content:
+                fault(document, line, f"the block before it printed:\n{place.output}")
+        elif words == ["sh", "no-test"]:
+            for command in content.splitlines():
+                print(f"# {document}:{line}: not run: {command}")
+        elif words not in (["text"], []):
+            fault(document, line, f"an unknown kind of block: {info}")
     return ran
 
 
@@ -174,10 +198,12 @@ def check_faq(document, text):
 
 
 def main():
+    os.nice(10)  # building beside tests that look at the clock
+    place = Place(os.path.join(build, "reader"))
     for document in documents():
         with open(os.path.join(source, document)) as file:
             text = file.read()
-        print(f"# {document}: {check_blocks(document, text)} blocks run")
+        print(f"# {document}: {check_blocks(document, text, place)} blocks run")
         check_links(document, text)
         if document == "docs/faq.md":
             print(f"# {document}: {check_faq(document, text)} messages looked up")

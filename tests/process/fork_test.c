@@ -287,6 +287,35 @@ static void parents_message_comes_again_though_its_child_lives(struct orphan *or
     baton_drop(&orphan->end);
 }
 
+/* A limit that yoke.h documents ("Death"): the child has the parent's open files. */
+static void parent_counts_as_alive_until_its_child_of_plain_fork_ends(void **state)
+{
+    struct orphan orphan = {.plain_fork = true};
+    yoke_endpoint *port = make_small();
+    struct yoke_message message;
+    pid_t pid;
+
+    (void)state;
+    baton_make(&orphan.ready);
+    baton_make(&orphan.end);
+    orphan.child = shared_new(sizeof *orphan.child);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    send_number(port, 1);
+    pid = role_start(role_parent, &orphan);
+    baton_take(&orphan.ready);
+    role_kill(pid);
+    must_fail(yoke_recv(port, NULL, 0, 300 * MS), ETIMEDOUT);
+    baton_pass(&orphan.end);
+    assert_int_equal(role_wait(*orphan.child, SOON_MS), 0);
+    borrow_details(port, &message);
+    assert_int_equal(message.deliveries, 2);
+    must(yoke_release(port, message.data));
+    yoke_close(port);
+    shared_drop(orphan.child, sizeof *orphan.child);
+    baton_drop(&orphan.ready);
+    baton_drop(&orphan.end);
+}
+
 static void message_of_a_killed_parent_comes_again_while_its_idle_child_lives(void **state)
 {
     (void)state;
@@ -353,6 +382,7 @@ int main(void)
         api_test(message_of_a_killed_parent_comes_again_while_its_idle_child_lives),
         api_test(message_of_a_killed_parent_comes_again_while_its_child_works_on),
         api_test(child_of_plain_fork_that_uses_the_endpoint_is_another_participant),
+        api_test(parent_counts_as_alive_until_its_child_of_plain_fork_ends),
         api_test(child_of_a_process_whose_thread_waits_is_free_to_go_on),
     };
 

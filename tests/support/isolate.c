@@ -520,6 +520,13 @@ static void look_before(void)
     }
 }
 
+/* Under nohup, or from an interrupted script, some are ignored, and would be by all that follows. */
+static void reset_signals(void)
+{
+    for (int number = 1; number <= SIGRTMAX; number++)
+        signal(number, SIG_DFL); /* fails for those that nobody can ignore */
+}
+
 static pid_t start(char **arguments, const sigset_t *mask)
 {
     char words[16] = "";
@@ -532,7 +539,7 @@ static pid_t start(char **arguments, const sigset_t *mask)
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
-    signal(SIGPIPE, SIG_DFL);
+    reset_signals();
     sigprocmask(SIG_SETMASK, mask, NULL);
     /* Tests kill processes on purpose; a core file would only make each of those slow. */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});

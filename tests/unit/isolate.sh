@@ -57,6 +57,15 @@ S
     [ -n "$directory" ] && [ ! -e "$directory" ]
     result $? "$mode: the name directory is gone afterwards"
 
+    ( # as under nohup
+    trap '' HUP INT QUIT PIPE TERM USR1
+    expect 0 '^SigIgn:.0*$' 'what the caller ignores the test does not' <<'S'
+grep SigIgn: /proc/self/status
+S
+    exit "$failures"
+    )
+    failures=$? number=$((number + 1))
+
     expect 1 'left behind: process .*(sleep)' 'a left process is caught' <<'S'
 sleep 1000 &
 echo "pid $!"
