@@ -9,7 +9,7 @@
  * When the receiver is killed: the sender gets EPIPE (and SIGPIPE, unless MSG_NOSIGNAL), also one
  * that sleeps; what was not received is lost. When the sender is killed: the receiver gets what
  * was sent before, then the end of the stream; of a stream, the last message may be a part of
- * one, of seqpacket it is whole. Here all hold both ends, so neither of it can be seen.
+ * one, of seqpacket it is whole.
  */
 #include "peers.h"
 
@@ -28,17 +28,37 @@ struct sockets {
     int flags; /* of each call */
 };
 
-static void unix_teardown(struct bench_run *run)
+static void close_end(int *end)
+{
+    if (*end >= 0)
+        close(*end);
+    *end = -1;
+}
+
+static void unix_leave(struct bench_run *run)
 {
     struct sockets *state = run->state;
 
     for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
-        if (state->send_end[channel] >= 0)
-            close(state->send_end[channel]);
-        if (state->recv_end[channel] >= 0)
-            close(state->recv_end[channel]);
+        close_end(&state->send_end[channel]);
+        close_end(&state->recv_end[channel]);
     }
-    free(state);
+}
+
+static void unix_teardown(struct bench_run *run)
+{
+    unix_leave(run);
+    free(run->state);
+}
+
+/* A worker keeps the ends that it uses; else it would never see the other one go. */
+static int unix_join(struct bench_run *run)
+{
+    struct sockets *state = run->state;
+
+    close_end(&state->recv_end[run->side == 0 ? BENCH_TO_1 : BENCH_TO_0]);
+    close_end(&state->send_end[run->side == 0 ? BENCH_TO_0 : BENCH_TO_1]);
+    return 0;
 }
 
 /* Only the sender's buffer counts. Whoever may passes the system's bound, all others get it. */
@@ -158,6 +178,8 @@ const struct bench_system bench_unix_stream = {
     .size_min = BENCH_SIZE_MIN,
     .size_max = SIZE_MAX,
     .setup = stream_setup,
+    .join = unix_join,
+    .leave = unix_leave,
     .teardown = unix_teardown,
     .send = unix_send,
     .recv = unix_recv,
@@ -170,6 +192,8 @@ const struct bench_system bench_unix_seqpacket = {
     .size_min = BENCH_SIZE_MIN,
     .size_max = SIZE_MAX,
     .setup = seqpacket_setup,
+    .join = unix_join,
+    .leave = unix_leave,
     .teardown = unix_teardown,
     .send = unix_send,
     .recv = unix_recv,

@@ -27,7 +27,8 @@ class Systems(tool.Case):
         """One round of all, by system."""
         names, sizes = ','.join(KERNELS + LIBRARIES), ','.join(map(str, sizes))
         done = self.run_tool(
-            'bench', '--json', '--quick', '--rounds', '1', '--against', names, '--size', sizes
+            *['bench', '--json', '--quick', '--case', 'latency,rate', '--rounds', '1'],
+            *['--against', names, '--size', sizes],
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -71,7 +72,8 @@ class Systems(tool.Case):
                 continue
             with self.subTest(name):
                 child = self.start(
-                    'bench', '--json', '--rounds', '2', '--against', name, '--size', '64'
+                    *['bench', '--json', '--case', 'latency,rate', '--rounds', '2'],
+                    *['--against', name, '--size', '64'],
                 )
                 self.kill_workers(child)
                 output, complaint = child.communicate(timeout=tool.DEADLINE)
