@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -123,14 +124,21 @@ int yk_sys_unlink(int dir, const char *path)
     return (int)CALL(unlinkat(dir, path, 0));
 }
 
-int yk_sys_rename(int dir, const char *from, const char *to)
+int yk_sys_link(int fd, int dir, const char *to)
 {
-    return (int)CALL(renameat(dir, from, dir, to));
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return (int)CALL(linkat(AT_FDCWD, path, dir, to, AT_SYMLINK_FOLLOW));
 }
 
-int yk_sys_rename_exclusive(int dir, const char *from, const char *to)
+int yk_sys_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
-    return (int)CALL(renameat2(dir, from, dir, to, RENAME_NOREPLACE));
+    return (int)CALL(renameat(from_dir, from, to_dir, to));
+}
+
+int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return (int)CALL(renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE));
 }
 
 static int byte_lock(int fd, int command, short type, off_t byte, off_t count, struct flock *ret)
@@ -202,6 +210,11 @@ int yk_sys_populate(void *base, size_t size)
     return result == -EINVAL                           ? -ENOTSUP
            : result == -EFAULT || result == -EHWPOISON ? -ENOMEM
                                                        : result;
+}
+
+bool yk_sys_can_read(void *base, size_t size)
+{
+    return (int)CALL(madvise(base, size, MADV_POPULATE_READ)) != -EFAULT;
 }
 
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base)

@@ -33,9 +33,10 @@ int yk_sys_mkdir_at(int dir, const char *path, mode_t mode);
 int yk_sys_chmod(int fd, mode_t mode);
 int yk_sys_chown(int fd, uid_t uid, gid_t gid);
 int yk_sys_unlink(int dir, const char *path);
-int yk_sys_rename(int dir, const char *from, const char *to); /* replaces `to` */
-int yk_sys_rename_exclusive(int dir, const char *from,
-                            const char *to); /* -EEXIST when `to` is there */
+int yk_sys_link(int fd, int dir, const char *to); /* another name for the very file of `fd` */
+int yk_sys_rename(int from_dir, const char *from, int to_dir, const char *to); /* replaces `to` */
+/* -EEXIST when `to` is there */
+int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
 
 /* locks on one byte of a file, owned by the open description, dropped by the kernel at death */
 int yk_sys_lock_byte(int fd, off_t byte); /* 0, or -EAGAIN: somebody else has it */
@@ -52,6 +53,8 @@ int yk_sys_shm_remove(int id);
 
 /* memory */
 int yk_sys_populate(void *base, size_t size); /* -ENOMEM …; -ENOTSUP before Linux 5.14 */
+/* False when reading there would raise SIGBUS. Before Linux 5.14 that can not be asked: true. */
+bool yk_sys_can_read(void *base, size_t size);
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base);
 
 /*

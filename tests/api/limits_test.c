@@ -55,7 +55,7 @@ static void remove_furniture(const char *directory)
 {
     char entry[700];
 
-    snprintf(entry, sizeof entry, "%s/.intents", directory);
+    snprintf(entry, sizeof entry, "%s/.intents-%u", directory, geteuid());
     rmdir(entry);
     snprintf(entry, sizeof entry, "%s/.lock-%u", directory, geteuid());
     unlink(entry);
@@ -353,6 +353,37 @@ static int role_gives_away_to_a_group(void *argument)
     return 0;
 }
 
+static int role_has_no_room_to_attach(void *argument)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    yoke_region *region = UNTOUCHED;
+    unsigned long pages;
+    FILE *file = fopen("/proc/self/statm", "re");
+    struct rlimit limit, all;
+
+    (void)argument;
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    getrlimit(RLIMIT_AS, &all);
+    limit = all;
+    limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)100 << 20);
+    options.flags = YOKE_KEPT | YOKE_SPARSE;
+    setrlimit(RLIMIT_AS, &limit);
+    must_fail(yoke_region_create(&region, "broad", (size_t)1 << 30, &options), ENOMEM);
+    must(yoke_region_create(&region, "broad", 4096, NULL)); /* the name is free */
+    setrlimit(RLIMIT_AS, &all);
+    yoke_region_close(region);
+    assert_int_equal(segments_made_by(getpid()), 0);
+    return 0;
+}
+
+static void creation_that_can_not_attach_its_memory_leaves_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(role_wait(role_start(role_has_no_room_to_attach, NULL), SOON_MS), 0);
+    assert_int_equal(names_left(), 0);
+}
+
 static void group_that_the_user_is_not_in_is_refused(void **state)
 {
     (void)state;
@@ -376,6 +407,7 @@ int main(void)
         api_test(all_memory_of_segments_taken_is_refused_with_the_name_of_the_limit),
         api_test(segment_above_the_kernels_most_is_refused_with_the_name_of_the_limit),
         api_test(port_of_another_user_can_not_be_opened_or_removed),
+        api_test(creation_that_can_not_attach_its_memory_leaves_nothing),
         api_test(group_that_the_user_is_not_in_is_refused),
     };
 
