@@ -82,13 +82,20 @@ extern "C" {
 
 #define YOKE_CREATE    0x01u /* make the object if there is none */
 #define YOKE_EXCLUSIVE 0x02u /* with YOKE_CREATE: -EEXIST if there is one already */
-#define YOKE_KEPT \
-    0x04u /* what is created lives until it is removed, not just until its last user */
+/*
+ * What is created lives until it is removed, not just until its last user. -ENOTSUP where the kernel
+ * removes every segment with its last user (kernel.shm_rmid_forced = 1).
+ */
+#define YOKE_KEPT      0x04u
 #define YOKE_READ_ONLY 0x08u /* regions: attach for reading only; takes no participant's place */
 #define YOKE_PARKED    0x10u /* ports: receive the parked messages instead of the others */
 #define YOKE_HUGE      0x20u /* with YOKE_CREATE: in huge pages; -ENOMEM or -EPERM without */
 #define YOKE_POPULATE  0x40u /* with YOKE_CREATE: make all pages present now, or -ENOMEM */
-#define YOKE_SPARSE    0x80u /* with YOKE_CREATE: reserve nothing; pages come when touched */
+/*
+ * With YOKE_CREATE: reserve nothing; pages come when touched, or fail then. -EINVAL together with
+ * YOKE_HUGE or YOKE_POPULATE.
+ */
+#define YOKE_SPARSE 0x80u
 
 /*
  * ---- errors -----------------------------------------------------------------------------------

@@ -269,7 +269,8 @@ static int plan_segment(struct creation *creation)
         .size = offset + plan->body_bytes,
         .mode = plan->mode ? plan->mode : 0600,
         .group = plan->group,
-        .reserve = plan->reserve,
+        /* else touching a page could fail later: by SIGBUS, or the out-of-memory killer */
+        .reserve = plan->reserve || (plan->flags & (YOKE_HUGE | YOKE_POPULATE)) != 0,
         .huge = (plan->flags & YOKE_HUGE) != 0,
     };
     creation->record = (struct yk_record){
@@ -326,6 +327,11 @@ static int create(struct yk_object *object, const struct yk_directory *directory
 {
     struct creation creation = {.plan = plan, .directory = directory, .entry = entry};
     int result = plan_segment(&creation);
+    if (result == 0 && (plan->flags & YOKE_KEPT) && yk_segments_are_forced_away())
+        result = yk_fail(ENOTSUP,
+                         "%s can not be kept: with kernel.shm_rmid_forced = 1 the kernel removes "
+                         "each segment with its last user",
+                         yk_entry_address(entry));
     if (result < 0)
         return result;
     uint32_t me = yk_sys_effective_uid();
@@ -387,6 +393,18 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
     return yk_fail(EBUSY, "%s is created and removed all the time", yk_entry_address(entry));
 }
 
+/* Pages that are to be there, and those that only come in huge pieces, can not be left to luck. */
+static int check_pages(const struct yk_object_plan *plan)
+{
+    if (!(plan->flags & YOKE_SPARSE) || !(plan->flags & (YOKE_POPULATE | YOKE_HUGE)))
+        return 0;
+    return yk_fail(EINVAL, "%s:%s: sparse reserves nothing, %s", yk_kind_name(plan->kind),
+                   plan->name,
+                   plan->flags & YOKE_HUGE ? "but huge pages are only to be had reserved"
+                                           : "and populate makes all of it present: one or the "
+                                             "other");
+}
+
 static int check_access(const struct yk_object_plan *plan)
 {
     if (plan->mode & ~0666u)
@@ -408,6 +426,8 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     int result = yk_name_check(plan->kind, plan->name);
     if (result == 0)
         result = check_access(plan);
+    if (result == 0)
+        result = check_pages(plan);
     if (result == 0)
         result = yk_fork_init();
     if (result < 0)

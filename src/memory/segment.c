@@ -4,6 +4,7 @@
 #include "memory/segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -151,6 +152,17 @@ int yk_segment_retire(const struct yk_segment_identity *identity)
         result = yk_sys_shm_remove(found.id);
     /* who made it, and root, may ask for all this: -EACCES says that it is somebody else's */
     return is_gone(result) || result == -EACCES ? 0 : result;
+}
+
+bool yk_segments_are_forced_away(void)
+{
+    char digit = '0';
+    int fd = yk_sys_open(AT_FDCWD, "/proc/sys/kernel/shm_rmid_forced", O_RDONLY, 0);
+    if (fd < 0)
+        return false;
+    yk_sys_read_all(fd, &digit, 1, 0);
+    yk_sys_close(fd);
+    return digit == '1';
 }
 
 uint64_t yk_ipc_namespace(void)

@@ -72,6 +72,9 @@ bool yk_segment_exists(int id);
  */
 int yk_segment_retire(const struct yk_segment_identity *identity);
 
+/* Does the kernel remove every segment with its last attachment here (kernel.shm_rmid_forced)? */
+bool yk_segments_are_forced_away(void);
+
 /* This process's IPC namespace, as a number; ids mean nothing in another. */
 uint64_t yk_ipc_namespace(void);
 
