@@ -16,6 +16,7 @@
 #include "memory/object.h"
 
 #define LOOK_INTERVAL INT64_C(50000000)
+#define SLICE         INT64_C(100000000)
 
 /* ---- participants ---- */
 
@@ -66,6 +67,13 @@ uint32_t yk_recover_dead_sometimes(struct yk_object *object)
     if (now - last < LOOK_INTERVAL || !yk_cas_seq(looked, &last, now))
         return 0;
     return yk_recover_dead(object);
+}
+
+int64_t yk_recovery_slice(const struct yk_object *object)
+{
+    /* relaxed: only a time. Shared memory: it may be any, so the slice is neither short nor long */
+    uint64_t ago = (uint64_t)yk_now_coarse() - yk_load_relaxed(&yk_object_header(object)->looked);
+    return ago < LOOK_INTERVAL ? SLICE - (int64_t)ago : SLICE;
 }
 
 /* ---- names ---- */
