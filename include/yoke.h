@@ -221,7 +221,7 @@ YOKE_API int yoke_lock_release(yoke_region *region, yoke_lock *lock);
 
 /* How many bytes of region memory a semaphore of `units` takes (a multiple of 8). */
 #define YOKE_SEMAPHORE_UNITS_MAX   65536u
-#define YOKE_SEMAPHORE_SIZE(units) (32u + 8u * (((size_t)(units) + 1) / 2))
+#define YOKE_SEMAPHORE_SIZE(units) (32u + 8u * (size_t)(units))
 
 /*
  * Makes a semaphore of `units` (1 to YOKE_SEMAPHORE_UNITS_MAX) free units at `semaphore`, which

@@ -283,6 +283,38 @@ static void overwritten_header_of_a_transient_object_does_not_free_its_name(void
     yoke_close(port);
 }
 
+static int role_dies_holding(void *argument)
+{
+    yoke_region *region = region_join("signed");
+    unsigned char *data = yoke_region_data(region);
+
+    (void)argument;
+    must(yoke_lock_acquire(region, (yoke_lock *)data, YOKE_NOW));
+    must(yoke_semaphore_acquire(region, (yoke_semaphore *)(data + 64), YOKE_NOW));
+    return 0;
+}
+
+/* As if others had joined and left in the dead one's place so often. */
+static void signature_of_a_dead_one_is_not_taken_for_that_of_a_later_one(void **state)
+{
+    yoke_region *region = region_make("signed", 4096), *later;
+    unsigned char *data = yoke_region_data(region);
+    struct shmid_ds facts;
+    unsigned char *base = attach_behind("region.signed", &facts);
+    uint64_t *word = (uint64_t *)(void *)(base + YK_PAGE + sizeof(struct yk_shm_slot));
+
+    (void)state;
+    must(yoke_semaphore_init(region, (yoke_semaphore *)(data + 64), 1));
+    assert_int_equal(role_wait(role_start(role_dies_holding, NULL), SOON_MS), 0);
+    *word = ((*word >> 1) + (1 << 22) - 2) << 1;
+    later = region_join("signed"); /* in the dead one's place */
+    assert_int_equal(yoke_lock_acquire(region, (yoke_lock *)data, YOKE_NOW), YOKE_OWNER_DIED);
+    must(yoke_semaphore_acquire(region, (yoke_semaphore *)(data + 64), YOKE_NOW));
+    yoke_region_close(later);
+    shmdt(base);
+    yoke_region_close(region);
+}
+
 /* In a process of its own, since a fault would be a crash: opens it and works with it, whatever comes. */
 static int role_meets_a_damaged_port(void *argument)
 {
@@ -467,6 +499,7 @@ int main(void)
         api_test(copied_name_removes_nothing),
         api_test(name_whose_memory_is_gone_is_reaped),
         api_test(overwritten_header_keeps_nobody_from_removing_the_object),
+        api_test(signature_of_a_dead_one_is_not_taken_for_that_of_a_later_one),
         api_test(overwritten_header_of_a_transient_object_does_not_free_its_name),
         api_test(each_damaged_field_of_a_header_is_refused_and_crashes_nobody),
         api_test(damaged_geometry_of_a_port_crashes_nobody),
