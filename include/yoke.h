@@ -40,7 +40,9 @@
  *
  * Fork. A child may go on using every handle that its parent had open: at its first call it joins
  * as a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.
- * The handles may also be left alone in the child, or closed there.
+ * The handles may also be left alone in the child, or closed there. The child must still be allowed
+ * to open the object's lock file: one of a process that gave up its user id after it opened the
+ * object may not be, and is told so (-EACCES).
  *
  * Death. What a dead process held is given back by whoever notices first: anyone who opens the
  * object, finds it empty or full, or waits on it (within 100 ms).
@@ -212,7 +214,8 @@ typedef struct yoke_semaphore yoke_semaphore;
  * may be half-changed; mend that, then go on. If this owner dies before it releases, the next one
  * is told again. Waits up to `timeout_ns`. -EAGAIN (held, time-out 0), -ETIMEDOUT, -EINTR,
  * -ECANCELED,
- * -EDEADLK (this thread has it already, through this handle), -EINVAL, -EPROTO.
+ * -EDEADLK (this thread has it already, through this handle), -EACCES (the region is attached
+ * read-only), -EINVAL, -EPROTO.
  */
 YOKE_API int yoke_lock_acquire(yoke_region *region, yoke_lock *lock, int64_t timeout_ns);
 

@@ -5,7 +5,8 @@
  * everything at once, and also finds what nobody stumbles over any more: memory and lock files to
  * which no name leads, because the files of the name directory went without the memory.
  *
- * What is healthy is never cleared. A name's memory must be gone, shown by the kernel. Memory must
+ * What is healthy is never cleared. A name's memory must be gone, shown by the kernel; or, where it is
+ * a transient one's in another IPC namespace, nobody may take part any more. Memory must
  * carry this very directory in its header and be attached by nobody; no name or intent may have its
  * nonce, looked for once among all and once more under the lock of its name. Where a file can not
  * be read, and so might have it, the things of that file's owner are left alone.

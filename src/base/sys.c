@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,8 +44,10 @@
 
 int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
-    return (int)CALL(
-        openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode));
+    int fd =
+        (int)CALL(openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode));
+    return fd == -EAGAIN ? -EBUSY
+                         : fd; /* somebody has a lease on it; EAGAIN means something else */
 }
 
 int yk_sys_close(int fd)
@@ -78,6 +81,10 @@ ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset)
 
 int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset)
 {
+    struct rlimit limit;
+    /* the kernel would answer with SIGXFSZ, which ends a process that does not expect it */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && (uint64_t)offset + size > limit.rlim_cur)
+        return -EFBIG;
     long done = CALL(pwrite(fd, data, size, offset));
     if (done < 0)
         return (int)done;

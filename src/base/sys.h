@@ -20,10 +20,11 @@
  * files; paths are relative to `dir` (AT_FDCWD for absolute ones), symbolic links are never
  * followed
  */
-int yk_sys_open(int dir, const char *path, int flags, mode_t mode);
+int yk_sys_open(int dir, const char *path, int flags, mode_t mode); /* -EBUSY: leased */
 int yk_sys_close(int fd);
 int yk_sys_reopen(int fd, int flags); /* a new open description of the same file, by way of /proc */
 ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset);
+/* -EFBIG, and no signal, when it would be beyond RLIMIT_FSIZE. */
 int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset);
 int yk_sys_stat(int fd, struct stat *ret);
 int yk_sys_stat_at(int dir, const char *path, struct stat *ret);

@@ -77,6 +77,19 @@ void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other)
     snprintf(name, YK_ENTRY_MAX, "%s@%s", first ? peer : other, first ? other : peer);
 }
 
+/* A region is made by its bare name: an address would be taken for one, and lead nowhere. */
+static int check_bare(const char *name)
+{
+    const char *colon = strchr(name, ':');
+    int kind = colon ? yk_kind_from_name(name, (size_t)(colon - name)) : 0;
+    return kind == 0
+               ? 0
+               : yk_fail(EINVAL,
+                         "'%s' is an address: the name of a region goes without the kind, and "
+                         "does not begin with '%s:'",
+                         name, yk_kind_name((uint32_t)kind));
+}
+
 /* "alice@bob", in this order. */
 static int check_link(const char *name)
 {
@@ -101,13 +114,15 @@ int yk_name_check(uint32_t kind, const char *name)
     if (!name)
         return yk_fail(EINVAL, "the name is NULL");
     size_t length = strnlen(name, YK_ENTRY_MAX);
+    int result;
     switch (kind) {
     case YK_KIND_LINK:
         return length < YK_ENTRY_MAX ? check_link(name) : check_text(name, length, 0);
     case YK_KIND_PEER:
         return check_text(name, length, YOKE_PEER_NAME_MAX);
     default:
-        return check_text(name, length, YOKE_NAME_MAX);
+        result = check_text(name, length, YOKE_NAME_MAX);
+        return result == 0 && kind == YK_KIND_REGION ? check_bare(name) : result;
     }
 }
 
@@ -155,7 +170,10 @@ int yk_record_read_any(const struct yk_directory *directory, const char *entry,
         return no_name(directory, entry);
     if (fd < 0)
         return yk_fail(fd == -ELOOP ? EACCES : -fd, "%s/%s can not be read: %s", directory->path,
-                       entry, fd == -ELOOP ? "it is a symbolic link" : strerror(-fd));
+                       entry,
+                       fd == -ELOOP   ? "it is a symbolic link"
+                       : fd == -EBUSY ? "somebody has a lease on it (F_SETLEASE)"
+                                      : strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
     ssize_t size = result == 0 && S_ISREG(facts.st_mode)
                        ? yk_sys_read_all(fd, text, sizeof text - 1, 0)

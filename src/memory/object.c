@@ -467,9 +467,18 @@ static int renew_description(struct yk_object *object)
         fresh = open_lock_file(object, &directory, object->fixed.nonce, 0);
         yk_directory_close(&directory);
     }
-    if (fresh < 0)
-        return yk_fail(-fresh, "after fork, %s:%s can not be joined: its lock file is gone",
+    if (fresh == -ENOENT)
+        return yk_fail(ENOENT, "after fork, %s:%s can not be joined: its lock file is gone",
                        yk_kind_name(object->fixed.kind), object->fixed.name);
+    if (fresh == -EACCES)
+        return yk_fail(EACCES,
+                       "after fork, %s:%s can not be joined: this process, uid %u by now, may not "
+                       "open its lock file in %s",
+                       yk_kind_name(object->fixed.kind), object->fixed.name, yk_sys_effective_uid(),
+                       object->directory);
+    if (fresh < 0)
+        return yk_fail(-fresh, "after fork, %s:%s can not be joined: %s",
+                       yk_kind_name(object->fixed.kind), object->fixed.name, strerror(-fresh));
     if (inherited >= 0)
         yk_sys_close(inherited);
     return 0;

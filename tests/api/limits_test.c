@@ -455,6 +455,25 @@ static void kept_object_is_refused_where_the_kernel_would_remove_it(void **state
     must(yoke_region_remove("kept"));
 }
 
+static int role_may_write_no_file(void *argument)
+{
+    struct rlimit none = {0, RLIM_INFINITY};
+    yoke_region *region = UNTOUCHED;
+
+    (void)argument;
+    setrlimit(RLIMIT_FSIZE, &none);
+    must_fail(yoke_region_create(&region, "unwritten", 4096, NULL), EFBIG);
+    assert_non_null(strstr(yoke_explain(), "region.unwritten"));
+    return 0;
+}
+
+static void limit_on_the_size_of_files_is_an_error_and_no_signal(void **state)
+{
+    (void)state;
+    assert_int_equal(role_wait(role_start(role_may_write_no_file, NULL), SOON_MS), 0);
+    assert_int_equal(names_left(), 0);
+}
+
 static void group_that_the_user_is_not_in_is_refused(void **state)
 {
     (void)state;
@@ -481,6 +500,7 @@ int main(void)
         api_test(creation_that_can_not_attach_its_memory_leaves_nothing),
         api_test(pages_that_can_not_be_had_are_refused_when_they_are_asked_for),
         api_test(kept_object_is_refused_where_the_kernel_would_remove_it),
+        api_test(limit_on_the_size_of_files_is_an_error_and_no_signal),
         api_test(group_that_the_user_is_not_in_is_refused),
     };
 

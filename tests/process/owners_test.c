@@ -240,6 +240,73 @@ static void name_with_anothers_nonce_takes_nothing_away_when_root_removes_it(voi
     assert_int_equal(names_left(), 0);
 }
 
+/* ---- a lease ------------------------------------------------------------------------------------- */
+
+static int role_leases_a_name(void *argument)
+{
+    int fd;
+
+    become_user(HOSTILE);
+    fd = open(name_path("port.leased"), O_RDWR | O_CREAT, 0666);
+    signal(SIGIO, SIG_IGN);
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+        return 77;
+    baton_pass(argument);
+    pause();
+    return 0;
+}
+
+static void lease_on_a_name_is_an_error_with_a_sentence(void **state)
+{
+    struct baton ready;
+    yoke_endpoint *port = NULL;
+    pid_t pid;
+
+    (void)state;
+    share_directory();
+    baton_make(&ready);
+    pid = role_start(role_leases_a_name, &ready);
+    baton_take(&ready);
+    must_fail(yoke_open(&port, "port:leased", 0, NULL), EBUSY);
+    assert_non_null(strstr(yoke_explain(), "port.leased"));
+    assert_non_null(strstr(yoke_explain(), "lease"));
+    must_fail(yoke_open(&port, "port:leased", YOKE_CREATE, NULL), EBUSY);
+    role_kill(pid);
+    baton_drop(&ready);
+    assert_int_equal(unlink(name_path("port.leased")), 0);
+}
+
+/* ---- a child that gave up its rights -------------------------------------------------------------- */
+
+static int role_child(void *argument)
+{
+    uint64_t number;
+
+    must_fail(yoke_recv(argument, &number, sizeof number, YOKE_NOW), EACCES);
+    assert_non_null(strstr(yoke_explain(), "may not open its lock file"));
+    assert_non_null(strstr(yoke_explain(), "port:roots"));
+    return 0;
+}
+
+static int role_gives_up_root(void *argument)
+{
+    yoke_endpoint *port = port_make("roots", NULL);
+
+    (void)argument;
+    become_user(VICTIM);
+    return role_wait(role_start(role_child, port), SOON_MS);
+}
+
+static void child_of_one_who_gave_up_root_is_told_what_it_may_not(void **state)
+{
+    (void)state;
+    share_directory();
+    assert_int_equal(run(role_gives_up_root, NULL), 0);
+    yoke_region_close(region_make("next", 4096)); /* clears the dead one's name */
+    yoke_remove("port:roots");
+    assert_int_equal(names_left(), 0);
+}
+
 /* ---- IPC namespaces -------------------------------------------------------------------------------- */
 
 static int role_lives_elsewhere(void *argument)
@@ -345,6 +412,8 @@ int main(void)
         api_test(root_makes_nothing_for_users_who_only_stand_in_a_file_name),
         api_test(root_follows_no_link_in_the_place_of_a_users_intents),
         api_test(name_with_anothers_nonce_takes_nothing_away_when_root_removes_it),
+        api_test(lease_on_a_name_is_an_error_with_a_sentence),
+        api_test(child_of_one_who_gave_up_root_is_told_what_it_may_not),
         api_test(name_of_one_who_died_in_another_namespace_is_free_at_once),
         api_test(who_died_creating_in_another_namespace_is_in_nobodys_way),
     };
