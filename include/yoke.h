@@ -43,7 +43,9 @@
  * Fork. A child may go on using every handle that its parent had open: at its first call it joins
  * as a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.
  * The handles may also be left alone in the child, or closed there. All this is for fork(): a child
- * made otherwise (vfork, posix_spawn, clone, _Fork) is to exec or exit without a call of yoke's.
+ * made otherwise (vfork, posix_spawn, clone, _Fork) is to exec or exit without a call of yoke's. The
+ * child must still be allowed to open the object's lock file: one of a process that gave up its user
+ * id after it opened the object may not be, and is told so (-EACCES).
  *
  * Death. What a dead process held is given back by whoever notices first: anyone who opens the
  * object, finds it empty or full, or waits on it (within 100 ms). Two limits:
@@ -93,13 +95,20 @@ extern "C" {
 
 #define YOKE_CREATE    0x01u /* make the object if there is none */
 #define YOKE_EXCLUSIVE 0x02u /* with YOKE_CREATE: -EEXIST if there is one already */
-#define YOKE_KEPT \
-    0x04u /* what is created lives until it is removed, not just until its last user */
+/*
+ * What is created lives until it is removed, not just until its last user. -ENOTSUP where the kernel
+ * removes every segment with its last user (kernel.shm_rmid_forced = 1).
+ */
+#define YOKE_KEPT      0x04u
 #define YOKE_READ_ONLY 0x08u /* regions: attach for reading only; takes no participant's place */
 #define YOKE_PARKED    0x10u /* ports: receive the parked messages instead of the others */
 #define YOKE_HUGE      0x20u /* with YOKE_CREATE: in huge pages; -ENOMEM or -EPERM without */
 #define YOKE_POPULATE  0x40u /* with YOKE_CREATE: make all pages present now, or -ENOMEM */
-#define YOKE_SPARSE    0x80u /* with YOKE_CREATE: reserve nothing; pages come when touched */
+/*
+ * With YOKE_CREATE: reserve nothing; pages come when touched, or fail then. -EINVAL together with
+ * YOKE_HUGE or YOKE_POPULATE.
+ */
+#define YOKE_SPARSE 0x80u
 
 /*
  * ---- errors -----------------------------------------------------------------------------------
@@ -226,7 +235,7 @@ YOKE_API int yoke_lock_release(yoke_region *region, yoke_lock *lock);
 
 /* How many bytes of region memory a semaphore of `units` takes (a multiple of 8). */
 #define YOKE_SEMAPHORE_UNITS_MAX   65536u
-#define YOKE_SEMAPHORE_SIZE(units) (32u + 8u * (((size_t)(units) + 1) / 2))
+#define YOKE_SEMAPHORE_SIZE(units) (32u + 8u * (size_t)(units))
 
 /*
  * Makes a semaphore of `units` (1 to YOKE_SEMAPHORE_UNITS_MAX) free units at `semaphore`, which

@@ -16,6 +16,9 @@ static int check_place(enum yk_kind kind, const char *place, const char *address
         place = kind == YK_KIND_REGION || kind == YK_KIND_PEER ? NULL : secure_getenv("YOKE_PLACE");
         from = " (from $YOKE_PLACE)";
     }
+    if (place && place[0] == '\0' && from[0] == '\0')
+        return yk_fail(EINVAL, "%.160s: the place is empty: 'memory' is one, or leave out the '@'",
+                       address);
     if (!place || place[0] == '\0' || strcmp(place, "memory") == 0)
         return 0;
     return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: memory",

@@ -5,7 +5,8 @@
  * everything at once, and also finds what nobody stumbles over any more: memory and lock files to
  * which no name leads, because the files of the name directory went without the memory.
  *
- * What is healthy is never cleared. A name's memory must be gone, shown by the kernel. Memory must
+ * What is healthy is never cleared. A name's memory must be gone, shown by the kernel; or, where it is
+ * a transient one's in another IPC namespace, nobody may take part any more. Memory must
  * carry this very directory in its header and be attached by nobody; no name or intent may have its
  * nonce, looked for once among all and once more under the lock of its name. Where a file can not
  * be read, and so might have it, the things of that file's owner are left alone.
@@ -79,26 +80,16 @@ static int add_item(struct gc *gc, const char *what, const char *name, uint64_t 
     return 0;
 }
 
-/* ---- interrupted creations and removals ---- */
-
-/*
- * "UID.KIND.NAME": true, and *ret_entry is "KIND.NAME", when the intent is one that this process
- * may finish.
- */
-static bool parse_intent(const struct gc *gc, const char *file, uint32_t *ret_uid,
-                         const char **ret_entry)
+static int walk_directory(const struct yk_directory *directory,
+                          int (*each)(const char *entry, void *context), void *context)
 {
-    char *end;
-    const char *name;
-    unsigned long uid = strtoul(file, &end, 10); /* would take a sign, too */
-    if (!isdigit((unsigned char)file[0]) || *end != '.' || uid > UINT32_MAX)
-        return false;
-    if (!may_clear(gc, (uint32_t)uid) || yk_entry_kind(end + 1, &name) == 0)
-        return false;
-    *ret_uid = (uint32_t)uid;
-    *ret_entry = end + 1;
-    return true;
+    int result = yk_sys_entries(directory->fd, ".", each, context);
+    if (result < 0 && result != -ENOMEM)
+        return yk_fail(-result, "%s can not be listed: %s", directory->path, strerror(-result));
+    return result;
 }
+
+/* ---- interrupted creations and removals ---- */
 
 /* Memory that is free as soon as the record's segment is removed. */
 static uint64_t bytes_of(const struct gc *gc, const struct yk_record *record)
@@ -113,48 +104,57 @@ static uint64_t bytes_of(const struct gc *gc, const struct yk_record *record)
     return 0;
 }
 
-/* In a shared directory anybody can put a file under another user's number. */
-static bool is_genuine(const struct gc *gc, const char *path, uint32_t uid)
+/* Is it the user's own, and not another name of the user's (a hard link)? */
+static bool is_genuine(const struct yk_directory *intents, const char *entry)
 {
     struct stat file;
-    return yk_sys_stat_at(gc->directory.fd, path, &file) == 0 && file.st_uid == uid &&
+    return yk_sys_stat_at(intents->fd, entry, &file) == 0 && file.st_uid == intents->uid &&
            S_ISREG(file.st_mode) && file.st_nlink == 1;
 }
 
 /* Under the lock of the name: nobody is at it any more. */
-static int clear_intent(struct gc *gc, uint32_t uid, const char *entry)
+static int clear_intent(struct gc *gc, const struct yk_directory *intents, const char *entry)
 {
-    char path[YK_ENTRY_MAX + 32];
     struct yk_record record = {.segment = -1};
-    yk_intent_path(path, uid, entry);
-    if (!is_genuine(gc, path, uid))
+    char meant[YK_ENTRY_MAX];
+    if (!is_genuine(intents, entry))
         return 0;
-    int result = yk_record_read(&gc->directory, path, &record);
+    int result = yk_record_read(intents, entry, &record);
     if (result == 0 && record.namespace != yk_ipc_namespace())
         return 0; /* its memory can only be reached from there */
     if (result < 0 && result != -EPROTO)
         return 0;
     uint64_t bytes = result == 0 ? bytes_of(gc, &record) : 0;
-    if (!gc->dry_run && yk_recover_intent(&gc->directory, uid, entry) < 0)
+    if (!gc->dry_run && yk_recover_intent(&gc->directory, intents, entry) < 0)
         return 0;
-    return add_item(gc, "intent", yk_entry_address(entry), bytes,
+    if (result == 0) /* one that was put aside is not called after its object */
+        yk_name_entry(meant, record.kind, record.name);
+    return add_item(gc, "intent", yk_entry_address(result == 0 ? meant : entry), bytes,
                     record.segment < 0 ? "who was creating it died"
                                        : "who was creating or removing it died");
 }
 
-static int look_at_intent(const char *file, void *context)
+struct intents_walk {
+    struct gc *gc;
+    const struct yk_directory *intents;
+};
+
+static int look_at_intent(const char *entry, void *context)
 {
-    struct gc *gc = context;
-    const char *entry;
-    uint32_t uid;
-    if (!parse_intent(gc, file, &uid, &entry))
-        return 0;
+    const struct intents_walk *walk = context;
+    struct gc *gc = walk->gc;
     struct yk_name_lock lock;
-    if (yk_directory_lock(&lock, &gc->directory, uid, entry, 0) < 0)
+    if (yk_directory_lock(&lock, &gc->directory, walk->intents->uid, entry, 0) < 0)
         return 0; /* somebody alive is at it */
-    int result = clear_intent(gc, uid, entry);
+    int result = clear_intent(gc, walk->intents, entry);
     yk_directory_unlock(&lock);
     return result;
+}
+
+static int look_at_intents(const struct yk_directory *intents, void *context)
+{
+    struct intents_walk walk = {context, intents};
+    return walk_directory(intents, look_at_intent, &walk);
 }
 
 /* ---- names whose memory is gone ---- */
@@ -166,7 +166,7 @@ static int look_at_name(const char *entry, void *context)
     const char *name;
     if (yk_entry_kind(entry, &name) == 0 || yk_record_read(&gc->directory, entry, &record) < 0)
         return 0;
-    if (!may_clear(gc, record.uid) || !yk_record_is_dead(&record, true))
+    if (!may_clear(gc, record.uid) || !yk_record_is_dead(&gc->directory, &record, true))
         return 0;
     if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true, 0) < 0)
         return 0; /* somebody else was faster, or is at it */
@@ -176,18 +176,19 @@ static int look_at_name(const char *entry, void *context)
 
 /* ---- which objects names and intents speak of ---- */
 
-static int add_mention(struct gc *gc, const char *path, bool intent)
+static int add_mention(struct gc *gc, const struct yk_directory *where, const char *entry,
+                       bool intent)
 {
     struct yk_record record = {.nonce = 0};
     struct stat file;
-    int result = yk_record_read(&gc->directory, path, &record);
+    int result = yk_record_read_any(where, entry, &record);
     /*
      * A garbled intent was being written when its author died, and so speaks of nothing that was
      * made.
      */
     if (result == -ENOENT || (intent && result == -EPROTO))
         return 0;
-    if (result < 0 && yk_sys_stat_at(gc->directory.fd, path, &file) < 0)
+    if (result < 0 && yk_sys_stat_at(where->fd, entry, &file) < 0)
         return 0;
     void *mentions =
         yk_grow_array(gc->mentions, gc->mention_count, &gc->mention_room, sizeof *gc->mentions);
@@ -202,17 +203,23 @@ static int add_mention(struct gc *gc, const char *path, bool intent)
     return 0;
 }
 
-static int mention_intent(const char *file, void *context)
+static int mention_intent(const char *entry, void *context)
 {
-    char path[sizeof YK_INTENTS + 256];
-    snprintf(path, sizeof path, YK_INTENTS "/%s", file);
-    return add_mention(context, path, true);
+    const struct intents_walk *walk = context;
+    return add_mention(walk->gc, walk->intents, entry, true);
+}
+
+static int mention_intents(const struct yk_directory *intents, void *context)
+{
+    struct intents_walk walk = {context, intents};
+    return walk_directory(intents, mention_intent, &walk);
 }
 
 static int mention_name(const char *entry, void *context)
 {
+    struct gc *gc = context;
     const char *name;
-    return yk_entry_kind(entry, &name) == 0 ? 0 : add_mention(context, entry, false);
+    return yk_entry_kind(entry, &name) == 0 ? 0 : add_mention(gc, &gc->directory, entry, false);
 }
 
 static bool is_mentioned(const struct gc *gc, uint64_t nonce, uint32_t uid)
@@ -243,32 +250,43 @@ static bool read_fixed(const struct gc *gc, int id, struct yk_shm_fixed *ret)
     void *base;
     if (yk_sys_shm_attach(id, true, &base) < 0)
         return false;
-    memcpy(ret, base, sizeof *ret);
+    bool can = yk_sys_can_read(base, YK_PAGE); /* another program's huge pages may be missing */
+    if (can)
+        memcpy(ret, base, sizeof *ret);
     yk_sys_shm_detach(base);
-    return ret->magic == YK_MAGIC && ret->layout == YK_LAYOUT &&
+    return can && ret->magic == YK_MAGIC && ret->layout == YK_LAYOUT &&
            ret->directory_dev == gc->directory.dev && ret->directory_ino == gc->directory.ino &&
            memchr(ret->name, '\0', sizeof ret->name);
 }
 
 /* Does the file speak of this object? A file that can not be read might. */
-static bool speaks_of(const struct gc *gc, const char *path, uint64_t nonce)
+static bool speaks_of(const struct yk_directory *where, const char *entry, uint64_t nonce)
 {
     struct yk_record record;
-    int result = yk_record_read(&gc->directory, path, &record);
+    int result = yk_record_read_any(where, entry, &record);
     return result == 0 ? record.nonce == nonce : result != -ENOENT;
+}
+
+static bool intent_speaks_of(const struct gc *gc, uint32_t uid, const char *entry, uint64_t nonce)
+{
+    struct yk_directory intents;
+    int result = yk_directory_intents(&intents, &gc->directory, uid, false);
+    if (result < 0)
+        return false; /* there are none, or they are not that user's */
+    bool does = speaks_of(&intents, entry, nonce);
+    yk_directory_close(&intents);
+    return does;
 }
 
 /* Under the lock of the name that the object had: nobody can publish, rename or create it now. */
 static bool is_orphan(const struct gc *gc, const struct yk_segment_row *row, const char *entry,
                       uint64_t nonce)
 {
-    char path[YK_ENTRY_MAX + 32];
     struct shmid_ds kernel;
     struct yk_shm_fixed again;
-    yk_intent_path(path, row->uid, entry);
-    return !speaks_of(gc, path, nonce) && !speaks_of(gc, entry, nonce) &&
-           read_fixed(gc, row->id, &again) && again.nonce == nonce &&
-           yk_sys_shm_stat(row->id, &kernel) == 0 && kernel.shm_nattch == 0;
+    return !intent_speaks_of(gc, row->uid, entry, nonce) &&
+           !speaks_of(&gc->directory, entry, nonce) && read_fixed(gc, row->id, &again) &&
+           again.nonce == nonce && yk_sys_shm_stat(row->id, &kernel) == 0 && kernel.shm_nattch == 0;
 }
 
 static bool clear_orphan(const struct gc *gc, const struct yk_segment_row *row, const char *entry,
@@ -357,28 +375,17 @@ static int look_at_lock_files(struct gc *gc)
 
 /* ---- all of it ---- */
 
-static int walk(struct gc *gc, const char *path, int (*each)(const char *name, void *context))
-{
-    int result = yk_sys_entries(gc->directory.fd, path, each, gc);
-    if (result == -ENOENT && strcmp(path, YK_INTENTS) == 0)
-        return 0; /* nothing was ever created here */
-    if (result < 0 && result != -ENOMEM)
-        return yk_fail(-result, "%s/%s can not be listed: %s", gc->directory.path, path,
-                       strerror(-result));
-    return result;
-}
-
 static int clear_all(struct gc *gc)
 {
-    int result = walk(gc, YK_INTENTS, look_at_intent);
+    int result = yk_directory_each_intents(&gc->directory, look_at_intents, gc);
     if (result == 0)
-        result = walk(gc, ".", look_at_name);
+        result = walk_directory(&gc->directory, look_at_name, gc);
     if (result == 0)
-        result = walk(gc, ".", list_lock_file);
+        result = walk_directory(&gc->directory, list_lock_file, gc);
     if (result == 0)
-        result = walk(gc, YK_INTENTS, mention_intent);
+        result = yk_directory_each_intents(&gc->directory, mention_intents, gc);
     if (result == 0)
-        result = walk(gc, ".", mention_name);
+        result = walk_directory(&gc->directory, mention_name, gc);
     if (result == 0)
         result = look_at_segments(gc);
     if (result == 0)

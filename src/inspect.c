@@ -321,8 +321,12 @@ static int attach(const struct look *look, const struct yk_record *record,
     if (result == -EACCES)
         return result;
     result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size);
-    if (result == -ENOENT)
-        note_problem(facts, "its memory is gone, only the name is left: yoke gc clears it");
+    if (result == -ENOENT && !yk_record_is_dead(&look->directory, record, true))
+        note_problem(facts, "its header holds what no yoke wrote");
+    else if (result == -ENOENT)
+        note_problem(facts,
+                     "its memory is gone, only the name is left: its owner's next yoke call, "
+                     "or root's, clears it");
     else if (result < 0)
         note_problem(facts, "%s", yoke_explain());
     else
@@ -401,7 +405,14 @@ static void note_unreadable(const struct look *look, const char *entry,
     facts->gid = file.st_gid;
 }
 
-/* 0, -ENOENT when there is no such name, or -ENOMEM. */
+/* What is dead is cleared by whoever stumbles over it, if that one may: true when it is gone now. */
+static bool reap(const struct look *look, const char *entry, const struct yk_record *record)
+{
+    return yk_record_is_dead(&look->directory, record, true) &&
+           yk_name_retire(&look->directory, entry, record->nonce, true, 0) == 0;
+}
+
+/* 0, -ENOENT when there is no such name, or only a dead object's, or -ENOMEM. */
 static int look_at_entry(const struct look *look, const char *entry, struct yk_object_facts *ret,
                          struct people *people)
 {
@@ -413,6 +424,8 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
     snprintf(facts.name, sizeof facts.name, "%s", name);
     facts.name[strcspn(facts.name, "@")] = strchr(name, '@') ? '/' : '\0'; /* as users know it */
     int result = yk_record_read(&look->directory, entry, &record);
+    if (result == 0 && reap(look, entry, &record))
+        result = -ENOENT;
     if (result == -ENOENT)
         return result;
     if (result < 0) {

@@ -1,7 +1,7 @@
 /*
  * lock.c - the robust lock in a region.
  *
- *   opaque[0]  word: thread id 32 | holder 32; 0 is free
+ *   opaque[0]  word: generation of the slot 32 | thread id 22 | slot 10; 0 is free
  *   opaque[1]  bell (its low half), see region.h
  *
  * field | written by              | read | order          | a crash leaves
@@ -50,7 +50,8 @@ static uint32_t thread_id(void)
 
 static uint64_t my_word(const yoke_region *region)
 {
-    return (uint64_t)thread_id() << 32 | region->holder;
+    /* thread ids are below 2^22 (PID_MAX_LIMIT) */
+    return region->holder | ((uint64_t)thread_id() << YK_HOLDER_THREAD & YK_HOLDER_THREADS);
 }
 
 static int attempt(yoke_region *region, void *context, bool thorough)
@@ -59,7 +60,7 @@ static int attempt(yoke_region *region, void *context, bool thorough)
     uint64_t word = yk_load_seq(&lock->word), mine = my_word(region); /* seq: SYNC region.bell */
     if (word == mine)
         return -EDEADLK;
-    bool dead = word != 0 && thorough && yk_holder_is_dead(region, (uint32_t)word);
+    bool dead = word != 0 && thorough && yk_holder_is_dead(region, word & ~YK_HOLDER_THREADS);
     if (word != 0 && !dead)
         return 0;
     if (!yk_cas_seq(&lock->word, &word, mine)) /* SYNC lock.take acquire */

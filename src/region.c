@@ -12,8 +12,7 @@
 #include "wait.h"
 
 #define SLEEPERS    UINT32_C(1)
-#define SLOT_BITS   10
-#define GENERATIONS ((UINT64_C(1) << (32 - SLOT_BITS)) - 1)
+#define GENERATIONS UINT32_MAX
 #define SPIN_NS     5000
 
 /*
@@ -26,9 +25,9 @@ static void recover(struct yk_object *object, uint32_t slot)
     (void)slot;
 }
 
-static uint32_t sign(uint32_t slot, uint64_t generation)
+static uint64_t sign(uint32_t slot, uint64_t generation)
 {
-    return (uint32_t)(generation % GENERATIONS + 1) << SLOT_BITS | slot;
+    return (generation % GENERATIONS + 1) << YK_HOLDER_GENERATION | slot;
 }
 
 static void joined(struct yk_object *object)
@@ -195,9 +194,9 @@ int yk_region_enter(yoke_region *region, const void *what, size_t size)
     return 0;
 }
 
-bool yk_holder_is_dead(yoke_region *region, uint32_t holder)
+bool yk_holder_is_dead(yoke_region *region, uint64_t holder)
 {
-    uint32_t number = holder & ((1u << SLOT_BITS) - 1);
+    uint32_t number = (uint32_t)(holder & ((UINT64_C(1) << YK_HOLDER_GENERATION) - 1));
     struct yk_object *object = &region->object;
     if (number >= object->fixed.participants)
         return true;

@@ -9,7 +9,7 @@
 
 struct yoke_region {
     struct yk_object object; /* first: the kind's callbacks get it */
-    uint32_t holder;         /* how this handle signs what it holds */
+    uint64_t holder;         /* how this handle signs what it holds */
     int64_t spin_ns;
 };
 
@@ -20,11 +20,15 @@ struct yoke_region {
 int yk_region_enter(yoke_region *region, const void *what, size_t size);
 
 /*
- * Who holds something in a region's memory signs with 32 bits, never 0: slot and generation of the
- * slot. Once the slot has another generation, or its lock is free, the holder is gone. Is it?
- * Proves it.
+ * Who holds something in a region's memory signs with 64 bits, never 0: the generation of its slot
+ * (32, never 0) | free for the thread's id (22) | slot (10). Once the slot has another generation, or
+ * its lock is free, the holder is gone. Is it? Proves it. (A signature comes again after 2^32 joins
+ * of one slot: at a microsecond each, an hour of nothing else while nobody looks at the lock.)
  */
-bool yk_holder_is_dead(yoke_region *region, uint32_t holder);
+#define YK_HOLDER_GENERATION 32
+#define YK_HOLDER_THREAD     10
+#define YK_HOLDER_THREADS    (((UINT64_C(1) << 22) - 1) << YK_HOLDER_THREAD)
+bool yk_holder_is_dead(yoke_region *region, uint64_t holder);
 
 /*
  * Sleeping on a word in the region. The word counts changes, its lowest bit says that somebody may

@@ -24,7 +24,7 @@ struct yoke_semaphore {
     yk_atomic32 hint;
     yk_atomic32 bell;
     uint32_t pad[5];
-    yk_atomic32 unit[];
+    yk_atomic64 unit[];
 };
 _Static_assert(sizeof(struct yoke_semaphore) == YOKE_SEMAPHORE_SIZE(0), "the public size");
 
@@ -53,7 +53,7 @@ YOKE_API int yoke_semaphore_init(yoke_region *region, yoke_semaphore *semaphore,
     yk_store32_relaxed(&semaphore->hint, 0);
     yk_store32_relaxed(&semaphore->bell, 0);
     for (uint32_t i = 0; i < units; i++)
-        yk_store32_relaxed(&semaphore->unit[i], 0);
+        yk_store_relaxed(&semaphore->unit[i], 0);
     yk_store32_release(&semaphore->units, units);
     return 0;
 }
@@ -64,10 +64,10 @@ struct taking {
 };
 
 static bool take_unit(yoke_region *region, yoke_semaphore *semaphore, uint32_t index,
-                      uint32_t holder)
+                      uint64_t holder)
 {
-    if (!yk_cas32_seq(&semaphore->unit[index], &holder,
-                      region->holder)) /* SYNC semaphore.take acquire */
+    if (!yk_cas_seq(&semaphore->unit[index], &holder,
+                    region->holder)) /* SYNC semaphore.take acquire */
         return false;
     yk_store32_relaxed(&semaphore->hint, index + 1);
     return true;
@@ -78,10 +78,11 @@ static int attempt(yoke_region *region, void *context, bool thorough)
 {
     struct taking *taking = context;
     yoke_semaphore *semaphore = taking->semaphore;
-    uint32_t first = yk_load32_relaxed(&semaphore->hint), alive = 0;
+    uint32_t first = yk_load32_relaxed(&semaphore->hint);
+    uint64_t alive = 0;
     for (uint32_t i = 0; i < taking->units; i++) {
         uint32_t index = (first % taking->units + i) % taking->units;
-        uint32_t holder = yk_load32_seq(&semaphore->unit[index]); /* seq: SYNC region.bell */
+        uint64_t holder = yk_load_seq(&semaphore->unit[index]); /* seq: SYNC region.bell */
         if (holder == 0 && take_unit(region, semaphore, index, 0))
             return 1;
         if (!thorough || holder == 0 || holder == alive || holder == region->holder)
@@ -108,9 +109,9 @@ YOKE_API int yoke_semaphore_release(yoke_region *region, yoke_semaphore *semapho
 {
     int units = enter(region, semaphore);
     for (int i = 0; i < units; i++) {
-        uint32_t holder = region->holder;
-        if (yk_load32_relaxed(&semaphore->unit[i]) != holder ||
-            !yk_cas32_seq(&semaphore->unit[i], &holder, 0))
+        uint64_t holder = region->holder;
+        if (yk_load_relaxed(&semaphore->unit[i]) != holder ||
+            !yk_cas_seq(&semaphore->unit[i], &holder, 0))
             continue;
         /* SYNC semaphore.take release: by the CAS above */
         yk_store32_relaxed(&semaphore->hint, (uint32_t)i);
@@ -127,7 +128,7 @@ YOKE_API int yoke_semaphore_value(yoke_region *region, yoke_semaphore *semaphore
 {
     int units = enter(region, semaphore), free = 0;
     for (int i = 0; i < units; i++) {
-        uint32_t holder = yk_load32_acquire(&semaphore->unit[i]);
+        uint64_t holder = yk_load_acquire(&semaphore->unit[i]);
         free += holder == 0 || (holder != region->holder && yk_holder_is_dead(region, holder));
     }
     return units < 0 ? units : free;

@@ -148,7 +148,7 @@ static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *contex
 {
     if (waiting->spin_ns <= 0)
         return 0;
-    int64_t now = yk_now();
+    int64_t now = yk_now(), look = now + YK_SLICE / 2;
     int64_t end = waiting->spin_ns < deadline - now ? now + waiting->spin_ns : deadline;
     do {
         bool receives = *reason == YK_WAIT_RECEIVE;
@@ -161,7 +161,12 @@ static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *contex
         }
         if (yk_load32_relaxed(&waiting->object->cancelled))
             return -ECANCELED;
-    } while (yk_now() < end);
+        now = yk_now();
+        if (yk_unlikely(now >= look)) { /* spins for long: as a sleeper would */
+            yk_recover_dead_sometimes(waiting->object);
+            look = now + YK_SLICE / 2;
+        }
+    } while (now < end);
     return 0;
 }
 
@@ -188,9 +193,10 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
     if (result == 0 && yk_load32_seq(&object->cancelled))
         result = -ECANCELED;
     int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
+    int64_t slice = yk_recovery_slice(object);
     if (result == 0 && *reason == row && left > 0) {
         yk_add32_seq(&slot->waiting[bell_of(row)], 1);
-        int woken = yk_sys_futex_wait(bell, heard, left < YK_SLICE ? left : YK_SLICE);
+        int woken = yk_sys_futex_wait(bell, heard, left < slice ? left : slice);
         yk_add32_seq(&slot->waiting[bell_of(row)], UINT32_MAX);
         result = woken == -EINTR ? -EINTR : 0;
     }

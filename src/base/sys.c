@@ -18,11 +18,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -60,7 +62,8 @@ int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
     if (fd >= 0 && (flags & O_CREAT))
         restore_owner_rights(fd, mode);
     errno = saved;
-    return fd;
+    return fd == -EAGAIN ? -EBUSY
+                         : fd; /* somebody has a lease on it; EAGAIN means something else */
 }
 
 int yk_sys_close(int fd)
@@ -94,6 +97,10 @@ ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset)
 
 int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset)
 {
+    struct rlimit limit;
+    /* the kernel would answer with SIGXFSZ, which ends a process that does not expect it */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && (uint64_t)offset + size > limit.rlim_cur)
+        return -EFBIG;
     long done = CALL(pwrite(fd, data, size, offset));
     if (done < 0)
         return (int)done;
@@ -148,14 +155,21 @@ int yk_sys_unlink(int dir, const char *path)
     return (int)CALL(unlinkat(dir, path, 0));
 }
 
-int yk_sys_rename(int dir, const char *from, const char *to)
+int yk_sys_link(int fd, int dir, const char *to)
 {
-    return (int)CALL(renameat(dir, from, dir, to));
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return (int)CALL(linkat(AT_FDCWD, path, dir, to, AT_SYMLINK_FOLLOW));
 }
 
-int yk_sys_rename_exclusive(int dir, const char *from, const char *to)
+int yk_sys_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
-    return (int)CALL(renameat2(dir, from, dir, to, RENAME_NOREPLACE));
+    return (int)CALL(renameat(from_dir, from, to_dir, to));
+}
+
+int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return (int)CALL(renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE));
 }
 
 static int byte_lock(int fd, int command, short type, off_t byte, off_t count, struct flock *ret)
@@ -227,6 +241,11 @@ int yk_sys_populate(void *base, size_t size)
     return result == -EINVAL                           ? -ENOTSUP
            : result == -EFAULT || result == -EHWPOISON ? -ENOMEM
                                                        : result;
+}
+
+bool yk_sys_can_read(void *base, size_t size)
+{
+    return (int)CALL(madvise(base, size, MADV_POPULATE_READ)) != -EFAULT;
 }
 
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base)

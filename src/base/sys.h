@@ -20,10 +20,11 @@
  * files; paths are relative to `dir` (AT_FDCWD for absolute ones), symbolic links are never
  * followed
  */
-int yk_sys_open(int dir, const char *path, int flags, mode_t mode);
+int yk_sys_open(int dir, const char *path, int flags, mode_t mode); /* -EBUSY: leased */
 int yk_sys_close(int fd);
 int yk_sys_reopen(int fd, int flags); /* a new open description of the same file, by way of /proc */
 ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset);
+/* -EFBIG, and no signal, when it would be beyond RLIMIT_FSIZE. */
 int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset);
 int yk_sys_stat(int fd, struct stat *ret);
 int yk_sys_stat_at(int dir, const char *path, struct stat *ret);
@@ -33,9 +34,10 @@ int yk_sys_mkdir_at(int dir, const char *path, mode_t mode);
 int yk_sys_chmod(int fd, mode_t mode);
 int yk_sys_chown(int fd, uid_t uid, gid_t gid);
 int yk_sys_unlink(int dir, const char *path);
-int yk_sys_rename(int dir, const char *from, const char *to); /* replaces `to` */
-int yk_sys_rename_exclusive(int dir, const char *from,
-                            const char *to); /* -EEXIST when `to` is there */
+int yk_sys_link(int fd, int dir, const char *to); /* another name for the very file of `fd` */
+int yk_sys_rename(int from_dir, const char *from, int to_dir, const char *to); /* replaces `to` */
+/* -EEXIST when `to` is there */
+int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
 
 /* locks on one byte of a file, owned by the open description, dropped by the kernel at death */
 int yk_sys_lock_byte(int fd, off_t byte); /* 0, or -EAGAIN: somebody else has it */
@@ -52,6 +54,8 @@ int yk_sys_shm_remove(int id);
 
 /* memory */
 int yk_sys_populate(void *base, size_t size); /* -ENOMEM …; -ENOTSUP before Linux 5.14 */
+/* False when reading there would raise SIGBUS. Before Linux 5.14 that can not be asked: true. */
+bool yk_sys_can_read(void *base, size_t size);
 int yk_sys_map_wiped_on_fork(size_t size, void **ret_base);
 
 /*

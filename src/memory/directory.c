@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 
+#define PATH_MOST      254
 #define NAP_MIN        50000
 #define NAP_MAX        2000000
 #define SHARED_DEFAULT "/run/yoke"
@@ -33,10 +34,10 @@ void yk_directory_path(char path[256])
 /*
  * Sets the mode that mkdir() can not, for the umask; also mends what one who died in between left.
  */
-static void make_shared(int dir, const char *path)
+static void make_shared(const char *path)
 {
     struct stat facts;
-    int fd = yk_sys_open(dir, path, O_RDONLY | O_DIRECTORY, 0);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return;
     if (yk_sys_stat(fd, &facts) == 0 && (facts.st_mode & 07777) != 01777)
@@ -74,27 +75,11 @@ static int check_directory(const struct yk_directory *directory, const struct st
     return 0;
 }
 
-static int make_intents(const struct yk_directory *directory)
-{
-    struct stat facts;
-    int result = yk_sys_stat_at(directory->fd, YK_INTENTS, &facts);
-    if (result == 0 && !S_ISDIR(facts.st_mode))
-        return yk_fail(EACCES, "%s/" YK_INTENTS " is not a directory", directory->path);
-    if (result == -ENOENT)
-        result = yk_sys_mkdir_at(directory->fd, YK_INTENTS, 0700);
-    if (result < 0 && result != -EEXIST)
-        return yk_fail(-result, "%s/" YK_INTENTS " can not be made: %s", directory->path,
-                       strerror(-result));
-    if (directory->shared)
-        make_shared(directory->fd, YK_INTENTS);
-    return 0;
-}
-
-static int open_directory(struct yk_directory *ret, bool existing_only)
+static int open_directory(struct yk_directory *ret)
 {
     struct stat facts;
     if (strcmp(ret->path, SHARED_DEFAULT) == 0)
-        make_shared(AT_FDCWD, ret->path);
+        make_shared(ret->path);
     int fd = yk_sys_open(AT_FDCWD, ret->path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) {
         bool link = fd == -ENOTDIR || fd == -ELOOP;
@@ -106,11 +91,9 @@ static int open_directory(struct yk_directory *ret, bool existing_only)
     if (result == 0) {
         ret->dev = facts.st_dev;
         ret->ino = facts.st_ino;
-        ret->shared = (facts.st_mode & S_ISVTX) != 0;
+        ret->uid = facts.st_uid;
         result = check_directory(ret, &facts);
     }
-    if (result == 0 && !existing_only)
-        result = make_intents(ret);
     if (result < 0)
         yk_sys_close(fd);
     return result;
@@ -123,15 +106,15 @@ int yk_directory_open(struct yk_directory *ret, const char *path, bool existing_
         snprintf(directory.path, sizeof directory.path, "%s", path);
     else
         yk_directory_path(directory.path);
-    if (strlen(directory.path) >= sizeof directory.path - 1 || directory.path[0] != '/')
+    if (strlen(directory.path) > PATH_MOST || directory.path[0] != '/')
         return yk_fail(EINVAL,
                        "YOKE_DIR must be an absolute path of at most 254 bytes, not '%.60s%s'",
                        directory.path, strlen(directory.path) > 60 ? "…" : "");
-    int result = open_directory(&directory, existing_only);
+    int result = open_directory(&directory);
     if (result == -ENOENT && !existing_only) {
         result = make_directory(directory.path);
         if (result == 0)
-            result = open_directory(&directory, false);
+            result = open_directory(&directory);
     }
     if (result == 0)
         *ret = directory;
@@ -142,6 +125,106 @@ void yk_directory_close(struct yk_directory *directory)
 {
     yk_sys_close(directory->fd);
 }
+
+/* ---- intents ---- */
+
+static int not_theirs(const struct yk_directory *directory, const char *entry, uint32_t uid,
+                      const struct stat *facts)
+{
+    return yk_fail(EACCES,
+                   "%s/%s belongs to uid %u, not to uid %u after whom it is called: somebody else "
+                   "put it there, and may take it away, or root",
+                   directory->path, entry, facts->st_uid, uid);
+}
+
+/*
+ * The descriptor is what is checked, and all that follows goes by it: its owner could put a symbolic
+ * link in its place at any time.
+ */
+static int open_intents(struct yk_directory *ret, const struct yk_directory *directory,
+                        const char *entry, uint32_t uid)
+{
+    struct stat facts;
+    int fd = yk_sys_open(directory->fd, entry, O_RDONLY | O_DIRECTORY, 0);
+    if (fd == -ENOENT)
+        return fd;
+    if ((fd == -ENOTDIR || fd == -ELOOP || fd == -EACCES) &&
+        yk_sys_stat_at(directory->fd, entry, &facts) == 0 && facts.st_uid != uid)
+        return not_theirs(directory, entry, uid, &facts);
+    if (fd < 0)
+        return yk_fail(-fd, "%s/%s can not be opened: %s", directory->path, entry, strerror(-fd));
+    int result = yk_sys_stat(fd, &facts);
+    if (result == 0 && facts.st_uid != uid)
+        result = not_theirs(directory, entry, uid, &facts);
+    if (result == 0 && (facts.st_mode & 07777) != 0700)
+        result = yk_sys_chmod(fd, 0700);
+    if (result < 0) {
+        yk_sys_close(fd);
+        return result;
+    }
+    ret->fd = fd;
+    ret->dev = facts.st_dev;
+    ret->ino = facts.st_ino;
+    ret->uid = uid;
+    snprintf(ret->path, sizeof ret->path, "%.254s/%s", directory->path, entry);
+    return 0;
+}
+
+int yk_directory_intents(struct yk_directory *ret, const struct yk_directory *directory,
+                         uint32_t uid, bool make)
+{
+    char entry[32];
+    snprintf(entry, sizeof entry, YK_INTENTS "%u", uid);
+    int result = open_intents(ret, directory, entry, uid);
+    if (result != -ENOENT || !make)
+        return result;
+    result = yk_sys_mkdir_at(directory->fd, entry, 0700);
+    if (result < 0 && result != -EEXIST)
+        return yk_fail(-result, "%s/%s can not be made: %s", directory->path, entry,
+                       strerror(-result));
+    result = open_intents(ret, directory, entry, uid);
+    return result == -ENOENT
+               ? yk_fail(EBUSY, "%s/%s is made and removed all the time", directory->path, entry)
+               : result;
+}
+
+struct intents_walk {
+    const struct yk_directory *directory;
+    int (*each)(const struct yk_directory *intents, void *context);
+    void *context;
+};
+
+static int walk_intents(const struct intents_walk *walk, uint32_t uid)
+{
+    struct yk_directory intents;
+    if (yk_directory_intents(&intents, walk->directory, uid, false) < 0)
+        return 0; /* not there; or not that user's, who then has none */
+    int result = walk->each(&intents, walk->context);
+    yk_directory_close(&intents);
+    return result;
+}
+
+static int look_at_entry(const char *entry, void *context)
+{
+    const char *digits = entry + strlen(YK_INTENTS);
+    char *end;
+    if (strncmp(entry, YK_INTENTS, strlen(YK_INTENTS)) != 0 || !isdigit((unsigned char)*digits))
+        return 0;
+    unsigned long uid = strtoul(digits, &end, 10);
+    return *end == '\0' && uid <= UINT32_MAX ? walk_intents(context, (uint32_t)uid) : 0;
+}
+
+int yk_directory_each_intents(const struct yk_directory *directory,
+                              int (*each)(const struct yk_directory *intents, void *context),
+                              void *context)
+{
+    struct intents_walk walk = {directory, each, context};
+    uint32_t me = yk_sys_effective_uid();
+    return me == 0 ? yk_sys_entries(directory->fd, ".", look_at_entry, &walk)
+                   : walk_intents(&walk, me);
+}
+
+/* ---- locks on names ---- */
 
 const char *yk_entry_address(const char *entry)
 {
@@ -164,11 +247,33 @@ static off_t name_byte(const char *entry)
     return (off_t)(hash >> 2);
 }
 
+/*
+ * Root makes another user's lock file: under its name it appears only when it is that user's, so
+ * root dying in between locks nobody out. What it then leaves, or another root is just making, under
+ * the first name is taken away: the link is made to this very file, whatever that name leads to.
+ */
+static int make_lock_file_for(const struct yk_directory *directory, const char *path, uint32_t uid)
+{
+    char fresh[48];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    yk_sys_unlink(directory->fd, fresh);
+    int fd = yk_sys_open(directory->fd, fresh, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return fd;
+    int result = yk_sys_chown(fd, uid, (gid_t)-1);
+    if (result == 0)
+        result = yk_sys_link(fd, directory->fd, path);
+    yk_sys_unlink(directory->fd, fresh);
+    if (result == 0)
+        return fd;
+    yk_sys_close(fd);
+    return result == -EEXIST ? yk_sys_open(directory->fd, path, O_RDWR, 0) : result;
+}
+
 static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
 {
     char path[32];
     struct stat facts;
-    uint32_t me = yk_sys_effective_uid();
     snprintf(path, sizeof path, ".lock-%u", uid);
     /*
      * O_CREAT only when it is not there: fs.protected_regular refuses it on another user's file,
@@ -176,16 +281,18 @@ static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
      */
     int fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
     if (fd == -ENOENT)
-        fd = yk_sys_open(directory->fd, path, O_RDWR | O_CREAT, 0600);
+        fd = yk_sys_effective_uid() == uid
+                 ? yk_sys_open(directory->fd, path, O_RDWR | O_CREAT, 0600)
+                 : make_lock_file_for(directory, path, uid);
+    if (fd == -EACCES && yk_sys_stat_at(directory->fd, path, &facts) == 0 && facts.st_uid != uid)
+        return not_theirs(directory, path, uid, &facts);
     if (fd < 0)
         return yk_fail(-fd, "%s/%s can not be opened: %s", directory->path, path, strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
-    /* root may make a user's lock file, and hands it over */
-    if (result == 0 && facts.st_uid == 0 && me == 0 && uid != 0)
-        result = yk_sys_chown(fd, uid, (gid_t)-1);
-    else if (result == 0 && (facts.st_uid != uid || !S_ISREG(facts.st_mode)))
-        result = yk_fail(EACCES, "%s/%s belongs to uid %u: somebody else put it there",
-                         directory->path, path, facts.st_uid);
+    if (result == 0 && facts.st_uid != uid)
+        result = not_theirs(directory, path, uid, &facts);
+    else if (result == 0 && !S_ISREG(facts.st_mode))
+        result = yk_fail(EACCES, "%s/%s is not a file", directory->path, path);
     if (result < 0) {
         yk_sys_close(fd);
         return result;

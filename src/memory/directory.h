@@ -5,7 +5,11 @@
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
  *   .bell-NONCE              the doorbell of a peer: a FIFO (doorbell.h)
  *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to
- *   .intents/UID.KIND.NAME   what is being created or removed: whoever comes later can finish it
+ *   .intents-UID/KIND.NAME   what UID is creating or removing: whoever comes later can finish it
+ *   .intents-UID/.NONCE      the same, of another IPC namespace: only there it can be finished
+ *
+ * What is called after a user belongs to that user, or it is not used: nobody else can have made it,
+ * and in a sticky directory nobody else but root can take it away or put another in its place.
  */
 #ifndef YK_MEMORY_DIRECTORY_H
 #define YK_MEMORY_DIRECTORY_H
@@ -16,13 +20,13 @@
 
 #include "base/fork.h"
 
-#define YK_INTENTS ".intents"
+#define YK_INTENTS ".intents-"
 
 struct yk_directory {
     int fd;
     uint64_t dev, ino;
-    bool shared; /* sticky, for several users */
-    char path[256];
+    uint32_t uid; /* of its owner */
+    char path[288];
 };
 
 /* $YOKE_DIR, else /run/yoke (root) or /dev/shm/yoke-UID. The text stays the caller's. */
@@ -34,6 +38,22 @@ void yk_directory_path(char path[256]);
  */
 int yk_directory_open(struct yk_directory *ret, const char *path, bool existing_only);
 void yk_directory_close(struct yk_directory *directory);
+
+/*
+ * The intents of `uid`: a directory of that user's, which nobody else may look into. With `make`
+ * (uid is then this process's) made if it is not there, else -ENOENT. -EACCES when somebody else put
+ * it there.
+ */
+int yk_directory_intents(struct yk_directory *ret, const struct yk_directory *directory,
+                         uint32_t uid, bool make);
+
+/*
+ * Calls `each` with the intents of every user whose intents this process may finish: its own, for
+ * root all. Stops at the first result that is not 0, and returns it.
+ */
+int yk_directory_each_intents(const struct yk_directory *directory,
+                              int (*each)(const struct yk_directory *intents, void *context),
+                              void *context);
 
 /*
  * The lock on names that `uid` owns, for `entry` ("port.jobs"). 0, or -EBUSY with a sentence naming

@@ -13,12 +13,13 @@
 #include "base/sys.h"
 #include "yoke.h"
 
-#define RECORD_FORMAT                                                         \
-    "yoke1 %s segment=%d key=%08" PRIx32 " nonce=%016" PRIx64 " ipc=%" PRIu64 \
+#define RECORD_MOST 600
+#define RECORD_FORMAT                                                            \
+    "yoke2 %s %s segment=%d key=%08" PRIx32 " nonce=%016" PRIx64 " ipc=%" PRIu64 \
     " layout=%016" PRIx64 " size=%" PRIu64 " flags=%" PRIu32 "\n"
-#define RECORD_SCAN                                                                                \
-    "yoke1 %15s segment=%d key=%8" SCNx32 " nonce=%16" SCNx64 " ipc=%" SCNu64 " layout=%16" SCNx64 \
-    " size=%" SCNu64 " flags=%" SCNu32 "%c"
+#define RECORD_SCAN                                                                 \
+    "yoke2 %15s %255s segment=%d key=%8" SCNx32 " nonce=%16" SCNx64 " ipc=%" SCNu64 \
+    " layout=%16" SCNx64 " size=%" SCNu64 " flags=%" SCNu32 "%c"
 
 static const struct {
     enum yk_kind kind;
@@ -76,6 +77,19 @@ void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other)
     snprintf(name, YK_ENTRY_MAX, "%s@%s", first ? peer : other, first ? other : peer);
 }
 
+/* A region is made by its bare name: an address would be taken for one, and lead nowhere. */
+static int check_bare(const char *name)
+{
+    const char *colon = strchr(name, ':');
+    int kind = colon ? yk_kind_from_name(name, (size_t)(colon - name)) : 0;
+    return kind == 0
+               ? 0
+               : yk_fail(EINVAL,
+                         "'%s' is an address: the name of a region goes without the kind, and "
+                         "does not begin with '%s:'",
+                         name, yk_kind_name((uint32_t)kind));
+}
+
 /* "alice@bob", in this order. */
 static int check_link(const char *name)
 {
@@ -100,13 +114,15 @@ int yk_name_check(uint32_t kind, const char *name)
     if (!name)
         return yk_fail(EINVAL, "the name is NULL");
     size_t length = strnlen(name, YK_ENTRY_MAX);
+    int result;
     switch (kind) {
     case YK_KIND_LINK:
         return length < YK_ENTRY_MAX ? check_link(name) : check_text(name, length, 0);
     case YK_KIND_PEER:
         return check_text(name, length, YOKE_PEER_NAME_MAX);
     default:
-        return check_text(name, length, YOKE_NAME_MAX);
+        result = check_text(name, length, YOKE_NAME_MAX);
+        return result == 0 && kind == YK_KIND_REGION ? check_bare(name) : result;
     }
 }
 
@@ -125,40 +141,44 @@ void yk_bell_path(char path[48], uint64_t nonce)
     snprintf(path, 48, ".bell-%016" PRIx64, nonce);
 }
 
-void yk_intent_path(char path[YK_ENTRY_MAX + 32], uint32_t uid, const char *entry)
+static int format_record(char text[RECORD_MOST], const struct yk_record *record)
 {
-    snprintf(path, YK_ENTRY_MAX + 32, YK_INTENTS "/%u.%s", uid, entry);
-}
-
-static int format_record(char text[512], const struct yk_record *record)
-{
-    return snprintf(text, 512, RECORD_FORMAT, yk_kind_name(record->kind), record->segment,
-                    record->key, record->nonce, record->namespace, record->layout, record->size,
-                    record->flags);
+    return snprintf(text, RECORD_MOST, RECORD_FORMAT, yk_kind_name(record->kind), record->name,
+                    record->segment, record->key, record->nonce, record->namespace, record->layout,
+                    record->size, record->flags);
 }
 
 static int parse_record(const char *text, struct yk_record *ret)
 {
     char kind[16], end;
-    int fields = sscanf(text, RECORD_SCAN, kind, &ret->segment, &ret->key, &ret->nonce,
+    int fields = sscanf(text, RECORD_SCAN, kind, ret->name, &ret->segment, &ret->key, &ret->nonce,
                         &ret->namespace, &ret->layout, &ret->size, &ret->flags, &end);
-    ret->kind = fields == 9 ? (uint32_t)yk_kind_from_name(kind, strlen(kind)) : 0;
-    return ret->kind != 0 && end == '\n' ? 0 : -EPROTO;
+    ret->kind = fields == 10 ? (uint32_t)yk_kind_from_name(kind, strlen(kind)) : 0;
+    return ret->kind != 0 && end == '\n' && yk_name_check(ret->kind, ret->name) == 0 ? 0 : -EPROTO;
 }
 
-int yk_record_read(const struct yk_directory *directory, const char *path, struct yk_record *ret)
+static int no_name(const struct yk_directory *directory, const char *entry)
 {
-    char text[512];
+    return yk_fail(EPROTO, "%s/%s is not a name that yoke wrote", directory->path, entry);
+}
+
+int yk_record_read_any(const struct yk_directory *directory, const char *entry,
+                       struct yk_record *ret)
+{
+    char text[RECORD_MOST];
     struct stat facts;
     struct yk_record record;
-    int fd = yk_sys_open(directory->fd, path, O_RDONLY, 0);
+    int fd = yk_sys_open(directory->fd, entry, O_RDONLY, 0);
     if (fd == -ENOENT)
         return -ENOENT;
     if (fd == -ENXIO) /* a socket */
-        return yk_fail(EPROTO, "%s/%s is not a name that yoke wrote", directory->path, path);
+        return no_name(directory, entry);
     if (fd < 0)
         return yk_fail(fd == -ELOOP ? EACCES : -fd, "%s/%s can not be read: %s", directory->path,
-                       path, fd == -ELOOP ? "it is a symbolic link" : strerror(-fd));
+                       entry,
+                       fd == -ELOOP   ? "it is a symbolic link"
+                       : fd == -EBUSY ? "somebody has a lease on it (F_SETLEASE)"
+                                      : strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
     ssize_t size = result == 0 && S_ISREG(facts.st_mode)
                        ? yk_sys_read_all(fd, text, sizeof text - 1, 0)
@@ -166,7 +186,7 @@ int yk_record_read(const struct yk_directory *directory, const char *path, struc
     yk_sys_close(fd);
     text[size < 0 ? 0 : size] = '\0';
     if (size < 0 || parse_record(text, &record) < 0)
-        return yk_fail(EPROTO, "%s/%s is not a name that yoke wrote", directory->path, path);
+        return no_name(directory, entry);
     record.uid = facts.st_uid;
     record.gid = facts.st_gid;
     record.mode = facts.st_mode & 07777;
@@ -175,29 +195,43 @@ int yk_record_read(const struct yk_directory *directory, const char *path, struc
     return 0;
 }
 
-static int write_text(const struct yk_directory *directory, const char *path,
+int yk_record_read(const struct yk_directory *directory, const char *entry, struct yk_record *ret)
+{
+    struct yk_record record;
+    char meant[YK_ENTRY_MAX + 16];
+    int result = yk_record_read_any(directory, entry, &record);
+    if (result < 0)
+        return result;
+    snprintf(meant, sizeof meant, "%s.%s", yk_kind_name(record.kind), record.name);
+    if (entry[0] != '.' && strcmp(meant, entry) != 0)
+        return yk_fail(EPROTO,
+                       "%s/%s was written for %s: it was copied or renamed, and leads to nothing",
+                       directory->path, entry, yk_entry_address(meant));
+    *ret = record;
+    return 0;
+}
+
+static int write_text(const struct yk_directory *intents, const char *entry,
                       const struct yk_record *record, int flags)
 {
-    char text[512];
+    char text[RECORD_MOST];
     int length = format_record(text, record);
-    int fd = yk_sys_open(directory->fd, path, O_WRONLY | flags, 0600);
+    int fd = yk_sys_open(intents->fd, entry, O_WRONLY | flags, 0600);
     if (fd < 0)
-        return yk_fail(-fd, "%s/%s can not be written: %s", directory->path, path, strerror(-fd));
+        return yk_fail(-fd, "%s/%s can not be written: %s", intents->path, entry, strerror(-fd));
     int result = yk_sys_write_all(fd, text, (size_t)length, 0);
     if (result < 0) {
         yk_sys_close(fd);
-        return yk_fail(-result, "%s/%s can not be written: %s", directory->path, path,
+        return yk_fail(-result, "%s/%s can not be written: %s", intents->path, entry,
                        strerror(-result));
     }
     return fd;
 }
 
-int yk_intent_write(const struct yk_directory *directory, const char *entry,
+int yk_intent_write(const struct yk_directory *intents, const char *entry,
                     const struct yk_record *record)
 {
-    char path[YK_ENTRY_MAX + 32];
-    yk_intent_path(path, yk_sys_effective_uid(), entry);
-    int fd = write_text(directory, path, record, O_CREAT);
+    int fd = write_text(intents, entry, record, O_CREAT);
     if (fd < 0)
         return fd;
     yk_sys_close(fd);
@@ -210,12 +244,11 @@ static mode_t name_mode(uint32_t mode)
     return ((mode | mode << 1) & 0444) | 0200;
 }
 
-int yk_intent_publish(const struct yk_directory *directory, const char *entry,
-                      const struct yk_record *record, const struct yk_segment_plan *plan)
+int yk_intent_publish(const struct yk_directory *directory, const struct yk_directory *intents,
+                      const char *entry, const struct yk_record *record,
+                      const struct yk_segment_plan *plan)
 {
-    char path[YK_ENTRY_MAX + 32];
-    yk_intent_path(path, yk_sys_effective_uid(), entry);
-    int fd = write_text(directory, path, record, 0);
+    int fd = write_text(intents, entry, record, 0);
     if (fd < 0)
         return fd;
     int result = plan->group < 0 ? 0 : yk_sys_chown(fd, (uid_t)-1, (gid_t)plan->group);
@@ -223,7 +256,7 @@ int yk_intent_publish(const struct yk_directory *directory, const char *entry,
         result = yk_sys_chmod(fd, name_mode(plan->mode));
     yk_sys_close(fd);
     if (result == 0)
-        result = yk_sys_rename_exclusive(directory->fd, path, entry);
+        result = yk_sys_rename_exclusive(intents->fd, entry, directory->fd, entry);
     if (result == -EEXIST)
         return yk_fail(EEXIST, "the name %s was published by somebody else meanwhile",
                        yk_entry_address(entry));
@@ -233,10 +266,40 @@ int yk_intent_publish(const struct yk_directory *directory, const char *entry,
     return 0;
 }
 
-bool yk_record_is_dead(const struct yk_record *record, bool thorough)
+struct yk_segment_identity yk_record_segment(const struct yk_record *record)
+{
+    return (struct yk_segment_identity){
+        .id = record->segment, .key = record->key, .size = record->size, .uid = record->uid};
+}
+
+bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk_record *record)
+{
+    char live[48];
+    struct stat facts;
+    yk_live_path(live, record->nonce);
+    int fd = yk_sys_open(directory->fd, live, O_RDONLY, 0);
+    if (fd < 0)
+        return fd == -ENOENT;
+    /* not its owner's: somebody put it there when the true one was gone */
+    bool is = yk_sys_stat(fd, &facts) == 0 &&
+              (facts.st_uid != record->uid || yk_sys_byte_is_locked(fd, 0, 0) == 0);
+    yk_sys_close(fd);
+    return is;
+}
+
+bool yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
+                       bool thorough)
 {
     if (record->namespace != yk_ipc_namespace())
-        return false;
-    return thorough ? yk_segment_holds(record->segment, record->nonce) == 0
-                    : !yk_segment_exists(record->segment);
+        return !(record->flags & YK_OBJECT_KEPT) && yk_record_is_deserted(directory, record);
+    struct yk_segment_identity segment = yk_record_segment(record);
+    int verdict = yk_segment_judge(&segment);
+    /*
+     * Marked: an id that went to another segment of this size, or the true one with a damaged
+     * header, whose participants then have their locks.
+     */
+    if (verdict == YK_SEGMENT_MAY_BE)
+        return thorough && yk_segment_holds(record->segment, record->nonce) == 0 &&
+               yk_record_is_deserted(directory, record);
+    return verdict == YK_SEGMENT_IS_NOT;
 }

@@ -9,6 +9,18 @@
  *   look up  no lock: read the name, attach by id, compare the nonce.
  *
  * Whoever dies in between leaves an intent, which the next yoke call finishes (memory/recovery.c).
+ *
+ * What a record speaks of: the object of its kind and name, so a copy of the file under another name
+ * is none; the lock file of its nonce, if that belongs to the owner of the record's file; the
+ * segment whose id, key, size, owner and maker, as the kernel knows them, are the record's and the
+ * file's owner's. What stands in the memory never decides what is removed.
+ *
+ * field              | written by          | a crash leaves
+ * -------------------+---------------------+------------------------------------------------------
+ * kind, name, key,   | creator, before the | an intent: undone by its key, which nobody else has
+ * nonce, ipc, size … | segment is made     |
+ * segment            | creator, before it  | an intent: undone by its key, or by id and key
+ *                    | publishes           |
  */
 #ifndef YK_MEMORY_NAMES_H
 #define YK_MEMORY_NAMES_H
@@ -22,6 +34,7 @@
 /* A name's (or intent's) line of text, and what the kernel says of the file. */
 struct yk_record {
     uint32_t kind;
+    char name[YK_ENTRY_MAX]; /* checked */
     uint32_t flags;
     int segment; /* -1: not known yet */
     uint32_t key;
@@ -43,20 +56,39 @@ void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name);
 void yk_live_path(char path[48], uint64_t nonce);
 void yk_bell_path(char path[48], uint64_t nonce);
 
-/* Reads "KIND.NAME", or an intent's path. 0, -ENOENT, -EACCES, -EPROTO (garbage). */
-int yk_record_read(const struct yk_directory *directory, const char *path, struct yk_record *ret);
+/*
+ * Reads the file `entry` ("KIND.NAME") of a name directory or of intents. 0, -ENOENT, -EACCES,
+ * -EPROTO (garbage, or the record of another kind or name). An intent that was put aside
+ * (".NONCE") may be of any name.
+ */
+int yk_record_read(const struct yk_directory *directory, const char *entry, struct yk_record *ret);
+
+/* The same, of whatever kind and name it is. */
+int yk_record_read_any(const struct yk_directory *directory, const char *entry,
+                       struct yk_record *ret);
 
 /* Under the name's lock: */
-int yk_intent_write(const struct yk_directory *directory, const char *entry,
+int yk_intent_write(const struct yk_directory *intents, const char *entry,
                     const struct yk_record *record);
-int yk_intent_publish(const struct yk_directory *directory, const char *entry,
-                      const struct yk_record *record, const struct yk_segment_plan *plan);
-void yk_intent_path(char path[YK_ENTRY_MAX + 32], uint32_t uid, const char *entry);
+int yk_intent_publish(const struct yk_directory *directory, const struct yk_directory *intents,
+                      const char *entry, const struct yk_record *record,
+                      const struct yk_segment_plan *plan);
+
+/* The segment that the record speaks of. */
+struct yk_segment_identity yk_record_segment(const struct yk_record *record);
 
 /*
- * Is the object that a record names gone for good? True only when proved. Unless `thorough`, only
- * the segment's id is asked for; a reused id is then taken for life.
+ * Does nobody take part in the object any more? True only when proved: the lock file is not there,
+ * is not its owner's, or carries no lock, whatever IPC namespace its processes are in.
  */
-bool yk_record_is_dead(const struct yk_record *record, bool thorough);
+bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk_record *record);
+
+/*
+ * Is the object that a record names gone for good? True only when proved. Of another IPC namespace
+ * that is a transient one that is deserted. Unless `thorough`, only the kernel is asked: a segment
+ * of the same size that has its id by now, and is marked for removal, too, is then taken for it.
+ */
+bool yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
+                       bool thorough);
 
 #endif

@@ -98,6 +98,9 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     object->segment = record->segment;
     int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base,
                                    &object->size);
+    if (result == -ENOENT && !yk_record_is_dead(directory, record, true))
+        return yk_fail(EPROTO, "the header of %s:%s holds what no yoke wrote",
+                       yk_kind_name(record->kind), record->name);
     if (result < 0)
         return result;
     yk_guard(&object->lock, -1, true);
@@ -126,6 +129,8 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
                        "%s was made by a yoke with layout %016llx, this one has %016llx",
                        yk_entry_address(entry), (unsigned long long)record->layout,
                        (unsigned long long)YK_LAYOUT);
+    if (record->namespace != yk_ipc_namespace() && yk_record_is_dead(directory, record, true))
+        return -ENOENT;
     if (record->namespace != yk_ipc_namespace())
         return yk_fail(
             ENOTSUP,
@@ -142,6 +147,7 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
 struct creation {
     const struct yk_object_plan *plan;
     const struct yk_directory *directory;
+    struct yk_directory intents;
     const char *entry;
     struct yk_segment_plan segment;
     struct yk_record record;
@@ -177,7 +183,9 @@ static int make_segment(struct yk_object *object, struct creation *creation)
         if (result < 0)
             return yk_fail(-result, "no random numbers: %s", strerror(-result));
         creation->record.key = (creation->record.key & INT_MAX) | 1;
-        result = yk_intent_write(creation->directory, creation->entry, &creation->record);
+        if (yk_sys_shm_get((key_t)creation->record.key, 0, 0) != -ENOENT)
+            continue; /* no intent ever names what is somebody else's */
+        result = yk_intent_write(&creation->intents, creation->entry, &creation->record);
         if (result < 0)
             return result;
         result = yk_segment_create(creation->record.key, &creation->segment);
@@ -220,11 +228,6 @@ void yk_object_fill_header(struct yk_object *object, const struct yk_object_plan
     strncpy(fixed->name, plan->name, sizeof fixed->name - 1);
     if (plan->details_size > 0)
         memcpy(fixed->details, plan->details, plan->details_size);
-    /*
-     * The nonce alone first: whoever undoes a creator that died in the middle of the copy knows the
-     * segment by it.
-     */
-    yk_store_release((yk_atomic64 *)(void *)&yk_object_header(object)->fixed.nonce, fixed->nonce);
     memcpy(object->base, fixed, sizeof *fixed);
 }
 
@@ -240,10 +243,7 @@ static void fill_header(struct yk_object *object, const struct creation *creatio
     yk_object_fill_header(object, creation->plan, &own);
 }
 
-/*
- * Everything between the intent and the published name; on failure the caller undoes by way of the
- * intent.
- */
+/* Everything between the intent and the published name; on failure the caller undoes. */
 static int build(struct yk_object *object, struct creation *creation)
 {
     int result = make_segment(object, creation);
@@ -269,8 +269,8 @@ static int build(struct yk_object *object, struct creation *creation)
         return result;
     yk_store32_release(&yk_object_header(object)->ready,
                        1); /* SYNC object.ready release: all of it before */
-    result = yk_intent_publish(creation->directory, creation->entry, &creation->record,
-                               &creation->segment);
+    result = yk_intent_publish(creation->directory, &creation->intents, creation->entry,
+                               &creation->record, &creation->segment);
     if (result < 0)
         object->operations->unprepare(object);
     return result;
@@ -291,7 +291,8 @@ static int plan_segment(struct creation *creation)
         .size = offset + plan->body_bytes,
         .mode = plan->mode ? plan->mode : 0600,
         .group = plan->group,
-        .reserve = plan->reserve,
+        /* else touching a page could fail later: by SIGBUS, or the out-of-memory killer */
+        .reserve = plan->reserve || (plan->flags & (YOKE_HUGE | YOKE_POPULATE)) != 0,
         .huge = (plan->flags & YOKE_HUGE) != 0,
     };
     creation->record = (struct yk_record){
@@ -302,25 +303,29 @@ static int plan_segment(struct creation *creation)
         .layout = YK_LAYOUT,
         .size = creation->segment.size,
     };
+    strncpy(creation->record.name, plan->name, sizeof creation->record.name - 1);
     return yk_sys_random(&creation->record.nonce, sizeof creation->record.nonce);
 }
 
-/* By way of the intent, just as after a death. The sentence stays that of the failure. */
-static void undo(const struct creation *creation, uint32_t me)
+/* Needs neither a descriptor nor memory, the lack of which may be why it failed. */
+static void undo(struct yk_object *object, const struct creation *creation)
 {
-    char sentence[512];
-    strncpy(sentence, yoke_explain(), sizeof sentence - 1);
-    sentence[sizeof sentence - 1] = '\0';
-    yk_recover_intent(creation->directory, me, creation->entry);
-    yk_fail(EIO, "%s", sentence);
+    char live[48];
+    if (object->segment >= 0)
+        yk_sys_shm_remove(object->segment);
+    if (object->base)
+        yk_sys_shm_detach(object->base);
+    yk_unguard_and_close(&object->lock);
+    yk_live_path(live, creation->record.nonce);
+    yk_sys_unlink(creation->directory->fd, live);
+    yk_sys_unlink(creation->intents.fd, creation->entry); /* last: the rest is found by it */
 }
 
 /* Under the name's lock. */
 static int create_locked(struct yk_object *object, struct creation *creation)
 {
     struct yk_record old;
-    uint32_t me = yk_sys_effective_uid();
-    int result = yk_recover_intent(creation->directory, me, creation->entry);
+    int result = yk_recover_intent(creation->directory, &creation->intents, creation->entry);
     if (result < 0)
         return result;
     result = yk_record_read(creation->directory, creation->entry, &old);
@@ -334,12 +339,8 @@ static int create_locked(struct yk_object *object, struct creation *creation)
     object->read_only = false;
     object->created = true;
     result = build(object, creation);
-    if (result < 0) {
-        yk_unguard_and_close(&object->lock);
-        if (object->base)
-            yk_sys_shm_detach(object->base);
-        undo(creation, me);
-    }
+    if (result < 0)
+        undo(object, creation);
     return result;
 }
 
@@ -348,14 +349,24 @@ static int create(struct yk_object *object, const struct yk_directory *directory
 {
     struct creation creation = {.plan = plan, .directory = directory, .entry = entry};
     int result = plan_segment(&creation);
+    if (result == 0 && (plan->flags & YOKE_KEPT) && yk_segments_are_forced_away())
+        result = yk_fail(ENOTSUP,
+                         "%s can not be kept: with kernel.shm_rmid_forced = 1 the kernel removes "
+                         "each segment with its last user",
+                         yk_entry_address(entry));
     if (result < 0)
         return result;
+    uint32_t me = yk_sys_effective_uid();
     struct yk_name_lock lock;
-    result = yk_directory_lock(&lock, directory, yk_sys_effective_uid(), entry, YK_PATIENCE);
+    result = yk_directory_intents(&creation.intents, directory, me, true);
     if (result < 0)
         return result;
-    result = create_locked(object, &creation);
-    yk_directory_unlock(&lock);
+    result = yk_directory_lock(&lock, directory, me, entry, YK_PATIENCE);
+    if (result == 0) {
+        result = create_locked(object, &creation);
+        yk_directory_unlock(&lock);
+    }
+    yk_directory_close(&creation.intents);
     return result;
 }
 
@@ -376,7 +387,8 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
         struct yk_record record;
         object->created = false;
         int result = yk_record_read(directory, entry, &record);
-        if (result == 0 && (plan->flags & YOKE_EXCLUSIVE) && !yk_record_is_dead(&record, true))
+        if (result == 0 && (plan->flags & YOKE_EXCLUSIVE) &&
+            !yk_record_is_dead(directory, &record, true))
             return yk_fail(EEXIST, "%s exists already", yk_entry_address(entry));
         bool named = result == 0;
         if (named)
@@ -401,6 +413,18 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
             return result;
     }
     return yk_fail(EBUSY, "%s is created and removed all the time", yk_entry_address(entry));
+}
+
+/* Pages that are to be there, and those that only come in huge pieces, can not be left to luck. */
+static int check_pages(const struct yk_object_plan *plan)
+{
+    if (!(plan->flags & YOKE_SPARSE) || !(plan->flags & (YOKE_POPULATE | YOKE_HUGE)))
+        return 0;
+    return yk_fail(EINVAL, "%s:%s: sparse reserves nothing, %s", yk_kind_name(plan->kind),
+                   plan->name,
+                   plan->flags & YOKE_HUGE ? "but huge pages are only to be had reserved"
+                                           : "and populate makes all of it present: one or the "
+                                             "other");
 }
 
 static int check_access(const struct yk_object_plan *plan)
@@ -434,6 +458,8 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     int result = yk_name_check(plan->kind, plan->name);
     if (result == 0)
         result = check_access(plan);
+    if (result == 0)
+        result = check_pages(plan);
     if (result == 0)
         result = yk_fork_init();
     if (result < 0)
@@ -469,9 +495,18 @@ static int renew_description(struct yk_object *object)
         fresh = open_lock_file(object, &directory, object->fixed.nonce, 0);
         yk_directory_close(&directory);
     }
-    if (fresh < 0)
-        return yk_fail(-fresh, "after fork, %s:%s can not be joined: its lock file is gone",
+    if (fresh == -ENOENT)
+        return yk_fail(ENOENT, "after fork, %s:%s can not be joined: its lock file is gone",
                        yk_kind_name(object->fixed.kind), object->fixed.name);
+    if (fresh == -EACCES)
+        return yk_fail(EACCES,
+                       "after fork, %s:%s can not be joined: this process, uid %u by now, may not "
+                       "open its lock file in %s",
+                       yk_kind_name(object->fixed.kind), object->fixed.name, yk_sys_effective_uid(),
+                       object->directory);
+    if (fresh < 0)
+        return yk_fail(-fresh, "after fork, %s:%s can not be joined: %s",
+                       yk_kind_name(object->fixed.kind), object->fixed.name, strerror(-fresh));
     if (inherited >= 0)
         yk_sys_close(inherited);
     return 0;

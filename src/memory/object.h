@@ -167,10 +167,18 @@ uint32_t yk_recover_dead(struct yk_object *object);
 uint32_t yk_recover_dead_sometimes(struct yk_object *object);
 
 /*
- * Under the name's lock: undoes or finishes what an intent says. 0: there is none (any more);
- * -EBUSY with a sentence: it can not be finished from here, or now.
+ * How long a sleeper may sleep now so that somebody has looked at least every 100 ms: less than that
+ * when somebody else looked last, since that was some time ago.
  */
-int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry);
+int64_t yk_recovery_slice(const struct yk_object *object);
+
+/*
+ * Under the name's lock: undoes or finishes what an intent says. 0: there is none (any more);
+ * -EBUSY with a sentence: it can not be finished now. One of another IPC namespace, whose memory can
+ * only be reached from there, is put aside for whoever comes there, and so in nobody's way.
+ */
+int yk_recover_intent(const struct yk_directory *directory, const struct yk_directory *intents,
+                      const char *entry);
 
 /*
  * Takes a published name away, if its object is `nonce` (0: any) and, with only_dead, gone. Locks

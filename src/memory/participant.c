@@ -19,8 +19,10 @@
 #include "base/sys.h"
 #include "memory/object.h"
 
-#define SEAT_PATIENCE INT64_C(20000000)
-#define SEAT_NAP      INT64_C(500000)
+#define SEAT_PATIENCE  INT64_C(20000000)
+#define SEAT_NAP       INT64_C(500000)
+#define PLACE_PATIENCE YK_PATIENCE
+#define PLACE_NAP      INT64_C(100000)
 
 static void claim_slot(struct yk_object *object, uint32_t number, uint64_t word)
 {
@@ -82,22 +84,70 @@ static int no_lock(int result, uint32_t number)
                    strerror(-result));
 }
 
+/* Tries the slots that nobody uses. 1: took one, 0: there is none. */
+static int take_unused_slot(struct yk_object *object)
+{
+    for (uint32_t i = 0; i < object->fixed.participants; i++) {
+        if (yk_load_relaxed(&yk_object_slot(object, i)->word) & 1)
+            continue; /* relaxed: looked at again under the recovery byte */
+        int result = try_slot(object, i);
+        if (result != -EAGAIN)
+            return result < 0 ? no_lock(result, i) : 1;
+    }
+    return 0;
+}
+
+/*
+ * Tries all slots but those whose owners live. 1: took one, 0: all owners live; or -EAGAIN: somebody
+ * is taking or recovering *ret_changing just now.
+ */
+static int take_dead_slot(struct yk_object *object, uint32_t *ret_changing)
+{
+    bool changing = false;
+    for (uint32_t i = 0; i < object->fixed.participants; i++) {
+        int result = yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(i), 1);
+        if (result == 1)
+            continue;
+        if (result == 0)
+            result = try_slot(object, i);
+        if (result != -EAGAIN)
+            return result < 0 ? no_lock(result, i) : 1;
+        changing = true;
+        *ret_changing = i;
+    }
+    return changing ? -EAGAIN : 0;
+}
+
+/*
+ * That all places are taken is said only after one look at which every owner was alive. A place that
+ * changes hands during the look proves nothing, and is looked at again: but not for ever, since who
+ * recovers it may be stopped.
+ */
 static int take_any_slot(struct yk_object *object)
 {
-    /* first the free ones, then those whose owners may be dead */
-    for (uint64_t used = 0; used <= 1; used++) {
-        for (uint32_t i = 0; i < object->fixed.participants; i++) {
-            if ((yk_load_relaxed(&yk_object_slot(object, i)->word) & 1) != used)
-                continue;
-            int result = try_slot(object, i);
-            if (result != -EAGAIN)
-                return result < 0 ? no_lock(result, i) : 0;
-        }
+    uint32_t changing = 0;
+    int64_t deadline = 0;
+    for (;;) {
+        int result = take_unused_slot(object);
+        if (result == 0)
+            result = take_dead_slot(object, &changing);
+        if (result == 0)
+            return yk_fail(ENOSPC,
+                           "%s:%s has %u participants, and all are alive: it was created for no "
+                           "more",
+                           yk_kind_name(object->fixed.kind), object->fixed.name,
+                           object->fixed.participants);
+        if (result != -EAGAIN)
+            return result < 0 ? result : 0;
+        if (deadline == 0)
+            deadline = yk_now() + PLACE_PATIENCE;
+        else if (yk_now() > deadline)
+            return yk_fail(EBUSY,
+                           "process %d is recovering the only place of %s:%s that may be free",
+                           yk_lock_holder(object->lock.fd, YK_RECOVERY_BYTE(changing)),
+                           yk_kind_name(object->fixed.kind), object->fixed.name);
+        yk_nap(PLACE_NAP);
     }
-    return yk_fail(ENOSPC,
-                   "%s:%s has %u participants, and all are alive: it was created for no more",
-                   yk_kind_name(object->fixed.kind), object->fixed.name,
-                   object->fixed.participants);
 }
 
 /*

@@ -16,6 +16,7 @@
 #include "memory/object.h"
 
 #define LOOK_INTERVAL INT64_C(50000000)
+#define SLICE         INT64_C(100000000)
 
 /* ---- participants ---- */
 
@@ -70,9 +71,16 @@ uint32_t yk_recover_dead_sometimes(struct yk_object *object)
     return yk_recover_dead(object);
 }
 
+int64_t yk_recovery_slice(const struct yk_object *object)
+{
+    /* relaxed: only a time. Shared memory: it may be any, so the slice is neither short nor long */
+    uint64_t ago = (uint64_t)yk_now_coarse() - yk_load_relaxed(&yk_object_header(object)->looked);
+    return ago < LOOK_INTERVAL ? SLICE - (int64_t)ago : SLICE;
+}
+
 /* ---- names ---- */
 
-/* A hostile intent may name what is somebody else's. */
+/* A hostile record may name what is somebody else's. */
 static void unlink_own(const struct yk_directory *directory, const char *path, uint32_t uid)
 {
     struct stat facts;
@@ -80,99 +88,160 @@ static void unlink_own(const struct yk_directory *directory, const char *path, u
         yk_sys_unlink(directory->fd, path);
 }
 
-/* The segment and the lock file of an intent. 0 when nothing is left of them. */
-static int undo_record(const struct yk_directory *directory, const struct yk_record *record)
+/* The files that go with an object: its lock file, and a peer's doorbell. */
+static void unlink_files(const struct yk_directory *directory, const struct yk_record *record)
 {
     char path[48];
-    int result = record->segment >= 0
-                     ? yk_segment_retire(record->segment, record->nonce, record->uid)
-                     : yk_segment_undo(record->key, record->nonce, record->size, record->uid);
-    if (result < 0)
-        return result;
     yk_live_path(path, record->nonce);
     unlink_own(directory, path, record->uid);
-    if (record->kind == YK_KIND_PEER) {
-        yk_bell_path(path, record->nonce);
-        unlink_own(directory, path, record->uid);
-    }
+    if (record->kind != YK_KIND_PEER)
+        return;
+    yk_bell_path(path, record->nonce);
+    unlink_own(directory, path, record->uid);
+}
+
+/* The segment and the files of a record. 0 when nothing is left of them. */
+static int undo_record(const struct yk_directory *directory, const struct yk_record *record)
+{
+    struct yk_segment_identity segment = yk_record_segment(record);
+    int result = yk_segment_retire(&segment);
+    if (result < 0)
+        return yk_fail(EBUSY, "what a dead process left of %s:%s can not be cleared now: %s",
+                       yk_kind_name(record->kind), record->name, strerror(-result));
+    unlink_files(directory, record);
     return 0;
 }
 
-int yk_recover_intent(const struct yk_directory *directory, uint32_t uid, const char *entry)
+/*
+ * A transient object's segment was marked before its id was written, and so is gone with its
+ * creator. Of the others something may be left where it can not be reached from here.
+ */
+static int put_aside(const struct yk_directory *directory, const struct yk_directory *intents,
+                     const char *entry, const struct yk_record *record)
 {
-    char path[YK_ENTRY_MAX + 32];
+    char aside[48];
+    if (entry[0] == '.')
+        return 0; /* it is */
+    if (record->segment >= 0 && !(record->flags & YK_OBJECT_KEPT)) {
+        unlink_files(directory, record);
+        return yk_sys_unlink(intents->fd, entry);
+    }
+    snprintf(aside, sizeof aside, ".%016llx", (unsigned long long)record->nonce);
+    return yk_sys_rename(intents->fd, entry, intents->fd, aside);
+}
+
+int yk_recover_intent(const struct yk_directory *directory, const struct yk_directory *intents,
+                      const char *entry)
+{
     struct yk_record record;
-    yk_intent_path(path, uid, entry);
-    int result = yk_record_read(directory, path, &record);
+    int result = yk_record_read(intents, entry, &record);
     if (result == -ENOENT)
         return 0;
     /* one link: a hostile hard link to the owner's published name is no intent of the owner's */
-    if (result == -EPROTO || (result == 0 && (record.uid != uid || record.links != 1))) {
-        yk_sys_unlink(
-            directory->fd,
-            path); /* its writer died before it made anything, or is not who the name says */
-        return 0;
+    bool foul =
+        result == -EPROTO || (result == 0 && (record.uid != intents->uid || record.links != 1));
+    if (result < 0 && !foul)
+        return result;
+    if (!foul && record.namespace != yk_ipc_namespace()) {
+        result = put_aside(directory, intents, entry, &record);
+        return result < 0 ? yk_fail(EBUSY, "%s/%s can not be put aside: %s", intents->path, entry,
+                                    strerror(-result))
+                          : 0;
     }
+    /* foul: its writer died before it made anything, or is not who the name says */
+    result = foul ? 0 : undo_record(directory, &record);
     if (result < 0)
         return result;
-    if (record.namespace != yk_ipc_namespace())
-        return yk_fail(
-            EBUSY,
-            "somebody in IPC namespace %llu died while creating or removing %s: finish it there, "
-            "or, when "
-            "that one is gone, delete %s/%s",
-            (unsigned long long)record.namespace, yk_entry_address(entry), directory->path, path);
-    result = undo_record(directory, &record);
-    if (result < 0)
-        return yk_fail(EBUSY, "what a dead process left of %s can not be cleared now: %s",
-                       yk_entry_address(entry), strerror(-result));
-    yk_sys_unlink(directory->fd, path); /* last: until here all of it can be done again */
-    return 0;
+    result = yk_sys_unlink(intents->fd, entry); /* last: until here all of it can be done again */
+    return result == 0 || result == -ENOENT ? 0
+                                            : yk_fail(EBUSY, "%s/%s can not be cleared: %s",
+                                                      intents->path, entry, strerror(-result));
 }
 
-static int retire_locked(const struct yk_directory *directory, uint32_t uid, const char *entry,
-                         uint64_t nonce, bool only_dead)
+static int refuse_foreign(const struct yk_directory *directory, const char *entry,
+                          const struct yk_record *record)
 {
-    char path[YK_ENTRY_MAX + 32];
-    struct yk_record record;
-    int result = yk_recover_intent(directory, uid, entry);
-    if (result < 0)
-        return result;
-    result = yk_record_read(directory, entry, &record);
-    if (result < 0)
-        return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
-                                           directory->path)
-                                 : result;
-    if (record.uid != uid || (nonce != 0 && record.nonce != nonce) ||
-        (only_dead && !yk_record_is_dead(&record, true)))
-        return -EAGAIN; /* it is another object's name by now */
-    bool foreign = record.namespace != yk_ipc_namespace();
-    if (foreign && (record.flags & YK_OBJECT_KEPT))
-        return yk_fail(
-            ENOTSUP,
-            "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, or, when "
-            "that one is gone, delete %s/%s",
-            yk_entry_address(entry), (unsigned long long)record.namespace,
-            (unsigned long long)yk_ipc_namespace(), directory->path, entry);
-    if (foreign) {
-        char live[48];
-        yk_live_path(live, record.nonce);
-        yk_sys_unlink(directory->fd, live);
-        return yk_sys_unlink(directory->fd, entry);
+    return yk_fail(ENOTSUP,
+                   "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, "
+                   "or, when that one is gone, delete %s/%s",
+                   yk_entry_address(entry), (unsigned long long)record->namespace,
+                   (unsigned long long)yk_ipc_namespace(), directory->path, entry);
+}
+
+/* `intents`: NULL when there are none, and this process can not make them. */
+static int retire_record(const struct yk_directory *directory, const struct yk_directory *intents,
+                         const char *entry, const struct yk_record *record)
+{
+    int result;
+    bool foreign = record->namespace != yk_ipc_namespace();
+    if (foreign && (record->flags & YK_OBJECT_KEPT))
+        return refuse_foreign(directory, entry, record);
+    if (foreign)
+        unlink_files(directory, record); /* the memory goes by itself */
+    if (foreign || !intents) {
+        /* dying in between leaves the name of a dead object, which the next one reaps */
+        result = foreign ? 0 : undo_record(directory, record);
+        return result < 0 ? result : yk_sys_unlink(directory->fd, entry);
     }
-    yk_intent_path(path, uid, entry);
-    result = yk_sys_rename(directory->fd, entry, path); /* from here on the name is free */
+    /* from here on the name is free */
+    result = yk_sys_rename(directory->fd, entry, intents->fd, entry);
     if (result < 0)
         return yk_fail(-result, "%s/%s can not be removed: %s", directory->path, entry,
                        strerror(-result));
-    yk_recover_intent(directory, uid, entry);
+    yk_recover_intent(directory, intents, entry);
     return 0;
+}
+
+/* What yk_name_retire() asks for. */
+struct retirement {
+    const struct yk_directory *directory;
+    const char *entry;
+    uint64_t nonce;
+    bool only_dead;
+};
+
+static int retire_locked(const struct retirement *wanted, const struct yk_directory *intents,
+                         uint32_t uid)
+{
+    const struct yk_directory *directory = wanted->directory;
+    struct yk_record record;
+    int result = intents ? yk_recover_intent(directory, intents, wanted->entry) : 0;
+    if (result < 0)
+        return result;
+    result = yk_record_read(directory, wanted->entry, &record);
+    if (result < 0)
+        return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s",
+                                           yk_entry_address(wanted->entry), directory->path)
+                                 : result;
+    if (record.uid != uid || (wanted->nonce != 0 && record.nonce != wanted->nonce) ||
+        (wanted->only_dead && !yk_record_is_dead(directory, &record, true)))
+        return -EAGAIN; /* it is another object's name by now */
+    return retire_record(directory, intents, wanted->entry, &record);
+}
+
+/* One try, when `uid` was seen to own the name. -EAGAIN: it is another object's by now. */
+static int retire_of(const struct retirement *wanted, uint32_t uid, int64_t patience_ns)
+{
+    struct yk_name_lock lock;
+    struct yk_directory intents;
+    bool own = uid == yk_sys_effective_uid();
+    int found = yk_directory_intents(&intents, wanted->directory, uid, own);
+    if (found < 0 && own)
+        return found;
+    int result = yk_directory_lock(&lock, wanted->directory, uid, wanted->entry, patience_ns);
+    if (result == 0) {
+        result = retire_locked(wanted, found == 0 ? &intents : NULL, uid);
+        yk_directory_unlock(&lock);
+    }
+    if (found == 0)
+        yk_directory_close(&intents);
+    return result;
 }
 
 int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce,
                    bool only_dead, int64_t patience_ns)
 {
-    struct yk_name_lock lock;
+    struct retirement wanted = {directory, entry, nonce, only_dead};
     struct stat facts;
     uint32_t me = yk_sys_effective_uid();
     for (int attempt = 0; attempt < 8; attempt++) {
@@ -186,11 +255,7 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
                 "%s belongs to uid %u, this process is uid %u: only its owner or root may remove "
                 "it",
                 yk_entry_address(entry), facts.st_uid, me);
-        result = yk_directory_lock(&lock, directory, facts.st_uid, entry, patience_ns);
-        if (result < 0)
-            return result;
-        result = retire_locked(directory, facts.st_uid, entry, nonce, only_dead);
-        yk_directory_unlock(&lock);
+        result = retire_of(&wanted, facts.st_uid, patience_ns);
         if (result != -EAGAIN)
             return result;
         if (nonce != 0 || only_dead)
@@ -199,19 +264,25 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
     return yk_fail(EBUSY, "%s is created and removed all the time", yk_entry_address(entry));
 }
 
-static int look_at_intent(const char *name, void *context)
+struct intents_walk {
+    const struct yk_directory *directory, *intents;
+};
+
+static int look_at_intent(const char *entry, void *context)
 {
-    const struct yk_directory *directory = context;
-    char *end;
-    unsigned long uid = strtoul(name, &end, 10);
-    uint32_t me = yk_sys_effective_uid();
-    if (*end != '.' || end == name || (uid != me && me != 0))
-        return 0;
+    const struct intents_walk *walk = context;
     struct yk_name_lock lock;
-    if (yk_directory_lock(&lock, directory, (uint32_t)uid, end + 1, 0) == 0) {
-        yk_recover_intent(directory, (uint32_t)uid, end + 1);
+    if (yk_directory_lock(&lock, walk->directory, walk->intents->uid, entry, 0) == 0) {
+        yk_recover_intent(walk->directory, walk->intents, entry);
         yk_directory_unlock(&lock);
     }
+    return 0;
+}
+
+static int look_at_intents(const struct yk_directory *intents, void *context)
+{
+    struct intents_walk walk = {context, intents};
+    yk_sys_entries(intents->fd, ".", look_at_intent, &walk);
     return 0;
 }
 
@@ -222,7 +293,7 @@ static int look_at_name(const char *name, void *context)
     uint32_t me = yk_sys_effective_uid();
     if (name[0] == '.' || yk_record_read(directory, name, &record) < 0)
         return 0;
-    if ((record.uid == me || me == 0) && yk_record_is_dead(&record, false))
+    if ((record.uid == me || me == 0) && yk_record_is_dead(directory, &record, false))
         yk_name_retire(directory, name, record.nonce, true, 0);
     return 0;
 }
@@ -231,8 +302,13 @@ void yk_recover_names(const struct yk_directory *directory)
 {
     static yk_atomic64 last; /* this process's own */
     uint64_t now = (uint64_t)yk_now_coarse(), before = yk_load_relaxed(&last);
-    yk_sys_entries(directory->fd, YK_INTENTS, look_at_intent, (void *)directory);
+    struct yk_directory own;
+    if (yk_directory_intents(&own, directory, yk_sys_effective_uid(), false) == 0) {
+        look_at_intents(&own, (void *)directory);
+        yk_directory_close(&own);
+    }
     if (now - before < 1000000000 || !yk_cas_seq(&last, &before, now))
         return;
+    yk_directory_each_intents(directory, look_at_intents, (void *)directory);
     yk_sys_entries(directory->fd, ".", look_at_name, (void *)directory);
 }

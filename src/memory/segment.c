@@ -4,6 +4,7 @@
 #include "memory/segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -89,9 +90,10 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
     if (result < 0)
         return yk_fail(-result, "segment %d can not be attached: %s", id, strerror(-result));
     const struct yk_shm_header *header = base;
-    /* SYNC object.ready acquire */
-    bool ours = yk_load32_acquire(&header->ready) == 1 && header->fixed.magic == YK_MAGIC &&
-                header->fixed.nonce == nonce;
+    /* huge pages that nobody reserved may be missing: no yoke makes such a segment */
+    bool ours = yk_sys_can_read(base, YK_PAGE);
+    ours = ours && yk_load32_acquire(&header->ready) == 1 && /* SYNC object.ready acquire */
+           header->fixed.magic == YK_MAGIC && header->fixed.nonce == nonce;
     if (!ours) {
         yk_sys_shm_detach(base);
         return -ENOENT;
@@ -117,46 +119,50 @@ bool yk_segment_exists(int id)
     return !is_gone(yk_sys_shm_stat(id, &facts));
 }
 
-/*
- * What a creator may have left: 1 ours, 0 somebody else's, or an error (can not tell now). It
- * stores the nonce first, so a header that it had begun is told by that alone; before that the
- * segment is blank.
- */
-static int is_ours(int id, uint64_t nonce, uint64_t size, uint32_t uid)
+int yk_segment_judge(const struct yk_segment_identity *identity)
 {
-    static const unsigned char zeroes[sizeof(struct yk_shm_fixed)];
     struct shmid_ds facts;
-    void *base = NULL;
-    int result = yk_sys_shm_stat(id, &facts);
+    int result = yk_sys_shm_stat(identity->id, &facts);
     if (result < 0)
-        return is_gone(result) ? 0 : result;
-    if (facts.shm_perm.uid != uid || facts.shm_segsz < YK_PAGE)
-        return 0;
-    result = yk_sys_shm_attach(id, true, &base);
-    if (result < 0)
-        return is_gone(result) ? 0 : result;
-    const struct yk_shm_fixed *fixed = base; /* perhaps half-written */
-    bool blank = size == facts.shm_segsz && memcmp(base, zeroes, sizeof zeroes) == 0;
-    bool ours = fixed->nonce == nonce || blank;
-    yk_sys_shm_detach(base);
-    return ours;
+        return is_gone(result) ? YK_SEGMENT_IS_NOT : result;
+    if (facts.shm_segsz != identity->size)
+        return YK_SEGMENT_IS_NOT;
+    if (facts.shm_perm.mode & SHM_DEST)
+        return YK_SEGMENT_MAY_BE;
+    return (uint32_t)facts.shm_perm.__key == identity->key && identity->key != 0
+               ? YK_SEGMENT_IS
+               : YK_SEGMENT_IS_NOT;
 }
 
-int yk_segment_retire(int id, uint64_t nonce, uint32_t uid)
+int yk_segment_retire(const struct yk_segment_identity *identity)
 {
-    int ours = is_ours(id, nonce, 0, uid);
-    return ours == 1 ? yk_sys_shm_remove(id) : ours;
+    struct yk_segment_identity found = *identity;
+    struct shmid_ds facts;
+    if (found.id < 0)
+        found.id = identity->key != 0 ? yk_sys_shm_get((key_t)identity->key, 0, 0) : -ENOENT;
+    if (found.id == -ENOENT)
+        return 0;
+    int result = found.id < 0 ? found.id : yk_segment_judge(&found);
+    if (result == YK_SEGMENT_IS_NOT || result == YK_SEGMENT_MAY_BE)
+        return 0; /* or it is marked already */
+    if (result == YK_SEGMENT_IS)
+        result = yk_sys_shm_stat(found.id, &facts);
+    /* both: its owner can give a segment to another user, who then did not make it */
+    if (result == 0 && facts.shm_perm.uid == identity->uid && facts.shm_perm.cuid == identity->uid)
+        result = yk_sys_shm_remove(found.id);
+    /* who made it, and root, may ask for all this: -EACCES says that it is somebody else's */
+    return is_gone(result) || result == -EACCES ? 0 : result;
 }
 
-int yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size, uint32_t uid)
+bool yk_segments_are_forced_away(void)
 {
-    int id = yk_sys_shm_get((key_t)key, 0, 0);
-    if (id == -ENOENT || key == 0)
-        return 0;
-    if (id < 0)
-        return id;
-    int ours = is_ours(id, nonce, size, uid);
-    return ours == 1 ? yk_sys_shm_remove(id) : ours;
+    char digit = '0';
+    int fd = yk_sys_open(AT_FDCWD, "/proc/sys/kernel/shm_rmid_forced", O_RDONLY, 0);
+    if (fd < 0)
+        return false;
+    yk_sys_read_all(fd, &digit, 1, 0);
+    yk_sys_close(fd);
+    return digit == '1';
 }
 
 uint64_t yk_ipc_namespace(void)

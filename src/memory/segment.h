@@ -36,6 +36,27 @@ int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
 int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size);
 
 /*
+ * What a name's record says of the memory. What is in the memory proves nothing of it: whoever may
+ * write there can make it say anything. The key is random, and nobody can give a segment a key or
+ * another size, or take it away from who made it.
+ */
+struct yk_segment_identity {
+    int id; /* -1: not known yet */
+    uint32_t key;
+    uint64_t size;
+    uint32_t uid; /* who made it, and owns it */
+};
+
+enum yk_segment_verdict {
+    YK_SEGMENT_IS_NOT = 0, /* proved: there is none of this id, or another one */
+    YK_SEGMENT_IS = 1,     /* proved: it has the key and the size */
+    YK_SEGMENT_MAY_BE = 2, /* marked for removal, and so without a key: only the size is right */
+};
+
+/* Asks the kernel: a verdict, or an error (-EACCES: can not tell). */
+int yk_segment_judge(const struct yk_segment_identity *identity);
+
+/*
  * Is there a segment of this id that holds the object `nonce`? 1 yes, 0 no, or an error (-EACCES:
  * can not tell).
  */
@@ -45,16 +66,14 @@ int yk_segment_holds(int id, uint64_t nonce);
 bool yk_segment_exists(int id);
 
 /*
- * Marks the segment `id` for removal if it holds the object `nonce` and belongs to `uid`. 0: done,
- * or there is nothing (any more) to do; else it could not be told, or not be done.
+ * Marks the segment for removal, unless that is done. What its creator, who died at once, may have
+ * made under the key without leaving its id is found by the key. The memory is not looked at. 0:
+ * done, or there is nothing (any more) to do; else it could not be told, or not be done.
  */
-int yk_segment_retire(int id, uint64_t nonce, uint32_t uid);
+int yk_segment_retire(const struct yk_segment_identity *identity);
 
-/*
- * The same for what a creator who died at once left under `key`: yoke's own, or still blank and of
- * that size.
- */
-int yk_segment_undo(uint32_t key, uint64_t nonce, uint64_t size, uint32_t uid);
+/* Does the kernel remove every segment with its last attachment here (kernel.shm_rmid_forced)? */
+bool yk_segments_are_forced_away(void);
 
 /* This process's IPC namespace, as a number; ids mean nothing in another. */
 uint64_t yk_ipc_namespace(void);

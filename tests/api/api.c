@@ -40,7 +40,7 @@ static void remove_directory(void)
         return;
     snprintf(path, sizeof path, "%s/.lock-%u", made_directory, geteuid());
     unlink(path);
-    snprintf(path, sizeof path, "%s/.intents", made_directory);
+    snprintf(path, sizeof path, "%s/.intents-%u", made_directory, geteuid());
     rmdir(path);
     if (rmdir(made_directory) != 0)
         fprintf(stderr, "left behind: something in %s\n", made_directory);
@@ -364,7 +364,7 @@ static void describe_segment(const struct segment_facts *facts, pid_t maker, voi
 static bool is_furniture(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strncmp(name, ".lock-", 6) == 0 ||
-           strcmp(name, ".intents") == 0;
+           strncmp(name, ".intents-", 9) == 0;
 }
 
 static int is_interesting(const struct dirent *entry)
@@ -397,9 +397,30 @@ static size_t list_names(const char *folder, FILE *out)
     return count < 0 ? 0 : (size_t)count;
 }
 
+static int is_intents(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, ".intents-", 9) == 0;
+}
+
+/* The same of all users' intents. */
+static size_t list_intents(FILE *out)
+{
+    struct dirent **users;
+    int count = scandir(directory_path(), &users, is_intents, alphasort);
+    size_t found = 0;
+
+    for (int i = 0; i < count; i++) {
+        found += list_names(users[i]->d_name, out);
+        free(users[i]);
+    }
+    if (count >= 0)
+        free(users);
+    return found;
+}
+
 size_t names_left(void)
 {
-    return list_names("", NULL) + list_names(".intents", NULL);
+    return list_names("", NULL) + list_intents(NULL);
 }
 
 char *world_describe(void)
@@ -412,7 +433,7 @@ char *world_describe(void)
         fail_msg("memory: %s", strerror(errno));
     fprintf(out, "%d descriptors\n", open_descriptors());
     list_names("", out);
-    list_names(".intents", out);
+    list_intents(out);
     if (own_namespace("ipc"))
         each_segment(describe_segment, out);
     fclose(out);
@@ -447,8 +468,6 @@ void share_directory(void)
         skip_test("only root can play several users");
     if (chmod(directory_path(), 01777) != 0)
         fail_msg("%s: %s", directory_path(), strerror(errno));
-    /* made 0700 by whoever was first, if the directory was not shared then */
-    chmod(name_path(".intents"), 01777);
 }
 
 void become_user(unsigned number)

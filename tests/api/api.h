@@ -117,7 +117,7 @@ char *world_describe(void);
 /* A file of the name directory: absolute path in a static buffer of the thread. */
 const char *name_path(const char *entry);
 
-/* How many entries the name directory has, beside .lock-UID and an empty .intents. */
+/* How many entries the name directory has, beside .lock-UID and empty .intents-UID. */
 size_t names_left(void);
 
 /* Opens the name directory to all users, as /run/yoke is. Skips the test unless root. */

@@ -151,6 +151,8 @@ static const char *long_address(size_t length)
     X(region_name_slash, new_region("a/b", 1, NULL), EINVAL, "'/'")                                \
     X(region_name_up, new_region("../x", 1, NULL), EINVAL, "dot")                                  \
     X(region_name_dot, new_region(".x", 1, NULL), EINVAL, "dot")                                   \
+    X(region_name_address, new_region("region:a", 1, NULL), EINVAL, "'region:a' is an address")    \
+    X(region_name_other_address, new_region("port:a", 1, NULL), EINVAL, "'port:a' is an address")  \
     X(region_name_at, new_region("a@b", 1, NULL), EINVAL, "'@'")                                   \
     X(region_name_space, new_region("a b", 1, NULL), EINVAL, "0x20")                               \
     X(region_name_newline, new_region("a\n", 1, NULL), EINVAL, "0x0a")                             \
@@ -181,6 +183,7 @@ static const char *long_address(size_t length)
     X(address_place_kernel, open_port("port:good@kernel", 0, NULL), ENOTSUP, "kernel")             \
     X(address_place_nats, open_port("port:good@nats://h:1", 0, NULL), ENOTSUP, "nats://h:1")       \
     X(address_place_unknown, open_port("port:good@memory2", 0, NULL), ENOTSUP, "memory2")          \
+    X(address_empty_place, open_port("port:good@", 0, NULL), EINVAL, "place is empty")             \
     X(address_two_places, open_port("port:good@memory@memory", 0, NULL), ENOTSUP, "place")         \
     X(address_missing, open_port("port:nothing", 0, NULL), ENOENT, "port:nothing")                 \
     X(place_from_environment, from_place("nats://127.0.0.1:4222"), ENOTSUP, "YOKE_PLACE")          \

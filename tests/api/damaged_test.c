@@ -66,12 +66,15 @@ static void garbage_in_the_place_of_a_name_is_refused(void **state)
 {
     static const char *const garbage[] = {
         "\n",
-        "yoke1",
-        "yoke1 port\n",
-        "yoke2 port segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
-        "yoke1 queue segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
-        "yoke1 port segment=x key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
-        "yoke1 port segment=1 key=00000001 nonce=0000000000000001 ipc=1 layout=1 size=1 flags=0",
+        "yoke2",
+        "yoke2 port\n",
+        "yoke2 port bad\n",
+        "yoke1 port segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke3 port bad segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke2 queue bad segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke2 port b/d segment=1 key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke2 port bad segment=x key=1 nonce=1 ipc=1 layout=1 size=1 flags=0\n",
+        "yoke2 port bad segment=1 key=00000001 nonce=0000000000000001 ipc=1 layout=1 size=1 flags=0",
         "%s%n%s%n",
     };
     char noise[4096];
@@ -147,6 +150,9 @@ static void publish_changed(const char *field, const char *value)
     char text[1000], changed[1200], *at, *end;
 
     read_name("port.good", text);
+    at = strstr(text, " good ");
+    assert_non_null(at);
+    memcpy(at, " bad  ", 6); /* spaces do not count */
     at = strstr(text, field);
     assert_non_null(at);
     at += strlen(field);
@@ -183,6 +189,24 @@ static void name_of_another_layout_namespace_or_kind_is_refused(void **state)
     yoke_close(port);
 }
 
+static void copied_name_removes_nothing(void **state)
+{
+    yoke_endpoint *port = port_make("good", NULL);
+    char text[1000];
+
+    (void)state;
+    read_name("port.good", text);
+    write_name("port.bad", text, strlen(text));
+    assert_refused_everywhere(EPROTO, "port:good");
+    must_fail(yoke_remove("port:bad"), EPROTO);
+    unlink(name_path("port.bad"));
+    write_name("region.good", text, strlen(text));
+    must_fail(yoke_region_remove("good"), EPROTO);
+    unlink(name_path("region.good"));
+    yoke_close(port_join("good"));
+    yoke_close(port);
+}
+
 static void name_whose_memory_is_gone_is_reaped(void **state)
 {
     yoke_endpoint *port = port_make("good", NULL), *none = NULL;
@@ -216,6 +240,83 @@ static void *attach_behind(const char *entry, struct shmid_ds *ret_facts)
     assert_ptr_not_equal(base, (void *)-1);
     assert_int_equal(shmctl(id, IPC_STAT, ret_facts), 0);
     return base;
+}
+
+/* Whoever may write the memory decides nothing about who it belongs to. */
+static void overwritten_header_keeps_nobody_from_removing_the_object(void **state)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    yoke_region *region = NULL;
+    struct shmid_ds facts;
+    char text[1000];
+    void *base;
+    int id;
+
+    (void)state;
+    options.flags = YOKE_KEPT;
+    must(yoke_region_create(&region, "victim", 4096, &options));
+    yoke_region_close(region);
+    read_name("region.victim", text);
+    id = atoi(strstr(text, "segment=") + strlen("segment="));
+    base = attach_behind("region.victim", &facts);
+    memset(base, 0xa5, sizeof(struct yk_shm_fixed));
+    shmdt(base);
+    must_fail(yoke_region_open(&region, "victim", 0), EPROTO);
+    assert_non_null(strstr(yoke_explain(), "region:victim"));
+    must_fail(yoke_region_create(&region, "victim", 4096, NULL), EPROTO);
+    must(yoke_region_remove("victim"));
+    assert_int_equal(shmctl(id, IPC_STAT, &facts), -1);
+    assert_int_equal(names_left(), 0);
+}
+
+/* While somebody uses it, not even its name goes. */
+static void overwritten_header_of_a_transient_object_does_not_free_its_name(void **state)
+{
+    yoke_endpoint *port = port_make("victim", NULL), *other = NULL;
+    struct shmid_ds facts;
+    struct yk_shm_header *header = attach_behind("port.victim", &facts);
+    uint64_t nonce = header->fixed.nonce;
+
+    (void)state;
+    header->fixed.nonce = ~nonce;
+    must_fail(yoke_open(&other, "port:victim", 0, NULL), EPROTO);
+    must_fail(yoke_open(&other, "port:victim", YOKE_CREATE, NULL), EPROTO);
+    header->fixed.nonce = nonce;
+    yoke_close(port_join("victim"));
+    shmdt(header);
+    yoke_close(port);
+}
+
+static int role_dies_holding(void *argument)
+{
+    yoke_region *region = region_join("signed");
+    unsigned char *data = yoke_region_data(region);
+
+    (void)argument;
+    must(yoke_lock_acquire(region, (yoke_lock *)data, YOKE_NOW));
+    must(yoke_semaphore_acquire(region, (yoke_semaphore *)(data + 64), YOKE_NOW));
+    return 0;
+}
+
+/* As if others had joined and left in the dead one's place so often. */
+static void signature_of_a_dead_one_is_not_taken_for_that_of_a_later_one(void **state)
+{
+    yoke_region *region = region_make("signed", 4096), *later;
+    unsigned char *data = yoke_region_data(region);
+    struct shmid_ds facts;
+    unsigned char *base = attach_behind("region.signed", &facts);
+    uint64_t *word = (uint64_t *)(void *)(base + YK_PAGE + sizeof(struct yk_shm_slot));
+
+    (void)state;
+    must(yoke_semaphore_init(region, (yoke_semaphore *)(data + 64), 1));
+    assert_int_equal(role_wait(role_start(role_dies_holding, NULL), SOON_MS), 0);
+    *word = ((*word >> 1) + (1 << 22) - 2) << 1;
+    later = region_join("signed"); /* in the dead one's place */
+    assert_int_equal(yoke_lock_acquire(region, (yoke_lock *)data, YOKE_NOW), YOKE_OWNER_DIED);
+    must(yoke_semaphore_acquire(region, (yoke_semaphore *)(data + 64), YOKE_NOW));
+    yoke_region_close(later);
+    shmdt(base);
+    yoke_region_close(region);
 }
 
 /* In a process of its own, since a fault would be a crash: opens it and works with it, whatever comes. */
@@ -403,7 +504,11 @@ int main(void)
         api_test(truncated_name_is_refused),
         api_test(something_else_in_the_place_of_a_name_is_refused),
         api_test(name_of_another_layout_namespace_or_kind_is_refused),
+        api_test(copied_name_removes_nothing),
         api_test(name_whose_memory_is_gone_is_reaped),
+        api_test(overwritten_header_keeps_nobody_from_removing_the_object),
+        api_test(signature_of_a_dead_one_is_not_taken_for_that_of_a_later_one),
+        api_test(overwritten_header_of_a_transient_object_does_not_free_its_name),
         api_test(each_damaged_field_of_a_header_is_refused_and_crashes_nobody),
         api_test(damaged_geometry_of_a_port_crashes_nobody),
         api_test(noise_behind_the_header_crashes_nobody),

@@ -317,14 +317,40 @@ static void object_of_another_namespace_or_layout_is_a_problem_and_kept(void **s
     assert_false(segment_is_there(segment));
 }
 
-static void name_whose_memory_is_gone_is_a_problem(void **state)
+static void name_whose_memory_is_gone_is_cleared_by_a_look(void **state)
 {
     (void)state;
     struct user user = {.address = "port:jobs", .flags = YOKE_CREATE};
+    struct yk_object_facts *list, facts;
     role_kill(start_user(&user));
-    expect_problem("port:jobs", "memory is gone");
-    assert_true(is_there("port.jobs"));
-    expect_cleared("name port:jobs\n");
+    assert_int_equal(yk_inspect_list(&list), 0);
+    free(list);
+    assert_false(is_there("port.jobs"));
+    role_kill(start_user(&user));
+    assert_int_equal(yk_inspect("port:jobs", &facts, NULL, NULL), -ENOENT);
+    assert_false(is_there("port.jobs"));
+}
+
+static void copied_or_renamed_name_is_a_problem_and_its_object_is_kept(void **state)
+{
+    (void)state;
+    char text[512];
+    make_kept_port("port:jobs");
+    int segment = facts_of("port:jobs").segment;
+    read_file("port.jobs", text);
+    move("port.jobs", "port.other");
+    expect_problem("port:other", "written for port:jobs");
+    assert_int_equal(yoke_remove("port:other"), -EPROTO);
+    expect_nothing_to_clear();
+    move("port.other", "region.jobs");
+    expect_problem("region:jobs", "written for port:jobs");
+    assert_int_equal(yoke_region_remove("jobs"), -EPROTO);
+    expect_nothing_to_clear();
+    assert_true(segment_is_there(segment));
+    move("region.jobs", "port.jobs");
+    assert_string_equal(facts_of("port:jobs").problem, "");
+    assert_int_equal(yoke_remove("port:jobs"), 0);
+    assert_false(segment_is_there(segment));
 }
 
 /* Supplementary groups included: root's may open what is meant to be out of reach. */
@@ -380,7 +406,7 @@ static void what_another_user_may_not_read_is_a_problem(void **state)
     int second = role_wait(role_start(look_at_unreadable_segment, NULL), SOON_MS);
     assert_int_equal(yoke_remove("port:jobs"), 0);
     unlink(path_of(".lock-0"));
-    rmdir(path_of(YK_INTENTS));
+    rmdir(path_of(YK_INTENTS "0"));
     rmdir(other);
     memcpy(directory, before, sizeof before);
     setenv("YOKE_DIR", directory, 1);
@@ -478,7 +504,8 @@ int main(void)
         TEST(without_lock_file_nobody_is_called_dead),
         TEST(garbage_in_a_name_is_a_problem_and_its_object_is_kept),
         TEST(object_of_another_namespace_or_layout_is_a_problem_and_kept),
-        TEST(name_whose_memory_is_gone_is_a_problem),
+        TEST(name_whose_memory_is_gone_is_cleared_by_a_look),
+        TEST(copied_or_renamed_name_is_a_problem_and_its_object_is_kept),
         TEST(what_another_user_may_not_read_is_a_problem),
         TEST(whatever_stands_in_memory_a_look_survives_it),
     };

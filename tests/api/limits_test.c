@@ -55,7 +55,7 @@ static void remove_furniture(const char *directory)
 {
     char entry[700];
 
-    snprintf(entry, sizeof entry, "%s/.intents", directory);
+    snprintf(entry, sizeof entry, "%s/.intents-%u", directory, geteuid());
     rmdir(entry);
     snprintf(entry, sizeof entry, "%s/.lock-%u", directory, geteuid());
     unlink(entry);
@@ -353,6 +353,127 @@ static int role_gives_away_to_a_group(void *argument)
     return 0;
 }
 
+static int role_has_no_room_to_attach(void *argument)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    yoke_region *region = UNTOUCHED;
+    unsigned long pages;
+    FILE *file = fopen("/proc/self/statm", "re");
+    struct rlimit limit, all;
+
+    (void)argument;
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    getrlimit(RLIMIT_AS, &all);
+    limit = all;
+    limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)100 << 20);
+    options.flags = YOKE_KEPT | YOKE_SPARSE;
+    setrlimit(RLIMIT_AS, &limit);
+    must_fail(yoke_region_create(&region, "broad", (size_t)1 << 30, &options), ENOMEM);
+    must(yoke_region_create(&region, "broad", 4096, NULL)); /* the name is free */
+    setrlimit(RLIMIT_AS, &all);
+    yoke_region_close(region);
+    assert_int_equal(segments_made_by(getpid()), 0);
+    return 0;
+}
+
+static void creation_that_can_not_attach_its_memory_leaves_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(role_wait(role_start(role_has_no_room_to_attach, NULL), SOON_MS), 0);
+    assert_int_equal(names_left(), 0);
+}
+
+/* Whoever creates one of these anyway, and touches it, is killed: so in a process of its own. */
+static int role_asks_for_pages_that_are_not_there(void *argument)
+{
+    static const uint32_t contradictions[] = {YOKE_SPARSE | YOKE_POPULATE, YOKE_SPARSE | YOKE_HUGE};
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    struct yoke_options big = YOKE_OPTIONS_INIT;
+    yoke_region *region = UNTOUCHED;
+    yoke_endpoint *port = UNTOUCHED;
+
+    (void)argument;
+    for (size_t i = 0; i < 2; i++) {
+        options.flags = contradictions[i];
+        must_fail(yoke_region_create(&region, "pages", 1 << 20, &options), EINVAL);
+        assert_non_null(strstr(yoke_explain(), "region:pages"));
+        must_fail(yoke_open(&port, "port:pages", YOKE_CREATE | contradictions[i], NULL), EINVAL);
+    }
+    /* above what a port reserves by itself; no machine has as much */
+    big.max_message = YOKE_MESSAGE_MAX;
+    big.depth = 1 << 16;
+    big.participants = 2;
+    must_fail(yoke_open(&port, "port:pages", YOKE_CREATE | YOKE_POPULATE, &big), ENOMEM);
+    must_fail(yoke_open(&port, "port:pages", YOKE_CREATE | YOKE_HUGE, &big), ENOMEM);
+    assert_ptr_equal(region, UNTOUCHED);
+    assert_ptr_equal(port, UNTOUCHED);
+    return 0;
+}
+
+static void pages_that_can_not_be_had_are_refused_when_they_are_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(role_wait(role_start(role_asks_for_pages_that_are_not_there, NULL), SOON_MS),
+                     0);
+    assert_int_equal(names_left(), 0);
+}
+
+static bool write_sysctl(char value)
+{
+    int fd = open("/proc/sys/kernel/shm_rmid_forced", O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, &value, 1) == 1;
+
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+static void kept_object_is_refused_where_the_kernel_would_remove_it(void **state)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    yoke_region *region = UNTOUCHED;
+    yoke_endpoint *port = UNTOUCHED;
+    char *before, *after;
+
+    (void)state;
+    if (!own_namespace("ipc") || !write_sysctl('1'))
+        skip_test("needs an IPC namespace of its own, and to set kernel.shm_rmid_forced in it");
+    options.flags = YOKE_KEPT;
+    before = world_describe();
+    must_fail(yoke_region_create(&region, "kept", 4096, &options), ENOTSUP);
+    assert_non_null(strstr(yoke_explain(), "kernel.shm_rmid_forced"));
+    must_fail(yoke_open(&port, "port:kept", YOKE_CREATE | YOKE_KEPT, NULL), ENOTSUP);
+    after = world_describe();
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+    yoke_region_close(region_make("transient", 4096));
+    write_sysctl('0');
+    must(yoke_region_create(&region, "kept", 4096, &options));
+    yoke_region_close(region);
+    must(yoke_region_remove("kept"));
+}
+
+static int role_may_write_no_file(void *argument)
+{
+    struct rlimit none = {0, RLIM_INFINITY};
+    yoke_region *region = UNTOUCHED;
+
+    (void)argument;
+    setrlimit(RLIMIT_FSIZE, &none);
+    must_fail(yoke_region_create(&region, "unwritten", 4096, NULL), EFBIG);
+    assert_non_null(strstr(yoke_explain(), "region.unwritten"));
+    return 0;
+}
+
+static void limit_on_the_size_of_files_is_an_error_and_no_signal(void **state)
+{
+    (void)state;
+    assert_int_equal(role_wait(role_start(role_may_write_no_file, NULL), SOON_MS), 0);
+    assert_int_equal(names_left(), 0);
+}
+
 static void group_that_the_user_is_not_in_is_refused(void **state)
 {
     (void)state;
@@ -376,6 +497,10 @@ int main(void)
         api_test(all_memory_of_segments_taken_is_refused_with_the_name_of_the_limit),
         api_test(segment_above_the_kernels_most_is_refused_with_the_name_of_the_limit),
         api_test(port_of_another_user_can_not_be_opened_or_removed),
+        api_test(creation_that_can_not_attach_its_memory_leaves_nothing),
+        api_test(pages_that_can_not_be_had_are_refused_when_they_are_asked_for),
+        api_test(kept_object_is_refused_where_the_kernel_would_remove_it),
+        api_test(limit_on_the_size_of_files_is_an_error_and_no_signal),
         api_test(group_that_the_user_is_not_in_is_refused),
     };
 

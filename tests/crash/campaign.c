@@ -76,7 +76,7 @@ static void run_lane(void)
     leftovers_clear(directory);
     snprintf(path, sizeof path, "%s/.lock-%u", directory, geteuid());
     unlink(path);
-    snprintf(path, sizeof path, "%s/.intents", directory);
+    snprintf(path, sizeof path, "%s/.intents-%u", directory, geteuid());
     rmdir(path);
     rmdir(directory);
 }

@@ -436,7 +436,7 @@ static void count_files(const char *path, struct leftovers *left, bool intents)
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
             continue;
         bool there = fstatat(dirfd(stream), name, &facts, AT_SYMLINK_NOFOLLOW) == 0;
-        if (!intents && strcmp(name, ".intents") == 0)
+        if (!intents && strncmp(name, ".intents-", 9) == 0)
             continue;
         if (!intents && strncmp(name, ".lock-", 6) == 0 && there && facts.st_size == 0)
             continue;
@@ -445,7 +445,7 @@ static void count_files(const char *path, struct leftovers *left, bool intents)
                          : strncmp(name, "region.", 7) == 0 || strncmp(name, "port.", 5) == 0 ? &left->names
                                                               : &left->others;
         (*kind)++;
-        say(left, intents ? ".intents/" : "", name);
+        say(left, intents ? "intent " : "", name);
     }
     if (stream)
         closedir(stream);
@@ -478,7 +478,7 @@ void leftovers_count(const char *directory, struct leftovers *ret)
 {
     char intents[512];
     *ret = (struct leftovers){.names = 0};
-    snprintf(intents, sizeof intents, "%s/.intents", directory);
+    snprintf(intents, sizeof intents, "%s/.intents-%u", directory, geteuid());
     count_files(directory, ret, false);
     count_files(intents, ret, true);
     each_segment(count_segment, ret);
@@ -515,7 +515,7 @@ static void segment_shape(int id, const struct shmid_ds *facts, void *context)
 uint64_t leftovers_sizes(const char *directory)
 {
     char intents[512];
-    snprintf(intents, sizeof intents, "%s/.intents", directory);
+    snprintf(intents, sizeof intents, "%s/.intents-%u", directory, geteuid());
     uint64_t sum = sizes_in(directory) * 7 + sizes_in(intents);
     each_segment(segment_shape, &sum);
     return sum;
@@ -540,7 +540,7 @@ static void remove_files(const char *path)
 void leftovers_clear(const char *directory)
 {
     char intents[512];
-    snprintf(intents, sizeof intents, "%s/.intents", directory);
+    snprintf(intents, sizeof intents, "%s/.intents-%u", directory, geteuid());
     remove_files(intents);
     remove_files(directory);
     each_segment(remove_segment, NULL);

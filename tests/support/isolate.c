@@ -13,8 +13,8 @@
  * Afterwards these are leaks, each is named on stderr, undone, and makes the test fail:
  *   - a process that lives on;
  *   - a System V segment, semaphore set or message queue;
- *   - anything in $YOKE_DIR but what yoke keeps there on purpose: empty files .lock-UID, and an empty
- *     directory .intents;
+ *   - anything in $YOKE_DIR but what yoke keeps there on purpose: empty files .lock-UID, and empty
+ *     directories .intents-UID;
  *   - anything of yoke's in /dev/shm and among the POSIX message queues.
  *
  * Exit status: the test's own (128 + n if signal n killed it), or 1 if it passed or skipped but leaked.
@@ -412,11 +412,12 @@ static void check_ipc_objects(void)
     }
 }
 
-static bool is_lock_file(const char *name)
+/* Is it `prefix` and a user's number? */
+static bool is_of_a_user(const char *name, const char *prefix)
 {
-    const char *digits = name + strlen(".lock-");
+    const char *digits = name + strlen(prefix);
 
-    return strncmp(name, ".lock-", strlen(".lock-")) == 0 && *digits &&
+    return strncmp(name, prefix, strlen(prefix)) == 0 && *digits &&
            strspn(digits, "0123456789") == strlen(digits);
 }
 
@@ -439,13 +440,14 @@ static void check_name_directory(const char *path, const char *prefix)
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
             fstatat(dirfd(directory), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
-        if (top && S_ISREG(status.st_mode) && status.st_size == 0 && is_lock_file(name))
+        if (top && S_ISREG(status.st_mode) && status.st_size == 0 && is_of_a_user(name, ".lock-"))
             continue;
-        if (top && S_ISDIR(status.st_mode) && strcmp(name, ".intents") == 0) {
-            char below[700];
+        if (top && S_ISDIR(status.st_mode) && is_of_a_user(name, ".intents-")) {
+            char below[900], called[300];
 
-            snprintf(below, sizeof below, "%s/.intents", path);
-            check_name_directory(below, ".intents/");
+            snprintf(below, sizeof below, "%s/%s", path, name);
+            snprintf(called, sizeof called, "%s/", name);
+            check_name_directory(below, called);
             continue;
         }
         left_behind("%s $YOKE_DIR/%s%s, %lld bytes", S_ISDIR(status.st_mode) ? "directory" : "file",

@@ -95,10 +95,10 @@ S
 touch "$YOKE_DIR/port:x"
 S
     expect 0 '' "yoke's own empty entries are allowed" <<'S'
-: > "$YOKE_DIR/.lock-0"; : > "$YOKE_DIR/.lock-1000"; mkdir "$YOKE_DIR/.intents"
+: > "$YOKE_DIR/.lock-0"; : > "$YOKE_DIR/.lock-1000"; mkdir "$YOKE_DIR/.intents-0"
 S
-    expect 1 'left behind: file $YOKE_DIR/.intents/1' 'a left intent is caught' <<'S'
-mkdir "$YOKE_DIR/.intents"; : > "$YOKE_DIR/.intents/1"
+    expect 1 'left behind: file $YOKE_DIR/.intents-0/1' 'a left intent is caught' <<'S'
+mkdir "$YOKE_DIR/.intents-0"; : > "$YOKE_DIR/.intents-0/1"
 S
     expect 1 'left behind: file $YOKE_DIR/.lock-0, 1 bytes' 'a lock file that grew is caught' <<'S'
 printf x > "$YOKE_DIR/.lock-0"
