@@ -6,9 +6,11 @@
  * so the other side knows whether anybody can still come; and the memory can be had through it.
  *
  * Whoever takes the seat opens a description of its own by way of /proc, and locks the seat's life
- * byte through that, so that its death is noticed whoever else has a copy of the descriptor. Where
- * that is refused (another uid, no /proc) the descriptor's own description must do: then the seat
- * seems taken until the last copy of it is closed.
+ * byte through that, so that its death is noticed whoever else has a copy of the descriptor. The
+ * memory file's mode lets every user do so: whoever has a descriptor may use the memory anyhow, and
+ * nobody else comes near the file. Where it is refused (no /proc, a sandbox) the descriptor's own
+ * description must do: then the seat seems taken until the last copy of it is closed, and two
+ * processes with copies of one descriptor are not told apart.
  *
  * The descriptor of seat 1 is told from that of seat 0 by its O_APPEND flag, which belongs to the
  * description and means nothing else here: nobody writes through it.
@@ -73,7 +75,9 @@ int yk_object_create_anonymous(const struct yk_object_plan *plan, int ret_descri
     if (file < 0)
         return yk_fail(-file, "a memory file of %llu bytes can not be made: %s",
                        (unsigned long long)size, strerror(-file));
-    int result = map_and_fill(file, plan, size);
+    int result = yk_sys_chmod(file, 0666);
+    if (result == 0)
+        result = map_and_fill(file, plan, size);
     if (result == 0)
         result = open_seats(file, ret_descriptors);
     yk_sys_close(file);

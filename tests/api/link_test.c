@@ -1,6 +1,7 @@
 /* Links: the contract of each verb, who may open one, who waits for whom, and what is told of the other side. */
 #include "api.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -777,6 +778,56 @@ static void waiting_calls_go_on_when_there_is_something(void **state)
     }
 }
 
+#define TRIPS 400
+
+static int64_t answer(void *link)
+{
+    for (int i = 0; i < TRIPS; i++) {
+        int64_t number = receive(link);
+
+        if (number < 0 || yoke_send(link, &number, 8, LONG_WAIT) < 0)
+            return -EBADMSG;
+    }
+    return 0;
+}
+
+static int64_t send_trips(void *link)
+{
+    for (uint64_t i = 0; i < TRIPS; i++)
+        if (yoke_send(link, &i, 8, LONG_WAIT) < 0)
+            return -EBADMSG;
+    return 0;
+}
+
+/* If they only looked by themselves, every 100 ms, it would take forty seconds. */
+static void sleepers_are_woken_for_messages_and_for_room(void **state)
+{
+    struct yoke_options options = small(1);
+    int64_t end = now_ns() + SOON_MS * MS;
+    struct worker worker;
+    struct ends ends;
+
+    (void)state;
+    options.spin_ns = 0;
+    ends = open_ends(&options);
+    worker_start(&worker, answer, ends.bob);
+    for (uint64_t i = 0; i < TRIPS; i++) {
+        must(yoke_send(ends.alice, &i, 8, LONG_WAIT));
+        assert_int_equal(recv_number(ends.alice, LONG_WAIT), i);
+    }
+    must(worker_join(&worker));
+    worker_start(&worker, send_trips, ends.bob); /* into a ring with room for one */
+    for (uint64_t i = 0; i < TRIPS; i++) {
+        while (yoke_recv(ends.alice, &(uint64_t){0}, 8, LONG_WAIT) != 8)
+            continue;
+        if (i % 2)
+            sched_yield();
+    }
+    must(worker_join(&worker));
+    assert_true(now_ns() < end);
+    close_ends(&ends);
+}
+
 static int64_t receive_for_50_ms(void *link)
 {
     return yoke_recv(link, NULL, 0, 50 * MS);
@@ -1056,6 +1107,7 @@ int main(int argc, char **argv)
         api_test(end_of_one_that_died_is_told_after_all_that_it_sent_until_it_is_back),
         api_test(waiting_call_is_told_when_the_other_closes),
         api_test(waiting_calls_go_on_when_there_is_something),
+        api_test(sleepers_are_woken_for_messages_and_for_room),
         api_test(calls_time_out_and_not_too_early),
         api_test(signal_handler_ends_every_wait_even_with_sa_restart),
         api_test(cancel_ends_waits_now_and_later),

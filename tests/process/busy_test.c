@@ -1,4 +1,4 @@
-/* What a port costs the kernel: nothing while busy, one wake for a sleeper, little while idle. */
+/* What ports and links cost the kernel: nothing while busy, one wake for a sleeper, little while idle. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +131,184 @@ static void sending_while_there_is_room_and_receiving_what_is_there_call_no_kern
     yoke_close(port);
 }
 
+/* ---- the same for links ------------------------------------------------------------------------------ */
+
+static struct yoke_options roomy_link(void)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+
+    options.depth = 2 * MESSAGES;
+    options.max_message = 300;
+    return options;
+}
+
+/* Every way to send, in turns: small, tagged, through the buffer, by loan. */
+static void send_in_some_way(yoke_endpoint *link, uint64_t number)
+{
+    uint64_t data[37] = {number};
+    struct yoke_message message = {.data = data, .size = 8, .tag = number};
+    void *block;
+
+    switch (number % 4) {
+    case 0:
+        must(yoke_send(link, data, 8, YOKE_NOW));
+        break;
+    case 1:
+        must(yoke_send(link, data, 296, YOKE_NOW));
+        break;
+    case 2:
+        must(yoke_send_many(link, &message, 1, YOKE_NOW));
+        break;
+    default:
+        must(yoke_loan(link, 100, &block, YOKE_NOW));
+        memcpy(block, data, 8);
+        must(yoke_commit(link, block, 8));
+    }
+}
+
+static int role_sends_many_over_a_link(void *argument)
+{
+    yoke_endpoint *link = link_join("alice", "bob");
+
+    (void)argument;
+    be_traced();
+    mark();
+    for (uint64_t i = 0; i < MESSAGES; i++)
+        send_in_some_way(link, i);
+    mark();
+    yoke_close(link);
+    return 0;
+}
+
+static int role_receives_many_from_a_link(void *argument)
+{
+    yoke_endpoint *link = link_join("bob", "alice");
+    uint64_t data[37];
+    const void *message;
+
+    (void)argument;
+    be_traced();
+    mark();
+    for (uint64_t i = 0; i < MESSAGES; i++) {
+        if (i % 3 == 0) {
+            must(yoke_borrow(link, &message, SOON_MS * MS));
+            memcpy(data, message, 8);
+            must(yoke_release(link, message));
+        } else {
+            must(yoke_recv(link, data, sizeof data, SOON_MS * MS));
+        }
+        assert_int_equal(data[0], i);
+    }
+    mark();
+    yoke_close(link);
+    return 0;
+}
+
+static void link_with_room_or_messages_calls_no_kernel(void **state)
+{
+    struct yoke_options options = roomy_link();
+    yoke_endpoint *link = NULL;
+
+    (void)state;
+    /* kept, and nobody at the other end: there is nobody to wake */
+    must(link_try(&link, "alice", "bob", YOKE_CREATE | YOKE_KEPT, &options));
+    yoke_close(link);
+    assert_int_equal(traced_calls(role_sends_many_over_a_link, NULL, NULL), 0);
+    assert_int_equal(traced_calls(role_receives_many_from_a_link, NULL, NULL), 0);
+    must(yoke_remove("link:alice/bob"));
+}
+
+#define ROUNDS 500
+
+/* Spins for so long that it never sleeps, whoever else wants the processor. */
+static yoke_endpoint *join_spinning(const char *me, const char *other)
+{
+    struct yoke_options options = roomy_link();
+
+    options.spin_ns = SOON_MS * MS;
+    return link_make(me, other, &options);
+}
+
+static int role_answers(void *argument)
+{
+    yoke_endpoint *link = join_spinning("bob", "alice");
+
+    (void)argument;
+    for (int i = 0; i < ROUNDS; i++)
+        send_number(link, recv_number(link, SOON_MS * MS));
+    /* what is sent after the last mark */
+    recv_number(link, SOON_MS * MS);
+    yoke_close(link);
+    return 0;
+}
+
+static int role_asks(void *argument)
+{
+    yoke_endpoint *link = join_spinning("alice", "bob");
+
+    (void)argument;
+    be_traced();
+    mark();
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        send_number(link, i);
+        assert_int_equal(recv_number(link, SOON_MS * MS), i);
+    }
+    mark();
+    send_number(link, 0);
+    yoke_close(link);
+    return 0;
+}
+
+static void round_trips_of_two_that_spin_call_no_kernel(void **state)
+{
+    pid_t answering = role_start(role_answers, NULL);
+
+    (void)state;
+    must(yoke_peer_wait("bob", YOKE_PEER_HERE, SOON_MS * MS));
+    assert_int_equal(traced_calls(role_asks, NULL, NULL), 0);
+    assert_int_equal(role_wait(answering, SOON_MS), 0);
+}
+
+static int role_receives_one_from_a_link(void *argument)
+{
+    yoke_endpoint *link = link_join("bob", "alice");
+
+    (void)argument;
+    assert_int_equal(must(yoke_recv(link, (uint64_t[37]){0}, 296, LONG_WAIT)), 8);
+    yoke_close(link);
+    return 0;
+}
+
+/* Sends to one that it has put to sleep itself: the end stays open all the time. */
+static int role_sends_many_to_a_sleeper(void *argument)
+{
+    struct yoke_options options = roomy_link();
+    yoke_endpoint *link = link_make("alice", "bob", &options);
+    pid_t sleeper = role_start(role_receives_one_from_a_link, NULL);
+
+    (void)argument;
+    role_wait_asleep(sleeper, SOON_MS);
+    role_stop(sleeper); /* so that it neither wakes up by itself nor sleeps again */
+    be_traced();
+    mark();
+    for (uint64_t i = 0; i < MESSAGES; i++)
+        send_in_some_way(link, i);
+    mark();
+    role_resume(sleeper);
+    assert_int_equal(role_wait(sleeper, SOON_MS), 0);
+    yoke_close(link);
+    return 0;
+}
+
+static void sleeping_other_side_of_a_link_costs_one_wake_and_no_more(void **state)
+{
+    int futexes;
+
+    (void)state;
+    assert_in_range(traced_calls(role_sends_many_to_a_sleeper, NULL, &futexes), 0, 1);
+    assert_in_range(futexes, 0, 1);
+}
+
 /* ---- one wake for each sleeper ---------------------------------------------------------------------- */
 
 static int role_receives_one(void *argument)
@@ -208,35 +386,91 @@ static int role_receives_for_ever(void *argument)
     return (int)yoke_recv(port, &byte, 1, YOKE_FOREVER);
 }
 
+static int role_waits_on_a_full_link(void *argument)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    yoke_endpoint *link;
+
+    (void)argument;
+    options.depth = 1;
+    link = link_make("carol", "dave", &options);
+    send_number(link, 0);
+    send_number(link, 1);
+    return 0;
+}
+
+static int role_receives_from_a_link_for_ever(void *argument)
+{
+    char byte;
+
+    (void)argument;
+    return (int)yoke_recv(link_make("erin", "frank", NULL), &byte, 1, YOKE_FOREVER);
+}
+
+static int role_waits_for_a_peer(void *argument)
+{
+    (void)argument;
+    return yoke_peer_wait("nobody", YOKE_PEER_HERE, YOKE_FOREVER);
+}
+
+static int role_accepts_for_ever(void *argument)
+{
+    yoke_endpoint *link;
+    yoke_peer *peer;
+
+    (void)argument;
+    must(yoke_peer_join(&peer, "grace", NULL));
+    return yoke_peer_accept(peer, &link, NULL, YOKE_FOREVER);
+}
+
+/* What the killed ones left of their names. */
+static void clear_peers(void)
+{
+    static const char *const names[] = {"carol", "erin", "grace"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        yoke_peer *peer;
+
+        must(yoke_peer_join(&peer, names[i], NULL));
+        yoke_peer_leave(peer);
+    }
+    yoke_close(link_make("carol", "dave", NULL));
+    yoke_close(link_make("erin", "frank", NULL));
+}
+
 static void sleepers_wake_up_at_most_ten_times_a_second(void **state)
 {
-    static int (*const roles[])(void *) = {role_receives_for_ever, role_receives_one,
-                                           role_waits_on_a_full_port, role_waits_for_a_lock};
+    static int (*const roles[])(void *) = {
+        role_receives_for_ever, role_receives_one,         role_waits_on_a_full_port,
+        role_waits_for_a_lock,  role_waits_on_a_full_link, role_receives_from_a_link_for_ever,
+        role_waits_for_a_peer,  role_accepts_for_ever};
+    enum { ROLES = sizeof roles / sizeof *roles };
     struct yoke_options options = YOKE_OPTIONS_INIT;
     yoke_endpoint *port = make_roomy(), *full;
     yoke_region *region = region_make(name, 4096);
-    long before[4];
-    pid_t pids[4];
+    long before[ROLES];
+    pid_t pids[ROLES];
 
     (void)state;
     options.depth = 1;
     full = port_make("full", &options);
     send_number(full, 0);
     must(yoke_lock_acquire(region, yoke_region_data(region), YOKE_NOW));
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < ROLES; i++)
         pids[i] = role_start(roles[i], NULL);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < ROLES; i++) {
         role_wait_asleep(pids[i], SOON_MS);
         before[i] = voluntary_switches(pids[i]);
     }
     /* This second is what is measured, not a wait for somebody. */
     nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < ROLES; i++) {
         long switches = voluntary_switches(pids[i]) - before[i];
 
         assert_in_range(switches, 0, 13);
         role_kill(pids[i]);
     }
+    clear_peers();
     must(yoke_lock_release(region, yoke_region_data(region)));
     yoke_region_close(region);
     yoke_close(full);
@@ -247,6 +481,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         api_test(sending_while_there_is_room_and_receiving_what_is_there_call_no_kernel),
+        api_test(link_with_room_or_messages_calls_no_kernel),
+        api_test(round_trips_of_two_that_spin_call_no_kernel),
+        api_test(sleeping_other_side_of_a_link_costs_one_wake_and_no_more),
         api_test(sleeping_receivers_cost_one_wake_each_and_no_more),
         api_test(sleepers_wake_up_at_most_ten_times_a_second),
     };
