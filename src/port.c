@@ -99,14 +99,14 @@ static void joined(struct yk_object *object)
     struct yk_port *port = (struct yk_port *)object;
     uint32_t used = yk_load32_acquire(&yk_object_slot(object, object->slot)->pool_used);
     port->sender = (uint32_t)yk_sys_process_id();
+    /* After a fork: what the parent had in hand is the parent's. Not more is touched than it was. */
+    memset(port->in_hand, 0, yk_load32_relaxed(&port->used) * sizeof *port->in_hand);
     yk_store32_relaxed(&port->used, used < port->ring.geometry.blocks_each
                                         ? used
                                         : port->ring.geometry.blocks_each);
     yk_store32_relaxed(&port->cursor, 0);
     for (int i = 0; i < YK_WAIT_REASONS; i++)
         yk_store32_relaxed(&port->waiting.sleepers[i], 0);
-    if (port->in_hand) /* after a fork: what the parent had in hand is the parent's */
-        memset(port->in_hand, 0, port->ring.geometry.blocks_each * sizeof *port->in_hand);
 }
 
 /* The private view of a freshly attached segment. Called before the participant joins. */
@@ -123,6 +123,7 @@ static int prepare(struct yk_object *object)
     port->waiting.object = object;
     port->waiting.shm = (struct yk_shm_waiters *)body;
     port->waiting.words = (geometry.participants + 63) / 64;
+    yk_store32_relaxed(&port->used, 0);
     port->in_hand = calloc(geometry.blocks_each, sizeof *port->in_hand);
     return port->in_hand
                ? 0

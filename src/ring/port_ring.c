@@ -59,6 +59,7 @@
 #define CELLS_LOG2_MIN 8
 #define CELLS_LOG2_MAX 21
 #define SPREAD_LOG2    3
+#define GROUP_LOG2     9
 #define SMALL_MESSAGE  4096
 #define HEADER_SMALL   32
 #define HEADER_LARGE   64
@@ -107,14 +108,16 @@ static uint32_t cells_of(const struct yk_ring *ring)
 
 /*
  * Neighbours lie in different cache lines, so that a sender and a receiver seldom write the same
- * line.
+ * line; but not so far apart that they compete for the same places of a cache, or that a port which
+ * is little used touches many pages.
  */
 static uint32_t position_index(const struct yk_ring *ring, uint64_t position)
 {
-    uint32_t all = ring->geometry.cells_log2, spread = ring->geometry.spread_log2;
+    uint32_t group = ring->group_log2, spread = ring->geometry.spread_log2;
     uint64_t low = position & ((UINT64_C(1) << spread) - 1);
-    uint64_t high = position >> spread & ((UINT64_C(1) << (all - spread)) - 1);
-    return (uint32_t)(low << (all - spread) | high);
+    uint64_t middle = position >> spread & ((UINT64_C(1) << (group - spread)) - 1);
+    uint64_t high = position >> group << group & (cells_of(ring) - 1);
+    return (uint32_t)(high | low << (group - spread) | middle);
 }
 
 static uint64_t position_lap(const struct yk_ring *ring, uint64_t position)
@@ -214,6 +217,43 @@ void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometr
     ring->blocks = blocks;
     ring->ring_stride = ring_stride(geometry);
     ring->blocks_total = (uint32_t)blocks_total(geometry);
+    ring->group_log2 = geometry->cells_log2 < GROUP_LOG2 ? geometry->cells_log2 : GROUP_LOG2;
+}
+
+/* ---- walking over the cells ---- */
+
+/*
+ * In the order of positions, so that a walk in the ring's first lap ends where nobody has been yet:
+ * a position is passed only when it was filled or marked on (I1), so behind the first cell that is
+ * still as the memory was at first there is none that anybody holds. Whoever takes one there later
+ * does so after the walk began. In later laps a cell may look like that again; the tail hint tells
+ * (it is at least a lap on then, unless it is 2^25 laps old).
+ */
+struct walk {
+    const struct yk_ring *ring;
+    struct yk_shm_ring *shm;
+    uint32_t next, end;
+    bool first_lap;
+    uint32_t index; /* where it is, and what is there */
+    uint64_t cell;
+};
+
+static struct walk walk_begin(const struct yk_ring *ring, struct yk_shm_ring *shm)
+{
+    return (struct walk){.ring = ring,
+                         .shm = shm,
+                         .end = cells_of(ring),
+                         .first_lap = yk_load_relaxed(&shm->tail) < cells_of(ring)};
+}
+
+static bool walk_on(struct walk *walk)
+{
+    if (walk->next == walk->end)
+        return false;
+    walk->index = position_index(walk->ring, walk->next++);
+    /* SYNC port.publish, port.again acquire */
+    walk->cell = yk_load_acquire(&walk->shm->cells[walk->index]);
+    return walk->cell != 0 || !walk->first_lap;
 }
 
 /* ---- send ---- */
@@ -393,8 +433,8 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
                 struct candidate *ret)
 {
     struct candidate best = {0, 0, 0, false, false};
-    for (uint32_t i = 0; i < cells_of(ring); i++) {
-        uint64_t cell = yk_load_acquire(&shm->cells[i]); /* SYNC port.again acquire */
+    for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);) {
+        uint64_t cell = walk.cell;
         uint32_t found = cell_state(cell);
         if (found != (uint32_t)state && found != YK_CELL_HELD)
             continue;
@@ -408,7 +448,7 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
         uint64_t position = word_position(yk_load_acquire(&block->word));
         if (!best.found || position < best.position) {
             best.found = true;
-            best.index = i;
+            best.index = walk.index;
             best.cell = cell;
             best.position = position;
         }
@@ -587,8 +627,8 @@ int yk_ring_release(const struct yk_ring *ring, const struct yk_held *held)
 static uint32_t count_parked(const struct yk_ring *ring, struct yk_shm_ring *shm)
 {
     uint32_t parked = 0;
-    for (uint32_t i = 0; i < cells_of(ring); i++)
-        parked += cell_state(yk_load_relaxed(&shm->cells[i])) == YK_CELL_PARKED;
+    for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);)
+        parked += cell_state(walk.cell) == YK_CELL_PARKED;
     return parked;
 }
 
@@ -651,11 +691,9 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
 {
     uint32_t given_back = 0;
     for (uint32_t number = 0; number < ring->geometry.rings; number++) {
-        struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-        for (uint32_t i = 0; i < cells_of(ring); i++) {
-            uint64_t cell = yk_load_acquire(&shm->cells[i]);
-            if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)
-                given_back += recover_cell(ring, number, i, cell);
+        for (struct walk walk = walk_begin(ring, yk_ring_shm(ring, number)); walk_on(&walk);) {
+            if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)
+                given_back += recover_cell(ring, number, walk.index, walk.cell);
         }
     }
     for (uint32_t k = 0; k < used && k < ring->geometry.blocks_each; k++) {
@@ -675,8 +713,8 @@ void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_c
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     *ret_counts = (struct yk_ring_counts){0, 0, 0};
-    for (uint32_t i = 0; i < cells_of(ring); i++) {
-        uint32_t state = cell_state(yk_load_relaxed(&shm->cells[i]));
+    for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);) {
+        uint32_t state = cell_state(walk.cell);
         ret_counts->waiting += state == YK_CELL_FULL || state == YK_CELL_AGAIN;
         ret_counts->held += state == YK_CELL_HELD;
         ret_counts->parked += state == YK_CELL_PARKED;
@@ -686,11 +724,10 @@ void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_c
 void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held)
 {
     for (uint32_t number = 0; number < ring->geometry.rings; number++) {
-        struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-        for (uint32_t i = 0; i < cells_of(ring); i++) {
-            uint64_t cell = yk_load_relaxed(&shm->cells[i]);
-            if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) < ring->geometry.participants)
-                held[cell_owner(cell)]++;
+        for (struct walk walk = walk_begin(ring, yk_ring_shm(ring, number)); walk_on(&walk);) {
+            uint32_t owner = cell_owner(walk.cell);
+            if (cell_state(walk.cell) == YK_CELL_HELD && owner < ring->geometry.participants)
+                held[owner]++;
         }
     }
 }

@@ -25,7 +25,7 @@
 /*
  * A cell, 64 bits: lap 25 | owner 10 | block 26 | state 3.
  * The lap says which round of the ring the cell serves; the cell of position p is
- * `position_index(p)`, in lap p / cells. Comparing laps modulo 2^25 tells only "one behind", "same"
+ * `position_index(p)`, in lap p / cells. Memory that was never written is EMPTY in lap 0. Comparing laps modulo 2^25 tells only "one behind", "same"
  * and "ahead", so a hint of any age is harmless until it is 2^25 laps (at least 2^33 messages) old.
  */
 enum yk_cell_state {
@@ -106,7 +106,7 @@ _Static_assert(sizeof(struct yk_shm_block) == 32, "a small message shares its he
 /* Fixed when the port is made; every process works with a private, checked copy. */
 struct yk_ring_geometry {
     uint32_t cells_log2;  /* cells of each ring */
-    uint32_t spread_log2; /* neighbouring positions lie 2^(cells_log2 - spread_log2) cells apart */
+    uint32_t spread_log2; /* so many neighbouring positions lie in different cache lines */
     uint32_t rings;       /* priorities */
     uint32_t depth;       /* positions from the oldest message waiting to the newest, at most */
     uint32_t participants;
@@ -126,6 +126,7 @@ struct yk_ring {
     unsigned char *blocks;
     uint64_t ring_stride;
     uint32_t blocks_total;
+    uint32_t group_log2; /* positions are spread within groups of so many cells */
 };
 
 /* A message that the caller holds. Private to the caller, taken from shared memory once. */
@@ -249,7 +250,7 @@ int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held);
  */
 uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t used);
 
-/* How many messages are in which state now: a walk over all cells, for statistics. */
+/* How many messages are in which state now: a walk over the cells in use, for statistics. */
 void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_counts *ret_counts);
 
 /* How many messages each participant holds; `held` has one entry for each participant. */

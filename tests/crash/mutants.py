@@ -147,6 +147,11 @@ static uint32_t count_parked""")]),
          "    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nint yk_ring_return")]),
     ("once-again", "policy once delivers again", [
         ("    if (ring->geometry.once)\n", "    if (ring->geometry.once && ring->geometry.rings == 0)\n")]),
+    ("walk-ends-early", "a walk ends at any EMPTY cell of the first lap", [
+        ("return walk->cell != 0 || !walk->first_lap;",
+         "return cell_state(walk->cell) != YK_CELL_EMPTY || !walk->first_lap;")]),
+    ("walk-knows-no-laps", "a walk takes a cell of lap 2^25 for one that was never used", [
+        ("return walk->cell != 0 || !walk->first_lap;", "return walk->cell != 0;")]),
     ("recover-all-held", "what the dead had released already is delivered again", [
         ("    if (unreleased) {", "    if (unreleased || true) {")]),
     ("recover-any-word", "USED of whatever cell counts as not released", [
@@ -156,11 +161,11 @@ static uint32_t count_parked""")]),
     ("recover-any-ring", "the ring of the word is not looked at", [
         ("(word & 1) != 0 && (word >> 1 & 31) == number &&", "(word & 1) != 0 &&")]),
     ("recover-from-the-living", "recovery takes from everybody", [
-        ("if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)",
-         "if (cell_state(cell) == YK_CELL_HELD)")]),
+        ("if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)",
+         "if (cell_state(walk.cell) == YK_CELL_HELD)")]),
     ("recover-nothing-held", "recovery leaves held cells", [
-        ("if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)",
-         "if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead + 1000)")]),
+        ("if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)",
+         "if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead + 1000)")]),
     ("recover-pool-not-swept", "stamped blocks of the dead are leaked", [
         ("        if ((word & 1) != 0 && !is_committed(ring, block, word))", "        if (word == 1)")]),
     ("recover-pool-all", "every block of the dead is freed", [

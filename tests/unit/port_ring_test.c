@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define UNLIMITED UINT32_MAX
@@ -855,6 +856,72 @@ static void message_taken_again_by_one_who_died_at_once_is_not_lost(void **state
     }
 }
 
+/* Pages of a mapping that exist. */
+static size_t pages_present(void *memory, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (bytes + page - 1) / page, present = 0;
+    unsigned char *vector = malloc(pages);
+    assert_int_equal(mincore(memory, bytes, vector), 0);
+    for (size_t i = 0; i < pages; i++)
+        present += vector[i] & 1;
+    free(vector);
+    return present;
+}
+
+static void no_walk_touches_cells_that_were_never_used(void **state)
+{
+    struct yk_ring_geometry geometry = planned(1u << 20, 1, 24);
+    struct play play = {.rings_size = yk_ring_rings_bytes(&geometry),
+                        .blocks_size = yk_ring_blocks_bytes(&geometry)};
+    struct yk_held held;
+    uint32_t by[4] = {0};
+    (void)state;
+    play.rings = mmap(NULL, play.rings_size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    play.blocks = mmap(NULL, play.blocks_size, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(play.rings != MAP_FAILED && play.blocks != MAP_FAILED);
+    yk_ring_attach(&play.ring, &geometry, play.rings, play.blocks);
+    for (uint64_t i = 0; i < 100; i++) {
+        assert_int_equal(send_id(&play, 0, i), 1);
+        assert_int_equal(take(&play, 0, 1 + i % 2, UINT64_MAX, &held), 1);
+    }
+    assert_int_equal(counts(&play).held, 100);
+    yk_ring_count_held(&play.ring, by);
+    assert_int_equal(by[1] + by[2], 100);
+    assert_int_equal(yk_ring_recover(&play.ring, 1, 100), 50);
+    assert_int_equal(yk_ring_recover(&play.ring, 2, 100), 50);
+    assert_int_equal(counts(&play).waiting, 100);
+    for (uint64_t i = 0; i < 100; i++)
+        expect_next(&play, i);
+    expect_nothing(&play); /* looked at all that were given back */
+    assert_false(yk_ring_peek(&play.ring, 0));
+    assert_in_range(pages_present(play.rings, play.rings_size), 1, 4);
+    munmap(play.rings, play.rings_size);
+    munmap(play.blocks, play.blocks_size);
+}
+
+/* A cell in lap 2^25 looks as if it had never been used. */
+static void what_is_held_behind_cells_of_the_lap_after_the_last_is_found(void **state)
+{
+    struct yk_ring_geometry geometry = tiny(3, 4);
+    struct play play;
+    struct yk_held held;
+    (void)state;
+    open_play(&play, &geometry);
+    set_lap(&play, LAPS - 1);
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_int_equal(send_id(&play, 0, i), 1);
+        assert_int_equal(take(&play, 0, 1, UINT64_MAX, &held), 1);
+        if (i != 6)
+            assert_int_equal(yk_ring_release(&play.ring, &held), 1);
+    }
+    assert_int_equal(counts(&play).held, 1);
+    assert_int_equal(yk_ring_recover(&play.ring, 1, UNLIMITED), 1);
+    expect_next(&play, 6);
+    close_play(&play);
+}
+
 static void recovery_takes_nothing_from_the_living(void **state)
 {
     struct yk_ring_geometry geometry = planned(8, 2, 24);
@@ -1095,6 +1162,8 @@ int main(void)
         cmocka_unit_test(release_that_freed_only_the_block_is_finished),
         cmocka_unit_test(return_that_was_broken_off_is_done_again),
         cmocka_unit_test(message_taken_again_by_one_who_died_at_once_is_not_lost),
+        cmocka_unit_test(no_walk_touches_cells_that_were_never_used),
+        cmocka_unit_test(what_is_held_behind_cells_of_the_lap_after_the_last_is_found),
         cmocka_unit_test(recovery_takes_nothing_from_the_living),
         cmocka_unit_test(random_memory_is_survived),
         cmocka_unit_test(plain_noise_is_survived),
