@@ -206,6 +206,7 @@ static int look_at_messages(const struct yk_object *object, struct yk_object_fac
     facts->priorities = geometry.rings;
     facts->max_deliveries = geometry.max_deliveries;
     facts->max_parked = geometry.max_parked;
+    facts->max_borrowed = geometry.max_borrowed;
     facts->once = geometry.once != 0;
     return 0;
 }

@@ -45,7 +45,7 @@ struct yk_object_facts {
     uint64_t region_size;                         /* regions */
     /* ports */
     uint64_t max_message;
-    uint32_t depth, priorities, max_deliveries, max_parked;
+    uint32_t depth, priorities, max_deliveries, max_parked, max_borrowed;
     bool once;
     uint64_t waiting;        /* messages waiting, given-back ones included */
     uint64_t held, parked;   /* borrowed now; parked */

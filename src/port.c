@@ -15,6 +15,9 @@
 
 #define BUSY_LOOK 1024 /* messages after which a busy receiver asks whether anybody died */
 
+#define BORROWED_DEFAULT 64
+#define DEFAULT_BYTES    (UINT64_C(1) << 40) /* what the default of max_borrowed may lead to */
+
 /* ---- opening ---- */
 
 uint64_t yk_port_blocks_offset(const struct yk_ring_geometry *geometry)
@@ -47,6 +50,17 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
     return 0;
 }
 
+static void plan_borrowed(struct yk_ring_geometry *g, uint32_t wanted)
+{
+    g->max_borrowed = wanted ? wanted : BORROWED_DEFAULT;
+    yk_ring_plan(g);
+    while (wanted == 0 && g->max_borrowed > 1 &&
+           yk_ring_blocks_bytes(g) - 1 >= DEFAULT_BYTES) { /* too many to be numbered: 0 */
+        g->max_borrowed /= 2;
+        yk_ring_plan(g);
+    }
+}
+
 /* Fills the geometry from the options, whose zeroes mean defaults. */
 static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *options)
 {
@@ -64,14 +78,14 @@ static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *
     if (g->participants > YOKE_PARTICIPANTS_MAX)
         return yk_fail(EINVAL, "%u participants are more than %d", g->participants,
                        YOKE_PARTICIPANTS_MAX);
-    yk_ring_plan(g);
+    plan_borrowed(g, options->max_borrowed);
     if (yk_ring_blocks_bytes(g) == 0)
         return yk_fail(
             EINVAL,
-            "depth %u x %u priorities x %u participants are more than the %u blocks that a port "
-            "may "
-            "have: lower one of them",
-            g->depth, g->rings, g->participants, 1u << YK_CELL_BLOCK_BITS);
+            "a port may have %u blocks: depth %u and max_parked %u in %u priorities, and "
+            "%u borrowed by each of %u participants, are too much together: lower one",
+            1u << YK_CELL_BLOCK_BITS, g->depth, g->max_parked, g->rings, g->max_borrowed,
+            g->participants);
     return 0;
 }
 
@@ -105,6 +119,7 @@ static void joined(struct yk_object *object)
                                         ? used
                                         : port->ring.geometry.blocks_each);
     yk_store32_relaxed(&port->cursor, 0);
+    yk_store32_relaxed(&port->borrowed, 0);
     for (int i = 0; i < YK_WAIT_REASONS; i++)
         yk_store32_relaxed(&port->waiting.sleepers[i], 0);
 }
@@ -163,7 +178,8 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
         .participants = fixed.geometry.participants,
         .seat = YK_ANY_SEAT,
         .body_bytes = bytes,
-        .reserve = bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE),
+        .reserve = (bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE)) ||
+                   (flags & (YOKE_POPULATE | YOKE_HUGE)),
         .details = &fixed,
         .details_size = sizeof fixed,
         .operations = &operations,
@@ -244,7 +260,9 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
         int64_t loan = yk_pool_find_loan(port, message->data);
         if (loan <
             0) { /* it was one when the call began: named twice, or released by another thread */
-            sending->error = -EINVAL;
+            sending->error =
+                yk_fail(EINVAL, "%p is no loan any more: it was committed or released meanwhile",
+                        message->data);
             return false;
         }
         sending->block = (uint32_t)loan;
@@ -448,15 +466,57 @@ static int hand_over(struct receiving *receiving, const struct yk_held *held,
     return result;
 }
 
+/* One borrowed message more, if this endpoint may. Undone by one_less(). */
+static bool one_more(struct yk_port *port)
+{
+    uint32_t borrowed = yk_load32_relaxed(&port->borrowed);
+    do {
+        if (borrowed >= port->ring.geometry.max_borrowed)
+            return false;
+    } while (!yk_cas32_seq(&port->borrowed, &borrowed, borrowed + 1));
+    return true;
+}
+
+/* Bounded below, too: another process may write what makes messages ours. */
+static void one_less(struct yk_port *port)
+{
+    uint32_t borrowed = yk_load32_relaxed(&port->borrowed);
+    while (borrowed > 0 && !yk_cas32_seq(&port->borrowed, &borrowed, borrowed - 1))
+        ;
+}
+
+static int take_any(struct yk_port *port, uint32_t ring, uint64_t capacity, uint64_t *hint,
+                    struct yk_held *ret_held)
+{
+    return port->parked
+               ? yk_ring_take_parked(&port->ring, ring, port->object.slot, capacity, ret_held)
+               : yk_ring_take(&port->ring, ring, port->object.slot, capacity, hint, ret_held);
+}
+
+/*
+ * Counted before it is taken, so that the bound holds; and only where there is something to take,
+ * lest one who waits keeps another thread from the last that it may have.
+ */
+static int borrow_one(struct yk_port *port, uint32_t ring, uint64_t *hint, struct yk_held *ret_held)
+{
+    bool full = yk_load32_relaxed(&port->borrowed) >= port->ring.geometry.max_borrowed;
+    if (!full && !port->parked && !yk_ring_peek(&port->ring, ring))
+        return 0;
+    if (full || !one_more(port))
+        return -EBUSY;
+    int result = take_any(port, ring, UINT64_MAX, hint, ret_held);
+    if (result != 1)
+        one_less(port);
+    return result;
+}
+
 static int take_one(struct receiving *receiving, uint32_t ring, uint64_t *hint)
 {
     struct yk_port *port = receiving->port;
     struct yoke_message *message = &receiving->messages[receiving->received];
-    uint64_t capacity = receiving->borrow ? UINT64_MAX : message->capacity;
     struct yk_held held;
-    int result = port->parked
-                     ? yk_ring_take_parked(&port->ring, ring, port->object.slot, capacity, &held)
-                     : yk_ring_take(&port->ring, ring, port->object.slot, capacity, hint, &held);
+    int result = receiving->borrow ? borrow_one(port, ring, hint, &held)
+                                   : take_any(port, ring, message->capacity, hint, &held);
     return result == 1 ? hand_over(receiving, &held, message) : result;
 }
 
@@ -515,6 +575,11 @@ static void explain_receive(const struct receiving *receiving, ssize_t result)
                 "yoke_max_message() says %llu",
                 port->object.fixed.name, receiving->messages[0].capacity,
                 (unsigned long long)port->ring.geometry.max_message);
+    else if (result == -EBUSY)
+        yk_fail(EBUSY,
+                "this endpoint has borrowed %u messages of port:%s, as many as it may at "
+                "once: release one, or create the port with a bigger max_borrowed",
+                port->ring.geometry.max_borrowed, port->object.fixed.name);
     else if (result == -EPROTO)
         yk_fail(EPROTO, "port:%s holds a message that no yoke wrote", port->object.fixed.name);
 }
@@ -598,6 +663,8 @@ int yk_port_release(struct yk_port *port, const void *message)
         return 0;
     }
     result = yk_ring_release(&port->ring, &held);
+    if (result == 1)
+        one_less(port);
     block_freed(port, held.block);
     return result < 0
                ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")
@@ -615,6 +682,8 @@ int yk_port_return(struct yk_port *port, const void *message)
     if (result == 0)
         return yk_fail(EINVAL, "%p is a loan: release it, or commit it", message);
     result = yk_ring_return(&port->ring, &held);
+    if (result == 1)
+        one_less(port);
     yk_changed(&port->waiting, YK_WAIT_RECEIVE);
     block_freed(port, held.block);
     return result < 0

@@ -12,7 +12,9 @@
  *            2 AGAIN -> HELD(me) (CAS)   3 deliveries + 1   4 returning := 0
  *            else at the head: FULL -> HELD(me) (CAS)
  *   release  1 word := FREE   2 HELD -> EMPTY, lap + 1 (CAS; again when the lap was raised)
- *   return   1 returning := 1   2 raised + 1   3 HELD -> AGAIN (CAS, in place)
+ *   return   1 returning := RETURNING   2 raised + 1   3 HELD -> AGAIN (CAS, in place)
+ *   park     1 returning := PARKING   2 count those that are parked, or HELD and PARKING
+ *            3 fewer than max_parked: HELD -> PARKED (CAS); else drop: count it, and release
  *   recover  each HELD cell of the dead: is its block's word USED of this very cell? Then return it
  *            for the dead, else EMPTY. Each USED block of its pool: its cell names it: leave it;
  *            else FREE.
@@ -31,6 +33,8 @@
  *       that is returning.
  *   I5  Only the owner of a HELD cell, or who holds the recovery byte of its dead owner, moves it
  *       on; senders change only its lap.
+ *   I6  Never more than max_parked are PARKED: of any that are, the one that was marked PARKING last
+ *       counted all others, since each was marked before it, and parked itself all the same.
  *
  * Stopping (or dying) after any step: a send before 4 leaves a FREE block or a USED one whose cell
  * does not name it; the others never look at it. A take after its CAS leaves HELD. A release
@@ -57,13 +61,13 @@
 #define KEY_MASK    ((UINT64_C(1) << LAP_SHIFT) - 1)
 
 #define CELLS_LOG2_MIN 8
-#define CELLS_LOG2_MAX 21
+#define CELLS_LOG2_MAX 23
 #define SPREAD_LOG2    3
 #define GROUP_LOG2     9
 #define SMALL_MESSAGE  4096
 #define HEADER_SMALL   32
 #define HEADER_LARGE   64
-#define SPARE_BLOCKS   16
+#define SPARE          16
 #define RINGS_MAX      32
 #define DEPTH_MAX      (UINT32_C(1) << 20)
 #define MESSAGE_MAX    (UINT64_C(64) << 20)
@@ -156,16 +160,29 @@ static uint32_t log2_at_least(uint64_t value)
     return log;
 }
 
+/*
+ * How many messages of one ring, and of all rings, may be HELD at once: what everybody may have
+ * borrowed, one that each is just receiving, and some more, for processes of several threads. As
+ * many may be HELD or AGAIN in a ring, since nobody takes a FULL one where he saw an AGAIN one.
+ */
+static uint64_t held_most(const struct yk_ring_geometry *geometry)
+{
+    return (uint64_t)geometry->participants * (geometry->max_borrowed + UINT64_C(1)) + SPARE;
+}
+
 void yk_ring_plan(struct yk_ring_geometry *geometry)
 {
+    uint64_t held = held_most(geometry);
     /*
      * Twice the depth: a hole (released out of order) lasts a lap, and must not take a waiting
      * message's place.
      */
-    uint32_t log = log2_at_least((uint64_t)geometry->depth * 2);
+    uint32_t log = log2_at_least((uint64_t)geometry->depth * 2 + held + geometry->max_parked);
+    uint64_t blocks =
+        ((uint64_t)geometry->depth + geometry->max_parked) * geometry->rings + held + SPARE;
     geometry->cells_log2 = log < CELLS_LOG2_MIN ? CELLS_LOG2_MIN : log;
     geometry->spread_log2 = SPREAD_LOG2;
-    geometry->blocks_each = geometry->depth * geometry->rings + SPARE_BLOCKS;
+    geometry->blocks_each = blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX;
     geometry->payload_offset = geometry->max_message <= SMALL_MESSAGE ? HEADER_SMALL : HEADER_LARGE;
     geometry->block_stride =
         (geometry->payload_offset + geometry->max_message + 63) & ~UINT64_C(63);
@@ -200,7 +217,8 @@ int yk_ring_check_geometry(const struct yk_ring_geometry *g)
     bool sound =
         g->cells_log2 >= 1 && g->cells_log2 <= CELLS_LOG2_MAX && g->spread_log2 <= SPREAD_LOG2 &&
         g->spread_log2 <= g->cells_log2 && g->rings >= 1 && g->rings <= RINGS_MAX &&
-        g->depth >= 1 && g->depth <= DEPTH_MAX && g->depth <= UINT64_C(1) << g->cells_log2 &&
+        g->depth >= 1 && g->depth <= DEPTH_MAX && g->max_parked <= YK_RING_PARKED_MAX &&
+        g->max_borrowed <= YK_RING_BORROWED_MAX && g->depth <= UINT64_C(1) << g->cells_log2 &&
         g->participants >= 1 && g->participants <= OWNER_MASK && g->blocks_each >= 1 &&
         blocks_total(g) <= BLOCK_MASK + 1 && g->max_message <= MESSAGE_MAX &&
         g->payload_offset >= sizeof(struct yk_shm_block) && g->payload_offset <= HEADER_LARGE &&
@@ -442,7 +460,8 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
             return -EPROTO;
         struct yk_shm_block *block = yk_ring_block(ring, cell_block(cell));
         if (found == YK_CELL_HELD) {
-            best.doubt |= yk_load32_acquire(&block->returning) != 0; /* SYNC port.again acquire */
+            /* SYNC port.again acquire */
+            best.doubt |= yk_load32_acquire(&block->returning) == YK_RETURNING;
             continue;
         }
         uint64_t position = word_position(yk_load_acquire(&block->word));
@@ -488,8 +507,7 @@ static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me
             yk_store32_relaxed(&block->deliveries, yk_load32_relaxed(&block->deliveries) + 1);
             yk_add_seq(&shm->redelivered, 1);
         }
-        yk_store32_release(&block->returning,
-                           0); /* a parked one may bear it since a death between these two lines */
+        yk_store32_release(&block->returning, YK_NOT_RETURNING);
         return own(ring, number, best.index, mine, capacity, ret_held);
     }
     return 0;
@@ -624,11 +642,29 @@ int yk_ring_release(const struct yk_ring *ring, const struct yk_held *held)
     return move_held(ring, held, 1, 0, YK_CELL_EMPTY);
 }
 
-static uint32_t count_parked(const struct yk_ring *ring, struct yk_shm_ring *shm)
+/* Does the block's word say that it is the message of this very cell: not released? */
+static bool is_named_by(const struct yk_ring *ring, uint64_t word, uint32_t number, uint32_t index)
+{
+    return (word & 1) != 0 && (word >> 1 & 31) == number &&
+           position_index(ring, word_position(word)) == index;
+}
+
+/* Those that are parked, or that somebody may be about to park, but for the one in cell `own`. */
+static uint32_t count_parked(const struct yk_ring *ring, uint32_t number, uint32_t own)
 {
     uint32_t parked = 0;
-    for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);)
-        parked += cell_state(walk.cell) == YK_CELL_PARKED;
+    for (struct walk walk = walk_begin(ring, yk_ring_shm(ring, number)); walk_on(&walk);) {
+        uint32_t state = cell_state(walk.cell), block = cell_block(walk.cell);
+        if (walk.index == own)
+            continue;
+        /* SYNC port.park: after the fence that follows one's own mark */
+        if (state == YK_CELL_HELD && block < ring->blocks_total &&
+            yk_load32_acquire(&yk_ring_block(ring, block)->returning) == YK_PARKING)
+            parked += is_named_by(ring, yk_load_acquire(&yk_ring_block(ring, block)->word), number,
+                                  walk.index);
+        else
+            parked += state == YK_CELL_PARKED;
+    }
     return parked;
 }
 
@@ -638,19 +674,24 @@ static int drop(const struct yk_ring *ring, const struct yk_held *held)
     return yk_ring_release(ring, held);
 }
 
+static int park(const struct yk_ring *ring, const struct yk_held *held)
+{
+    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_PARKING);
+    yk_fence_seq(); /* SYNC port.park: one's own mark before the look at the others' (I6) */
+    if (count_parked(ring, held->ring, held->index) >= ring->geometry.max_parked)
+        return drop(ring, held);
+    return move_held(ring, held, 0, held->block, YK_CELL_PARKED);
+}
+
 int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held)
 {
-    struct yk_shm_ring *shm = yk_ring_shm(ring, held->ring);
     if (ring->geometry.once)
         return drop(ring, held);
-    if (held->deliveries >= ring->geometry.max_deliveries) {
-        if (count_parked(ring, shm) >= ring->geometry.max_parked)
-            return drop(ring, held);
-        return move_held(ring, held, 0, held->block, YK_CELL_PARKED);
-    }
-    yk_store32_release(&yk_ring_block(ring, held->block)->returning,
-                       1);                                       /* SYNC port.again release */
-    yk_add_seq(&shm->raised, 1);                                 /* before the cell: I4 */
+    if (held->deliveries >= ring->geometry.max_deliveries)
+        return park(ring, held);
+    /* SYNC port.again release */
+    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_RETURNING);
+    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1);       /* before the cell: I4 */
     return move_held(ring, held, 0, held->block, YK_CELL_AGAIN); /* SYNC port.again release */
 }
 
@@ -666,9 +707,7 @@ static uint32_t recover_cell(const struct yk_ring *ring, uint32_t number, uint32
     }
     hold(ring, number, index, cell, &held);
     uint64_t word = yk_load_acquire(&yk_ring_block(ring, held.block)->word);
-    bool unreleased = (word & 1) != 0 && (word >> 1 & 31) == number &&
-                      position_index(ring, word_position(word)) == index;
-    if (unreleased) {
+    if (is_named_by(ring, word, number, index)) {
         yk_ring_return(ring, &held);
         return 1;
     }

@@ -70,8 +70,9 @@ enum yk_cell_state {
  * sender,  |                                 |           | SYNC port.publish   |
  * payload  |                                 |           |                     |
  * deliver- | holder, or its recoverer        | holder,   | ordered by the cell;| one delivery that
- * ies, re- |                                 | takers    | returning: release /| nobody saw, or one
- * turning  |                                 |           | acquire, port.again | scan more
+ * ies, re- |                                 | takers,   | returning: release /| nobody saw, or one
+ * turning  |                                 | who parks | acquire, port.again;| scan more; counted as
+ *          |                                 |           | fence, port.park    | parked until recovery
  *
  * (tests/crash steps through every one of these.)
  * Only `word` and `cell` decide anything. All are input, that is: hostile values must be survived.
@@ -92,6 +93,12 @@ struct yk_shm_ring {
 _Static_assert(sizeof(struct yk_shm_ring) == 3 * 128,
                "hot words of different writers are 128 bytes apart");
 
+enum yk_returning {
+    YK_NOT_RETURNING = 0,
+    YK_RETURNING = 1, /* its cell is about to be AGAIN */
+    YK_PARKING = 2,   /* its cell is about to be PARKED, if not too many are; or is */
+};
+
 /* word: 0 is FREE; USED is position 58 | ring 5 | 1. */
 struct yk_shm_block {
     yk_atomic64 word;
@@ -99,7 +106,7 @@ struct yk_shm_block {
     yk_atomic32 size;
     yk_atomic32 sender;
     yk_atomic32 deliveries; /* before this one */
-    yk_atomic32 returning;  /* 1 while its holder is giving it back */
+    yk_atomic32 returning;  /* enum yk_returning, while its holder is giving it back */
 };
 _Static_assert(sizeof(struct yk_shm_block) == 32, "a small message shares its header's cache line");
 
@@ -113,6 +120,7 @@ struct yk_ring_geometry {
     uint32_t blocks_each;    /* blocks in each participant's pool */
     uint32_t max_deliveries; /* UINT32_MAX: no limit */
     uint32_t max_parked;
+    uint32_t max_borrowed;   /* by each participant */
     uint32_t once;           /* 1: policy once */
     uint32_t payload_offset; /* from a block's header to its bytes */
     uint64_t max_message;
@@ -144,8 +152,14 @@ struct yk_ring_counts {
     uint64_t waiting, held, parked;
 };
 
+#define YK_RING_BORROWED_MAX UINT32_C(65536)
+#define YK_RING_PARKED_MAX   (UINT32_C(1) << 20)
+
 /*
- * Chooses the derived fields (cells_log2 .. block_stride) from depth, participants and max_message.
+ * Chooses the derived fields (cells_log2 .. block_stride) from the others. There are so many cells,
+ * and so many blocks in each pool, that while every participant holds as many messages as it may,
+ * and as many are parked as may be, `depth` others still fit into each ring, even if all of them
+ * and those come from one sender.
  */
 void yk_ring_plan(struct yk_ring_geometry *geometry);
 

@@ -24,13 +24,13 @@ MUTANTS = [
     return move_held(ring, held, 1, 0, YK_CELL_EMPTY);
 }
 
-static uint32_t count_parked""",
+/* Does the block's word say""",
         """    int moved = move_held(ring, held, 1, 0, YK_CELL_EMPTY);
     yk_store_release(&yk_ring_block(ring, held->block)->word, 0);
     return moved;
 }
 
-static uint32_t count_parked""")]),
+/* Does the block's word say""")]),
     ("stamp-early", "USED(p) is stored before the cell of p was read EMPTY", [(
         """        uint64_t lap = position_lap(ring, position);
         uint64_t cell = yk_load_acquire(at); /* SYNC port.release acquire */""",
@@ -100,47 +100,55 @@ static uint32_t count_parked""")]),
         ("make_cell(cell_lap(cell) + lap_step, 0, block, state)",
          "make_cell(cell_lap(held->cell) + lap_step, 0, block, state)")]),
     ("release-same-lap", "a released cell is offered for the lap that is over", [
-        ("    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nstatic uint32_t count_parked",
-         "    return move_held(ring, held, 0, 0, YK_CELL_EMPTY);\n}\n\nstatic uint32_t count_parked")]),
-    ("not-raised", "`raised` does not grow", [("    yk_add_seq(&shm->raised, 1); ", "    ")]),
+        ("    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\n/* Does the block's",
+         "    return move_held(ring, held, 0, 0, YK_CELL_EMPTY);\n}\n\n/* Does the block's")]),
+    ("not-raised", "`raised` does not grow", [("    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1); ", "    ")]),
     ("raised-after", "`raised` grows after the cell is AGAIN", [
-        ("    yk_add_seq(&shm->raised, 1); ", "    "),
+        ("    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1); ", "    "),
         ("    return move_held(ring, held, 0, held->block, YK_CELL_AGAIN); ",
          "    int moved = move_held(ring, held, 0, held->block, YK_CELL_AGAIN);\n"
-         "    yk_add_seq(&shm->raised, 1);\n    return moved; ")]),
+         "    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1);\n    return moved; ")]),
     ("settled-blindly", "`settled` is set though somebody is giving back", [
         ("if (state == YK_CELL_AGAIN && !best.doubt)", "if (state == YK_CELL_AGAIN)")]),
     ("settled-to-now", "`settled` is set to what `raised` is after the scan", [
         ("yk_store_relaxed(&shm->settled, raised);",
          "yk_store_relaxed(&shm->settled, yk_load_acquire(&shm->raised) + 0 * raised);")]),
     ("not-returning", "`returning` is not set", [
-        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, 1);", "    ")]),
+        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_RETURNING);", "    ")]),
     ("returning-stays", "`returning` is not cleared by the next holder", [
-        ("        yk_store32_release(&block->returning, 0);", "        ")]),
+        ("        yk_store32_release(&block->returning, YK_NOT_RETURNING);", "        ")]),
     ("returning-cleared-first", "`returning` is cleared before the cell is taken", [
         ("        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct",
-         "        yk_store32_release(&yk_ring_block(ring, cell_block(mine))->returning, 0);\n"
+         "        yk_store32_release(&yk_ring_block(ring, cell_block(mine))->returning, YK_NOT_RETURNING);\n"
          "        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct"),
-        ("        yk_store32_release(&block->returning, 0); ", "        ")]),
+        ("        yk_store32_release(&block->returning, YK_NOT_RETURNING); ", "        ")]),
     ("not-counted", "deliveries are not counted", [
         ("yk_load32_relaxed(&block->deliveries) + 1);\n            yk_add", "yk_load32_relaxed(&block->deliveries));\n            yk_add")]),
     ("newest-first", "the newest of those to be delivered again comes first", [
         ("if (!best.found || position < best.position) {", "if (!best.found || position > best.position) {")]),
     ("never-parked", "max_deliveries is not looked at", [
-        ("if (held->deliveries >= ring->geometry.max_deliveries) {",
-         "if (held->deliveries >= ring->geometry.max_deliveries && ring->geometry.rings == 0) {")]),
+        ("if (held->deliveries >= ring->geometry.max_deliveries)",
+         "if (held->deliveries >= ring->geometry.max_deliveries && ring->geometry.rings == 0)")]),
     ("parked-too-late", "one delivery too many", [
-        ("if (held->deliveries >= ring->geometry.max_deliveries) {",
-         "if (held->deliveries > ring->geometry.max_deliveries) {")]),
+        ("if (held->deliveries >= ring->geometry.max_deliveries)",
+         "if (held->deliveries > ring->geometry.max_deliveries)")]),
     ("parked-without-cap", "max_parked is not looked at", [
-        ("if (count_parked(ring, shm) >= ring->geometry.max_parked)",
-         "if (count_parked(ring, shm) >= ring->geometry.max_parked + 100)")]),
+        ("if (count_parked(ring, held->ring, held->index) >= ring->geometry.max_parked)",
+         "if (count_parked(ring, held->ring, held->index) >= ring->geometry.max_parked + 100)")]),
+    ("parking-unmarked", "one who is about to park does not say so", [
+        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_PARKING);", "    ")]),
+    ("parking-not-counted", "those who are about to park are not counted", [
+        ("->returning) == YK_PARKING)", "->returning) == YK_PARKING + 7)")]),
+    ("parking-counts-released", "what was dropped already is counted as about to be parked", [
+        ("is_named_by(ring, yk_load_acquire(&yk_ring_block(ring, block)->word), number, walk.index);", "1;")]),
+    ("parking-doubted", "one who is about to park keeps everybody looking", [
+        ("yk_load32_acquire(&block->returning) == YK_RETURNING;", "yk_load32_acquire(&block->returning) != 0;")]),
     ("parked-next-lap", "a parked cell goes to the next lap", [
         ("return move_held(ring, held, 0, held->block, YK_CELL_PARKED);",
          "return move_held(ring, held, 1, held->block, YK_CELL_PARKED);")]),
     ("parked-store", "a message is parked by a plain store", [
         ("return move_held(ring, held, 0, held->block, YK_CELL_PARKED);",
-         "return yk_store_release(&shm->cells[held->index],\n"
+         "return yk_store_release(&yk_ring_shm(ring, held->ring)->cells[held->index],\n"
          "            make_cell(cell_lap(held->cell), 0, held->block, YK_CELL_PARKED)), 1;")]),
     ("dropped-leaks", "a dropped message keeps its block", [
         ("    return yk_ring_release(ring, held);\n}\n\nint yk_ring_return",
@@ -153,13 +161,11 @@ static uint32_t count_parked""")]),
     ("walk-knows-no-laps", "a walk takes a cell of lap 2^25 for one that was never used", [
         ("return walk->cell != 0 || !walk->first_lap;", "return walk->cell != 0;")]),
     ("recover-all-held", "what the dead had released already is delivered again", [
-        ("    if (unreleased) {", "    if (unreleased || true) {")]),
+        ("    if (is_named_by(ring, word, number, index)) {", "    if (word != UINT64_MAX) {")]),
     ("recover-any-word", "USED of whatever cell counts as not released", [
-        ("    bool unreleased = (word & 1) != 0 && (word >> 1 & 31) == number &&\n"
-         "                      position_index(ring, word_position(word)) == index;",
-         "    bool unreleased = (word & 1) != 0;")]),
+        ("    if (is_named_by(ring, word, number, index)) {", "    if ((word & 1) != 0) {")]),
     ("recover-any-ring", "the ring of the word is not looked at", [
-        ("(word & 1) != 0 && (word >> 1 & 31) == number &&", "(word & 1) != 0 &&")]),
+        ("return (word & 1) != 0 && (word >> 1 & 31) == number &&", "return (word & 1) != 0 &&")]),
     ("recover-from-the-living", "recovery takes from everybody", [
         ("if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)",
          "if (cell_state(walk.cell) == YK_CELL_HELD)")]),

@@ -77,7 +77,7 @@ void operation_begin(struct result *result, const uint64_t *floor)
     result->disturbed = 0;
     result->begun = 1;
     if (result->operation == OP_RETURN || result->operation == OP_RETURN_PARKED) {
-        result->could = count_state(YK_CELL_PARKED);
+        result->could = count_parking();
         return;
     }
     if (!is_send(result->operation) && !is_take(result->operation) &&

@@ -216,7 +216,7 @@ static bool start_died_returning(uint32_t sender)
     if (ring.geometry.once || !put(sender, 1, 0) || !get(DEAD, &held) ||
         held.deliveries >= ring.geometry.max_deliveries)
         return false;
-    yk_ring_block(&ring, held.block)->returning.raw = 1;
+    yk_ring_block(&ring, held.block)->returning.raw = YK_RETURNING;
     yk_ring_shm(&ring, 0)->raised.raw++;
     return true;
 }
@@ -359,6 +359,16 @@ static bool start_holds_worn_out(uint32_t sender)
     return put(sender, 1, 0) && wear_out(false) && get(DEAD, &held);
 }
 
+static bool start_died_parking(uint32_t sender)
+{
+    struct yk_held held;
+    if (!put(sender, 1, 0) || !wear_out(true) || !put(FILLER, 2, 0) || !wear_out(false) ||
+        !get(DEAD, &held) || !put(OBSERVER, 3, 0) || !wear_out(false))
+        return false;
+    yk_ring_block(&ring, held.block)->returning.raw = YK_PARKING;
+    return true;
+}
+
 static bool start_holds_parked(uint32_t sender)
 {
     struct yk_held held;
@@ -430,6 +440,7 @@ static const struct {
     {"worn-out", start_worn_out},
     {"parked-full-and-worn-out", start_parked_full_and_worn_out},
     {"holds-worn-out", start_holds_worn_out},
+    {"died-parking", start_died_parking},
     {"holds-parked", start_holds_parked},
     {"two-rings", start_two_rings},
     {"first-none", start_empty},

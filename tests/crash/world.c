@@ -123,6 +123,14 @@ uint32_t count_state(uint32_t state)
     return count;
 }
 
+uint32_t count_parking(void)
+{
+    uint32_t count = count_state(YK_CELL_PARKED);
+    FOR_EACH_CELL(look)
+    count += look.state == YK_CELL_HELD && look.named && look.returning == YK_PARKING;
+    return count;
+}
+
 uint32_t free_blocks(enum participant who)
 {
     uint32_t count = 0;

@@ -69,6 +69,7 @@ uint32_t cell_count(void);
 uint32_t index_of(uint64_t position);
 uint64_t dropped_count(void);
 uint32_t count_state(uint32_t state);
+uint32_t count_parking(void); /* those that are parked, or about to be */
 uint32_t free_blocks(enum participant who);
 
 /* Says in words what differs between two images. */

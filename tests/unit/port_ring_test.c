@@ -53,7 +53,8 @@ static struct yk_ring_geometry planned(uint32_t depth, uint32_t rings, uint64_t 
                                         .participants = 4,
                                         .max_message = max_message,
                                         .max_deliveries = UNLIMITED,
-                                        .max_parked = 4};
+                                        .max_parked = 4,
+                                        .max_borrowed = 8};
     yk_ring_plan(&geometry);
     return geometry;
 }
@@ -183,7 +184,7 @@ static void hostile_geometry_is_refused(void **state)
 #define REFUSE(field, value) (bad = good, bad.field = (value), refuse(bad))
     REFUSE(cells_log2, 0);
     REFUSE(cells_log2, 6); /* fewer cells than the depth */
-    REFUSE(cells_log2, 22);
+    REFUSE(cells_log2, 24);
     REFUSE(cells_log2, 63);
     REFUSE(cells_log2, UINT32_MAX);
     REFUSE(spread_log2, 9);
@@ -194,6 +195,8 @@ static void hostile_geometry_is_refused(void **state)
     REFUSE(depth, 0);
     REFUSE(depth, 257);
     REFUSE(depth, UINT32_MAX);
+    REFUSE(max_parked, (1u << 20) + 1);
+    REFUSE(max_borrowed, 65537);
     REFUSE(participants, 0);
     REFUSE(participants, 1024);
     REFUSE(participants, UINT32_MAX);
@@ -229,7 +232,7 @@ static void random_geometry_that_is_accepted_has_finite_sizes(void **state)
         uint32_t *fields = (uint32_t *)(void *)&geometry;
         for (int k = 0; k < 2; k++) {
             random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-            fields[(random >> 33) % 10] = (uint32_t)(random >> (random >> 59));
+            fields[(random >> 33) % 11] = (uint32_t)(random >> (random >> 59));
         }
         if (yk_ring_check_geometry(&geometry) != 0)
             continue;
@@ -344,6 +347,48 @@ static void held_messages_neither_stop_nor_bound_the_others(void **state)
         expect_next(&play, i);
     }
     close_play(&play);
+}
+
+/* Everybody holds as many as he may, all of one sender's, and as many are parked as may be. */
+static void depth_messages_fit_beside_all_that_may_be_held_and_parked(void **state)
+{
+    static const uint32_t depths[] = {1, 2, 5};
+    (void)state;
+    for (size_t d = 0; d < sizeof depths / sizeof depths[0]; d++) {
+        struct yk_ring_geometry geometry = planned(depths[d], 2, 24);
+        struct play play;
+        struct yk_held held;
+        geometry.max_borrowed = 300;
+        geometry.max_parked = 100;
+        geometry.max_deliveries = 1;
+        yk_ring_plan(&geometry);
+        open_play(&play, &geometry);
+        for (uint32_t number = 0; number < 2; number++)
+            for (uint32_t i = 0; i < 100; i++) {
+                assert_int_equal(send_sized(&play, number, 0, i, 8), 1);
+                assert_int_equal(take(&play, number, 1, UINT64_MAX, &held), 1);
+                assert_int_equal(yk_ring_return(&play.ring, &held), 1);
+            }
+        for (uint32_t i = 0; i < 4 * 300; i++) {
+            assert_int_equal(send_id(&play, 0, i), 1);
+            assert_int_equal(take(&play, 0, i % 4, UINT64_MAX, &held), 1);
+        }
+        assert_int_equal(counts(&play).held, 1200);
+        assert_int_equal(counts(&play).parked, 100);
+        for (uint32_t round = 0; round < 5000; round++) {
+            uint32_t fit = 0;
+            while (send_id(&play, 0, fit) == 1)
+                fit++;
+            /* what is held within the window takes its place there */
+            assert_in_range(fit, round == 0 ? depths[d] : 1, depths[d]);
+            if (round == 0)
+                for (uint32_t i = 0; i < depths[d]; i++)
+                    assert_int_equal(send_sized(&play, 1, 0, i, 8), 1);
+            for (uint32_t i = 0; i < fit; i++)
+                expect_next(&play, i);
+        }
+        close_play(&play);
+    }
 }
 
 /* However many cells are held in a row behind it, no window of waiting messages is wider than the depth. */
@@ -1142,6 +1187,7 @@ int main(void)
         cmocka_unit_test(exactly_depth_messages_fit),
         cmocka_unit_test(refused_message_leaves_its_block_free_and_the_ring_as_it_was),
         cmocka_unit_test(held_messages_neither_stop_nor_bound_the_others),
+        cmocka_unit_test(depth_messages_fit_beside_all_that_may_be_held_and_parked),
         cmocka_unit_test(depth_holds_before_a_stretch_of_held_cells),
         cmocka_unit_test(hint_carried_through_a_batch_keeps_order_and_bound),
         cmocka_unit_test(priorities_are_rings_of_their_own),
