@@ -180,8 +180,8 @@ static void add_ring(struct yk_object_facts *facts, const struct yk_ring *ring, 
     facts->waiting += counts.waiting;
     facts->held += counts.held;
     facts->parked += counts.parked;
-    facts->sent += yk_ring_tail(ring, number);
-    facts->received += yk_ring_head(ring, number);
+    facts->sent += counts.sent;
+    facts->received += counts.received;
     facts->redelivered += yk_load_relaxed(&shm->redelivered);
     facts->dropped += yk_load_relaxed(&shm->dropped);
 }

@@ -49,7 +49,7 @@ struct yk_object_facts {
     bool once;
     uint64_t waiting;        /* messages waiting, given-back ones included */
     uint64_t held, parked;   /* borrowed now; parked */
-    uint64_t sent, received; /* positions: messages that went in and out since creation */
+    uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
     char problem
         [160]; /* not empty: why the object could not be looked at; the rest is then partly 0 */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/single_threaded.h>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -196,11 +195,12 @@ void yk_port_close(struct yk_port *port)
 
 /* ---- sending ---- */
 
-/* Returns the count as it was. */
+/*
+ * What one participant did, for stat: threads that count at once may lose some. Totals are counted
+ * by the ring. Returns the count as it was.
+ */
 static uint64_t add_count(yk_atomic64 *counter, uint64_t count)
 {
-    if (!__libc_single_threaded)
-        return yk_add_seq(counter, count);
     uint64_t before = yk_load_relaxed(counter);
     yk_store_relaxed(counter, before + count);
     return before;
@@ -485,6 +485,11 @@ static void one_less(struct yk_port *port)
         ;
 }
 
+static void count_received(struct yk_port *port, uint64_t count)
+{
+    add_count(&yk_object_slot(&port->object, port->object.slot)->received, count);
+}
+
 static int take_any(struct yk_port *port, uint32_t ring, uint64_t capacity, uint64_t *hint,
                     struct yk_held *ret_held)
 {
@@ -543,9 +548,10 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     size_t received = receiving->received - before;
     if (received == 0)
         return result;
-    uint64_t total =
-        add_count(&yk_object_slot(&port->object, port->object.slot)->received, received);
+    if (!receiving->borrow) /* a borrowed one counts when it is released */
+        count_received(port, received);
     /* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
+    uint64_t total = add_count(&port->deliveries, received);
     if (yk_unlikely(total / BUSY_LOOK != (total + received) / BUSY_LOOK))
         yk_recover_dead_sometimes(&port->object);
     return 1;
@@ -663,8 +669,10 @@ int yk_port_release(struct yk_port *port, const void *message)
         return 0;
     }
     result = yk_ring_release(&port->ring, &held);
-    if (result == 1)
+    if (result == 1) {
         one_less(port);
+        count_received(port, 1);
+    }
     block_freed(port, held.block);
     return result < 0
                ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")

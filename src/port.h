@@ -32,8 +32,9 @@ struct yk_port {
     struct yk_object object; /* first: the kind's callbacks get it */
     struct yk_ring ring;
     struct yk_waiting waiting;
-    bool parked;          /* receives parked messages */
-    uint32_t sender;      /* this process's id, for the messages */
+    bool parked;            /* receives parked messages */
+    yk_atomic64 deliveries; /* to this process, or somewhat less: private */
+    uint32_t sender;        /* this process's id, for the messages */
     yk_atomic32 borrowed; /* messages that this process has in hand through this handle; private */
     /* One's own pool. Private: which of its blocks threads of this process have in hand. */
     yk_atomic32 *in_hand; /* per block: 0, BLOCK_FILLING or BLOCK_LOANED */

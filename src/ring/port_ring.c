@@ -362,27 +362,37 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
         looked = true;
         if (window_is_full(ring, shm, position))
             break;
-        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))
+        if (yk_cas_seq(at, &cell, with_lap(cell, lap))) {
             position++;
+            yk_add_seq(&shm->skipped, 1);
+        }
     }
     if (stamped)
         yk_store_release(word, 0);
     return 0;
 }
 
-bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number)
+/* The first position that was not passed yet. False: the bound was exhausted, by hostile values. */
+static bool find_tail(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *ret_position)
 {
-    struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     uint64_t position = yk_load_relaxed(&shm->tail);
     uint32_t bound = 3 * cells_of(ring) + 8;
     for (uint32_t step = 0; step < bound; step++) {
         uint64_t cell = yk_load_acquire(position_cell(ring, shm, position));
         uint64_t distance = (cell_lap(cell) - position_lap(ring, position)) & LAP_MASK;
+        *ret_position = position;
         if (distance == LAP_MASK || (distance == 0 && cell_state(cell) == YK_CELL_EMPTY))
-            return room_behind(ring, shm, position);
+            return true;
         position = jump(ring, position, distance, 1);
     }
     return false;
+}
+
+bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number)
+{
+    struct yk_shm_ring *shm = yk_ring_shm(ring, number);
+    uint64_t position;
+    return find_tail(ring, shm, &position) && room_behind(ring, shm, position);
 }
 
 /* ---- take ---- */
@@ -751,13 +761,22 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
 void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_counts *ret_counts)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-    *ret_counts = (struct yk_ring_counts){0, 0, 0};
+    *ret_counts = (struct yk_ring_counts){.waiting = 0};
     for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);) {
         uint32_t state = cell_state(walk.cell);
         ret_counts->waiting += state == YK_CELL_FULL || state == YK_CELL_AGAIN;
         ret_counts->held += state == YK_CELL_HELD;
         ret_counts->parked += state == YK_CELL_PARKED;
     }
+    /*
+     * Each position was filled or marked on; each message is in a cell, or was dropped, or
+     * received. What moves meanwhile, or who died between two of these, may make it less than none.
+     */
+    uint64_t tail, here = ret_counts->waiting + ret_counts->held + ret_counts->parked;
+    find_tail(ring, shm, &tail);
+    ret_counts->sent = tail - yk_load_relaxed(&shm->skipped);
+    uint64_t gone = here + yk_load_relaxed(&shm->dropped);
+    ret_counts->received = ret_counts->sent > gone ? ret_counts->sent - gone : 0;
 }
 
 void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held)

@@ -53,6 +53,7 @@ enum yk_cell_state {
  *          | that is neither EMPTY nor FULL  |           |                     |
  * tail,    | whoever passes                  | all       | relaxed: hints      | a longer walk
  * head     |                                 |           |                     |
+ * skipped  | who marked a position on        | stat      | add                 | off by one
  * raised   | who gives back, before the cell | takers    | add, load: seq_cst  | one scan more
  *          |                                 |           | SYNC port.again     |
  * settled  | a taker whose scan was in vain  | takers    | relaxed             | one scan more
@@ -79,7 +80,8 @@ enum yk_cell_state {
  */
 struct yk_shm_ring {
     yk_atomic64 tail;
-    uint64_t pad0[15];
+    yk_atomic64 skipped; /* positions that were marked on, not filled */
+    uint64_t pad0[14];
     yk_atomic64 head;
     uint64_t pad1[15];
     yk_atomic64 raised; /* how often something was about to be given back */
@@ -149,7 +151,8 @@ struct yk_held {
 };
 
 struct yk_ring_counts {
-    uint64_t waiting, held, parked;
+    uint64_t waiting, held, parked; /* now */
+    uint64_t sent, received;        /* ever; received: acknowledged */
 };
 
 #define YK_RING_BORROWED_MAX UINT32_C(65536)
@@ -264,7 +267,10 @@ int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held);
  */
 uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t used);
 
-/* How many messages are in which state now: a walk over the cells in use, for statistics. */
+/*
+ * How many messages are in which state now, and were sent and received: a walk over the cells in
+ * use, for statistics. Exact while nobody is at work; off by one for who died in the middle of it.
+ */
 void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_counts *ret_counts);
 
 /* How many messages each participant holds; `held` has one entry for each participant. */

@@ -57,10 +57,10 @@ MUTANTS = [
     ("no-mark", "a held cell stops the tail", [
         ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "        break;")]),
     ("skip-without-mark", "a held cell is passed without raising its lap", [
-        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))\n            position++;", "        position++;")]),
+        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap))) {\n            position++;", "        {\n            position++;")]),
     ("mark-store", "the lap is raised by a plain store", [
-        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))\n            position++;",
-         "        yk_store_release(at, with_lap(cell, lap));\n        position++;")]),
+        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap))) {\n            position++;",
+         "        yk_store_release(at, with_lap(cell, lap));\n        {\n            position++;")]),
     ("mark-without-look", "held cells are marked on though no room comes behind them", [
         ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "")]),
     ("window-dropped", "the depth is not looked at", [

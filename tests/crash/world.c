@@ -183,6 +183,7 @@ void print_difference(const unsigned char *before, const unsigned char *after)
         else
             printf("      ring %zu %s: %llu -> %llu\n", number,
                    offset == 0     ? "tail"
+                   : offset == 8   ? "skipped"
                    : offset == 128 ? "head"
                    : offset == 256 ? "raised"
                    : offset == 264 ? "settled"
