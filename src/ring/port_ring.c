@@ -60,6 +60,9 @@
 #define BLOCK_MASK  ((UINT64_C(1) << YK_CELL_BLOCK_BITS) - 1)
 #define KEY_MASK    ((UINT64_C(1) << LAP_SHIFT) - 1)
 
+/* Kept out of the callers, whose usual way is short. */
+#define COLD __attribute__((noinline, cold))
+
 #define CELLS_LOG2_MIN 8
 #define CELLS_LOG2_MAX 23
 #define SPREAD_LOG2    3
@@ -68,6 +71,9 @@
 #define HEADER_SMALL   32
 #define HEADER_LARGE   64
 #define SPARE          16
+#define WINDOW_LOOKS   16
+#define RECEIVE_AHEAD  8
+#define MUCH_ROOM      64 /* positions */
 #define RINGS_MAX      32
 #define DEPTH_MAX      (UINT32_C(1) << 20)
 #define MESSAGE_MAX    (UINT64_C(64) << 20)
@@ -100,6 +106,11 @@ static uint64_t cell_lap(uint64_t cell)
     return cell >> LAP_SHIFT;
 }
 
+static bool is_lap_and_state(uint64_t cell, uint64_t lap, enum yk_cell_state state)
+{
+    return ((cell ^ make_cell(lap, 0, 0, state)) & ~(KEY_MASK & ~UINT64_C(7))) == 0;
+}
+
 static uint64_t with_lap(uint64_t cell, uint64_t lap)
 {
     return (cell & KEY_MASK) | (lap & LAP_MASK) << LAP_SHIFT;
@@ -117,11 +128,9 @@ static uint32_t cells_of(const struct yk_ring *ring)
  */
 static uint32_t position_index(const struct yk_ring *ring, uint64_t position)
 {
-    uint32_t group = ring->group_log2, spread = ring->geometry.spread_log2;
-    uint64_t low = position & ((UINT64_C(1) << spread) - 1);
-    uint64_t middle = position >> spread & ((UINT64_C(1) << (group - spread)) - 1);
-    uint64_t high = position >> group << group & (cells_of(ring) - 1);
-    return (uint32_t)(high | low << (group - spread) | middle);
+    uint32_t low_bits = (uint32_t)position; /* no ring has more cells than that tells apart */
+    return (low_bits & ring->high_mask) | (low_bits & ring->low_mask) << ring->low_shift |
+           (low_bits & ring->group_mask) >> ring->geometry.spread_log2;
 }
 
 static uint64_t position_lap(const struct yk_ring *ring, uint64_t position)
@@ -235,7 +244,11 @@ void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometr
     ring->blocks = blocks;
     ring->ring_stride = ring_stride(geometry);
     ring->blocks_total = (uint32_t)blocks_total(geometry);
-    ring->group_log2 = geometry->cells_log2 < GROUP_LOG2 ? geometry->cells_log2 : GROUP_LOG2;
+    uint32_t group = geometry->cells_log2 < GROUP_LOG2 ? geometry->cells_log2 : GROUP_LOG2;
+    ring->low_mask = (UINT32_C(1) << geometry->spread_log2) - 1;
+    ring->group_mask = (UINT32_C(1) << group) - 1;
+    ring->high_mask = ((UINT32_C(1) << geometry->cells_log2) - 1) & ~ring->group_mask;
+    ring->low_shift = group - geometry->spread_log2;
 }
 
 /* ---- walking over the cells ---- */
@@ -285,14 +298,33 @@ static bool window_is_full(const struct yk_ring *ring, struct yk_shm_ring *shm, 
 {
     uint64_t oldest = position - ring->geometry.depth;
     uint64_t cell = yk_load_seq(position_cell(ring, shm, oldest)); /* seq: SYNC wait.room */
-    return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == position_lap(ring, oldest);
+    return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);
+}
+
+/*
+ * The same, remembered: looks at several positions at once, which all lie before the tail, so what
+ * is seen of them stays true. A sender that is near the receivers then takes a line from them for
+ * some messages, not for each.
+ */
+static bool window_is_open(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position,
+                           uint64_t *open)
+{
+    if (yk_likely((int64_t)(*open - position) > 0))
+        return true;
+    uint32_t seen = 0;
+    while (seen < WINDOW_LOOKS && seen < ring->geometry.depth &&
+           !window_is_full(ring, shm, position + seen))
+        seen++;
+    if (seen > 0)
+        *open = position + seen;
+    return seen > 0;
 }
 
 /*
  * The cell of `tail` is still held. Is it worth marking on: does an EMPTY cell come before an old
  * FULL one? Reads only, so that a full port is left as it is.
  */
-static bool room_behind(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t tail)
+static COLD bool room_behind(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t tail)
 {
     for (uint32_t ahead = 0; ahead < cells_of(ring); ahead++) {
         uint64_t position = tail + ahead;
@@ -318,7 +350,7 @@ static uint64_t jump(const struct yk_ring *ring, uint64_t position, uint64_t dis
 }
 
 int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, uint64_t *hint,
-                   uint64_t *ret_sequence)
+                   uint64_t *open, uint64_t *ret_sequence)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     yk_atomic64 *word = &yk_ring_block(ring, block)->word;
@@ -333,8 +365,8 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
         uint64_t distance = (cell_lap(cell) - lap) & LAP_MASK;
         uint32_t state = cell_state(cell);
 
-        if (distance == 0 && state == YK_CELL_EMPTY) {
-            if (window_is_full(ring, shm, position))
+        if (yk_likely(is_lap_and_state(cell, lap, YK_CELL_EMPTY))) {
+            if (yk_unlikely(!window_is_open(ring, shm, position, open)))
                 break;
             /*
              * relaxed: the CAS below publishes it; I2 needs only that it comes after reading EMPTY
@@ -343,7 +375,7 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
             stamped = true;
             /* SYNC port.publish release: header, payload and word before the cell.
              * seq: before the caller's look at who sleeps (SYNC wait.receive) */
-            if (yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL))) {
+            if (yk_likely(yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL)))) {
                 *hint = position + 1;
                 *ret_sequence = sequence_of(ring, position, number);
                 return 1;
@@ -370,6 +402,18 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
     if (stamped)
         yk_store_release(word, 0);
     return 0;
+}
+
+void yk_ring_prefetch_tail(const struct yk_ring *ring, uint32_t number, uint64_t hint)
+{
+    yk_prefetch_write(position_cell(ring, yk_ring_shm(ring, number), hint + 1));
+}
+
+bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number)
+{
+    struct yk_shm_ring *shm = yk_ring_shm(ring, number);
+    uint32_t depth = ring->geometry.depth, much = depth / 4 < MUCH_ROOM ? depth / 4 : MUCH_ROOM;
+    return !window_is_full(ring, shm, yk_load_relaxed(&shm->tail) + much);
 }
 
 /* The first position that was not passed yet. False: the bound was exhausted, by hostile values. */
@@ -490,9 +534,9 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
  * Takes the oldest message in `state` (AGAIN or PARKED). `raised`: what to settle when there is
  * none.
  */
-static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me,
-                        enum yk_cell_state state, uint64_t capacity, uint64_t raised,
-                        struct yk_held *ret_held)
+static COLD int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me,
+                             enum yk_cell_state state, uint64_t capacity, uint64_t raised,
+                             struct yk_held *ret_held)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     for (uint32_t attempt = 0; attempt < 64; attempt++) {
@@ -524,8 +568,8 @@ static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me
 }
 
 /* The first FULL cell at or behind *position. 1: there, with its cell; 0: nothing waits. */
-static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position,
-                     uint64_t *ret_cell)
+static inline int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position,
+                            uint64_t *ret_cell)
 {
     uint32_t bound = 3 * cells_of(ring) + 8;
     uint64_t at = *position;
@@ -534,7 +578,7 @@ static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64
         uint64_t cell = yk_load_seq(position_cell(ring, shm, at));
         uint64_t distance = (cell_lap(cell) - position_lap(ring, at)) & LAP_MASK;
         uint32_t state = cell_state(cell);
-        if (distance == 0 && state == YK_CELL_FULL) {
+        if (is_lap_and_state(cell, position_lap(ring, at), YK_CELL_FULL)) {
             *position = at;
             *ret_cell = cell;
             return 1;
@@ -547,13 +591,24 @@ static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64
     return 0;
 }
 
-/* The compare-and-swap waits for its own line: let those of the block come meanwhile. */
-static void prefetch(const struct yk_ring *ring, uint32_t block)
+/* All that will be wanted comes at once: the cell to be written, and the lines of the block. */
+static void prefetch(const struct yk_ring *ring, const yk_atomic64 *at, uint32_t block)
 {
+    yk_prefetch_write(at);
+    if (block >= ring->blocks_total)
+        return;
     const unsigned char *lines = (const unsigned char *)yk_ring_block(ring, block);
-    __builtin_prefetch(lines, 1);
+    yk_prefetch_write(lines);
     if (ring->geometry.block_stride > 64)
-        __builtin_prefetch(lines + 64, 0);
+        yk_prefetch(lines + 64);
+}
+
+/* A message that will be taken soon, if it is there already. */
+static void prefetch_ahead(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position)
+{
+    uint64_t cell = yk_load_relaxed(position_cell(ring, shm, position)); /* only a hint */
+    if (is_lap_and_state(cell, position_lap(ring, position), YK_CELL_FULL))
+        prefetch(ring, position_cell(ring, shm, position), cell_block(cell));
 }
 
 static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,
@@ -566,16 +621,17 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
     for (uint32_t attempt = 0; attempt < bound && find_full(ring, shm, &position, &cell);
          attempt++) {
         yk_atomic64 *at = position_cell(ring, shm, position);
+        prefetch(ring, at, cell_block(cell));
         int result = fits(ring, at, cell, capacity);
         if (result < 0)
             return result;
         if (result == 0)
             continue;
-        prefetch(ring, cell_block(cell));
         uint64_t mine = make_cell(cell_lap(cell), me, cell_block(cell), YK_CELL_HELD);
         if (!yk_cas_seq(at, &cell, mine))
             continue;
         *hint = position + 1;
+        prefetch_ahead(ring, shm, position + RECEIVE_AHEAD);
         return own(ring, number, position_index(ring, position), mine, capacity, ret_held);
     }
     return 0;

@@ -136,7 +136,8 @@ struct yk_ring {
     unsigned char *blocks;
     uint64_t ring_stride;
     uint32_t blocks_total;
-    uint32_t group_log2; /* positions are spread within groups of so many cells */
+    /* where the cell of a position lies: position_index() */
+    uint32_t low_mask, group_mask, high_mask, low_shift;
 };
 
 /* A message that the caller holds. Private to the caller, taken from shared memory once. */
@@ -224,10 +225,20 @@ static inline void yk_ring_hint(yk_atomic64 *hint, uint64_t position)
 /*
  * Commits a filled block of the caller's own pool (FREE so far; header and payload written) at or
  * after position *hint. 1: sent, *hint is the position behind it, *ret_sequence its number. 0:
- * full, the block is FREE.
+ * full, the block is FREE. *open is what the caller may keep privately from one call on this ring
+ * to the next, 0 at first: before this position the depth was looked at already.
  */
 int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, uint64_t *hint,
-                   uint64_t *ret_sequence);
+                   uint64_t *open, uint64_t *ret_sequence);
+
+/* Fetches the cells that the commits after the next one at *hint will write. */
+void yk_ring_prefetch_tail(const struct yk_ring *ring, uint32_t number, uint64_t hint);
+
+/*
+ * Has the full ring become so empty that many can be sent? Looks at a place to which the receivers
+ * come later, so as not to disturb them where they are.
+ */
+bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number);
 
 /* Would a commit find a place now? */
 bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number);

@@ -46,11 +46,11 @@ MUTANTS = [
     ("stamp-stays", "a commit that failed leaves its block USED", [
         ("    if (stamped)\n        yk_store_release(word, 0);", "    (void)stamped;")]),
     ("commit-store", "the commit is a plain store", [
-        ("if (yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL))) {",
+        ("if (yk_likely(yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL)))) {",
          "if (yk_store_release(at, make_cell(lap, 0, block, YK_CELL_FULL)), true) {")]),
     ("commit-on-skipped", "a cell that was skipped for this lap is filled all the same", [
-        ("        if (distance == 0 && state == YK_CELL_EMPTY) {\n            if (window_is_full",
-         "        if (distance <= 1 && state == YK_CELL_EMPTY) {\n            if (window_is_full")]),
+        ("        if (yk_likely(is_lap_and_state(cell, lap, YK_CELL_EMPTY))) {",
+         "        if (distance <= 1 && state == YK_CELL_EMPTY) {")]),
     ("hint-too-far", "the hint of a commit goes one too far", [
         ("                *hint = position + 1;\n                *ret_sequence",
          "                *hint = position + 2;\n                *ret_sequence")]),
@@ -64,7 +64,7 @@ MUTANTS = [
     ("mark-without-look", "held cells are marked on though no room comes behind them", [
         ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "")]),
     ("window-dropped", "the depth is not looked at", [
-        ("    return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == position_lap(ring, oldest);",
+        ("    return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);",
          "    (void)cell;\n    return false;")]),
     ("window-not-when-marking", "positions that are marked on are not counted", [
         ("        looked = true;\n        if (window_is_full(ring, shm, position))\n            break;",
@@ -79,9 +79,13 @@ MUTANTS = [
     ("window-one-less", "one less than the depth", [
         ("uint64_t oldest = position - ring->geometry.depth;",
          "uint64_t oldest = position - ring->geometry.depth + 1;")]),
+    ("window-remembers-too-much", "one position more than was looked at is taken for open", [
+        ("        *open = position + seen;", "        *open = position + seen + 1;")]),
+    ("window-before-its-time", "positions that the tail has not passed yet are taken for open", [
+        ("seen < WINDOW_LOOKS && seen < ring->geometry.depth &&", "seen < WINDOW_LOOKS &&")]),
     ("window-unmasked", "the laps are compared beyond their bits", [
-        ("cell_lap(cell) == position_lap(ring, oldest);",
-         "cell_lap(cell) == oldest >> ring->geometry.cells_log2;")]),
+        ("return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);",
+         "return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == oldest >> ring->geometry.cells_log2;")]),
     ("jump-too-far", "an EMPTY cell of a later lap is trusted as much as a FULL one", [
         ("at = jump(ring, at, distance, state == YK_CELL_EMPTY ? 2 : 1);", "at = jump(ring, at, distance, 1);")]),
     ("take-store", "a FULL cell is taken by a plain store", [

@@ -93,10 +93,10 @@ void operation_begin(struct result *result, const uint64_t *floor)
 static void run_send(struct result *result)
 {
     uint32_t count = wanted(result->operation), number = ring_for(result->who, result->id);
-    uint64_t hint = yk_ring_tail(&ring, number);
+    uint64_t hint = yk_ring_tail(&ring, number), open = 0;
     for (uint32_t k = 0; k < count; k++) {
         uint64_t sequence;
-        if (!send_at(number, result->who, result->id + k, &hint, &sequence))
+        if (!send_at(number, result->who, result->id + k, &hint, &open, &sequence))
             break;
         result->sequence[k] = sequence;
         result->sent = k + 1;

@@ -100,10 +100,10 @@ static int send_sized(const struct play *play, uint32_t number, uint32_t who, ui
                       uint32_t size)
 {
     uint32_t block;
-    uint64_t hint = yk_ring_tail(&play->ring, number), sequence;
+    uint64_t hint = yk_ring_tail(&play->ring, number), open = 0, sequence;
     if (!fill(play, who, id, size, &block))
         return 0;
-    int result = yk_ring_commit(&play->ring, number, block, &hint, &sequence);
+    int result = yk_ring_commit(&play->ring, number, block, &hint, &open, &sequence);
     if (result == 1)
         yk_ring_hint(&shm(play, number)->tail, hint);
     return result;
@@ -304,7 +304,7 @@ static void refused_message_leaves_its_block_free_and_the_ring_as_it_was(void **
     struct play play;
     unsigned char before[1024];
     uint32_t block;
-    uint64_t hint, sequence;
+    uint64_t hint, open = 0, sequence;
     (void)state;
     open_play(&play, &geometry);
     assert_int_equal(send_id(&play, 0, 1), 1);
@@ -313,7 +313,7 @@ static void refused_message_leaves_its_block_free_and_the_ring_as_it_was(void **
     memcpy(before, play.rings, play.rings_size);
     assert_true(fill(&play, 1, 3, 8, &block));
     hint = yk_ring_tail(&play.ring, 0);
-    assert_int_equal(yk_ring_commit(&play.ring, 0, block, &hint, &sequence), 0);
+    assert_int_equal(yk_ring_commit(&play.ring, 0, block, &hint, &open, &sequence), 0);
     assert_true(yk_ring_is_free(&play.ring, block));
     assert_memory_equal(before, play.rings, play.rings_size);
     close_play(&play);
@@ -426,11 +426,11 @@ static void hint_carried_through_a_batch_keeps_order_and_bound(void **state)
     (void)state;
     open_play(&play, &geometry);
     for (int round = 0; round < 100; round++) {
-        uint64_t hint = yk_ring_tail(&play.ring, 0), sequence, last = 0;
+        uint64_t hint = yk_ring_tail(&play.ring, 0), open = 0, sequence, last = 0;
         uint32_t block, sent = 0;
         struct yk_held held;
         while (fill(&play, 0, sent, 8, &block) &&
-               yk_ring_commit(&play.ring, 0, block, &hint, &sequence) == 1) {
+               yk_ring_commit(&play.ring, 0, block, &hint, &open, &sequence) == 1) {
             assert_true(sent == 0 || sequence == last + 1);
             last = sequence;
             sent++;
@@ -1053,7 +1053,7 @@ static void call_everything(const struct play *play, uint64_t *random)
 {
     const struct yk_ring *ring = &play->ring;
     uint32_t number = (uint32_t)(next_random(random) % ring->geometry.rings), block, by[8] = {0};
-    uint64_t hint = next_random(random) >> next_random(random) % 64, sequence;
+    uint64_t hint = next_random(random) >> next_random(random) % 64, open = hint & 7, sequence;
     struct yk_ring_counts seen;
     struct yk_held held;
     int result;
@@ -1061,7 +1061,7 @@ static void call_everything(const struct play *play, uint64_t *random)
     result = send_sized(play, number, 0, 1, 8);
     assert_true(result == 0 || result == 1);
     if (fill(play, 1, 2, 24, &block)) {
-        result = yk_ring_commit(ring, number, block, &hint, &sequence);
+        result = yk_ring_commit(ring, number, block, &hint, &open, &sequence);
         assert_true(result == 0 || result == 1);
     }
     yk_ring_has_room(ring, number);
