@@ -43,6 +43,7 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     if (facts->max_deliveries != UINT32_MAX) /* without it: no limit */
         yk_json_unsigned(object, "max_deliveries", facts->max_deliveries);
     yk_json_unsigned(object, "max_parked", facts->max_parked);
+    yk_json_unsigned(object, "max_borrowed", facts->max_borrowed);
     yk_json_unsigned(object, "waiting", facts->waiting);
     yk_json_unsigned(object, "held", facts->held);
     yk_json_unsigned(object, "parked", facts->parked);

@@ -21,7 +21,8 @@ static const struct yk_usage create_usage = {
     "  --priorities 4      how many priorities, 1 to 32 (1)\n"
     "  --policy redeliver  or once: what becomes of a dead receiver's messages\n"
     "  --max-deliveries N  after so many it is parked; or none (16)\n"
-    "  --max-parked N      parked messages kept for each priority (depth / 4)\n" YK_CREATE_HELP "\n"
+    "  --max-parked N      parked messages kept for each priority (depth / 4)\n"
+    "  --max-borrowed N    messages that one endpoint may borrow at once (64)\n" YK_CREATE_HELP "\n"
     "Example:\n"
     "  yoke port create jobs --depth 1024 --priorities 4\n",
 };
@@ -32,7 +33,15 @@ static const struct yk_usage group_usage = {
     "'yoke port create --help' says more.\n",
 };
 
-enum { DEPTH = YK_CREATE_OWN, MAX_MESSAGE, PRIORITIES, POLICY, MAX_DELIVERIES, MAX_PARKED };
+enum {
+    DEPTH = YK_CREATE_OWN,
+    MAX_MESSAGE,
+    PRIORITIES,
+    POLICY,
+    MAX_DELIVERIES,
+    MAX_PARKED,
+    MAX_BORROWED
+};
 
 static const struct option create_options[] = {
     {"depth", required_argument, NULL, DEPTH},
@@ -41,11 +50,13 @@ static const struct option create_options[] = {
     {"policy", required_argument, NULL, POLICY},
     {"max-deliveries", required_argument, NULL, MAX_DELIVERIES},
     {"max-parked", required_argument, NULL, MAX_PARKED},
+    {"max-borrowed", required_argument, NULL, MAX_BORROWED},
     YK_CREATE_OPTIONS,
     YK_OPTION_END,
 };
 
-#define DEPTH_MAX (1u << 20)
+#define DEPTH_MAX    (1u << 20)
+#define BORROWED_MAX (1u << 16)
 
 static uint32_t parse_policy(const char *text)
 {
@@ -89,6 +100,9 @@ static void take_option(struct yoke_options *options, struct yk_create *common, 
         break;
     case MAX_PARKED:
         options->max_parked = parse_number("--max-parked", DEPTH_MAX);
+        break;
+    case MAX_BORROWED:
+        options->max_borrowed = parse_number("--max-borrowed", BORROWED_MAX);
         break;
     default:
         yk_create_option(common, &create_usage, option, optarg);

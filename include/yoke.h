@@ -20,7 +20,8 @@
  *   -ENOSPC           no place left: participants, segments, memory
  *   -EADDRINUSE       a living peer has the name
  *   -EBADF            not an open descriptor
- *   -EBUSY            somebody is creating, removing or recovering this very name
+ *   -EBUSY            somebody is creating, removing or recovering this very name; or: this
+ *                     endpoint has borrowed as many messages as it may
  *   -EDEADLK          the calling thread holds this lock already
  *   -EPERM            the caller does not hold this
  *   -EEXIST -ENOENT -EACCES -EINVAL -ENOMEM -EMFILE -ENFILE   as usual
@@ -306,8 +307,8 @@ struct yoke_options {
     uint32_t policy;         /* YOKE_POLICY_... */
     uint32_t max_deliveries; /* then a message is parked; default 16; UINT32_MAX: never */
     uint32_t max_parked;     /* in each priority, later ones are dropped; default depth / 4 */
+    uint32_t max_borrowed;   /* by one endpoint at once; default 64, see below; at most 65536 */
     uint32_t mode;           /* permission bits; default 0600 */
-    uint32_t reserved;       /* 0 */
     int64_t group;           /* group id; -1: the caller's */
 
     /* for this endpoint */
@@ -318,6 +319,17 @@ struct yoke_options {
     {                                                                        \
         sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, NULL \
     }
+
+/*
+ * How big a port is. Each participant has a pool of
+ *     (depth + max_parked) x priorities + participants x (max_borrowed + 1) + 32
+ * blocks of max_message bytes, and a little more, so that senders find a block, and room, while all
+ * others keep as much as they may. Pages that were never written take no memory: what a port really
+ * takes follows from what is in it at once. Memory is reserved when the port is made if all of it is
+ * at most 64 MiB, or with YOKE_POPULATE or YOKE_HUGE. Otherwise, or with YOKE_SPARSE, it comes when
+ * it is first written, and where the system has none left the out-of-memory killer comes instead.
+ * max_borrowed 0 means 64, or less (not below 1) where that would make more than 1 TiB.
+ */
 
 /*
  * A message with its details, for the ..._many calls.
@@ -403,6 +415,9 @@ YOKE_API int yoke_commit(yoke_endpoint *endpoint, void *block, size_t size);
  * reading, until yoke_release() or yoke_return(). It counts as received at release. Returns its
  * size. (A hostile sender can change a borrowed message under the reader's eyes; where that
  * matters, use yoke_recv().)
+ *
+ * -EBUSY: this endpoint of a port has max_borrowed messages in hand already: release one first. It
+ * does not wait for that. yoke_recv() never says so.
  */
 YOKE_API ssize_t yoke_borrow(yoke_endpoint *endpoint, const void **ret_message, int64_t timeout_ns);
 

@@ -274,9 +274,7 @@ YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t 
         return yk_bad_timeout(timeout_ns);
     if (is_link(endpoint))
         return yk_link_send(&endpoint->link, message, size, timeout_ns);
-    struct yoke_message one = {.data = (void *)(uintptr_t)message, .size = size};
-    ssize_t sent = yk_port_send(&endpoint->port, &one, 1, timeout_ns);
-    return sent == 1 ? 0 : sent;
+    return yk_port_send(&endpoint->port, message, size, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacity,
@@ -288,9 +286,7 @@ YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacit
         return yk_bad_timeout(timeout_ns);
     if (is_link(endpoint))
         return yk_link_recv(&endpoint->link, buffer, capacity, timeout_ns);
-    struct yoke_message one = {.data = buffer, .capacity = capacity};
-    ssize_t received = yk_port_recv(&endpoint->port, &one, 1, timeout_ns);
-    return received == 1 ? (ssize_t)one.size : received;
+    return yk_port_recv(&endpoint->port, buffer, capacity, timeout_ns);
 }
 
 YOKE_API int yoke_loan(yoke_endpoint *endpoint, size_t size, void **ret_block, int64_t timeout_ns)
@@ -362,7 +358,7 @@ YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_messa
     if (result < 0)
         return result;
     return is_link(endpoint) ? yk_link_send_many(&endpoint->link, messages, count, timeout_ns)
-                             : yk_port_send(&endpoint->port, messages, count, timeout_ns);
+                             : yk_port_send_many(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *messages,
@@ -372,7 +368,7 @@ YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *me
     if (result < 0)
         return result;
     return is_link(endpoint) ? yk_link_recv_many(&endpoint->link, messages, count, timeout_ns)
-                             : yk_port_recv(&endpoint->port, messages, count, timeout_ns);
+                             : yk_port_recv_many(&endpoint->port, messages, count, timeout_ns);
 }
 
 YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages,

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "memory/names.h"
+#include "ring/port_ring.h"
 
 #define CREATING (YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE)
 
@@ -22,6 +23,9 @@ static int check_flags(enum yk_kind kind, uint32_t flags)
         return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~known);
     if ((flags & CREATING) && !(flags & YOKE_CREATE))
         return yk_fail(EINVAL, "flags 0x%x mean something only together with YOKE_CREATE", flags);
+    if ((flags & YOKE_SPARSE) && (flags & (YOKE_POPULATE | YOKE_HUGE)))
+        return yk_fail(EINVAL, "YOKE_SPARSE reserves nothing, %s needs all of it: choose one",
+                       flags & YOKE_POPULATE ? "YOKE_POPULATE" : "YOKE_HUGE");
     return 0;
 }
 
@@ -31,6 +35,9 @@ static int check_link(uint32_t flags, const struct yoke_options *options)
     if ((flags & YOKE_PARKED) || options->max_parked != 0)
         return yk_fail(ENOTSUP, "a link parks no messages: one that was delivered max_deliveries "
                                 "times is dropped and counted");
+    if (options->max_borrowed != 0)
+        return yk_fail(ENOTSUP, "%u messages borrowed at once: a link is bounded by its depth",
+                       options->max_borrowed);
     if (options->priorities > 1)
         return yk_fail(ENOTSUP, "%u priorities: a link has one, a port can have more",
                        options->priorities);
@@ -44,12 +51,10 @@ int yk_options_check(enum yk_kind kind, uint32_t flags, const struct yoke_option
     int result = check_flags(kind, flags);
     if (result < 0)
         return result;
-    if (options->struct_size != sizeof *options || options->reserved != 0)
-        return yk_fail(
-            EINVAL,
-            "the options were not initialised with YOKE_OPTIONS_INIT (struct_size %zu, reserved "
-            "%u)",
-            options->struct_size, options->reserved);
+    if (options->struct_size != sizeof *options)
+        return yk_fail(EINVAL,
+                       "the options were not initialised with YOKE_OPTIONS_INIT (struct_size %zu)",
+                       options->struct_size);
     if (options->spin_ns < -1)
         return yk_fail(EINVAL, "spin_ns %lld is neither -1 (the default) nor a time",
                        (long long)options->spin_ns);
@@ -57,6 +62,12 @@ int yk_options_check(enum yk_kind kind, uint32_t flags, const struct yoke_option
         return yk_fail(EINVAL, "policy %u is not one of yoke's", options->policy);
     if (options->depth > 1u << 20)
         return yk_fail(EINVAL, "a depth of %u is more than %u", options->depth, 1u << 20);
+    if (options->max_parked > YK_RING_PARKED_MAX)
+        return yk_fail(EINVAL, "%u parked messages are more than %u", options->max_parked,
+                       YK_RING_PARKED_MAX);
+    if (options->max_borrowed > YK_RING_BORROWED_MAX)
+        return yk_fail(EINVAL, "%u messages borrowed at once are more than %u",
+                       options->max_borrowed, YK_RING_BORROWED_MAX);
     if (options->max_message > YOKE_MESSAGE_MAX)
         return yk_fail(
             EINVAL,

@@ -180,8 +180,8 @@ static void add_ring(struct yk_object_facts *facts, const struct yk_ring *ring, 
     facts->waiting += counts.waiting;
     facts->held += counts.held;
     facts->parked += counts.parked;
-    facts->sent += yk_ring_tail(ring, number);
-    facts->received += yk_ring_head(ring, number);
+    facts->sent += counts.sent;
+    facts->received += counts.received;
     facts->redelivered += yk_load_relaxed(&shm->redelivered);
     facts->dropped += yk_load_relaxed(&shm->dropped);
 }
@@ -206,6 +206,7 @@ static int look_at_messages(const struct yk_object *object, struct yk_object_fac
     facts->priorities = geometry.rings;
     facts->max_deliveries = geometry.max_deliveries;
     facts->max_parked = geometry.max_parked;
+    facts->max_borrowed = geometry.max_borrowed;
     facts->once = geometry.once != 0;
     return 0;
 }

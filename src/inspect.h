@@ -53,11 +53,11 @@ struct yk_object_facts {
     uint64_t region_size;                         /* regions */
     /* ports */
     uint64_t max_message;
-    uint32_t depth, priorities, max_deliveries, max_parked;
+    uint32_t depth, priorities, max_deliveries, max_parked, max_borrowed;
     bool once;
     uint64_t waiting;        /* messages waiting, given-back ones included */
     uint64_t held, parked;   /* borrowed now; parked */
-    uint64_t sent, received; /* positions: messages that went in and out since creation */
+    uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */

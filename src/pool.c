@@ -5,6 +5,9 @@
 
 #include <sys/single_threaded.h>
 
+#define TURN_BLOCKS 8
+#define AHEAD       2
+
 /* Several threads of this process may want the same block; other processes never do. */
 static bool take_in_hand(yk_atomic32 *in_hand, enum yk_in_hand how)
 {
@@ -27,12 +30,12 @@ uint32_t yk_pool_start(const struct yk_port *port)
  * Free first, so that one in the ring is not even touched; free again once it is in hand, since
  * between the two another thread may have filled it, sent it and put it back.
  */
-static bool try_block(struct yk_port *port, uint32_t index, enum yk_in_hand how)
+static inline bool try_block(struct yk_port *port, uint32_t index, enum yk_in_hand how)
 {
     uint32_t block = yk_pool_start(port) + index;
     if (!yk_ring_is_free(&port->ring, block) || !take_in_hand(&port->in_hand[index], how))
         return false;
-    if (yk_ring_is_free(&port->ring, block))
+    if (__libc_single_threaded || yk_ring_is_free(&port->ring, block))
         return true;
     yk_pool_put_back(port, block);
     return false;
@@ -73,20 +76,53 @@ static bool find_block(struct yk_port *port, enum yk_in_hand how, uint32_t tries
     return false;
 }
 
+/* So few that they are used in turn, however soon they are free again. */
+static bool is_small(const struct yk_port *port)
+{
+    uint64_t used = yk_load32_relaxed(&port->used);
+    return used < TURN_BLOCKS || used * port->ring.geometry.block_stride < port->turn_bytes;
+}
+
 /*
  * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one
  * at the cursor is the likeliest; where it is not free the pool grows: it stays as small, and as
- * warm, as the traffic allows. Only when it can not grow any more are all of its blocks looked at.
+ * warm, as the traffic allows. But not smaller than some blocks: one that was freed just now lies in
+ * the cache of who freed it. Only when it can not grow any more are all of its blocks looked at.
  */
-bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_block)
+static __attribute__((noinline)) bool look_for_block(struct yk_port *port, enum yk_in_hand how,
+                                                     uint32_t *ret_block)
 {
-    uint32_t index;
-    if (!find_block(port, how, 2, &index) && !extend_pool(port, how, &index) &&
-        !find_block(port, how, UINT32_MAX, &index))
+    uint32_t index = yk_load32_relaxed(&port->cursor);
+    bool grows = index >= yk_load32_relaxed(&port->used) && is_small(port);
+    if (!(grows && extend_pool(port, how, &index)) && !find_block(port, how, 2, &index) &&
+        !extend_pool(port, how, &index) && !find_block(port, how, UINT32_MAX, &index))
         return false;
     yk_store32_relaxed(&port->cursor, index + 1);
     *ret_block = yk_pool_start(port) + index;
     return true;
+}
+
+bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_block)
+{
+    uint32_t index = yk_load32_relaxed(&port->cursor);
+    if (yk_unlikely(index >= yk_load32_relaxed(&port->used) || !try_block(port, index, how)))
+        return look_for_block(port, how, ret_block);
+    yk_store32_relaxed(&port->cursor, index + 1);
+    *ret_block = yk_pool_start(port) + index;
+    return true;
+}
+
+void yk_pool_prefetch(const struct yk_port *port, size_t size)
+{
+    uint32_t index = yk_load32_relaxed(&port->cursor) + AHEAD,
+             used = yk_load32_relaxed(&port->used);
+    if (index >= used)
+        index = index - used < used ? index - used : 0;
+    const unsigned char *lines =
+        (const unsigned char *)yk_ring_block(&port->ring, yk_pool_start(port) + index);
+    yk_prefetch_write(lines);
+    if (size > 64 - port->ring.geometry.payload_offset) /* where that is 64, the next line, too */
+        yk_prefetch_write(lines + 64);
 }
 
 void yk_pool_put_back(struct yk_port *port, uint32_t block)

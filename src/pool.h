@@ -20,6 +20,8 @@ uint32_t yk_pool_start(const struct yk_port *port); /* its first block's number 
 
 /* Takes a FREE block, if there is one. */
 bool yk_pool_take(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_block);
+/* Fetches the lines of a block that is likely to be taken soon, for a message of `size` bytes. */
+void yk_pool_prefetch(const struct yk_port *port, size_t size);
 void yk_pool_put_back(struct yk_port *port, uint32_t block);
 
 /* The loaned block whose bytes `data` points to: its number, or -1. */

@@ -12,8 +12,19 @@
 #include "base/sys.h"
 #include "endpoint_options.h"
 #include "pool.h"
+#include "ring/spsc.h"
 
 #define BUSY_LOOK 1024 /* messages after which a busy receiver asks whether anybody died */
+
+/* Looks for a message without a pause and without a clock: somewhat more than a round trip. */
+#define SHORT_SPIN  400
+#define COPY_INLINE 256
+/* How often, and with how many pauses before it, a sender looks for more room than it needs. */
+#define ROOM_LOOKS  40
+#define ROOM_PAUSES 10
+
+#define BORROWED_DEFAULT 64
+#define DEFAULT_BYTES    (UINT64_C(1) << 40) /* what the default of max_borrowed may lead to */
 
 /* ---- opening ---- */
 
@@ -47,6 +58,17 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
     return 0;
 }
 
+static void plan_borrowed(struct yk_ring_geometry *g, uint32_t wanted)
+{
+    g->max_borrowed = wanted ? wanted : BORROWED_DEFAULT;
+    yk_ring_plan(g);
+    while (wanted == 0 && g->max_borrowed > 1 &&
+           yk_ring_blocks_bytes(g) - 1 >= DEFAULT_BYTES) { /* too many to be numbered: 0 */
+        g->max_borrowed /= 2;
+        yk_ring_plan(g);
+    }
+}
+
 /* Fills the geometry from the options, whose zeroes mean defaults. */
 static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *options)
 {
@@ -64,14 +86,14 @@ static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *
     if (g->participants > YOKE_PARTICIPANTS_MAX)
         return yk_fail(EINVAL, "%u participants are more than %d", g->participants,
                        YOKE_PARTICIPANTS_MAX);
-    yk_ring_plan(g);
+    plan_borrowed(g, options->max_borrowed);
     if (yk_ring_blocks_bytes(g) == 0)
         return yk_fail(
             EINVAL,
-            "depth %u x %u priorities x %u participants are more than the %u blocks that a port "
-            "may "
-            "have: lower one of them",
-            g->depth, g->rings, g->participants, 1u << YK_CELL_BLOCK_BITS);
+            "a port may have %u blocks: depth %u and max_parked %u in %u priorities, and "
+            "%u borrowed by each of %u participants, are too much together: lower one",
+            1u << YK_CELL_BLOCK_BITS, g->depth, g->max_parked, g->rings, g->max_borrowed,
+            g->participants);
     return 0;
 }
 
@@ -99,14 +121,17 @@ static void joined(struct yk_object *object)
     struct yk_port *port = (struct yk_port *)object;
     uint32_t used = yk_load32_acquire(&yk_object_slot(object, object->slot)->pool_used);
     port->sender = (uint32_t)yk_sys_process_id();
+    /* After a fork: what the parent had in hand is the parent's. Not more is touched than it was. */
+    memset(port->in_hand, 0, yk_load32_relaxed(&port->used) * sizeof *port->in_hand);
     yk_store32_relaxed(&port->used, used < port->ring.geometry.blocks_each
                                         ? used
                                         : port->ring.geometry.blocks_each);
     yk_store32_relaxed(&port->cursor, 0);
+    yk_store32_relaxed(&port->borrowed, 0);
+    for (int i = 0; i < YOKE_PRIORITIES_MAX; i++)
+        yk_store_relaxed(&port->open[i], 0);
     for (int i = 0; i < YK_WAIT_REASONS; i++)
         yk_store32_relaxed(&port->waiting.sleepers[i], 0);
-    if (port->in_hand) /* after a fork: what the parent had in hand is the parent's */
-        memset(port->in_hand, 0, port->ring.geometry.blocks_each * sizeof *port->in_hand);
 }
 
 /* The private view of a freshly attached segment. Called before the participant joins. */
@@ -123,6 +148,7 @@ static int prepare(struct yk_object *object)
     port->waiting.object = object;
     port->waiting.shm = (struct yk_shm_waiters *)body;
     port->waiting.words = (geometry.participants + 63) / 64;
+    yk_store32_relaxed(&port->used, 0);
     port->in_hand = calloc(geometry.blocks_each, sizeof *port->in_hand);
     return port->in_hand
                ? 0
@@ -162,7 +188,8 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
         .participants = fixed.geometry.participants,
         .seat = YK_ANY_SEAT,
         .body_bytes = bytes,
-        .reserve = bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE),
+        .reserve = (bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE)) ||
+                   (flags & (YOKE_POPULATE | YOKE_HUGE)),
         .details = &fixed,
         .details_size = sizeof fixed,
         .operations = &operations,
@@ -179,38 +206,53 @@ void yk_port_close(struct yk_port *port)
 
 /* ---- sending ---- */
 
-/* Returns the count as it was. */
+/*
+ * What one participant did, for stat: threads that count at once may lose some. Totals are counted
+ * by the ring. Returns the count as it was.
+ */
 static uint64_t add_count(yk_atomic64 *counter, uint64_t count)
 {
-    if (!__libc_single_threaded)
-        return yk_add_seq(counter, count);
     uint64_t before = yk_load_relaxed(counter);
     yk_store_relaxed(counter, before + count);
     return before;
 }
 
-static void fill_header(struct yk_port *port, uint32_t block, const struct yoke_message *message)
+static void fill_header(struct yk_port *port, uint32_t block, size_t size, uint64_t tag)
 {
     struct yk_shm_block *header = yk_ring_block(&port->ring, block);
-    yk_store_relaxed(&header->tag, message->tag);
-    yk_store32_relaxed(&header->size, (uint32_t)message->size);
+    yk_store_relaxed(&header->tag, tag);
+    yk_store32_relaxed(&header->size, (uint32_t)size);
     yk_store32_relaxed(&header->sender, port->sender);
     yk_store32_relaxed(&header->deliveries, 0);
     yk_store32_relaxed(&header->returning, 0);
 }
 
-static int check_message(const struct yk_port *port, const struct yoke_message *message)
+static int check_bytes(const struct yk_port *port, const void *data, size_t size)
 {
-    if (yk_unlikely(message->size > port->ring.geometry.max_message))
+    if (yk_unlikely(size > port->ring.geometry.max_message))
         return yk_fail(EMSGSIZE, "port:%s takes messages of up to %llu bytes, this one has %zu",
                        port->object.fixed.name, (unsigned long long)port->ring.geometry.max_message,
-                       message->size);
+                       size);
+    if (yk_unlikely(!data && size > 0))
+        return yk_fail(EINVAL, "the message is NULL and has %zu bytes", size);
+    return 0;
+}
+
+static int check_message(const struct yk_port *port, const struct yoke_message *message)
+{
     if (yk_unlikely(message->priority >= port->ring.geometry.rings))
         return yk_fail(EINVAL, "the highest priority of port:%s is %u, and %u was asked for",
                        port->object.fixed.name, port->ring.geometry.rings - 1, message->priority);
-    if (yk_unlikely(!message->data && message->size > 0))
-        return yk_fail(EINVAL, "the message is NULL and has %zu bytes", message->size);
-    return 0;
+    return check_bytes(port, message->data, message->size);
+}
+
+/* A call of memcpy() costs as much as all the rest of a small message. */
+static void copy(void *to, const void *from, size_t size)
+{
+    if (size <= COPY_INLINE)
+        yk_spsc_copy(to, from, size);
+    else
+        memcpy(to, from, size);
 }
 
 /*
@@ -242,17 +284,19 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
         int64_t loan = yk_pool_find_loan(port, message->data);
         if (loan <
             0) { /* it was one when the call began: named twice, or released by another thread */
-            sending->error = -EINVAL;
+            sending->error =
+                yk_fail(EINVAL, "%p is no loan any more: it was committed or released meanwhile",
+                        message->data);
             return false;
         }
         sending->block = (uint32_t)loan;
     } else {
         if (!yk_pool_take(port, YK_BLOCK_FILLING, &sending->block))
             return false;
-        memcpy(yk_ring_payload(&port->ring, sending->block), message->data ? message->data : "",
-               message->size);
+        copy(yk_ring_payload(&port->ring, sending->block), message->data ? message->data : "",
+             message->size);
     }
-    fill_header(port, sending->block, message);
+    fill_header(port, sending->block, message->size, message->tag);
     sending->filled = true;
     return true;
 }
@@ -278,7 +322,10 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
             ring = message->priority;
             hint = yk_ring_tail(&port->ring, ring);
         }
-        if (!yk_ring_commit(&port->ring, ring, sending->block, &hint, &sequence)) {
+        uint64_t open = yk_load_relaxed(&port->open[ring]);
+        bool committed = yk_ring_commit(&port->ring, ring, sending->block, &hint, &open, &sequence);
+        yk_store_relaxed(&port->open[ring], open);
+        if (!committed) {
             *reason = YK_WAIT_ROOM;
             break;
         }
@@ -330,8 +377,81 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
     return result < 0 ? result : (ssize_t)sending->sent;
 }
 
-ssize_t yk_port_send(struct yk_port *port, const struct yoke_message *messages, size_t count,
-                     int64_t timeout_ns)
+/*
+ * The short way of one message with no details: a block, a place, and nobody to wait for. False:
+ * nothing happened.
+ */
+static bool send_short(struct yk_port *port, const void *data, size_t size)
+{
+    uint32_t block;
+    uint64_t hint = yk_ring_tail(&port->ring, 0), sequence;
+    uint64_t open = yk_load_relaxed(&port->open[0]);
+    if (!yk_pool_take(port, YK_BLOCK_FILLING, &block))
+        return false;
+    copy(yk_ring_payload(&port->ring, block), data, size);
+    fill_header(port, block, size, 0);
+    bool sent = yk_ring_commit(&port->ring, 0, block, &hint, &open, &sequence);
+    yk_store_relaxed(&port->open[0], open);
+    if (yk_likely(sent)) {
+        yk_ring_prefetch_tail(&port->ring, 0, hint);
+        yk_ring_hint(&yk_ring_shm(&port->ring, 0)->tail, hint);
+        add_count(&yk_object_slot(&port->object, port->object.slot)->sent, 1);
+    }
+    yk_pool_put_back(port, block);
+    return sent;
+}
+
+/*
+ * A sender that finds the port full again and again, a place at a time, looks at the very cells that
+ * the receivers are changing, and both are slow. So it first waits for several places, a few
+ * microseconds at most.
+ */
+static bool much_room_soon(struct yk_port *port)
+{
+    bool room = false;
+    for (int i = 0; i < ROOM_LOOKS && !room; i++) {
+        for (int k = 0; k < ROOM_PAUSES; k++)
+            yk_pause();
+        room = yk_ring_has_much_room(&port->ring, 0);
+    }
+    return room;
+}
+
+/* As a visitor where there are other threads, since one of them may be closing the handle. */
+static ssize_t send_waiting(struct yk_port *port, const void *data, size_t size, int64_t timeout_ns)
+{
+    struct yoke_message message = {.data = (void *)(uintptr_t)data, .size = size};
+    struct sending sending = {.port = port, .messages = &message, .count = 1};
+    bool visits = !__libc_single_threaded;
+    ssize_t sent = 1;
+    if (visits)
+        yk_visit_begin(&port->object);
+    if (timeout_ns != 0 && port->waiting.spin_ns > 0 && much_room_soon(port) &&
+        send_short(port, data, size))
+        yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    else
+        sent = run_send(&sending, timeout_ns);
+    if (visits)
+        yk_visit_end(&port->object);
+    return sent < 0 ? sent : 0;
+}
+
+ssize_t yk_port_send(struct yk_port *port, const void *data, size_t size, int64_t timeout_ns)
+{
+    int result = yk_object_enter(&port->object);
+    if (yk_likely(result == 0))
+        result = check_bytes(port, data, size);
+    if (yk_unlikely(result < 0))
+        return result;
+    if (yk_unlikely(!send_short(port, data, size)))
+        return send_waiting(port, data, size, timeout_ns);
+    yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_pool_prefetch(port, size);
+    return 0;
+}
+
+ssize_t yk_port_send_many(struct yk_port *port, const struct yoke_message *messages, size_t count,
+                          int64_t timeout_ns)
 {
     int result = yk_object_enter(&port->object);
     for (size_t i = 0; i < count && result == 0; i++)
@@ -439,10 +559,72 @@ static int hand_over(struct receiving *receiving, const struct yk_held *held,
         yk_changed(&port->waiting, YK_WAIT_ROOM);
         return 1;
     }
-    if (held->size > 0) /* the buffer for an empty message may be NULL */
-        memcpy(message->data, bytes, held->size);
+    copy(message->data, bytes, held->size);
     int result = yk_ring_release(&port->ring, held);
     block_freed(port, held->block);
+    return result;
+}
+
+/* One borrowed message more, if this endpoint may. Undone by one_less(). */
+static bool one_more(struct yk_port *port)
+{
+    uint32_t borrowed = yk_load32_relaxed(&port->borrowed);
+    do {
+        if (borrowed >= port->ring.geometry.max_borrowed)
+            return false;
+    } while (!yk_cas32_seq(&port->borrowed, &borrowed, borrowed + 1));
+    return true;
+}
+
+/* Bounded below, too: another process may write what makes messages ours. */
+static void one_less(struct yk_port *port)
+{
+    uint32_t borrowed = yk_load32_relaxed(&port->borrowed);
+    while (borrowed > 0 && !yk_cas32_seq(&port->borrowed, &borrowed, borrowed - 1))
+        ;
+}
+
+static void count_received(struct yk_port *port, uint64_t count)
+{
+    add_count(&yk_object_slot(&port->object, port->object.slot)->received, count);
+}
+
+/* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
+static void look_for_the_dead(struct yk_port *port, uint64_t received)
+{
+    uint64_t total = add_count(&port->deliveries, received);
+    if (yk_unlikely(total / BUSY_LOOK != (total + received) / BUSY_LOOK))
+        yk_recover_dead_sometimes(&port->object);
+}
+
+static void received_some(struct yk_port *port, uint64_t count)
+{
+    count_received(port, count);
+    look_for_the_dead(port, count);
+}
+
+static int take_any(struct yk_port *port, uint32_t ring, uint64_t capacity, uint64_t *hint,
+                    struct yk_held *ret_held)
+{
+    return port->parked
+               ? yk_ring_take_parked(&port->ring, ring, port->object.slot, capacity, ret_held)
+               : yk_ring_take(&port->ring, ring, port->object.slot, capacity, hint, ret_held);
+}
+
+/*
+ * Counted before it is taken, so that the bound holds; and only where there is something to take,
+ * lest one who waits keeps another thread from the last that it may have.
+ */
+static int borrow_one(struct yk_port *port, uint32_t ring, uint64_t *hint, struct yk_held *ret_held)
+{
+    bool full = yk_load32_relaxed(&port->borrowed) >= port->ring.geometry.max_borrowed;
+    if (!full && !port->parked && !yk_ring_peek(&port->ring, ring))
+        return 0;
+    if (full || !one_more(port))
+        return -EBUSY;
+    int result = take_any(port, ring, UINT64_MAX, hint, ret_held);
+    if (result != 1)
+        one_less(port);
     return result;
 }
 
@@ -450,11 +632,9 @@ static int take_one(struct receiving *receiving, uint32_t ring, uint64_t *hint)
 {
     struct yk_port *port = receiving->port;
     struct yoke_message *message = &receiving->messages[receiving->received];
-    uint64_t capacity = receiving->borrow ? UINT64_MAX : message->capacity;
     struct yk_held held;
-    int result = port->parked
-                     ? yk_ring_take_parked(&port->ring, ring, port->object.slot, capacity, &held)
-                     : yk_ring_take(&port->ring, ring, port->object.slot, capacity, hint, &held);
+    int result = receiving->borrow ? borrow_one(port, ring, hint, &held)
+                                   : take_any(port, ring, message->capacity, hint, &held);
     return result == 1 ? hand_over(receiving, &held, message) : result;
 }
 
@@ -481,11 +661,10 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     size_t received = receiving->received - before;
     if (received == 0)
         return result;
-    uint64_t total =
-        add_count(&yk_object_slot(&port->object, port->object.slot)->received, received);
-    /* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
-    if (yk_unlikely(total / BUSY_LOOK != (total + received) / BUSY_LOOK))
-        yk_recover_dead_sometimes(&port->object);
+    if (receiving->borrow)
+        look_for_the_dead(port, received); /* a borrowed one counts when it is released */
+    else
+        received_some(port, received);
     return 1;
 }
 
@@ -513,6 +692,11 @@ static void explain_receive(const struct receiving *receiving, ssize_t result)
                 "yoke_max_message() says %llu",
                 port->object.fixed.name, receiving->messages[0].capacity,
                 (unsigned long long)port->ring.geometry.max_message);
+    else if (result == -EBUSY)
+        yk_fail(EBUSY,
+                "this endpoint has borrowed %u messages of port:%s, as many as it may at "
+                "once: release one, or create the port with a bigger max_borrowed",
+                port->ring.geometry.max_borrowed, port->object.fixed.name);
     else if (result == -EPROTO)
         yk_fail(EPROTO, "port:%s holds a message that no yoke wrote", port->object.fixed.name);
 }
@@ -521,9 +705,6 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
 {
     enum yk_reason reason;
     struct yk_port *port = receiving->port;
-    int entered = yk_object_enter(&port->object);
-    if (entered < 0 || receiving->count == 0)
-        return entered;
     ssize_t result = attempt_receive(receiving, &reason);
     bool waits = result == 0;
     if (waits) {
@@ -538,15 +719,86 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
     return result < 0 ? result : (ssize_t)receiving->received;
 }
 
-ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count,
-                     int64_t timeout_ns)
+/* The short way of one message into a buffer. 1, with its size; 0, or an error: nothing happened. */
+static int receive_short(struct yk_port *port, void *buffer, size_t capacity, size_t *ret_size)
+{
+    struct yk_held held;
+    int result = 0;
+    uint32_t ring = port->ring.geometry.rings;
+    while (ring-- > 0 && result == 0) {
+        uint64_t hint = yk_ring_head(&port->ring, ring);
+        result = take_any(port, ring, capacity, &hint, &held);
+        if (result == 1)
+            yk_ring_hint(&yk_ring_shm(&port->ring, ring)->head, hint);
+    }
+    if (result != 1)
+        return result;
+    copy(buffer, yk_ring_payload(&port->ring, held.block), held.size);
+    *ret_size = held.size;
+    result = yk_ring_release(&port->ring, &held);
+    block_freed(port, held.block);
+    return result;
+}
+
+/*
+ * What comes within about a round trip is had without a clock, and without the pauses of those who
+ * wait longer.
+ */
+static int receive_soon(struct yk_port *port, void *buffer, size_t capacity, size_t *ret_size)
+{
+    int result = 0;
+    for (int i = 0; i < SHORT_SPIN && result == 0; i++)
+        result = receive_short(port, buffer, capacity, ret_size);
+    if (result == 1)
+        received_some(port, 1);
+    return result;
+}
+
+/* As a visitor where there are other threads, since one of them may be closing the handle. */
+static ssize_t receive_waiting(struct yk_port *port, void *buffer, size_t capacity,
+                               int64_t timeout_ns)
+{
+    struct yoke_message message = {.data = buffer, .capacity = capacity};
+    struct receiving receiving = {.port = port, .messages = &message, .count = 1};
+    bool visits = !__libc_single_threaded;
+    ssize_t received = 0;
+    if (visits)
+        yk_visit_begin(&port->object);
+    if (timeout_ns != 0 && port->waiting.spin_ns > 0 && !port->parked)
+        received = receive_soon(port, buffer, capacity, &message.size);
+    if (received != 1)
+        received = run_receive(&receiving, timeout_ns);
+    if (visits)
+        yk_visit_end(&port->object);
+    return received < 0 ? received : (ssize_t)message.size;
+}
+
+ssize_t yk_port_recv(struct yk_port *port, void *buffer, size_t capacity, int64_t timeout_ns)
+{
+    size_t size;
+    int result = yk_object_enter(&port->object);
+    if (yk_unlikely(result < 0))
+        return result;
+    if (yk_unlikely(!buffer && capacity > 0))
+        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
+    if (yk_unlikely(receive_short(port, buffer, capacity, &size) != 1))
+        return receive_waiting(port, buffer, capacity, timeout_ns);
+    received_some(port, 1);
+    return (ssize_t)size;
+}
+
+ssize_t yk_port_recv_many(struct yk_port *port, struct yoke_message *messages, size_t count,
+                          int64_t timeout_ns)
 {
     struct receiving receiving = {.port = port, .messages = messages, .count = count};
-    for (size_t i = 0; i < count; i++) {
+    int result = yk_object_enter(&port->object);
+    for (size_t i = 0; i < count && result == 0; i++) {
         if (yk_unlikely(!messages[i].data && messages[i].capacity > 0))
-            return yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
-                           messages[i].capacity);
+            result = yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
+                             messages[i].capacity);
     }
+    if (result < 0 || count == 0)
+        return result;
     return run_receive(&receiving, timeout_ns);
 }
 
@@ -555,6 +807,9 @@ ssize_t yk_port_borrow(struct yk_port *port, struct yoke_message *messages, size
 {
     struct receiving receiving = {
         .port = port, .messages = messages, .count = count, .borrow = true};
+    int result = yk_object_enter(&port->object);
+    if (result < 0 || count == 0)
+        return result;
     return run_receive(&receiving, timeout_ns);
 }
 
@@ -596,6 +851,10 @@ int yk_port_release(struct yk_port *port, const void *message)
         return 0;
     }
     result = yk_ring_release(&port->ring, &held);
+    if (result == 1) {
+        one_less(port);
+        count_received(port, 1);
+    }
     block_freed(port, held.block);
     return result < 0
                ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")
@@ -613,6 +872,8 @@ int yk_port_return(struct yk_port *port, const void *message)
     if (result == 0)
         return yk_fail(EINVAL, "%p is a loan: release it, or commit it", message);
     result = yk_ring_return(&port->ring, &held);
+    if (result == 1)
+        one_less(port);
     yk_changed(&port->waiting, YK_WAIT_RECEIVE);
     block_freed(port, held.block);
     return result < 0

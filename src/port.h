@@ -32,10 +32,14 @@ struct yk_port {
     struct yk_object object; /* first: the kind's callbacks get it */
     struct yk_ring ring;
     struct yk_waiting waiting;
-    bool parked;     /* receives parked messages */
-    uint32_t sender; /* this process's id, for the messages */
+    bool parked;            /* receives parked messages */
+    yk_atomic64 deliveries; /* to this process, or somewhat less: private */
+    uint32_t sender;        /* this process's id, for the messages */
+    yk_atomic32 borrowed; /* messages that this process has in hand through this handle; private */
     /* One's own pool. Private: which of its blocks threads of this process have in hand. */
-    yk_atomic32 *in_hand; /* per block: 0, BLOCK_FILLING or BLOCK_LOANED */
+    yk_atomic32 *in_hand;                  /* per block: 0, BLOCK_FILLING or BLOCK_LOANED */
+    yk_atomic64 open[YOKE_PRIORITIES_MAX]; /* what yk_ring_commit() keeps */
+    uint64_t turn_bytes;                   /* a pool of fewer bytes grows */
     yk_atomic32 cursor;
     yk_atomic32 used; /* blocks that were ever used; also in the slot, for the recoverer */
 };
@@ -45,10 +49,12 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
 void yk_port_close(struct yk_port *port);
 
 /* See yoke.h. */
-ssize_t yk_port_send(struct yk_port *port, const struct yoke_message *messages, size_t count,
-                     int64_t timeout_ns);
-ssize_t yk_port_recv(struct yk_port *port, struct yoke_message *messages, size_t count,
-                     int64_t timeout_ns);
+ssize_t yk_port_send(struct yk_port *port, const void *data, size_t size, int64_t timeout_ns);
+ssize_t yk_port_recv(struct yk_port *port, void *buffer, size_t capacity, int64_t timeout_ns);
+ssize_t yk_port_send_many(struct yk_port *port, const struct yoke_message *messages, size_t count,
+                          int64_t timeout_ns);
+ssize_t yk_port_recv_many(struct yk_port *port, struct yoke_message *messages, size_t count,
+                          int64_t timeout_ns);
 ssize_t yk_port_borrow(struct yk_port *port, struct yoke_message *messages, size_t count,
                        int64_t timeout_ns);
 int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t timeout_ns);

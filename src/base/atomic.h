@@ -112,6 +112,25 @@ static inline void yk_pause(void)
 #endif
 }
 
+/*
+ * Fetches a line that will be written soon, so that nobody else has a copy any more. The builtin
+ * would only fetch one to read, since not every x86-64 has the instruction; those that have it not
+ * take it for none.
+ */
+static inline void yk_prefetch_write(const void *line)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
+static inline void yk_prefetch(const void *line)
+{
+    __builtin_prefetch(line);
+}
+
 #define yk_likely(x)   __builtin_expect(!!(x), 1)
 #define yk_unlikely(x) __builtin_expect(!!(x), 0)
 

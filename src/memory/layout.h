@@ -90,8 +90,8 @@ _Static_assert(sizeof(struct yk_shm_header) == YK_PAGE, "the header is one page"
  * waiting   | its threads (add)         | stat        | seq_cst          | reset when claimed
  * pool_used | its process, before it    | recoverer   | CAS / acquire    | too big by one: one
  *           | uses a new block          |             |                  | more look
- * sent,     | its threads               | stat        | relaxed          | off by some
- * received  |                           |             |                  |
+ * sent,     | its threads               | stat        | relaxed          | off by some (totals:
+ * received  |                           |             |                  | port_ring.h)
  */
 struct yk_shm_slot {
     yk_atomic64 word;       /* generation << 1 | used */

@@ -12,7 +12,9 @@
  *            2 AGAIN -> HELD(me) (CAS)   3 deliveries + 1   4 returning := 0
  *            else at the head: FULL -> HELD(me) (CAS)
  *   release  1 word := FREE   2 HELD -> EMPTY, lap + 1 (CAS; again when the lap was raised)
- *   return   1 returning := 1   2 raised + 1   3 HELD -> AGAIN (CAS, in place)
+ *   return   1 returning := RETURNING   2 raised + 1   3 HELD -> AGAIN (CAS, in place)
+ *   park     1 returning := PARKING   2 count those that are parked, or HELD and PARKING
+ *            3 fewer than max_parked: HELD -> PARKED (CAS); else drop: count it, and release
  *   recover  each HELD cell of the dead: is its block's word USED of this very cell? Then return it
  *            for the dead, else EMPTY. Each USED block of its pool: its cell names it: leave it;
  *            else FREE.
@@ -31,6 +33,8 @@
  *       that is returning.
  *   I5  Only the owner of a HELD cell, or who holds the recovery byte of its dead owner, moves it
  *       on; senders change only its lap.
+ *   I6  Never more than max_parked are PARKED: of any that are, the one that was marked PARKING last
+ *       counted all others, since each was marked before it, and parked itself all the same.
  *
  * Stopping (or dying) after any step: a send before 4 leaves a FREE block or a USED one whose cell
  * does not name it; the others never look at it. A take after its CAS leaves HELD. A release
@@ -56,13 +60,20 @@
 #define BLOCK_MASK  ((UINT64_C(1) << YK_CELL_BLOCK_BITS) - 1)
 #define KEY_MASK    ((UINT64_C(1) << LAP_SHIFT) - 1)
 
+/* Kept out of the callers, whose usual way is short. */
+#define COLD __attribute__((noinline, cold))
+
 #define CELLS_LOG2_MIN 8
-#define CELLS_LOG2_MAX 21
+#define CELLS_LOG2_MAX 23
 #define SPREAD_LOG2    3
+#define GROUP_LOG2     9
 #define SMALL_MESSAGE  4096
 #define HEADER_SMALL   32
 #define HEADER_LARGE   64
-#define SPARE_BLOCKS   16
+#define SPARE          16
+#define WINDOW_LOOKS   16
+#define RECEIVE_AHEAD  8
+#define MUCH_ROOM      64 /* positions */
 #define RINGS_MAX      32
 #define DEPTH_MAX      (UINT32_C(1) << 20)
 #define MESSAGE_MAX    (UINT64_C(64) << 20)
@@ -95,6 +106,11 @@ static uint64_t cell_lap(uint64_t cell)
     return cell >> LAP_SHIFT;
 }
 
+static bool is_lap_and_state(uint64_t cell, uint64_t lap, enum yk_cell_state state)
+{
+    return ((cell ^ make_cell(lap, 0, 0, state)) & ~(KEY_MASK & ~UINT64_C(7))) == 0;
+}
+
 static uint64_t with_lap(uint64_t cell, uint64_t lap)
 {
     return (cell & KEY_MASK) | (lap & LAP_MASK) << LAP_SHIFT;
@@ -107,14 +123,14 @@ static uint32_t cells_of(const struct yk_ring *ring)
 
 /*
  * Neighbours lie in different cache lines, so that a sender and a receiver seldom write the same
- * line.
+ * line; but not so far apart that they compete for the same places of a cache, or that a port which
+ * is little used touches many pages.
  */
 static uint32_t position_index(const struct yk_ring *ring, uint64_t position)
 {
-    uint32_t all = ring->geometry.cells_log2, spread = ring->geometry.spread_log2;
-    uint64_t low = position & ((UINT64_C(1) << spread) - 1);
-    uint64_t high = position >> spread & ((UINT64_C(1) << (all - spread)) - 1);
-    return (uint32_t)(low << (all - spread) | high);
+    uint32_t low_bits = (uint32_t)position; /* no ring has more cells than that tells apart */
+    return (low_bits & ring->high_mask) | (low_bits & ring->low_mask) << ring->low_shift |
+           (low_bits & ring->group_mask) >> ring->geometry.spread_log2;
 }
 
 static uint64_t position_lap(const struct yk_ring *ring, uint64_t position)
@@ -153,16 +169,29 @@ static uint32_t log2_at_least(uint64_t value)
     return log;
 }
 
+/*
+ * How many messages of one ring, and of all rings, may be HELD at once: what everybody may have
+ * borrowed, one that each is just receiving, and some more, for processes of several threads. As
+ * many may be HELD or AGAIN in a ring, since nobody takes a FULL one where he saw an AGAIN one.
+ */
+static uint64_t held_most(const struct yk_ring_geometry *geometry)
+{
+    return (uint64_t)geometry->participants * (geometry->max_borrowed + UINT64_C(1)) + SPARE;
+}
+
 void yk_ring_plan(struct yk_ring_geometry *geometry)
 {
+    uint64_t held = held_most(geometry);
     /*
      * Twice the depth: a hole (released out of order) lasts a lap, and must not take a waiting
      * message's place.
      */
-    uint32_t log = log2_at_least((uint64_t)geometry->depth * 2);
+    uint32_t log = log2_at_least((uint64_t)geometry->depth * 2 + held + geometry->max_parked);
+    uint64_t blocks =
+        ((uint64_t)geometry->depth + geometry->max_parked) * geometry->rings + held + SPARE;
     geometry->cells_log2 = log < CELLS_LOG2_MIN ? CELLS_LOG2_MIN : log;
     geometry->spread_log2 = SPREAD_LOG2;
-    geometry->blocks_each = geometry->depth * geometry->rings + SPARE_BLOCKS;
+    geometry->blocks_each = blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX;
     geometry->payload_offset = geometry->max_message <= SMALL_MESSAGE ? HEADER_SMALL : HEADER_LARGE;
     geometry->block_stride =
         (geometry->payload_offset + geometry->max_message + 63) & ~UINT64_C(63);
@@ -197,7 +226,8 @@ int yk_ring_check_geometry(const struct yk_ring_geometry *g)
     bool sound =
         g->cells_log2 >= 1 && g->cells_log2 <= CELLS_LOG2_MAX && g->spread_log2 <= SPREAD_LOG2 &&
         g->spread_log2 <= g->cells_log2 && g->rings >= 1 && g->rings <= RINGS_MAX &&
-        g->depth >= 1 && g->depth <= DEPTH_MAX && g->depth <= UINT64_C(1) << g->cells_log2 &&
+        g->depth >= 1 && g->depth <= DEPTH_MAX && g->max_parked <= YK_RING_PARKED_MAX &&
+        g->max_borrowed <= YK_RING_BORROWED_MAX && g->depth <= UINT64_C(1) << g->cells_log2 &&
         g->participants >= 1 && g->participants <= OWNER_MASK && g->blocks_each >= 1 &&
         blocks_total(g) <= BLOCK_MASK + 1 && g->max_message <= MESSAGE_MAX &&
         g->payload_offset >= sizeof(struct yk_shm_block) && g->payload_offset <= HEADER_LARGE &&
@@ -214,6 +244,47 @@ void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometr
     ring->blocks = blocks;
     ring->ring_stride = ring_stride(geometry);
     ring->blocks_total = (uint32_t)blocks_total(geometry);
+    uint32_t group = geometry->cells_log2 < GROUP_LOG2 ? geometry->cells_log2 : GROUP_LOG2;
+    ring->low_mask = (UINT32_C(1) << geometry->spread_log2) - 1;
+    ring->group_mask = (UINT32_C(1) << group) - 1;
+    ring->high_mask = ((UINT32_C(1) << geometry->cells_log2) - 1) & ~ring->group_mask;
+    ring->low_shift = group - geometry->spread_log2;
+}
+
+/* ---- walking over the cells ---- */
+
+/*
+ * In the order of positions, so that a walk in the ring's first lap ends where nobody has been yet:
+ * a position is passed only when it was filled or marked on (I1), so behind the first cell that is
+ * still as the memory was at first there is none that anybody holds. Whoever takes one there later
+ * does so after the walk began. In later laps a cell may look like that again; the tail hint tells
+ * (it is at least a lap on then, unless it is 2^25 laps old).
+ */
+struct walk {
+    const struct yk_ring *ring;
+    struct yk_shm_ring *shm;
+    uint32_t next, end;
+    bool first_lap;
+    uint32_t index; /* where it is, and what is there */
+    uint64_t cell;
+};
+
+static struct walk walk_begin(const struct yk_ring *ring, struct yk_shm_ring *shm)
+{
+    return (struct walk){.ring = ring,
+                         .shm = shm,
+                         .end = cells_of(ring),
+                         .first_lap = yk_load_relaxed(&shm->tail) < cells_of(ring)};
+}
+
+static bool walk_on(struct walk *walk)
+{
+    if (walk->next == walk->end)
+        return false;
+    walk->index = position_index(walk->ring, walk->next++);
+    /* SYNC port.publish, port.again acquire */
+    walk->cell = yk_load_acquire(&walk->shm->cells[walk->index]);
+    return walk->cell != 0 || !walk->first_lap;
 }
 
 /* ---- send ---- */
@@ -227,14 +298,33 @@ static bool window_is_full(const struct yk_ring *ring, struct yk_shm_ring *shm, 
 {
     uint64_t oldest = position - ring->geometry.depth;
     uint64_t cell = yk_load_seq(position_cell(ring, shm, oldest)); /* seq: SYNC wait.room */
-    return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == position_lap(ring, oldest);
+    return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);
+}
+
+/*
+ * The same, remembered: looks at several positions at once, which all lie before the tail, so what
+ * is seen of them stays true. A sender that is near the receivers then takes a line from them for
+ * some messages, not for each.
+ */
+static bool window_is_open(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position,
+                           uint64_t *open)
+{
+    if (yk_likely((int64_t)(*open - position) > 0))
+        return true;
+    uint32_t seen = 0;
+    while (seen < WINDOW_LOOKS && seen < ring->geometry.depth &&
+           !window_is_full(ring, shm, position + seen))
+        seen++;
+    if (seen > 0)
+        *open = position + seen;
+    return seen > 0;
 }
 
 /*
  * The cell of `tail` is still held. Is it worth marking on: does an EMPTY cell come before an old
  * FULL one? Reads only, so that a full port is left as it is.
  */
-static bool room_behind(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t tail)
+static COLD bool room_behind(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t tail)
 {
     for (uint32_t ahead = 0; ahead < cells_of(ring); ahead++) {
         uint64_t position = tail + ahead;
@@ -260,7 +350,7 @@ static uint64_t jump(const struct yk_ring *ring, uint64_t position, uint64_t dis
 }
 
 int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, uint64_t *hint,
-                   uint64_t *ret_sequence)
+                   uint64_t *open, uint64_t *ret_sequence)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     yk_atomic64 *word = &yk_ring_block(ring, block)->word;
@@ -275,8 +365,8 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
         uint64_t distance = (cell_lap(cell) - lap) & LAP_MASK;
         uint32_t state = cell_state(cell);
 
-        if (distance == 0 && state == YK_CELL_EMPTY) {
-            if (window_is_full(ring, shm, position))
+        if (yk_likely(is_lap_and_state(cell, lap, YK_CELL_EMPTY))) {
+            if (yk_unlikely(!window_is_open(ring, shm, position, open)))
                 break;
             /*
              * relaxed: the CAS below publishes it; I2 needs only that it comes after reading EMPTY
@@ -285,7 +375,7 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
             stamped = true;
             /* SYNC port.publish release: header, payload and word before the cell.
              * seq: before the caller's look at who sleeps (SYNC wait.receive) */
-            if (yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL))) {
+            if (yk_likely(yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL)))) {
                 *hint = position + 1;
                 *ret_sequence = sequence_of(ring, position, number);
                 return 1;
@@ -304,27 +394,49 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
         looked = true;
         if (window_is_full(ring, shm, position))
             break;
-        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))
+        if (yk_cas_seq(at, &cell, with_lap(cell, lap))) {
             position++;
+            yk_add_seq(&shm->skipped, 1);
+        }
     }
     if (stamped)
         yk_store_release(word, 0);
     return 0;
 }
 
-bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number)
+void yk_ring_prefetch_tail(const struct yk_ring *ring, uint32_t number, uint64_t hint)
+{
+    yk_prefetch_write(position_cell(ring, yk_ring_shm(ring, number), hint + 1));
+}
+
+bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
+    uint32_t depth = ring->geometry.depth, much = depth / 4 < MUCH_ROOM ? depth / 4 : MUCH_ROOM;
+    return !window_is_full(ring, shm, yk_load_relaxed(&shm->tail) + much);
+}
+
+/* The first position that was not passed yet. False: the bound was exhausted, by hostile values. */
+static bool find_tail(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *ret_position)
+{
     uint64_t position = yk_load_relaxed(&shm->tail);
     uint32_t bound = 3 * cells_of(ring) + 8;
     for (uint32_t step = 0; step < bound; step++) {
         uint64_t cell = yk_load_acquire(position_cell(ring, shm, position));
         uint64_t distance = (cell_lap(cell) - position_lap(ring, position)) & LAP_MASK;
+        *ret_position = position;
         if (distance == LAP_MASK || (distance == 0 && cell_state(cell) == YK_CELL_EMPTY))
-            return room_behind(ring, shm, position);
+            return true;
         position = jump(ring, position, distance, 1);
     }
     return false;
+}
+
+bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number)
+{
+    struct yk_shm_ring *shm = yk_ring_shm(ring, number);
+    uint64_t position;
+    return find_tail(ring, shm, &position) && room_behind(ring, shm, position);
 }
 
 /* ---- take ---- */
@@ -393,8 +505,8 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
                 struct candidate *ret)
 {
     struct candidate best = {0, 0, 0, false, false};
-    for (uint32_t i = 0; i < cells_of(ring); i++) {
-        uint64_t cell = yk_load_acquire(&shm->cells[i]); /* SYNC port.again acquire */
+    for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);) {
+        uint64_t cell = walk.cell;
         uint32_t found = cell_state(cell);
         if (found != (uint32_t)state && found != YK_CELL_HELD)
             continue;
@@ -402,13 +514,14 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
             return -EPROTO;
         struct yk_shm_block *block = yk_ring_block(ring, cell_block(cell));
         if (found == YK_CELL_HELD) {
-            best.doubt |= yk_load32_acquire(&block->returning) != 0; /* SYNC port.again acquire */
+            /* SYNC port.again acquire */
+            best.doubt |= yk_load32_acquire(&block->returning) == YK_RETURNING;
             continue;
         }
         uint64_t position = word_position(yk_load_acquire(&block->word));
         if (!best.found || position < best.position) {
             best.found = true;
-            best.index = i;
+            best.index = walk.index;
             best.cell = cell;
             best.position = position;
         }
@@ -421,9 +534,9 @@ static int scan(const struct yk_ring *ring, struct yk_shm_ring *shm, enum yk_cel
  * Takes the oldest message in `state` (AGAIN or PARKED). `raised`: what to settle when there is
  * none.
  */
-static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me,
-                        enum yk_cell_state state, uint64_t capacity, uint64_t raised,
-                        struct yk_held *ret_held)
+static COLD int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me,
+                             enum yk_cell_state state, uint64_t capacity, uint64_t raised,
+                             struct yk_held *ret_held)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
     for (uint32_t attempt = 0; attempt < 64; attempt++) {
@@ -448,16 +561,15 @@ static int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32_t me
             yk_store32_relaxed(&block->deliveries, yk_load32_relaxed(&block->deliveries) + 1);
             yk_add_seq(&shm->redelivered, 1);
         }
-        yk_store32_release(&block->returning,
-                           0); /* a parked one may bear it since a death between these two lines */
+        yk_store32_release(&block->returning, YK_NOT_RETURNING);
         return own(ring, number, best.index, mine, capacity, ret_held);
     }
     return 0;
 }
 
 /* The first FULL cell at or behind *position. 1: there, with its cell; 0: nothing waits. */
-static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position,
-                     uint64_t *ret_cell)
+static inline int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position,
+                            uint64_t *ret_cell)
 {
     uint32_t bound = 3 * cells_of(ring) + 8;
     uint64_t at = *position;
@@ -466,7 +578,7 @@ static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64
         uint64_t cell = yk_load_seq(position_cell(ring, shm, at));
         uint64_t distance = (cell_lap(cell) - position_lap(ring, at)) & LAP_MASK;
         uint32_t state = cell_state(cell);
-        if (distance == 0 && state == YK_CELL_FULL) {
+        if (is_lap_and_state(cell, position_lap(ring, at), YK_CELL_FULL)) {
             *position = at;
             *ret_cell = cell;
             return 1;
@@ -479,13 +591,24 @@ static int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64
     return 0;
 }
 
-/* The compare-and-swap waits for its own line: let those of the block come meanwhile. */
-static void prefetch(const struct yk_ring *ring, uint32_t block)
+/* All that will be wanted comes at once: the cell to be written, and the lines of the block. */
+static void prefetch(const struct yk_ring *ring, const yk_atomic64 *at, uint32_t block)
 {
+    yk_prefetch_write(at);
+    if (block >= ring->blocks_total)
+        return;
     const unsigned char *lines = (const unsigned char *)yk_ring_block(ring, block);
-    __builtin_prefetch(lines, 1);
+    yk_prefetch_write(lines);
     if (ring->geometry.block_stride > 64)
-        __builtin_prefetch(lines + 64, 0);
+        yk_prefetch(lines + 64);
+}
+
+/* A message that will be taken soon, if it is there already. */
+static void prefetch_ahead(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position)
+{
+    uint64_t cell = yk_load_relaxed(position_cell(ring, shm, position)); /* only a hint */
+    if (is_lap_and_state(cell, position_lap(ring, position), YK_CELL_FULL))
+        prefetch(ring, position_cell(ring, shm, position), cell_block(cell));
 }
 
 static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,
@@ -498,16 +621,17 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
     for (uint32_t attempt = 0; attempt < bound && find_full(ring, shm, &position, &cell);
          attempt++) {
         yk_atomic64 *at = position_cell(ring, shm, position);
+        prefetch(ring, at, cell_block(cell));
         int result = fits(ring, at, cell, capacity);
         if (result < 0)
             return result;
         if (result == 0)
             continue;
-        prefetch(ring, cell_block(cell));
         uint64_t mine = make_cell(cell_lap(cell), me, cell_block(cell), YK_CELL_HELD);
         if (!yk_cas_seq(at, &cell, mine))
             continue;
         *hint = position + 1;
+        prefetch_ahead(ring, shm, position + RECEIVE_AHEAD);
         return own(ring, number, position_index(ring, position), mine, capacity, ret_held);
     }
     return 0;
@@ -584,11 +708,29 @@ int yk_ring_release(const struct yk_ring *ring, const struct yk_held *held)
     return move_held(ring, held, 1, 0, YK_CELL_EMPTY);
 }
 
-static uint32_t count_parked(const struct yk_ring *ring, struct yk_shm_ring *shm)
+/* Does the block's word say that it is the message of this very cell: not released? */
+static bool is_named_by(const struct yk_ring *ring, uint64_t word, uint32_t number, uint32_t index)
+{
+    return (word & 1) != 0 && (word >> 1 & 31) == number &&
+           position_index(ring, word_position(word)) == index;
+}
+
+/* Those that are parked, or that somebody may be about to park, but for the one in cell `own`. */
+static uint32_t count_parked(const struct yk_ring *ring, uint32_t number, uint32_t own)
 {
     uint32_t parked = 0;
-    for (uint32_t i = 0; i < cells_of(ring); i++)
-        parked += cell_state(yk_load_relaxed(&shm->cells[i])) == YK_CELL_PARKED;
+    for (struct walk walk = walk_begin(ring, yk_ring_shm(ring, number)); walk_on(&walk);) {
+        uint32_t state = cell_state(walk.cell), block = cell_block(walk.cell);
+        if (walk.index == own)
+            continue;
+        /* SYNC port.park: after the fence that follows one's own mark */
+        if (state == YK_CELL_HELD && block < ring->blocks_total &&
+            yk_load32_acquire(&yk_ring_block(ring, block)->returning) == YK_PARKING)
+            parked += is_named_by(ring, yk_load_acquire(&yk_ring_block(ring, block)->word), number,
+                                  walk.index);
+        else
+            parked += state == YK_CELL_PARKED;
+    }
     return parked;
 }
 
@@ -598,19 +740,24 @@ static int drop(const struct yk_ring *ring, const struct yk_held *held)
     return yk_ring_release(ring, held);
 }
 
+static int park(const struct yk_ring *ring, const struct yk_held *held)
+{
+    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_PARKING);
+    yk_fence_seq(); /* SYNC port.park: one's own mark before the look at the others' (I6) */
+    if (count_parked(ring, held->ring, held->index) >= ring->geometry.max_parked)
+        return drop(ring, held);
+    return move_held(ring, held, 0, held->block, YK_CELL_PARKED);
+}
+
 int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held)
 {
-    struct yk_shm_ring *shm = yk_ring_shm(ring, held->ring);
     if (ring->geometry.once)
         return drop(ring, held);
-    if (held->deliveries >= ring->geometry.max_deliveries) {
-        if (count_parked(ring, shm) >= ring->geometry.max_parked)
-            return drop(ring, held);
-        return move_held(ring, held, 0, held->block, YK_CELL_PARKED);
-    }
-    yk_store32_release(&yk_ring_block(ring, held->block)->returning,
-                       1);                                       /* SYNC port.again release */
-    yk_add_seq(&shm->raised, 1);                                 /* before the cell: I4 */
+    if (held->deliveries >= ring->geometry.max_deliveries)
+        return park(ring, held);
+    /* SYNC port.again release */
+    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_RETURNING);
+    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1);       /* before the cell: I4 */
     return move_held(ring, held, 0, held->block, YK_CELL_AGAIN); /* SYNC port.again release */
 }
 
@@ -626,9 +773,7 @@ static uint32_t recover_cell(const struct yk_ring *ring, uint32_t number, uint32
     }
     hold(ring, number, index, cell, &held);
     uint64_t word = yk_load_acquire(&yk_ring_block(ring, held.block)->word);
-    bool unreleased = (word & 1) != 0 && (word >> 1 & 31) == number &&
-                      position_index(ring, word_position(word)) == index;
-    if (unreleased) {
+    if (is_named_by(ring, word, number, index)) {
         yk_ring_return(ring, &held);
         return 1;
     }
@@ -651,11 +796,9 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
 {
     uint32_t given_back = 0;
     for (uint32_t number = 0; number < ring->geometry.rings; number++) {
-        struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-        for (uint32_t i = 0; i < cells_of(ring); i++) {
-            uint64_t cell = yk_load_acquire(&shm->cells[i]);
-            if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)
-                given_back += recover_cell(ring, number, i, cell);
+        for (struct walk walk = walk_begin(ring, yk_ring_shm(ring, number)); walk_on(&walk);) {
+            if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)
+                given_back += recover_cell(ring, number, walk.index, walk.cell);
         }
     }
     for (uint32_t k = 0; k < used && k < ring->geometry.blocks_each; k++) {
@@ -674,23 +817,31 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
 void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_counts *ret_counts)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-    *ret_counts = (struct yk_ring_counts){0, 0, 0};
-    for (uint32_t i = 0; i < cells_of(ring); i++) {
-        uint32_t state = cell_state(yk_load_relaxed(&shm->cells[i]));
+    *ret_counts = (struct yk_ring_counts){.waiting = 0};
+    for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);) {
+        uint32_t state = cell_state(walk.cell);
         ret_counts->waiting += state == YK_CELL_FULL || state == YK_CELL_AGAIN;
         ret_counts->held += state == YK_CELL_HELD;
         ret_counts->parked += state == YK_CELL_PARKED;
     }
+    /*
+     * Each position was filled or marked on; each message is in a cell, or was dropped, or
+     * received. What moves meanwhile, or who died between two of these, may make it less than none.
+     */
+    uint64_t tail, here = ret_counts->waiting + ret_counts->held + ret_counts->parked;
+    find_tail(ring, shm, &tail);
+    ret_counts->sent = tail - yk_load_relaxed(&shm->skipped);
+    uint64_t gone = here + yk_load_relaxed(&shm->dropped);
+    ret_counts->received = ret_counts->sent > gone ? ret_counts->sent - gone : 0;
 }
 
 void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held)
 {
     for (uint32_t number = 0; number < ring->geometry.rings; number++) {
-        struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-        for (uint32_t i = 0; i < cells_of(ring); i++) {
-            uint64_t cell = yk_load_relaxed(&shm->cells[i]);
-            if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) < ring->geometry.participants)
-                held[cell_owner(cell)]++;
+        for (struct walk walk = walk_begin(ring, yk_ring_shm(ring, number)); walk_on(&walk);) {
+            uint32_t owner = cell_owner(walk.cell);
+            if (cell_state(walk.cell) == YK_CELL_HELD && owner < ring->geometry.participants)
+                held[owner]++;
         }
     }
 }

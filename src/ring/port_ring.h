@@ -25,7 +25,7 @@
 /*
  * A cell, 64 bits: lap 25 | owner 10 | block 26 | state 3.
  * The lap says which round of the ring the cell serves; the cell of position p is
- * `position_index(p)`, in lap p / cells. Comparing laps modulo 2^25 tells only "one behind", "same"
+ * `position_index(p)`, in lap p / cells. Memory that was never written is EMPTY in lap 0. Comparing laps modulo 2^25 tells only "one behind", "same"
  * and "ahead", so a hint of any age is harmless until it is 2^25 laps (at least 2^33 messages) old.
  */
 enum yk_cell_state {
@@ -53,6 +53,7 @@ enum yk_cell_state {
  *          | that is neither EMPTY nor FULL  |           |                     |
  * tail,    | whoever passes                  | all       | relaxed: hints      | a longer walk
  * head     |                                 |           |                     |
+ * skipped  | who marked a position on        | stat      | add                 | off by one
  * raised   | who gives back, before the cell | takers    | add, load: seq_cst  | one scan more
  *          |                                 |           | SYNC port.again     |
  * settled  | a taker whose scan was in vain  | takers    | relaxed             | one scan more
@@ -70,15 +71,17 @@ enum yk_cell_state {
  * sender,  |                                 |           | SYNC port.publish   |
  * payload  |                                 |           |                     |
  * deliver- | holder, or its recoverer        | holder,   | ordered by the cell;| one delivery that
- * ies, re- |                                 | takers    | returning: release /| nobody saw, or one
- * turning  |                                 |           | acquire, port.again | scan more
+ * ies, re- |                                 | takers,   | returning: release /| nobody saw, or one
+ * turning  |                                 | who parks | acquire, port.again;| scan more; counted as
+ *          |                                 |           | fence, port.park    | parked until recovery
  *
  * (tests/crash steps through every one of these.)
  * Only `word` and `cell` decide anything. All are input, that is: hostile values must be survived.
  */
 struct yk_shm_ring {
     yk_atomic64 tail;
-    uint64_t pad0[15];
+    yk_atomic64 skipped; /* positions that were marked on, not filled */
+    uint64_t pad0[14];
     yk_atomic64 head;
     uint64_t pad1[15];
     yk_atomic64 raised; /* how often something was about to be given back */
@@ -92,6 +95,12 @@ struct yk_shm_ring {
 _Static_assert(sizeof(struct yk_shm_ring) == 3 * 128,
                "hot words of different writers are 128 bytes apart");
 
+enum yk_returning {
+    YK_NOT_RETURNING = 0,
+    YK_RETURNING = 1, /* its cell is about to be AGAIN */
+    YK_PARKING = 2,   /* its cell is about to be PARKED, if not too many are; or is */
+};
+
 /* word: 0 is FREE; USED is position 58 | ring 5 | 1. */
 struct yk_shm_block {
     yk_atomic64 word;
@@ -99,20 +108,21 @@ struct yk_shm_block {
     yk_atomic32 size;
     yk_atomic32 sender;
     yk_atomic32 deliveries; /* before this one */
-    yk_atomic32 returning;  /* 1 while its holder is giving it back */
+    yk_atomic32 returning;  /* enum yk_returning, while its holder is giving it back */
 };
 _Static_assert(sizeof(struct yk_shm_block) == 32, "a small message shares its header's cache line");
 
 /* Fixed when the port is made; every process works with a private, checked copy. */
 struct yk_ring_geometry {
     uint32_t cells_log2;  /* cells of each ring */
-    uint32_t spread_log2; /* neighbouring positions lie 2^(cells_log2 - spread_log2) cells apart */
+    uint32_t spread_log2; /* so many neighbouring positions lie in different cache lines */
     uint32_t rings;       /* priorities */
     uint32_t depth;       /* positions from the oldest message waiting to the newest, at most */
     uint32_t participants;
     uint32_t blocks_each;    /* blocks in each participant's pool */
     uint32_t max_deliveries; /* UINT32_MAX: no limit */
     uint32_t max_parked;
+    uint32_t max_borrowed;   /* by each participant */
     uint32_t once;           /* 1: policy once */
     uint32_t payload_offset; /* from a block's header to its bytes */
     uint64_t max_message;
@@ -126,6 +136,8 @@ struct yk_ring {
     unsigned char *blocks;
     uint64_t ring_stride;
     uint32_t blocks_total;
+    /* where the cell of a position lies: position_index() */
+    uint32_t low_mask, group_mask, high_mask, low_shift;
 };
 
 /* A message that the caller holds. Private to the caller, taken from shared memory once. */
@@ -140,11 +152,18 @@ struct yk_held {
 };
 
 struct yk_ring_counts {
-    uint64_t waiting, held, parked;
+    uint64_t waiting, held, parked; /* now */
+    uint64_t sent, received;        /* ever; received: acknowledged */
 };
 
+#define YK_RING_BORROWED_MAX UINT32_C(65536)
+#define YK_RING_PARKED_MAX   (UINT32_C(1) << 20)
+
 /*
- * Chooses the derived fields (cells_log2 .. block_stride) from depth, participants and max_message.
+ * Chooses the derived fields (cells_log2 .. block_stride) from the others. There are so many cells,
+ * and so many blocks in each pool, that while every participant holds as many messages as it may,
+ * and as many are parked as may be, `depth` others still fit into each ring, even if all of them
+ * and those come from one sender.
  */
 void yk_ring_plan(struct yk_ring_geometry *geometry);
 
@@ -206,10 +225,20 @@ static inline void yk_ring_hint(yk_atomic64 *hint, uint64_t position)
 /*
  * Commits a filled block of the caller's own pool (FREE so far; header and payload written) at or
  * after position *hint. 1: sent, *hint is the position behind it, *ret_sequence its number. 0:
- * full, the block is FREE.
+ * full, the block is FREE. *open is what the caller may keep privately from one call on this ring
+ * to the next, 0 at first: before this position the depth was looked at already.
  */
 int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, uint64_t *hint,
-                   uint64_t *ret_sequence);
+                   uint64_t *open, uint64_t *ret_sequence);
+
+/* Fetches the cells that the commits after the next one at *hint will write. */
+void yk_ring_prefetch_tail(const struct yk_ring *ring, uint32_t number, uint64_t hint);
+
+/*
+ * Has the full ring become so empty that many can be sent? Looks at a place to which the receivers
+ * come later, so as not to disturb them where they are.
+ */
+bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number);
 
 /* Would a commit find a place now? */
 bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number);
@@ -249,7 +278,10 @@ int yk_ring_return(const struct yk_ring *ring, const struct yk_held *held);
  */
 uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t used);
 
-/* How many messages are in which state now: a walk over all cells, for statistics. */
+/*
+ * How many messages are in which state now, and were sent and received: a walk over the cells in
+ * use, for statistics. Exact while nobody is at work; off by one for who died in the middle of it.
+ */
 void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_counts *ret_counts);
 
 /* How many messages each participant holds; `held` has one entry for each participant. */

@@ -109,6 +109,11 @@ static int from_place(const char *place)
     return result;
 }
 
+static int new_port_flags(uint32_t flags)
+{
+    return open_port("port:new", YOKE_CREATE | flags, NULL);
+}
+
 static int64_t send_one(uint32_t priority, void *data, size_t size)
 {
     struct yoke_message message = {.data = data, .size = size, .priority = priority};
@@ -237,7 +242,14 @@ static const char *long_address(size_t length)
     X(port_struct_size_less, port_struct_size(sizeof(struct yoke_options) - 8), EINVAL,            \
       "YOKE_OPTIONS_INIT")                                                                         \
     X(port_struct_size_more, port_struct_size(SIZE_MAX), EINVAL, "YOKE_OPTIONS_INIT")              \
-    X(port_reserved, new_port(PORT_OPTIONS(.reserved = 7)), EINVAL, "reserved")                    \
+    X(port_borrowed, new_port(PORT_OPTIONS(.max_borrowed = 65537)), EINVAL, "65536")               \
+    X(port_parked, new_port(PORT_OPTIONS(.max_parked = UINT32_MAX)), EINVAL, "1048576")            \
+    X(port_too_much_borrowed, new_port(PORT_OPTIONS(.max_borrowed = 65536, .participants = 64)),   \
+      EINVAL, "65536 borrowed")                                                                    \
+    X(port_sparse_and_populated, new_port_flags(YOKE_SPARSE | YOKE_POPULATE), EINVAL,              \
+      "YOKE_POPULATE")                                                                             \
+    X(region_sparse_and_huge,                                                                      \
+      new_region("new", 1, REGION_OPTIONS(.flags = YOKE_SPARSE | YOKE_HUGE)), EINVAL, "YOKE_HUGE") \
     X(port_flags_unknown, open_port("port:good", 0x100, NULL), EINVAL, "0x100")                    \
     X(port_flags_all, open_port("port:good", ~0u & ~YOKE_READ_ONLY, NULL), EINVAL, "flags")        \
     X(port_flags_read_only, open_port("port:good", YOKE_READ_ONLY, NULL), ENOTSUP, "read-only")    \

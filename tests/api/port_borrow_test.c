@@ -536,6 +536,177 @@ static void receiver_that_waits_for_parked_messages_gets_one(void **state)
     yoke_close(port);
 }
 
+/* ---- how many one may have -------------------------------------------------------------------- */
+
+/* With an extra one waiting, so that it is not that there is nothing. */
+static void assert_no_more_may_be_borrowed(yoke_endpoint *endpoint, const char *limit)
+{
+    const void *message;
+
+    must_fail(yoke_borrow(endpoint, &message, LONG_WAIT), EBUSY);
+    assert_non_null(strstr(yoke_explain(), limit));
+    assert_non_null(strstr(yoke_explain(), address));
+}
+
+static void endpoint_borrows_no_more_than_it_may_at_once(void **state)
+{
+    struct yoke_options options = small();
+    yoke_endpoint *port, *other;
+    struct yoke_message several[5];
+    void *borrowed[3];
+
+    (void)state;
+    options.max_borrowed = 3;
+    port = port_make(name, &options);
+    other = port_join(name);
+    assert_int_equal(facts().max_borrowed, 3);
+    for (uint64_t i = 0; i < 8; i++)
+        send_number(port, i);
+    for (uint64_t i = 0; i < 3; i++)
+        borrowed[i] = borrow_number(port, i, 1);
+    assert_no_more_may_be_borrowed(port, " 3 messages");
+    assert_int_equal(recv_number(port, YOKE_NOW), 3); /* receiving is not bounded */
+    borrow_number(other, 4, 1);                       /* nor are others */
+    must(yoke_return(port, borrowed[0]));
+    borrowed[0] = borrow_number(port, 0, 2);
+    assert_no_more_may_be_borrowed(port, " 3 messages");
+    for (uint64_t i = 0; i < 3; i++)
+        must(yoke_release(port, borrowed[i]));
+    assert_int_equal(yoke_borrow_many(port, several, 5, YOKE_NOW), 3);
+    must_fail(yoke_borrow_many(port, several, 5, YOKE_NOW), EBUSY);
+    assert_int_equal(facts().held, 4);
+    yoke_close(other);
+    yoke_close(port);
+}
+
+static void receiver_of_parked_messages_is_bounded_as_well(void **state)
+{
+    struct yoke_options options = small();
+    yoke_endpoint *port, *parked;
+    struct yoke_message message;
+
+    (void)state;
+    options.max_borrowed = 1;
+    options.max_deliveries = 1;
+    port = port_make(name, &options);
+    parked = join_parked();
+    for (uint64_t i = 0; i < 2; i++) {
+        send_number(port, i);
+        must(yoke_return(port, borrow_number(port, i, 1)));
+    }
+    borrow_details(parked, &message);
+    assert_no_more_may_be_borrowed(parked, " 1 messages");
+    assert_int_equal(recv_number(parked, YOKE_NOW), 1);
+    must(yoke_return(parked, message.data));
+    borrow_details(parked, &message);
+    must(yoke_release(parked, message.data));
+    yoke_close(parked);
+    yoke_close(port);
+}
+
+static int role_borrow_second(void *endpoint)
+{
+    must(yoke_release(endpoint, borrow_number(endpoint, 2, 1)));
+    return 0;
+}
+
+static void child_may_borrow_as_many_as_its_parent(void **state)
+{
+    struct yoke_options options = small();
+    yoke_endpoint *port;
+
+    (void)state;
+    options.max_borrowed = 1;
+    port = port_make(name, &options);
+    send_number(port, 1);
+    send_number(port, 2);
+    borrow_number(port, 1, 1);
+    assert_int_equal(role_wait(role_start(role_borrow_second, port), SOON_MS), 0);
+    assert_no_more_may_be_borrowed(port, " 1 messages");
+    yoke_close(port);
+}
+
+/* However many others keep as much as they may, and do nothing more. */
+static void borrowers_that_stand_still_stop_nobody(void **state)
+{
+    static const uint32_t depths[] = {1, 4, 256};
+
+    (void)state;
+    for (size_t d = 0; d < sizeof depths / sizeof depths[0]; d++) {
+        struct yoke_options options = small();
+        yoke_endpoint *port, *borrowers[5];
+        struct yoke_message message;
+        uint64_t held = 0;
+
+        options.depth = depths[d];
+        options.max_borrowed = 0;
+        port = port_make(name, &options);
+        for (int i = 0; i < 5; i++) {
+            borrowers[i] = port_join(name);
+            for (uint32_t k = 0; k < 64; k++, held++) {
+                send_number(port, held);
+                borrow_details(borrowers[i], &message);
+            }
+            must_fail(yoke_borrow_many(borrowers[i], &message, 1, YOKE_NOW), EBUSY);
+        }
+        for (uint32_t k = 0; k < 64; k++, held++) {
+            send_number(port, held);
+            borrow_details(port, &message);
+        }
+        assert_int_equal(facts().held, 6 * 64);
+        for (uint64_t i = 0; i < 3000; i++) {
+            must(yoke_send(port, &i, sizeof i, YOKE_NOW));
+            assert_int_equal(recv_number(port, YOKE_NOW), i);
+        }
+        for (int i = 0; i < 5; i++)
+            yoke_close(borrowers[i]);
+        yoke_close(port);
+    }
+}
+
+static void as_many_parked_as_may_be_stop_nobody(void **state)
+{
+    struct yoke_options options = small();
+    yoke_endpoint *port;
+
+    (void)state;
+    options.depth = 4;
+    options.max_deliveries = 1;
+    options.max_parked = 3000;
+    port = port_make(name, &options);
+    for (uint64_t i = 0; i < 3100; i++) {
+        send_number(port, i);
+        must(yoke_return(port, borrow_number(port, i, 1)));
+    }
+    assert_int_equal(facts().parked, 3000);
+    assert_int_equal(facts().dropped, 100);
+    for (uint64_t i = 0; i < 4; i++)
+        send_number(port, i);
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(recv_number(port, YOKE_NOW), i);
+    yoke_close(port);
+}
+
+static void default_bound_gives_way_to_many_participants_and_big_messages(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+
+    (void)state;
+    yoke_close(port_make(name, &options));
+    yoke_endpoint *port = port_make(name, &options);
+    assert_int_equal(facts().max_borrowed, 64);
+    yoke_close(port);
+    options.participants = 1023;
+    port = port_make(name, &options);
+    assert_in_range(facts().max_borrowed, 1, 63);
+    yoke_close(port);
+    options.participants = 128;
+    options.max_message = 16 << 20;
+    port = port_make(name, &options);
+    assert_in_range(facts().max_borrowed, 1, 63);
+    yoke_close(port);
+}
+
 /* ---- once ------------------------------------------------------------------------------------- */
 
 static void under_once_what_was_not_acknowledged_is_dropped_and_counted(void **state)
@@ -585,6 +756,12 @@ int main(void)
         api_test(message_is_never_parked_where_the_number_of_deliveries_has_no_limit),
         api_test(default_is_sixteen_deliveries_and_a_quarter_of_the_depth_parked),
         api_test(receiver_that_waits_for_parked_messages_gets_one),
+        api_test(endpoint_borrows_no_more_than_it_may_at_once),
+        api_test(receiver_of_parked_messages_is_bounded_as_well),
+        api_test(child_may_borrow_as_many_as_its_parent),
+        api_test(borrowers_that_stand_still_stop_nobody),
+        api_test(as_many_parked_as_may_be_stop_nobody),
+        api_test(default_bound_gives_way_to_many_participants_and_big_messages),
         api_test(under_once_what_was_not_acknowledged_is_dropped_and_counted),
     };
 

@@ -41,7 +41,7 @@ static bool would_park(const struct look *look)
 
 uint64_t uncertain_with(enum participant who)
 {
-    uint32_t parked = count_state(YK_CELL_PARKED);
+    uint32_t parked = count_parking();
     uint64_t uncertain = 0;
     FOR_EACH_CELL(look)
     if (look.state == YK_CELL_HELD && look.owner == who && look.named &&
@@ -293,6 +293,7 @@ bool ring_holds_invariants(void)
 {
     uint8_t named[BLOCKS_MAX] = {0};
     bool again[RINGS_MAX_HERE] = {false};
+    uint32_t parked[RINGS_MAX_HERE] = {0};
     FOR_EACH_CELL(look)
     {
         if (look.state > YK_CELL_PARKED || look.block >= ring.blocks_total)
@@ -312,11 +313,15 @@ bool ring_holds_invariants(void)
         if (look.state == YK_CELL_FULL && (look.deliveries != 0 || look.returning != 0))
             return fail("cell %u: FULL, but delivered before", look.index);
         again[look.ring] |= look.state == YK_CELL_AGAIN;
+        parked[look.ring] += look.state == YK_CELL_PARKED;
     }
     for (uint32_t number = 0; number < ring.geometry.rings; number++) {
         struct yk_shm_ring *shm = yk_ring_shm(&ring, number);
         if (again[number] && shm->raised.raw == shm->settled.raw)
             return fail("a message is to be delivered again, but nobody would look for it");
+        if (parked[number] > ring.geometry.max_parked)
+            return fail("%u messages are parked, at most %u may be", parked[number],
+                        ring.geometry.max_parked);
         if (!window_holds(number))
             return false;
     }

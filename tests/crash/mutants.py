@@ -24,13 +24,13 @@ MUTANTS = [
     return move_held(ring, held, 1, 0, YK_CELL_EMPTY);
 }
 
-static uint32_t count_parked""",
+/* Does the block's word say""",
         """    int moved = move_held(ring, held, 1, 0, YK_CELL_EMPTY);
     yk_store_release(&yk_ring_block(ring, held->block)->word, 0);
     return moved;
 }
 
-static uint32_t count_parked""")]),
+/* Does the block's word say""")]),
     ("stamp-early", "USED(p) is stored before the cell of p was read EMPTY", [(
         """        uint64_t lap = position_lap(ring, position);
         uint64_t cell = yk_load_acquire(at); /* SYNC port.release acquire */""",
@@ -46,25 +46,25 @@ static uint32_t count_parked""")]),
     ("stamp-stays", "a commit that failed leaves its block USED", [
         ("    if (stamped)\n        yk_store_release(word, 0);", "    (void)stamped;")]),
     ("commit-store", "the commit is a plain store", [
-        ("if (yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL))) {",
+        ("if (yk_likely(yk_cas_seq(at, &cell, make_cell(lap, 0, block, YK_CELL_FULL)))) {",
          "if (yk_store_release(at, make_cell(lap, 0, block, YK_CELL_FULL)), true) {")]),
     ("commit-on-skipped", "a cell that was skipped for this lap is filled all the same", [
-        ("        if (distance == 0 && state == YK_CELL_EMPTY) {\n            if (window_is_full",
-         "        if (distance <= 1 && state == YK_CELL_EMPTY) {\n            if (window_is_full")]),
+        ("        if (yk_likely(is_lap_and_state(cell, lap, YK_CELL_EMPTY))) {",
+         "        if (distance <= 1 && state == YK_CELL_EMPTY) {")]),
     ("hint-too-far", "the hint of a commit goes one too far", [
         ("                *hint = position + 1;\n                *ret_sequence",
          "                *hint = position + 2;\n                *ret_sequence")]),
     ("no-mark", "a held cell stops the tail", [
         ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "        break;")]),
     ("skip-without-mark", "a held cell is passed without raising its lap", [
-        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))\n            position++;", "        position++;")]),
+        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap))) {\n            position++;", "        {\n            position++;")]),
     ("mark-store", "the lap is raised by a plain store", [
-        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap)))\n            position++;",
-         "        yk_store_release(at, with_lap(cell, lap));\n        position++;")]),
+        ("        if (yk_cas_seq(at, &cell, with_lap(cell, lap))) {\n            position++;",
+         "        yk_store_release(at, with_lap(cell, lap));\n        {\n            position++;")]),
     ("mark-without-look", "held cells are marked on though no room comes behind them", [
         ("        if (!looked && !room_behind(ring, shm, position))\n            break;", "")]),
     ("window-dropped", "the depth is not looked at", [
-        ("    return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == position_lap(ring, oldest);",
+        ("    return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);",
          "    (void)cell;\n    return false;")]),
     ("window-not-when-marking", "positions that are marked on are not counted", [
         ("        looked = true;\n        if (window_is_full(ring, shm, position))\n            break;",
@@ -79,9 +79,13 @@ static uint32_t count_parked""")]),
     ("window-one-less", "one less than the depth", [
         ("uint64_t oldest = position - ring->geometry.depth;",
          "uint64_t oldest = position - ring->geometry.depth + 1;")]),
+    ("window-remembers-too-much", "one position more than was looked at is taken for open", [
+        ("        *open = position + seen;", "        *open = position + seen + 1;")]),
+    ("window-before-its-time", "positions that the tail has not passed yet are taken for open", [
+        ("seen < WINDOW_LOOKS && seen < ring->geometry.depth &&", "seen < WINDOW_LOOKS &&")]),
     ("window-unmasked", "the laps are compared beyond their bits", [
-        ("cell_lap(cell) == position_lap(ring, oldest);",
-         "cell_lap(cell) == oldest >> ring->geometry.cells_log2;")]),
+        ("return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);",
+         "return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == oldest >> ring->geometry.cells_log2;")]),
     ("jump-too-far", "an EMPTY cell of a later lap is trusted as much as a FULL one", [
         ("at = jump(ring, at, distance, state == YK_CELL_EMPTY ? 2 : 1);", "at = jump(ring, at, distance, 1);")]),
     ("take-store", "a FULL cell is taken by a plain store", [
@@ -100,67 +104,78 @@ static uint32_t count_parked""")]),
         ("make_cell(cell_lap(cell) + lap_step, 0, block, state)",
          "make_cell(cell_lap(held->cell) + lap_step, 0, block, state)")]),
     ("release-same-lap", "a released cell is offered for the lap that is over", [
-        ("    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nstatic uint32_t count_parked",
-         "    return move_held(ring, held, 0, 0, YK_CELL_EMPTY);\n}\n\nstatic uint32_t count_parked")]),
-    ("not-raised", "`raised` does not grow", [("    yk_add_seq(&shm->raised, 1); ", "    ")]),
+        ("    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\n/* Does the block's",
+         "    return move_held(ring, held, 0, 0, YK_CELL_EMPTY);\n}\n\n/* Does the block's")]),
+    ("not-raised", "`raised` does not grow", [("    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1); ", "    ")]),
     ("raised-after", "`raised` grows after the cell is AGAIN", [
-        ("    yk_add_seq(&shm->raised, 1); ", "    "),
+        ("    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1); ", "    "),
         ("    return move_held(ring, held, 0, held->block, YK_CELL_AGAIN); ",
          "    int moved = move_held(ring, held, 0, held->block, YK_CELL_AGAIN);\n"
-         "    yk_add_seq(&shm->raised, 1);\n    return moved; ")]),
+         "    yk_add_seq(&yk_ring_shm(ring, held->ring)->raised, 1);\n    return moved; ")]),
     ("settled-blindly", "`settled` is set though somebody is giving back", [
         ("if (state == YK_CELL_AGAIN && !best.doubt)", "if (state == YK_CELL_AGAIN)")]),
     ("settled-to-now", "`settled` is set to what `raised` is after the scan", [
         ("yk_store_relaxed(&shm->settled, raised);",
          "yk_store_relaxed(&shm->settled, yk_load_acquire(&shm->raised) + 0 * raised);")]),
     ("not-returning", "`returning` is not set", [
-        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, 1);", "    ")]),
+        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_RETURNING);", "    ")]),
     ("returning-stays", "`returning` is not cleared by the next holder", [
-        ("        yk_store32_release(&block->returning, 0);", "        ")]),
+        ("        yk_store32_release(&block->returning, YK_NOT_RETURNING);", "        ")]),
     ("returning-cleared-first", "`returning` is cleared before the cell is taken", [
         ("        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct",
-         "        yk_store32_release(&yk_ring_block(ring, cell_block(mine))->returning, 0);\n"
+         "        yk_store32_release(&yk_ring_block(ring, cell_block(mine))->returning, YK_NOT_RETURNING);\n"
          "        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct"),
-        ("        yk_store32_release(&block->returning, 0); ", "        ")]),
+        ("        yk_store32_release(&block->returning, YK_NOT_RETURNING); ", "        ")]),
     ("not-counted", "deliveries are not counted", [
         ("yk_load32_relaxed(&block->deliveries) + 1);\n            yk_add", "yk_load32_relaxed(&block->deliveries));\n            yk_add")]),
     ("newest-first", "the newest of those to be delivered again comes first", [
         ("if (!best.found || position < best.position) {", "if (!best.found || position > best.position) {")]),
     ("never-parked", "max_deliveries is not looked at", [
-        ("if (held->deliveries >= ring->geometry.max_deliveries) {",
-         "if (held->deliveries >= ring->geometry.max_deliveries && ring->geometry.rings == 0) {")]),
+        ("if (held->deliveries >= ring->geometry.max_deliveries)",
+         "if (held->deliveries >= ring->geometry.max_deliveries && ring->geometry.rings == 0)")]),
     ("parked-too-late", "one delivery too many", [
-        ("if (held->deliveries >= ring->geometry.max_deliveries) {",
-         "if (held->deliveries > ring->geometry.max_deliveries) {")]),
+        ("if (held->deliveries >= ring->geometry.max_deliveries)",
+         "if (held->deliveries > ring->geometry.max_deliveries)")]),
     ("parked-without-cap", "max_parked is not looked at", [
-        ("if (count_parked(ring, shm) >= ring->geometry.max_parked)",
-         "if (count_parked(ring, shm) >= ring->geometry.max_parked + 100)")]),
+        ("if (count_parked(ring, held->ring, held->index) >= ring->geometry.max_parked)",
+         "if (count_parked(ring, held->ring, held->index) >= ring->geometry.max_parked + 100)")]),
+    ("parking-unmarked", "one who is about to park does not say so", [
+        ("    yk_store32_release(&yk_ring_block(ring, held->block)->returning, YK_PARKING);", "    ")]),
+    ("parking-not-counted", "those who are about to park are not counted", [
+        ("->returning) == YK_PARKING)", "->returning) == YK_PARKING + 7)")]),
+    ("parking-counts-released", "what was dropped already is counted as about to be parked", [
+        ("is_named_by(ring, yk_load_acquire(&yk_ring_block(ring, block)->word), number, walk.index);", "1;")]),
+    ("parking-doubted", "one who is about to park keeps everybody looking", [
+        ("yk_load32_acquire(&block->returning) == YK_RETURNING;", "yk_load32_acquire(&block->returning) != 0;")]),
     ("parked-next-lap", "a parked cell goes to the next lap", [
         ("return move_held(ring, held, 0, held->block, YK_CELL_PARKED);",
          "return move_held(ring, held, 1, held->block, YK_CELL_PARKED);")]),
     ("parked-store", "a message is parked by a plain store", [
         ("return move_held(ring, held, 0, held->block, YK_CELL_PARKED);",
-         "return yk_store_release(&shm->cells[held->index],\n"
+         "return yk_store_release(&yk_ring_shm(ring, held->ring)->cells[held->index],\n"
          "            make_cell(cell_lap(held->cell), 0, held->block, YK_CELL_PARKED)), 1;")]),
     ("dropped-leaks", "a dropped message keeps its block", [
         ("    return yk_ring_release(ring, held);\n}\n\nint yk_ring_return",
          "    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nint yk_ring_return")]),
     ("once-again", "policy once delivers again", [
         ("    if (ring->geometry.once)\n", "    if (ring->geometry.once && ring->geometry.rings == 0)\n")]),
+    ("walk-ends-early", "a walk ends at any EMPTY cell of the first lap", [
+        ("return walk->cell != 0 || !walk->first_lap;",
+         "return cell_state(walk->cell) != YK_CELL_EMPTY || !walk->first_lap;")]),
+    ("walk-knows-no-laps", "a walk takes a cell of lap 2^25 for one that was never used", [
+        ("return walk->cell != 0 || !walk->first_lap;", "return walk->cell != 0;")]),
     ("recover-all-held", "what the dead had released already is delivered again", [
-        ("    if (unreleased) {", "    if (unreleased || true) {")]),
+        ("    if (is_named_by(ring, word, number, index)) {", "    if (word != UINT64_MAX) {")]),
     ("recover-any-word", "USED of whatever cell counts as not released", [
-        ("    bool unreleased = (word & 1) != 0 && (word >> 1 & 31) == number &&\n"
-         "                      position_index(ring, word_position(word)) == index;",
-         "    bool unreleased = (word & 1) != 0;")]),
+        ("    if (is_named_by(ring, word, number, index)) {", "    if ((word & 1) != 0) {")]),
     ("recover-any-ring", "the ring of the word is not looked at", [
-        ("(word & 1) != 0 && (word >> 1 & 31) == number &&", "(word & 1) != 0 &&")]),
+        ("return (word & 1) != 0 && (word >> 1 & 31) == number &&", "return (word & 1) != 0 &&")]),
     ("recover-from-the-living", "recovery takes from everybody", [
-        ("if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)",
-         "if (cell_state(cell) == YK_CELL_HELD)")]),
+        ("if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)",
+         "if (cell_state(walk.cell) == YK_CELL_HELD)")]),
     ("recover-nothing-held", "recovery leaves held cells", [
-        ("if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead)",
-         "if (cell_state(cell) == YK_CELL_HELD && cell_owner(cell) == dead + 1000)")]),
+        ("if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead)",
+         "if (cell_state(walk.cell) == YK_CELL_HELD && cell_owner(walk.cell) == dead + 1000)")]),
     ("recover-pool-not-swept", "stamped blocks of the dead are leaked", [
         ("        if ((word & 1) != 0 && !is_committed(ring, block, word))", "        if (word == 1)")]),
     ("recover-pool-all", "every block of the dead is freed", [

@@ -77,7 +77,7 @@ void operation_begin(struct result *result, const uint64_t *floor)
     result->disturbed = 0;
     result->begun = 1;
     if (result->operation == OP_RETURN || result->operation == OP_RETURN_PARKED) {
-        result->could = count_state(YK_CELL_PARKED);
+        result->could = count_parking();
         return;
     }
     if (!is_send(result->operation) && !is_take(result->operation) &&
@@ -93,10 +93,10 @@ void operation_begin(struct result *result, const uint64_t *floor)
 static void run_send(struct result *result)
 {
     uint32_t count = wanted(result->operation), number = ring_for(result->who, result->id);
-    uint64_t hint = yk_ring_tail(&ring, number);
+    uint64_t hint = yk_ring_tail(&ring, number), open = 0;
     for (uint32_t k = 0; k < count; k++) {
         uint64_t sequence;
-        if (!send_at(number, result->who, result->id + k, &hint, &sequence))
+        if (!send_at(number, result->who, result->id + k, &hint, &open, &sequence))
             break;
         result->sequence[k] = sequence;
         result->sent = k + 1;

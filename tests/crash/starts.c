@@ -216,7 +216,7 @@ static bool start_died_returning(uint32_t sender)
     if (ring.geometry.once || !put(sender, 1, 0) || !get(DEAD, &held) ||
         held.deliveries >= ring.geometry.max_deliveries)
         return false;
-    yk_ring_block(&ring, held.block)->returning.raw = 1;
+    yk_ring_block(&ring, held.block)->returning.raw = YK_RETURNING;
     yk_ring_shm(&ring, 0)->raised.raw++;
     return true;
 }
@@ -359,6 +359,16 @@ static bool start_holds_worn_out(uint32_t sender)
     return put(sender, 1, 0) && wear_out(false) && get(DEAD, &held);
 }
 
+static bool start_died_parking(uint32_t sender)
+{
+    struct yk_held held;
+    if (!put(sender, 1, 0) || !wear_out(true) || !put(FILLER, 2, 0) || !wear_out(false) ||
+        !get(DEAD, &held) || !put(OBSERVER, 3, 0) || !wear_out(false))
+        return false;
+    yk_ring_block(&ring, held.block)->returning.raw = YK_PARKING;
+    return true;
+}
+
 static bool start_holds_parked(uint32_t sender)
 {
     struct yk_held held;
@@ -372,6 +382,25 @@ static bool start_two_rings(uint32_t sender)
         !get(FILLER, &held) || yk_ring_return(&ring, &held) != 1)
         return false;
     return put(FILLER, 3, 1) && put(OBSERVER, 4, 0);
+}
+
+/* In the first lap of all: cells behind these were never used. */
+static bool start_first_held(uint32_t sender)
+{
+    struct yk_held held, released;
+    if (!put(sender, 1, 0) || !put(FILLER, 2, 0))
+        return false;
+    if (!get(FILLER, &released) || !get(DEAD, &held))
+        return false;
+    drop_expected(&released);
+    return yk_ring_release(&ring, &released) == 1;
+}
+
+static bool start_first_again(uint32_t sender)
+{
+    struct yk_held held;
+    return start_first_held(sender) && !ring.geometry.once && put(sender, 3, 0) &&
+           get(DEAD, &held) && yk_ring_return(&ring, &held) == 1;
 }
 
 static const struct {
@@ -411,10 +440,15 @@ static const struct {
     {"worn-out", start_worn_out},
     {"parked-full-and-worn-out", start_parked_full_and_worn_out},
     {"holds-worn-out", start_holds_worn_out},
+    {"died-parking", start_died_parking},
     {"holds-parked", start_holds_parked},
     {"two-rings", start_two_rings},
+    {"first-none", start_empty},
+    {"first-held", start_first_held},
+    {"first-again", start_first_again},
 };
 const int start_count = sizeof starts / sizeof starts[0];
+#define FIRST_LAP_STARTS 3 /* the last ones: before them, no messages have passed */
 
 const char *start_name(int start)
 {
@@ -427,7 +461,7 @@ bool start_build(int start, enum participant sender, struct expected *ret)
     memset(next_sequence, 0, sizeof next_sequence);
     building = ret;
     world_reset();
-    if (!turn(2 * cell_count() + 1)) {
+    if (start < start_count - FIRST_LAP_STARTS && !turn(2 * cell_count() + 1)) {
         printf("FAULT not even the first messages pass\n");
         exit(1);
     }

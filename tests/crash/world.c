@@ -123,6 +123,14 @@ uint32_t count_state(uint32_t state)
     return count;
 }
 
+uint32_t count_parking(void)
+{
+    uint32_t count = count_state(YK_CELL_PARKED);
+    FOR_EACH_CELL(look)
+    count += look.state == YK_CELL_HELD && look.named && look.returning == YK_PARKING;
+    return count;
+}
+
 uint32_t free_blocks(enum participant who)
 {
     uint32_t count = 0;
@@ -175,6 +183,7 @@ void print_difference(const unsigned char *before, const unsigned char *after)
         else
             printf("      ring %zu %s: %llu -> %llu\n", number,
                    offset == 0     ? "tail"
+                   : offset == 8   ? "skipped"
                    : offset == 128 ? "head"
                    : offset == 256 ? "raised"
                    : offset == 264 ? "settled"
@@ -236,19 +245,20 @@ int64_t find_free(uint32_t who)
 }
 
 /* Sends at or after *hint. */
-bool send_at(uint32_t number, uint32_t who, uint64_t id, uint64_t *hint, uint64_t *ret_sequence)
+bool send_at(uint32_t number, uint32_t who, uint64_t id, uint64_t *hint, uint64_t *open,
+             uint64_t *ret_sequence)
 {
     int64_t block = find_free(who);
     if (block < 0)
         return false;
     fill_block((uint32_t)block, who, id);
-    return yk_ring_commit(&ring, number, (uint32_t)block, hint, ret_sequence) == 1;
+    return yk_ring_commit(&ring, number, (uint32_t)block, hint, open, ret_sequence) == 1;
 }
 
 bool send_one(uint32_t number, uint32_t who, uint64_t id, uint64_t *ret_sequence)
 {
-    uint64_t hint = yk_ring_tail(&ring, number);
-    if (!send_at(number, who, id, &hint, ret_sequence))
+    uint64_t hint = yk_ring_tail(&ring, number), open = 0;
+    if (!send_at(number, who, id, &hint, &open, ret_sequence))
         return false;
     yk_ring_hint(&yk_ring_shm(&ring, number)->tail, hint);
     return true;

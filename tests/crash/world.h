@@ -69,6 +69,7 @@ uint32_t cell_count(void);
 uint32_t index_of(uint64_t position);
 uint64_t dropped_count(void);
 uint32_t count_state(uint32_t state);
+uint32_t count_parking(void); /* those that are parked, or about to be */
 uint32_t free_blocks(enum participant who);
 
 /* Says in words what differs between two images. */
@@ -87,8 +88,9 @@ uint64_t read_message(const struct yk_held *held);
 /* A free block of the pool, or -1. */
 int64_t find_free(uint32_t who);
 
-/* Sends at or after *hint; the hint in shared memory is the caller's business. */
-bool send_at(uint32_t number, uint32_t who, uint64_t id, uint64_t *hint, uint64_t *ret_sequence);
+/* Sends at or after *hint; the hint in shared memory is the caller's business. *open: as yk_ring_commit() has it. */
+bool send_at(uint32_t number, uint32_t who, uint64_t id, uint64_t *hint, uint64_t *open,
+             uint64_t *ret_sequence);
 bool send_one(uint32_t number, uint32_t who, uint64_t id, uint64_t *ret_sequence);
 
 /* As yk_ring_take(), over all rings, the highest first. */

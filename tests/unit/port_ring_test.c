@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define UNLIMITED UINT32_MAX
@@ -52,7 +53,8 @@ static struct yk_ring_geometry planned(uint32_t depth, uint32_t rings, uint64_t 
                                         .participants = 4,
                                         .max_message = max_message,
                                         .max_deliveries = UNLIMITED,
-                                        .max_parked = 4};
+                                        .max_parked = 4,
+                                        .max_borrowed = 8};
     yk_ring_plan(&geometry);
     return geometry;
 }
@@ -98,10 +100,10 @@ static int send_sized(const struct play *play, uint32_t number, uint32_t who, ui
                       uint32_t size)
 {
     uint32_t block;
-    uint64_t hint = yk_ring_tail(&play->ring, number), sequence;
+    uint64_t hint = yk_ring_tail(&play->ring, number), open = 0, sequence;
     if (!fill(play, who, id, size, &block))
         return 0;
-    int result = yk_ring_commit(&play->ring, number, block, &hint, &sequence);
+    int result = yk_ring_commit(&play->ring, number, block, &hint, &open, &sequence);
     if (result == 1)
         yk_ring_hint(&shm(play, number)->tail, hint);
     return result;
@@ -182,7 +184,7 @@ static void hostile_geometry_is_refused(void **state)
 #define REFUSE(field, value) (bad = good, bad.field = (value), refuse(bad))
     REFUSE(cells_log2, 0);
     REFUSE(cells_log2, 6); /* fewer cells than the depth */
-    REFUSE(cells_log2, 22);
+    REFUSE(cells_log2, 24);
     REFUSE(cells_log2, 63);
     REFUSE(cells_log2, UINT32_MAX);
     REFUSE(spread_log2, 9);
@@ -193,6 +195,8 @@ static void hostile_geometry_is_refused(void **state)
     REFUSE(depth, 0);
     REFUSE(depth, 257);
     REFUSE(depth, UINT32_MAX);
+    REFUSE(max_parked, (1u << 20) + 1);
+    REFUSE(max_borrowed, 65537);
     REFUSE(participants, 0);
     REFUSE(participants, 1024);
     REFUSE(participants, UINT32_MAX);
@@ -228,7 +232,7 @@ static void random_geometry_that_is_accepted_has_finite_sizes(void **state)
         uint32_t *fields = (uint32_t *)(void *)&geometry;
         for (int k = 0; k < 2; k++) {
             random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-            fields[(random >> 33) % 10] = (uint32_t)(random >> (random >> 59));
+            fields[(random >> 33) % 11] = (uint32_t)(random >> (random >> 59));
         }
         if (yk_ring_check_geometry(&geometry) != 0)
             continue;
@@ -300,7 +304,7 @@ static void refused_message_leaves_its_block_free_and_the_ring_as_it_was(void **
     struct play play;
     unsigned char before[1024];
     uint32_t block;
-    uint64_t hint, sequence;
+    uint64_t hint, open = 0, sequence;
     (void)state;
     open_play(&play, &geometry);
     assert_int_equal(send_id(&play, 0, 1), 1);
@@ -309,7 +313,7 @@ static void refused_message_leaves_its_block_free_and_the_ring_as_it_was(void **
     memcpy(before, play.rings, play.rings_size);
     assert_true(fill(&play, 1, 3, 8, &block));
     hint = yk_ring_tail(&play.ring, 0);
-    assert_int_equal(yk_ring_commit(&play.ring, 0, block, &hint, &sequence), 0);
+    assert_int_equal(yk_ring_commit(&play.ring, 0, block, &hint, &open, &sequence), 0);
     assert_true(yk_ring_is_free(&play.ring, block));
     assert_memory_equal(before, play.rings, play.rings_size);
     close_play(&play);
@@ -343,6 +347,48 @@ static void held_messages_neither_stop_nor_bound_the_others(void **state)
         expect_next(&play, i);
     }
     close_play(&play);
+}
+
+/* Everybody holds as many as he may, all of one sender's, and as many are parked as may be. */
+static void depth_messages_fit_beside_all_that_may_be_held_and_parked(void **state)
+{
+    static const uint32_t depths[] = {1, 2, 5};
+    (void)state;
+    for (size_t d = 0; d < sizeof depths / sizeof depths[0]; d++) {
+        struct yk_ring_geometry geometry = planned(depths[d], 2, 24);
+        struct play play;
+        struct yk_held held;
+        geometry.max_borrowed = 300;
+        geometry.max_parked = 100;
+        geometry.max_deliveries = 1;
+        yk_ring_plan(&geometry);
+        open_play(&play, &geometry);
+        for (uint32_t number = 0; number < 2; number++)
+            for (uint32_t i = 0; i < 100; i++) {
+                assert_int_equal(send_sized(&play, number, 0, i, 8), 1);
+                assert_int_equal(take(&play, number, 1, UINT64_MAX, &held), 1);
+                assert_int_equal(yk_ring_return(&play.ring, &held), 1);
+            }
+        for (uint32_t i = 0; i < 4 * 300; i++) {
+            assert_int_equal(send_id(&play, 0, i), 1);
+            assert_int_equal(take(&play, 0, i % 4, UINT64_MAX, &held), 1);
+        }
+        assert_int_equal(counts(&play).held, 1200);
+        assert_int_equal(counts(&play).parked, 100);
+        for (uint32_t round = 0; round < 5000; round++) {
+            uint32_t fit = 0;
+            while (send_id(&play, 0, fit) == 1)
+                fit++;
+            /* what is held within the window takes its place there */
+            assert_in_range(fit, round == 0 ? depths[d] : 1, depths[d]);
+            if (round == 0)
+                for (uint32_t i = 0; i < depths[d]; i++)
+                    assert_int_equal(send_sized(&play, 1, 0, i, 8), 1);
+            for (uint32_t i = 0; i < fit; i++)
+                expect_next(&play, i);
+        }
+        close_play(&play);
+    }
 }
 
 /* However many cells are held in a row behind it, no window of waiting messages is wider than the depth. */
@@ -380,11 +426,11 @@ static void hint_carried_through_a_batch_keeps_order_and_bound(void **state)
     (void)state;
     open_play(&play, &geometry);
     for (int round = 0; round < 100; round++) {
-        uint64_t hint = yk_ring_tail(&play.ring, 0), sequence, last = 0;
+        uint64_t hint = yk_ring_tail(&play.ring, 0), open = 0, sequence, last = 0;
         uint32_t block, sent = 0;
         struct yk_held held;
         while (fill(&play, 0, sent, 8, &block) &&
-               yk_ring_commit(&play.ring, 0, block, &hint, &sequence) == 1) {
+               yk_ring_commit(&play.ring, 0, block, &hint, &open, &sequence) == 1) {
             assert_true(sent == 0 || sequence == last + 1);
             last = sequence;
             sent++;
@@ -855,6 +901,72 @@ static void message_taken_again_by_one_who_died_at_once_is_not_lost(void **state
     }
 }
 
+/* Pages of a mapping that exist. */
+static size_t pages_present(void *memory, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (bytes + page - 1) / page, present = 0;
+    unsigned char *vector = malloc(pages);
+    assert_int_equal(mincore(memory, bytes, vector), 0);
+    for (size_t i = 0; i < pages; i++)
+        present += vector[i] & 1;
+    free(vector);
+    return present;
+}
+
+static void no_walk_touches_cells_that_were_never_used(void **state)
+{
+    struct yk_ring_geometry geometry = planned(1u << 20, 1, 24);
+    struct play play = {.rings_size = yk_ring_rings_bytes(&geometry),
+                        .blocks_size = yk_ring_blocks_bytes(&geometry)};
+    struct yk_held held;
+    uint32_t by[4] = {0};
+    (void)state;
+    play.rings = mmap(NULL, play.rings_size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    play.blocks = mmap(NULL, play.blocks_size, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(play.rings != MAP_FAILED && play.blocks != MAP_FAILED);
+    yk_ring_attach(&play.ring, &geometry, play.rings, play.blocks);
+    for (uint64_t i = 0; i < 100; i++) {
+        assert_int_equal(send_id(&play, 0, i), 1);
+        assert_int_equal(take(&play, 0, 1 + i % 2, UINT64_MAX, &held), 1);
+    }
+    assert_int_equal(counts(&play).held, 100);
+    yk_ring_count_held(&play.ring, by);
+    assert_int_equal(by[1] + by[2], 100);
+    assert_int_equal(yk_ring_recover(&play.ring, 1, 100), 50);
+    assert_int_equal(yk_ring_recover(&play.ring, 2, 100), 50);
+    assert_int_equal(counts(&play).waiting, 100);
+    for (uint64_t i = 0; i < 100; i++)
+        expect_next(&play, i);
+    expect_nothing(&play); /* looked at all that were given back */
+    assert_false(yk_ring_peek(&play.ring, 0));
+    assert_in_range(pages_present(play.rings, play.rings_size), 1, 4);
+    munmap(play.rings, play.rings_size);
+    munmap(play.blocks, play.blocks_size);
+}
+
+/* A cell in lap 2^25 looks as if it had never been used. */
+static void what_is_held_behind_cells_of_the_lap_after_the_last_is_found(void **state)
+{
+    struct yk_ring_geometry geometry = tiny(3, 4);
+    struct play play;
+    struct yk_held held;
+    (void)state;
+    open_play(&play, &geometry);
+    set_lap(&play, LAPS - 1);
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_int_equal(send_id(&play, 0, i), 1);
+        assert_int_equal(take(&play, 0, 1, UINT64_MAX, &held), 1);
+        if (i != 6)
+            assert_int_equal(yk_ring_release(&play.ring, &held), 1);
+    }
+    assert_int_equal(counts(&play).held, 1);
+    assert_int_equal(yk_ring_recover(&play.ring, 1, UNLIMITED), 1);
+    expect_next(&play, 6);
+    close_play(&play);
+}
+
 static void recovery_takes_nothing_from_the_living(void **state)
 {
     struct yk_ring_geometry geometry = planned(8, 2, 24);
@@ -941,7 +1053,7 @@ static void call_everything(const struct play *play, uint64_t *random)
 {
     const struct yk_ring *ring = &play->ring;
     uint32_t number = (uint32_t)(next_random(random) % ring->geometry.rings), block, by[8] = {0};
-    uint64_t hint = next_random(random) >> next_random(random) % 64, sequence;
+    uint64_t hint = next_random(random) >> next_random(random) % 64, open = hint & 7, sequence;
     struct yk_ring_counts seen;
     struct yk_held held;
     int result;
@@ -949,7 +1061,7 @@ static void call_everything(const struct play *play, uint64_t *random)
     result = send_sized(play, number, 0, 1, 8);
     assert_true(result == 0 || result == 1);
     if (fill(play, 1, 2, 24, &block)) {
-        result = yk_ring_commit(ring, number, block, &hint, &sequence);
+        result = yk_ring_commit(ring, number, block, &hint, &open, &sequence);
         assert_true(result == 0 || result == 1);
     }
     yk_ring_has_room(ring, number);
@@ -1075,6 +1187,7 @@ int main(void)
         cmocka_unit_test(exactly_depth_messages_fit),
         cmocka_unit_test(refused_message_leaves_its_block_free_and_the_ring_as_it_was),
         cmocka_unit_test(held_messages_neither_stop_nor_bound_the_others),
+        cmocka_unit_test(depth_messages_fit_beside_all_that_may_be_held_and_parked),
         cmocka_unit_test(depth_holds_before_a_stretch_of_held_cells),
         cmocka_unit_test(hint_carried_through_a_batch_keeps_order_and_bound),
         cmocka_unit_test(priorities_are_rings_of_their_own),
@@ -1095,6 +1208,8 @@ int main(void)
         cmocka_unit_test(release_that_freed_only_the_block_is_finished),
         cmocka_unit_test(return_that_was_broken_off_is_done_again),
         cmocka_unit_test(message_taken_again_by_one_who_died_at_once_is_not_lost),
+        cmocka_unit_test(no_walk_touches_cells_that_were_never_used),
+        cmocka_unit_test(what_is_held_behind_cells_of_the_lap_after_the_last_is_found),
         cmocka_unit_test(recovery_takes_nothing_from_the_living),
         cmocka_unit_test(random_memory_is_survived),
         cmocka_unit_test(plain_noise_is_survived),
