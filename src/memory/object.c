@@ -310,14 +310,16 @@ static int plan_segment(struct creation *creation)
 /* Needs neither a descriptor nor memory, the lack of which may be why it failed. */
 static void undo(struct yk_object *object, const struct creation *creation)
 {
-    char live[48];
+    char path[48];
     if (object->segment >= 0)
         yk_sys_shm_remove(object->segment);
     if (object->base)
         yk_sys_shm_detach(object->base);
     yk_unguard_and_close(&object->lock);
-    yk_live_path(live, creation->record.nonce);
-    yk_sys_unlink(creation->directory->fd, live);
+    yk_live_path(path, creation->record.nonce);
+    yk_sys_unlink(creation->directory->fd, path);
+    yk_bell_path(path, creation->record.nonce); /* a peer's; others have none */
+    yk_sys_unlink(creation->directory->fd, path);
     yk_sys_unlink(creation->intents.fd, creation->entry); /* last: the rest is found by it */
 }
 
