@@ -11,6 +11,14 @@
 
 #define CREATING (YOKE_EXCLUSIVE | YOKE_KEPT | YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE)
 
+#define RESERVE_MOST (UINT64_C(64) << 20)
+
+bool yk_options_reserve(uint32_t flags, uint64_t bytes)
+{
+    return (bytes <= RESERVE_MOST && !(flags & YOKE_SPARSE)) ||
+           (flags & (YOKE_POPULATE | YOKE_HUGE)) != 0;
+}
+
 static int check_flags(enum yk_kind kind, uint32_t flags)
 {
     uint32_t known = YOKE_CREATE | YOKE_PARKED | CREATING;
@@ -23,9 +31,6 @@ static int check_flags(enum yk_kind kind, uint32_t flags)
         return yk_fail(EINVAL, "flags 0x%x are not known here", flags & ~known);
     if ((flags & CREATING) && !(flags & YOKE_CREATE))
         return yk_fail(EINVAL, "flags 0x%x mean something only together with YOKE_CREATE", flags);
-    if ((flags & YOKE_SPARSE) && (flags & (YOKE_POPULATE | YOKE_HUGE)))
-        return yk_fail(EINVAL, "YOKE_SPARSE reserves nothing, %s needs all of it: choose one",
-                       flags & YOKE_POPULATE ? "YOKE_POPULATE" : "YOKE_HUGE");
     return 0;
 }
 

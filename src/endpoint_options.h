@@ -11,9 +11,9 @@
 int yk_options_check(enum yk_kind kind, uint32_t flags, const struct yoke_options *options);
 
 /*
- * Up to this size the memory of a port or link is reserved when it is made; a bigger port's only
- * when the caller asks for all of it (YOKE_POPULATE, YOKE_HUGE).
+ * Is the memory of a port or link of that size reserved when it is made? Up to 64 MiB unless it is
+ * to be sparse; beyond only when it is to be there at once.
  */
-#define YK_RESERVE_MOST (UINT64_C(64) << 20)
+bool yk_options_reserve(uint32_t flags, uint64_t bytes);
 
 #endif

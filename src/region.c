@@ -85,9 +85,6 @@ static int check_options(const struct yoke_region_options *options)
             options->struct_size, options->reserved);
     if (options->flags & ~(known | YOKE_CREATE))
         return yk_fail(EINVAL, "flags 0x%x are not known here", options->flags & ~known);
-    if ((options->flags & YOKE_SPARSE) && (options->flags & (YOKE_POPULATE | YOKE_HUGE)))
-        return yk_fail(EINVAL, "YOKE_SPARSE reserves nothing, %s needs all of it: choose one",
-                       options->flags & YOKE_POPULATE ? "YOKE_POPULATE" : "YOKE_HUGE");
     if (options->participants > YOKE_PARTICIPANTS_MAX)
         return yk_fail(EINVAL, "%u participants are more than %d", options->participants,
                        YOKE_PARTICIPANTS_MAX);
