@@ -89,8 +89,7 @@ extern "C" {
 #define YOKE_PARKED    0x10u /* ports: receive the parked messages instead of the others */
 #define YOKE_HUGE      0x20u /* with YOKE_CREATE: in huge pages; -ENOMEM or -EPERM without */
 #define YOKE_POPULATE  0x40u /* with YOKE_CREATE: make all pages present now, or -ENOMEM */
-#define YOKE_SPARSE    0x80u /* with YOKE_CREATE: reserve nothing; pages come when touched. Not \
-                                together with YOKE_POPULATE or YOKE_HUGE: -EINVAL */
+#define YOKE_SPARSE    0x80u /* with YOKE_CREATE: reserve nothing; excludes the two above */
 
 /*
  * ---- errors -----------------------------------------------------------------------------------

@@ -11,9 +11,14 @@
 int yk_options_check(enum yk_kind kind, uint32_t flags, const struct yoke_options *options);
 
 /*
- * Up to this size the memory of a port or link is reserved when it is made; a bigger port's only
- * when the caller asks for all of it (YOKE_POPULATE, YOKE_HUGE).
+ * Is the memory of a port or link of so many bytes reserved when it is made? If it is not big, or
+ * when the caller asks for all of it.
  */
-#define YK_RESERVE_MOST (UINT64_C(64) << 20)
+static inline bool yk_options_reserve(uint64_t bytes, uint32_t flags)
+{
+    if (flags & (YOKE_POPULATE | YOKE_HUGE))
+        return true;
+    return bytes <= (UINT64_C(64) << 20) && !(flags & YOKE_SPARSE);
+}
 
 #endif

@@ -188,8 +188,7 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
         .participants = fixed.geometry.participants,
         .seat = YK_ANY_SEAT,
         .body_bytes = bytes,
-        .reserve = (bytes <= YK_RESERVE_MOST && !(flags & YOKE_SPARSE)) ||
-                   (flags & (YOKE_POPULATE | YOKE_HUGE)),
+        .reserve = yk_options_reserve(bytes, flags),
         .details = &fixed,
         .details_size = sizeof fixed,
         .operations = &operations,
@@ -283,8 +282,8 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
         return true;
     if (sending->loans) {
         int64_t loan = yk_pool_find_loan(port, message->data);
-        if (loan <
-            0) { /* it was one when the call began: named twice, or released by another thread */
+        /* it was one when the call began: named twice, or released by another thread */
+        if (loan < 0) {
             sending->error =
                 yk_fail(EINVAL, "%p is no loan any more: it was committed or released meanwhile",
                         message->data);

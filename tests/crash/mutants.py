@@ -153,8 +153,8 @@ MUTANTS = [
          "return yk_store_release(&yk_ring_shm(ring, held->ring)->cells[held->index],\n"
          "            make_cell(cell_lap(held->cell), 0, held->block, YK_CELL_PARKED)), 1;")]),
     ("dropped-leaks", "a dropped message keeps its block", [
-        ("    return yk_ring_release(ring, held);\n}\n\nint yk_ring_return",
-         "    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nint yk_ring_return")]),
+        ("    return yk_ring_release(ring, held);\n}\n\nstatic int park",
+         "    return move_held(ring, held, 1, 0, YK_CELL_EMPTY);\n}\n\nstatic int park")]),
     ("once-again", "policy once delivers again", [
         ("    if (ring->geometry.once)\n", "    if (ring->geometry.once && ring->geometry.rings == 0)\n")]),
     ("walk-ends-early", "a walk ends at any EMPTY cell of the first lap", [
