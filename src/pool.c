@@ -76,13 +76,6 @@ static bool find_block(struct yk_port *port, enum yk_in_hand how, uint32_t tries
     return false;
 }
 
-/* So few that they are used in turn, however soon they are free again. */
-static bool is_small(const struct yk_port *port)
-{
-    uint64_t used = yk_load32_relaxed(&port->used);
-    return used < TURN_BLOCKS || used * port->ring.geometry.block_stride < port->turn_bytes;
-}
-
 /*
  * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one
  * at the cursor is the likeliest; where it is not free the pool grows: it stays as small, and as
@@ -93,7 +86,8 @@ static __attribute__((noinline)) bool look_for_block(struct yk_port *port, enum 
                                                      uint32_t *ret_block)
 {
     uint32_t index = yk_load32_relaxed(&port->cursor);
-    bool grows = index >= yk_load32_relaxed(&port->used) && is_small(port);
+    uint32_t used = yk_load32_relaxed(&port->used);
+    bool grows = index >= used && used < TURN_BLOCKS;
     if (!(grows && extend_pool(port, how, &index)) && !find_block(port, how, 2, &index) &&
         !extend_pool(port, how, &index) && !find_block(port, how, UINT32_MAX, &index))
         return false;

@@ -281,8 +281,8 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
         return true;
     if (sending->loans) {
         int64_t loan = yk_pool_find_loan(port, message->data);
-        if (loan <
-            0) { /* it was one when the call began: named twice, or released by another thread */
+        /* it was one when the call began: named twice, or released by another thread */
+        if (loan < 0) {
             sending->error =
                 yk_fail(EINVAL, "%p is no loan any more: it was committed or released meanwhile",
                         message->data);

@@ -39,7 +39,6 @@ struct yk_port {
     /* One's own pool. Private: which of its blocks threads of this process have in hand. */
     yk_atomic32 *in_hand;                  /* per block: 0, BLOCK_FILLING or BLOCK_LOANED */
     yk_atomic64 open[YOKE_PRIORITIES_MAX]; /* what yk_ring_commit() keeps */
-    uint64_t turn_bytes;                   /* a pool of fewer bytes grows */
     yk_atomic32 cursor;
     yk_atomic32 used; /* blocks that were ever used; also in the slot, for the recoverer */
 };

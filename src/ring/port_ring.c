@@ -620,7 +620,8 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
 
     for (uint32_t attempt = 0; attempt < bound && find_full(ring, shm, &position, &cell);
          attempt++) {
-        yk_atomic64 *at = position_cell(ring, shm, position);
+        uint32_t index = position_index(ring, position);
+        yk_atomic64 *at = &shm->cells[index];
         prefetch(ring, at, cell_block(cell));
         int result = fits(ring, at, cell, capacity);
         if (result < 0)
@@ -632,7 +633,7 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
             continue;
         *hint = position + 1;
         prefetch_ahead(ring, shm, position + RECEIVE_AHEAD);
-        return own(ring, number, position_index(ring, position), mine, capacity, ret_held);
+        return own(ring, number, index, mine, capacity, ret_held);
     }
     return 0;
 }

@@ -246,10 +246,9 @@ static const char *long_address(size_t length)
     X(port_parked, new_port(PORT_OPTIONS(.max_parked = UINT32_MAX)), EINVAL, "1048576")            \
     X(port_too_much_borrowed, new_port(PORT_OPTIONS(.max_borrowed = 65536, .participants = 64)),   \
       EINVAL, "65536 borrowed")                                                                    \
-    X(port_sparse_and_populated, new_port_flags(YOKE_SPARSE | YOKE_POPULATE), EINVAL,              \
-      "YOKE_POPULATE")                                                                             \
+    X(port_sparse_and_populated, new_port_flags(YOKE_SPARSE | YOKE_POPULATE), EINVAL, "sparse")    \
     X(region_sparse_and_huge,                                                                      \
-      new_region("new", 1, REGION_OPTIONS(.flags = YOKE_SPARSE | YOKE_HUGE)), EINVAL, "YOKE_HUGE") \
+      new_region("new", 1, REGION_OPTIONS(.flags = YOKE_SPARSE | YOKE_HUGE)), EINVAL, "sparse")    \
     X(port_flags_unknown, open_port("port:good", 0x100, NULL), EINVAL, "0x100")                    \
     X(port_flags_all, open_port("port:good", ~0u & ~YOKE_READ_ONLY, NULL), EINVAL, "flags")        \
     X(port_flags_read_only, open_port("port:good", YOKE_READ_ONLY, NULL), ENOTSUP, "read-only")    \

@@ -148,7 +148,7 @@ class Ports(tool.Case):
     def test_created_as_asked(self):
         sizes = ['--depth', '1024', '--max-message', '8K', '--priorities', '4']
         rules = ['--participants', '9', '--mode', '0660', '--policy', 'once']
-        limits = ['--max-deliveries', '5', '--max-parked', '7']
+        limits = ['--max-deliveries', '5', '--max-parked', '7', '--max-borrowed', '11']
         address = self.port(*sizes, *rules, *limits)
         facts = self.stat(address)
         for key, value in {
@@ -158,6 +158,7 @@ class Ports(tool.Case):
             'policy': 'once',
             'max_deliveries': 5,
             'max_parked': 7,
+            'max_borrowed': 11,
             'participants_max': 9,
             'mode': '0660',
             'kept': True,
@@ -172,6 +173,7 @@ class Ports(tool.Case):
         self.assertEqual((facts['depth'], facts['max_message']), (256, 4096))
         self.assertEqual((facts['priorities'], facts['policy']), (1, 'redeliver'))
         self.assertEqual((facts['max_deliveries'], facts['max_parked']), (16, 64))
+        self.assertEqual(facts['max_borrowed'], 64)
 
     def test_deliveries_without_limit(self):
         self.assertNotIn('max_deliveries', self.stat(self.port('--max-deliveries', 'none')))

@@ -73,6 +73,7 @@ WRONG += [
 WRONG += [
     (['port', 'create', 'x', '--depth', '1048577'], 'from 1 to 1048576'),
     (['port', 'create', 'x', '--priorities', '33'], 'from 1 to 32'),
+    (['port', 'create', 'x', '--max-borrowed', '65537'], 'from 1 to 65536'),
     (['port', 'create', 'x', '--participants', '1024'], 'from 1 to 1023'),
     (['port', 'create', 'x', '--policy', 'twice'], "'twice'"),
     (['port', 'create', 'x', '--policy', ''], '--policy'),
