@@ -542,7 +542,7 @@ static void links_of_others_are_none_of_ours(void **state)
 {
     /* names that begin and end as ours does */
     yoke_endpoint *one = link_make("alice2", "bob", NULL), *two = link_make("2alice", "bob", NULL);
-    yoke_endpoint *three = link_make("lice", "bob", NULL), *own = link_make("alice", "bob", NULL);
+    yoke_endpoint *three = link_make("lice", "bob", NULL), *own = link_make("alice", "zoe", NULL);
     yoke_peer *peer = join("alice");
 
     (void)state;
