@@ -129,8 +129,14 @@ static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer,
         int result = yk_peer_await_link(peer, address.name, left);
         if (result == 0)
             result = open_endpoint(ret_link, &address, 0, options);
-        if (result != -ENOENT) /* it went meanwhile: the next */
+        if (result != -ENOENT)
             return result;
+        /* it went meanwhile: the next; or what no yoke wrote is found again and again */
+        if (yk_load32_acquire(&peer->cancelled))
+            return -ECANCELED;
+        if (time_left(deadline) == 0)
+            return timeout_ns == 0 ? -EAGAIN : -ETIMEDOUT;
+        yk_nap(1000000);
     }
 }
 
