@@ -138,6 +138,20 @@ static struct yoke_options options_as(const yoke_peer *peer, int64_t spin_ns)
     return options;
 }
 
+/*
+ * A link that was seen could not be opened. It went meanwhile, and the next one is waited for; but
+ * what no yoke wrote is found again and again, so there is a pause. 0: go on.
+ */
+static int before_the_next(const yoke_peer *peer, int64_t deadline, int64_t timeout_ns)
+{
+    if (yk_load32_acquire(&peer->cancelled))
+        return -ECANCELED;
+    if (time_left(deadline) == 0)
+        return timeout_ns == 0 ? -EAGAIN : -ETIMEDOUT;
+    yk_nap(1000000);
+    return 0;
+}
+
 static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_ns,
                        int64_t timeout_ns)
 {
@@ -148,7 +162,10 @@ static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_n
         int result = yk_peer_await_link(peer, address.name, left);
         if (result == 0)
             result = open_endpoint(ret_link, &address, 0, &options);
-        if (result != -ENOENT) /* it went meanwhile: the next */
+        if (result != -ENOENT)
+            return result;
+        result = before_the_next(peer, deadline, timeout_ns);
+        if (result < 0)
             return result;
     }
 }
@@ -181,8 +198,11 @@ static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_
         if (result != YOKE_NEXT_OPENED)
             return result;
         result = open_endpoint(ret_link, &address, 0, &options);
-        if (result != -ENOENT) /* it went meanwhile: the next */
+        if (result != -ENOENT)
             return result < 0 ? result : YOKE_NEXT_OPENED;
+        result = before_the_next(peer, deadline, timeout_ns);
+        if (result < 0)
+            return result;
     }
 }
 

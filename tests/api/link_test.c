@@ -624,7 +624,7 @@ static void assert_end_is_told_until_it_is_over(yoke_endpoint *alice, int error)
 {
     const void *message;
     yoke_endpoint *bob;
-    uint64_t i = 100;
+    uint64_t i = 100, data[25] = {0};
     void *block;
     int64_t result;
 
@@ -635,9 +635,10 @@ static void assert_end_is_told_until_it_is_over(yoke_endpoint *alice, int error)
         must_fail(yoke_borrow(alice, &message, LONG_WAIT), error);
         assert_non_null(strstr(yoke_explain(), "bob"));
     }
-    /* there is room: it waits for him */
-    while ((result = yoke_send(alice, &i, sizeof i, LONG_WAIT)) == 0)
-        i++;
+    /* there is room: it waits for him, small or big */
+    do
+        data[0] = i;
+    while ((result = yoke_send(alice, data, i % 2 ? 8 : 200, LONG_WAIT)) == 0 && i++ < 200);
     must_fail(result, error);
     assert_int_equal(i, 104);
     must_fail(yoke_send(alice, &i, sizeof i, YOKE_NOW), error);
@@ -646,8 +647,10 @@ static void assert_end_is_told_until_it_is_over(yoke_endpoint *alice, int error)
     assert_nothing_comes(alice);
     must_fail(yoke_send(alice, &i, sizeof i, YOKE_NOW), EAGAIN);
     must_fail(yoke_loan(alice, 8, &block, YOKE_NOW), EAGAIN);
-    for (uint64_t k = 100; k < 104; k++)
-        assert_int_equal(recv_number(bob, YOKE_NOW), k);
+    for (uint64_t k = 100; k < 104; k++) {
+        assert_int_equal(must(yoke_recv(bob, data, sizeof data, YOKE_NOW)), k % 2 ? 8 : 200);
+        assert_int_equal(data[0], k);
+    }
     send_number(bob, 5);
     send_number(alice, 6);
     assert_int_equal(recv_number(alice, YOKE_NOW), 5);

@@ -1,8 +1,10 @@
 /* Peers: who has a name and until when, waiting for others to come and go, the list, and accepting links. */
 #include "api.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -542,7 +544,7 @@ static void links_of_others_are_none_of_ours(void **state)
 {
     /* names that begin and end as ours does */
     yoke_endpoint *one = link_make("alice2", "bob", NULL), *two = link_make("2alice", "bob", NULL);
-    yoke_endpoint *three = link_make("lice", "bob", NULL), *own = link_make("alice", "bob", NULL);
+    yoke_endpoint *three = link_make("lice", "bob", NULL), *own = link_make("alice", "zoe", NULL);
     yoke_peer *peer = join("alice");
 
     (void)state;
@@ -552,6 +554,32 @@ static void links_of_others_are_none_of_ours(void **state)
     yoke_close(three);
     yoke_close(own);
     yoke_peer_leave(peer);
+}
+
+/* A link whose lock file somebody took away can be seen, and not opened. */
+static void link_that_can_not_be_opened_does_not_hold_up_accepting(void **state)
+{
+    yoke_peer *peer = join("alice");
+    struct dirent **entries;
+    yoke_endpoint *bobs;
+    char *before = world_describe(), *live;
+    int count;
+
+    (void)state;
+    bobs = link_make("bob", "alice", NULL);
+    count = scandir(name_path(""), &entries, NULL, alphasort);
+    assert_true(count > 0);
+    for (int i = 0; i < count; i++) {
+        live = entries[i]->d_name;
+        if (strncmp(live, ".live-", 6) == 0 && !strstr(before, live))
+            unlink(name_path(live));
+        free(entries[i]);
+    }
+    free(entries);
+    assert_none_to_accept(peer);
+    yoke_close(bobs);
+    yoke_peer_leave(peer);
+    free(before);
 }
 
 struct accepting {
@@ -713,6 +741,7 @@ int main(void)
         api_test(list_has_who_is_there_with_pid_and_uid),
         api_test(links_that_others_opened_are_accepted_once_each),
         api_test(links_of_others_are_none_of_ours),
+        api_test(link_that_can_not_be_opened_does_not_hold_up_accepting),
         api_test(accepting_waits_until_somebody_opens_a_link),
         api_test(link_that_was_closed_is_accepted_again_when_somebody_new_came),
         api_test(kept_link_that_both_left_is_not_accepted_until_somebody_comes),

@@ -1097,6 +1097,37 @@ static void pair_with_a_header_that_no_yoke_wrote_is_refused(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void what_is_wrong_with_a_header_is_told_apart(void **state)
+{
+    static const struct {
+        size_t at;
+        int error;
+    } cases[] = {
+        {offsetof(struct yk_shm_header, fixed.magic), EINVAL}, /* no yoke's at all */
+        {offsetof(struct yk_shm_header, ready), EINVAL},
+        {offsetof(struct yk_shm_header, fixed.layout), EPROTONOSUPPORT},
+        {offsetof(struct yk_shm_header, fixed.details), EPROTONOSUPPORT}, /* the link's layout */
+        {offsetof(struct yk_shm_header, fixed.kind), EPROTO},
+        {offsetof(struct yk_shm_header, fixed.size), EPROTO},
+        {offsetof(struct yk_shm_header, fixed.body_offset), EPROTO},
+        {offsetof(struct yk_shm_header, fixed.participants), EPROTO},
+        {offsetof(struct yk_shm_header, fixed.details) + 8, EPROTO}, /* the depth */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        yoke_endpoint *link = NULL;
+        uint32_t value = 0x7fffffff;
+        int ends[2];
+
+        make_pair(ends);
+        assert_int_equal(pwrite(ends[0], &value, sizeof value, (off_t)cases[i].at), sizeof value);
+        must_fail(yoke_open_descriptor(&link, ends[0], NULL), cases[i].error);
+        assert_null(link);
+        close_both(ends);
+    }
+}
+
 struct couple {
     int ends[2];
     struct baton ready;
@@ -1184,6 +1215,7 @@ int main(int argc, char **argv)
         api_test(what_a_parent_has_open_stays_the_parents),
         api_test(what_is_no_end_of_a_link_is_refused),
         api_test(pair_with_a_header_that_no_yoke_wrote_is_refused),
+        api_test(what_is_wrong_with_a_header_is_told_apart),
         api_test(nothing_is_left_of_a_pair_when_all_are_killed),
     };
 
