@@ -199,8 +199,8 @@ LONG_CHECKS = [
     ["sweep", "--mode", "pair", "--seconds", "900"],
 ]
 
-WORLD = ["world", "starts", "operations", "model", "coroutine"]
-PARTS = {"schedules": WORLD + ["schedules"], "sweep": WORLD + ["stepper", "sweep"]}
+WORLD = ["tools", "world", "starts", "operations", "model", "coroutine"]
+PARTS = {"schedules": WORLD + ["walk", "schedules"], "sweep": WORLD + ["stepper", "sweep"]}
 DEFINES = {"schedules": ["-DYK_CHECK"], "sweep": []}
 
 
