@@ -9,9 +9,9 @@
  *   take     1 the stamp of slot `taken` is this lap's   2 taken + 1 (store)   3 the caller reads
  *   release  in order: released + 1 (store), and beyond those released before. Out of order: a
  *            receipt says `done`
- *   return   a receipt with one delivery more; the receiver keeps in mind that it comes again
- *   recover  (a dead receiver) each message in [released, taken) without `done`: a receipt with one
- *            delivery more; then taken := released
+ *   return   a receipt `again` with one delivery more; taken again, `again` goes
+ *   recover  (a dead receiver) each message in [released, taken) without `done` or `again`: a receipt
+ *            `again` with one delivery more; then taken := released
  *   resume   receiver: from `released` on, as the receipts say. Sender: the first slot from
  *            `released` on whose stamp is not this lap's is the next to be sent.
  *
@@ -28,8 +28,8 @@
  * Stopping (or dying) after any step. Sender before 3: bytes that nobody looks at; whoever comes
  * back writes them anew. After 3: sent. Receiver after 2 of take: in hand, so recovery gives it
  * back, marked. After `released`: acknowledged. Between a receipt `done` and `released`: the
- * receipt decides, it is not delivered again. Recovery that is broken off and done again counts a
- * delivery too many, no more.
+ * receipt decides, it is not delivered again. Recovery that is broken off and done again finds its
+ * own receipts: no delivery is counted twice, and none drops a message too early.
  *
  * Why no fence between the bytes and the word, or between reading and `released`: a release store
  * orders both. Why no lock against two receivers: the life lock of the side (memory/participant.c).
@@ -52,7 +52,7 @@
  */
 #define BUFFER_MOST     (UINT64_C(8) << 20)
 #define BUFFER_MESSAGES 4
-#define COUNT_MASK      (YK_SPSC_DONE - 1)
+#define COUNT_MASK      (YK_SPSC_AGAIN - 1)
 /*
  * An empty buffer is begun anew from its start, which both caches still know; for bigger messages
  * only after so many bytes, since lines that have left the receiver's cache are cheaper to
@@ -425,11 +425,11 @@ static struct yk_spsc_lent *lent_at(const struct yk_spsc_receiver *receiver, uin
     return &receiver->lent[index & receiver->ring.mask];
 }
 
-/* How often message `index` was delivered before; or YK_SPSC_DONE. Relaxed: see the table. */
+/* How often message `index` was delivered before, and the two flags. Relaxed: see the table. */
 static uint64_t read_receipt(const struct yk_spsc *ring, uint64_t index)
 {
     uint64_t receipt = yk_load_relaxed(&ring->receipts[index & ring->mask]);
-    return receipt >> 32 != yk_spsc_stamp(ring, index) ? 0 : receipt & (YK_SPSC_DONE | COUNT_MASK);
+    return receipt >> 32 != yk_spsc_stamp(ring, index) ? 0 : (uint32_t)receipt;
 }
 
 static void write_receipt(const struct yk_spsc *ring, uint64_t index, uint64_t value)
@@ -438,9 +438,18 @@ static void write_receipt(const struct yk_spsc *ring, uint64_t index, uint64_t v
                      (uint64_t)yk_spsc_stamp(ring, index) << 32 | value);
 }
 
-static uint64_t one_more(uint64_t count)
+static uint64_t one_more(uint64_t receipt)
 {
+    uint64_t count = receipt & COUNT_MASK;
     return count < COUNT_MASK ? count + 1 : count;
+}
+
+/* It goes out (again): who dies from now on had it in hand. How many deliveries that makes. */
+static uint32_t count_delivery(const struct yk_spsc *ring, uint64_t index, uint64_t receipt)
+{
+    if (receipt & YK_SPSC_AGAIN)
+        write_receipt(ring, index, receipt & COUNT_MASK);
+    return (uint32_t)one_more(receipt);
 }
 
 /* Relaxed, and no read-modify-write: the receiver is the only writer. */
@@ -476,8 +485,8 @@ static bool is_due(struct yk_spsc_receiver *receiver, uint64_t index, uint32_t *
     const struct yk_spsc *ring = &receiver->ring;
     uint64_t receipt = read_receipt(ring, index);
     bool done = (receipt & YK_SPSC_DONE) != 0;
-    if (!done && receipt < ring->geometry.max_deliveries) {
-        *ret_deliveries = (uint32_t)receipt + 1;
+    if (!done && (receipt & COUNT_MASK) < ring->geometry.max_deliveries) {
+        *ret_deliveries = count_delivery(ring, index, receipt);
         return true;
     }
     if (!done) {
@@ -510,7 +519,7 @@ static int take_returned(struct yk_spsc_receiver *receiver, uint64_t capacity,
         .index = index,
         .tag = lent->tag,
         .size = lent->size,
-        .deliveries = (uint32_t)one_more(read_receipt(&receiver->ring, index) & COUNT_MASK),
+        .deliveries = count_delivery(&receiver->ring, index, read_receipt(&receiver->ring, index)),
     };
     return 1;
 }
@@ -580,7 +589,7 @@ int yk_spsc_return(struct yk_spsc_receiver *receiver, uint64_t index)
         count_one(&receiver->ring.shm->dropped);
         return yk_spsc_release(receiver, index);
     }
-    write_receipt(&receiver->ring, index, deliveries);
+    write_receipt(&receiver->ring, index, YK_SPSC_AGAIN | deliveries);
     lent->state = YK_SPSC_RETURNED;
     receiver->returned++;
     return 1;
@@ -619,11 +628,12 @@ uint64_t yk_spsc_recover_receiver(const struct yk_spsc *ring)
         in_hand = 0;
     for (uint64_t i = released; i - released < in_hand; i++) {
         uint64_t receipt = read_receipt(ring, i);
-        if (receipt & YK_SPSC_DONE)
+        if (receipt & (YK_SPSC_DONE | YK_SPSC_AGAIN))
             continue;
         if (ring->geometry.once)
             count_one(&ring->shm->dropped);
-        write_receipt(ring, i, ring->geometry.once ? YK_SPSC_DONE : one_more(receipt));
+        write_receipt(ring, i,
+                      ring->geometry.once ? YK_SPSC_DONE : YK_SPSC_AGAIN | one_more(receipt));
         given_back++;
     }
     /* release: the receipts before it, so that who is interrupted here does it all again */

@@ -38,8 +38,12 @@
 #define YK_SPSC_OFFSET       8u
 #define YK_SPSC_BUFFERED_TAG 16u
 
-/* receipt: stamp 32 (as the slot's) | done 1 | how often it was delivered before 31 */
-#define YK_SPSC_DONE (UINT64_C(1) << 31)
+/*
+ * receipt: stamp 32 (as the slot's) | done 1 | again 1 | how often it was delivered before 30.
+ * `again`: it was given back, and the count has that delivery in it already.
+ */
+#define YK_SPSC_DONE  (UINT64_C(1) << 31)
+#define YK_SPSC_AGAIN (UINT64_C(1) << 30)
 
 /*
  * field    | written by              | read by     | order              | a crash leaves
