@@ -90,7 +90,8 @@ static bool must_be_dropped(const struct spsc_message_fate *one)
 static void pass(uint32_t position)
 {
     struct spsc_message_fate *one = &ledger()->message[position];
-    if (one->fate == MAYBE || one->fate == PASSING || ((one->fate == FRESH || one->fate == BACK) && may_be_dropped(one)))
+    if (one->fate == MAYBE || one->fate == PASSING ||
+        ((one->fate == FRESH || one->fate == BACK) && may_be_dropped(one)))
         one->fate = GONE;
     else if (one->fate == FRESH || one->fate == BACK)
         spsc_fault("message %u was passed over", position);
@@ -158,6 +159,8 @@ void spsc_nothing_there(uint32_t sent_before)
 
 void spsc_too_big(uint64_t capacity)
 {
+    for (uint32_t i = 0; i < released_in_image(); i++)
+        pass(i);
     for (uint32_t i = 0; i <= ledger()->sent; i++) {
         const struct spsc_message_fate *one = &ledger()->message[i];
         bool there =
@@ -206,9 +209,11 @@ static void unseen_delivery(uint32_t released, uint32_t taken)
     bool found = false;
     for (uint32_t i = released; i < taken && !found; i++) {
         struct spsc_message_fate *one = &ledger()->message[i];
-        if ((one->fate != BACK && (one->fate != FRESH || i + 1 != taken)) || must_be_dropped(one))
+        bool in_line =
+            one->fate == BACK || one->fate == MAYBE || (one->fate == FRESH && i + 1 == taken);
+        if (!in_line || must_be_dropped(one))
             continue;
-        found = !may_be_dropped(one);
+        found = one->fate != MAYBE && !may_be_dropped(one);
         one->slack++;
         one->lost = 1;
     }
@@ -231,7 +236,8 @@ void spsc_receiver_died(void)
             one->fate = MAYBE;
         else if (one->fate == HAND || one->fate == RETURNING)
             one->fate = BACK;
-        if (i < released && (one->fate == MAYBE || (book->taking && may_be_dropped(one))))
+        if (i < released &&
+            (one->fate == MAYBE || one->fate == PASSING || (book->taking && may_be_dropped(one))))
             one->fate = GONE;
         else if (i >= released && is_over(one))
             one->fate = PASSING;
@@ -249,8 +255,8 @@ static bool released_rightly(uint32_t position)
     bool swallowed = ledger()->swallowing && position + 1 == released_in_image();
     bool dropping = one->fate == RETURNING &&
                     (spsc_ring.geometry.once || one->seen >= spsc_ring.geometry.max_deliveries);
-    if (is_over(one) || one->fate == ACKING || one->fate == MAYBE || dropping || in_call ||
-        swallowed)
+    if (is_over(one) || one->fate == ACKING || one->fate == MAYBE || one->fate == PASSING ||
+        dropping || in_call || swallowed)
         return true;
     return fail("message %u is released, and nobody has acknowledged it", position);
 }

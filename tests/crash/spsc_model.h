@@ -55,7 +55,7 @@ enum spsc_fate {
     ACKED,
     MAYBE,   /* who acknowledged it died meanwhile */
     PASSING, /* acknowledged by one who died; its successor has not come by yet */
-    GONE,  /* passed: dropped, or acknowledged after all */
+    GONE,    /* passed: dropped, or acknowledged after all */
 };
 
 struct spsc_message_fate {
@@ -112,6 +112,7 @@ uint64_t spsc_tag_of(uint32_t id);
 /* ---- operations (spsc_operations.c) ---- */
 
 enum spsc_operation {
+    OP_NONE,
     OP_SEND, /* the short way, where it goes */
     OP_SEND_TAGGED,
     OP_SEND_BUFFERED,

@@ -8,10 +8,10 @@
 #define NOW() __asm__ volatile("" ::: "memory")
 
 const char *const spsc_operation_names[] = {
-    "send",     "send-tagged", "send-buffered", "send-two",        "loan",
-    "commit",   "commit-last", "cancel",        "resume-sender",   "take",
-    "take-two", "recv",        "take-small",    "release",         "release-last",
-    "return",   "return-last", "recover",       "resume-receiver",
+    "nothing",      "send",     "send-tagged", "send-buffered", "send-two",
+    "loan",         "commit",   "commit-last", "cancel",        "resume-sender",
+    "take",         "take-two", "recv",        "take-small",    "release",
+    "release-last", "return",   "return-last", "recover",       "resume-receiver",
 };
 
 #define SMALL_BUFFER 3
@@ -352,8 +352,11 @@ bool spsc_prepare(struct spsc_task *task)
 
 static void run_sender(const struct spsc_task *task)
 {
-    uint32_t process = task->process;
-    switch ((enum spsc_operation)task->operation) {
+    uint32_t process = task->process, operation = task->operation;
+    if (spsc_world->senders[process].loan_count == 0 &&
+        (operation == OP_COMMIT || operation == OP_COMMIT_LAST || operation == OP_CANCEL))
+        return;
+    switch ((enum spsc_operation)operation) {
     case OP_SEND:
         spsc_send(process, id_for(task, SMALL));
         break;

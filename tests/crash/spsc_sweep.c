@@ -165,7 +165,7 @@ static bool step_all_seconds(const struct scene *scene, long at, uint64_t *rando
     static struct snapshot kept;
     keep(&kept);
     bool go_on = true;
-    for (uint32_t other = 0; other < SPSC_OPERATIONS && go_on; other++) {
+    for (uint32_t other = OP_NONE + 1; other < SPSC_OPERATIONS && go_on; other++) {
         if (!may_be_second(shared->tasks[0].operation, other) ||
             !random_chance(random, other == OP_RECOVER ? 1 : limits.second_share))
             continue;
@@ -306,6 +306,8 @@ static void open_scene(const struct scene *scene)
     wrapped = scene->wrap;
 }
 
+#define OPERATIONS_HERE ((uint64_t)SPSC_OPERATIONS - 1) /* without OP_NONE */
+
 /* Number `index` of all combinations; in RESUME, the scripts of the other side are part of it. */
 static bool sweep_index(uint64_t index)
 {
@@ -316,7 +318,7 @@ static bool sweep_index(uint64_t index)
     index /= (uint64_t)spsc_setup_count;
     scene.start = (int)(index % (uint64_t)spsc_start_count);
     index /= (uint64_t)spsc_start_count;
-    uint32_t operation = (uint32_t)(index % SPSC_OPERATIONS);
+    uint32_t operation = 1 + (uint32_t)(index % OPERATIONS_HERE);
     if ((limits.setup != NULL && strcmp(limits.setup, scene.setup->name) != 0) ||
         (limits.start != NULL && strcmp(limits.start, spsc_start_name(scene.start)) != 0))
         return true;
@@ -334,14 +336,14 @@ static bool sweep_index(uint64_t index)
     if (!built)
         return true;
     combinations++;
-    bool go_on = limits.mode == RESUME ? resume_first(&scene, (int)(index / SPSC_OPERATIONS))
+    bool go_on = limits.mode == RESUME ? resume_first(&scene, (int)(index / OPERATIONS_HERE))
                                        : sweep_first(&scene, &random);
     return go_on && seconds_now() - started < limits.seconds;
 }
 
 static bool sweep_all(void)
 {
-    uint64_t total = 2 * (uint64_t)spsc_setup_count * (uint64_t)spsc_start_count * SPSC_OPERATIONS *
+    uint64_t total = 2 * (uint64_t)spsc_setup_count * (uint64_t)spsc_start_count * OPERATIONS_HERE *
                      (limits.mode == RESUME ? SCRIPTS_MOST : 1);
     struct shuffle shuffle = shuffle_make(total, limits.seed);
     for (uint64_t i = 0; (double)i < (double)total * limits.share; i++)
