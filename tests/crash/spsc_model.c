@@ -183,7 +183,10 @@ bool spsc_must_go(uint32_t process, uint32_t id)
         buffer_free = buffer_free && ledger()->message[i].id % 10 != BUFFERED &&
                       ledger()->message[i].id % 10 != BUFFERED_TAGGED;
     bool buffered = id % 10 == BUFFERED || id % 10 == BUFFERED_TAGGED;
-    return ledger()->sent - over < depth() && (!buffered || buffer_free);
+    /* Room for two more of the biggest than may be on the way: then one goes wherever the others lie. */
+    uint64_t piece = (spsc_ring.geometry.max_message + 63) / 64 * 64;
+    bool planned = spsc_ring.geometry.buffer >= (depth() + 2) * piece && !ledger()->loaned;
+    return ledger()->sent - over < depth() && (!buffered || buffer_free || planned);
 }
 
 /* ---- deaths ---- */

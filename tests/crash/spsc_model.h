@@ -76,6 +76,7 @@ struct spsc_ledger {
     uint32_t sender, receiver; /* which of the two processes it is now */
     uint32_t taking;           /* within a take */
     uint32_t swallowing;       /* within a call that acknowledges what it takes */
+    uint32_t loaned, pad;      /* loaned: there was a loan, so the buffer may have holes */
     char fault[160];           /* the first thing that was wrong */
 };
 

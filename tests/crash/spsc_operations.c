@@ -107,6 +107,7 @@ bool spsc_loan(uint32_t process, uint32_t id)
     struct spsc_sending *sending = &spsc_world->senders[process];
     void *block = NULL;
     bool must_go = spsc_must_go(process, id);
+    ledger()->loaned = 1;
     if (sending->loan_count == SPSC_LOANS_MOST)
         return false;
     int result = yk_spsc_loan(&sending->sender, spsc_size_of(id), &block);

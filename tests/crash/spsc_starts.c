@@ -19,6 +19,7 @@ const struct spsc_setup spsc_setups[] = {
     {"four-of-four", {RING(2, 4, 190, 10), .max_deliveries = FOR_EVER}},
     {"twice-at-most", {RING(1, 2, 130, 6), .max_deliveries = 2}},
     {"once", {RING(2, 3, 130, 6), .max_deliveries = FOR_EVER, .once = 1}},
+    {"planned", {RING(2, 3, 130, 15), .max_deliveries = FOR_EVER}}, /* as yk_spsc_plan() has it */
     {"big", {RING(1, 2, 5000, 240), .max_deliveries = FOR_EVER}},
 };
 const int spsc_setup_count = sizeof spsc_setups / sizeof spsc_setups[0];
@@ -336,6 +337,32 @@ static bool around_the_end(void)
     return full() && spsc_recv(0) && (send_up_to(2), true) && spsc_recv(0) && (send_up_to(2), true);
 }
 
+/* The same, seen at other places of the buffer. */
+static bool go_on_round(uint32_t count)
+{
+    if (!full())
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (!spsc_recv(0) || (!send_next() && i == 0))
+            return false;
+    return true;
+}
+
+static bool five_around(void)
+{
+    return go_on_round(5);
+}
+
+static bool six_around(void)
+{
+    return go_on_round(6) && spsc_recv(0);
+}
+
+static bool eight_around(void)
+{
+    return go_on_round(8);
+}
+
 static bool sender_resumed(void)
 {
     if (!full())
@@ -414,6 +441,9 @@ static const struct {
     START(loan_between),
     START(loan_cancelled),
     START(around_the_end),
+    START(five_around),
+    START(six_around),
+    START(eight_around),
     START(sender_resumed),
     START(sender_resumed_with_loans_lost),
     START(sender_dead),
