@@ -296,6 +296,7 @@ int yk_spsc_send(struct yk_spsc_sender *sender, const void *data, size_t size, u
     result = take_piece(sender, size, sender->sent, &offset);
     if (result != 1)
         return result;
+    yk_check_yield(); /* as in yk_spsc_copy() */
     memcpy(ring->buffer + offset, data, size);
     publish_buffered(sender, offset, size, tag);
     return 1;

@@ -64,7 +64,7 @@
  * dropped  |                         |             |                    |
  *
  * The receiver's words are 128 bytes away from everything that the sender writes. All of it is
- * input: each side survives whatever the other one stores. (tests/crash/spsc.c steps through it.)
+ * input: each side survives whatever the other one stores. (tests/crash/spsc_sweep.c steps through it.)
  */
 struct yk_shm_spsc {
     yk_atomic64 released;
@@ -244,6 +244,7 @@ static inline bool yk_spsc_peek(const struct yk_spsc_receiver *receiver)
  */
 static inline void yk_spsc_copy(unsigned char *to, const unsigned char *from, size_t size)
 {
+    yk_check_yield(); /* under the schedule checker only: others may run between word and bytes */
     if (size >= 16) {
         for (size_t done = 0; done + 16 < size; done += 16)
             memcpy(to + done, from + done, 16);

@@ -26,6 +26,10 @@ const char *const verb_names[VERBS] = {
     [DO_REGION_CREATE] = "region_create",
     [DO_REGION_OPEN] = "region_open",
     [DO_PORT_OPEN] = "port_open",
+    [DO_PEER_JOIN] = "peer_join",
+    [DO_LINK_OPEN] = "link_open",
+    [DO_PAIR] = "pair",
+    [DO_PAIR_OPEN] = "pair_open",
     [DO_CLOSE] = "close",
     [DO_REMOVE_REGION] = "remove_region",
     [DO_REMOVE_PORT] = "remove_port",
@@ -72,6 +76,8 @@ struct furniture {
 static struct board *boards;
 static yoke_region *regions[HANDLES];
 static yoke_endpoint *endpoints[HANDLES];
+static yoke_peer *peers[HANDLES];
+static int pair[2];
 static uint64_t seen_event[HANDLES];
 static const void *borrowed[LOANS_MOST];
 static uint32_t borrowed_count;
@@ -95,6 +101,34 @@ static int64_t create_region(const struct order *order, const char *name)
     return yoke_region_create(&regions[order->handle], name, REGION_SIZE, &options);
 }
 
+static int64_t open_link(const struct order *order, const char *name)
+{
+    char me[32] = "", other[32] = "", address[64];
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    sscanf(name, "%31[^:]:%31s", me, other);
+    options.as = me;
+    options.depth = port_plan.depth;
+    options.max_message = port_plan.max_message;
+    options.spin_ns = 0;
+    snprintf(address, sizeof address, "link:%s", other);
+    return yoke_open(&endpoints[order->handle], address, order->flags, &options);
+}
+
+static int64_t open_end(const struct order *order)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.spin_ns = 0;
+    return yoke_open_descriptor(&endpoints[order->handle], pair[order->value], &options);
+}
+
+static int64_t make_pair(void)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.depth = port_plan.depth;
+    options.max_message = port_plan.max_message;
+    return yoke_pair(pair, &options);
+}
+
 static int64_t open_port(const struct order *order, const char *name)
 {
     char address[80];
@@ -114,11 +148,13 @@ static int64_t close_handle(uint32_t handle)
 {
     yoke_region *region = regions[handle];
     yoke_endpoint *endpoint = endpoints[handle];
+    yoke_peer *peer = peers[handle];
+    peers[handle] = NULL;
     regions[handle] = NULL;
     endpoints[handle] = NULL;
     borrowed_count = 0;
     loan = NULL;
-    return region ? yoke_region_close(region) : yoke_close(endpoint);
+    return region ? yoke_region_close(region) : peer ? yoke_peer_leave(peer) : yoke_close(endpoint);
 }
 
 static int64_t collect_garbage(void)
@@ -227,6 +263,14 @@ static int64_t perform(const struct order *order, const char *name, struct answe
         return yoke_region_open(&regions[handle], name, order->flags);
     case DO_PORT_OPEN:
         return open_port(order, name);
+    case DO_PEER_JOIN:
+        return yoke_peer_join(&peers[handle], name, NULL);
+    case DO_LINK_OPEN:
+        return open_link(order, name);
+    case DO_PAIR:
+        return make_pair();
+    case DO_PAIR_OPEN:
+        return open_end(order);
     case DO_CLOSE:
         return close_handle(handle);
     case DO_REMOVE_REGION:

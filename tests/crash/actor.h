@@ -19,6 +19,10 @@ enum verb {
     DO_REGION_CREATE,
     DO_REGION_OPEN,
     DO_PORT_OPEN,
+    DO_PEER_JOIN,
+    DO_LINK_OPEN,  /* name: ME:OTHER */
+    DO_PAIR,       /* its descriptors are kept, for those forked later */
+    DO_PAIR_OPEN,  /* value: which end */
     DO_CLOSE,
     DO_REMOVE_REGION,
     DO_REMOVE_PORT,

@@ -6,7 +6,7 @@ so a mutant that no longer applies is an error), which is compiled and given to 
 quickest first. The table says who caught it. A mutant that nobody catches is a gap: a start state, an operation or a
 question is missing.
 
-usage: mutants.py [--cc CC] [--source DIR] [--only NAME] [--jobs N] [--long]
+usage: mutants.py [--cc CC] [--source DIR] [--only NAME,...] [--jobs N] [--long]
 """
 import argparse
 import concurrent.futures
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+MOST_SECONDS = 600  # a mutant may go on for ever
 
 MUTANTS = [
     # name, what is wrong, [(old, new), ...]
@@ -213,24 +215,45 @@ LONG_CHECKS = [
     ["sweep", "--mode", "pair", "--seconds", "900"],
 ]
 
-WORLD = ["world", "starts", "operations", "model", "coroutine"]
-PARTS = {"schedules": WORLD + ["schedules"], "sweep": WORLD + ["stepper", "sweep"]}
-DEFINES = {"schedules": ["-DYK_CHECK"], "sweep": []}
+WORLD = ["tools", "world", "starts", "operations", "model", "coroutine"]
 
 
-def apply(source, replacements):
+class Ring:
+    """Whose mutants: the files (below src), what tries them, and what that is made of."""
+
+    def __init__(self, files, mutants, checks, long_checks, parts, remade=()):
+        self.files, self.mutants = files, mutants
+        self.checks, self.long_checks = checks, long_checks
+        self.parts = parts  # of each checker: the files of this directory
+        self.remade = remade  # those of them that contain code of the ring's header
+
+    @staticmethod
+    def defines(program):
+        return ["-DYK_CHECK"] if "schedules" in program else []
+
+
+PORT = Ring(["ring/port_ring.c"], MUTANTS, CHECKS, LONG_CHECKS,
+            {"schedules": WORLD + ["walk", "schedules"], "sweep": WORLD + ["stepper", "sweep"]})
+
+
+def apply(sources, replacements):
     """Where the text has a space, the source may have any white space: lines may be broken otherwise."""
+    sources = dict(sources)
     for old, new in replacements:
         pattern = r"\s+".join(re.escape(word) for word in old.split())
-        source, count = re.subn(pattern, lambda _: new.strip(), source)
-        if count != 1:
-            raise ValueError("occurs %d times: %s" % (count, old.strip().splitlines()[0]))
-    return source
+        found = 0
+        for name, source in sources.items():
+            sources[name], count = re.subn(pattern, lambda _: new.strip(), source)
+            found += count
+        if found != 1:
+            raise ValueError("occurs %d times: %s" % (found, old.strip().splitlines()[0]))
+    return sources
 
 
-def compile_c(arguments, defines, rest):
+def compile_c(arguments, defines, rest, before=()):
     """-O1: the sweep looks at what ships; here quick compiling counts."""
     subprocess.run(arguments.cc.split() + ["-std=gnu11", "-D_GNU_SOURCE=", "-O1", "-w"] + defines +
+                   ["-I" + directory for directory in before] +
                    ["-I" + os.path.join(arguments.source, "src")] + rest, check=True)
 
 
@@ -238,44 +261,68 @@ def part_object(arguments, program, part):
     return os.path.join(arguments.work, "%s-%s.o" % (program, part))
 
 
-def try_mutant(mutant, arguments, source):
+def part_source(arguments, part):
+    return os.path.join(arguments.source, "tests", "crash", part + ".c")
+
+
+def build_checker(ring, arguments, directory, program):
+    path = os.path.join(directory, program)
+    if not os.path.exists(path):
+        mutated = [os.path.join(directory, name) for name in ring.files if name.endswith(".c")]
+        compile_c(arguments, ring.defines(program), ["-o", path] + mutated + [
+            part_source(arguments, part) if part in ring.remade else part_object(arguments, program, part)
+            for part in ring.parts[program]], [directory])
+    return path
+
+
+def run_checker(command):
+    """None: it found nothing; else what it said."""
+    try:
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                errors="replace", timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return "never ended"
+    if result.returncode in (0, 77):
+        return None
+    said = [line[6:] for line in result.stdout.splitlines() if line.startswith("FAULT")]
+    return (said or ["ended with %d" % result.returncode])[0]
+
+
+def try_mutant(ring, mutant, arguments, sources):
     """Who caught it (None: nobody), what he said, seconds."""
     name, _, replacements = mutant
     begun = time.monotonic()
     try:
-        mutated = apply(source, replacements)
+        mutated = apply(sources, replacements)
     except ValueError as problem:
         return "DOES NOT APPLY", str(problem), 0.0
     directory = os.path.join(arguments.work, name)
-    os.makedirs(directory)
-    path = os.path.join(directory, "port_ring.c")
-    with open(path, "w") as out:
-        out.write(mutated)
-    for command in CHECKS + (LONG_CHECKS if arguments.long else []):
-        program = os.path.join(directory, command[0])
-        if not os.path.exists(program):
-            compile_c(arguments, DEFINES[command[0]], ["-o", program, path] + [
-                part_object(arguments, command[0], part) for part in PARTS[command[0]]])
-        result = subprocess.run([program] + command[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, errors="replace")
-        if result.returncode not in (0, 77):
-            said = [line[6:] for line in result.stdout.splitlines() if line.startswith("FAULT")]
-            return " ".join(command), (said or ["ended with %d" % result.returncode])[0], time.monotonic() - begun
+    for file, source in mutated.items():
+        os.makedirs(os.path.dirname(os.path.join(directory, file)), exist_ok=True)
+        with open(os.path.join(directory, file), "w") as out:
+            out.write(source)
+    for command in ring.checks + (ring.long_checks if arguments.long else []):
+        said = run_checker([build_checker(ring, arguments, directory, command[0])] + command[1:])
+        if said is not None:
+            return " ".join(command), said, time.monotonic() - begun
     return None, "", time.monotonic() - begun
 
 
-def run(arguments):
-    here = os.path.join(arguments.source, "tests", "crash")
-    for program, parts in PARTS.items():
+def run(ring, arguments):
+    sources = {}
+    for program, parts in ring.parts.items():
         for part in parts:
-            compile_c(arguments, DEFINES[program],
-                      ["-c", "-o", part_object(arguments, program, part), os.path.join(here, part + ".c")])
-    with open(os.path.join(arguments.source, "src", "ring", "port_ring.c")) as file:
-        source = file.read()
-    chosen = [mutant for mutant in MUTANTS if arguments.only in (None, mutant[0])]
+            if part not in ring.remade:
+                compile_c(arguments, ring.defines(program),
+                          ["-c", "-o", part_object(arguments, program, part), part_source(arguments, part)])
+    for name in ring.files:
+        with open(os.path.join(arguments.source, "src", name)) as file:
+            sources[name] = file.read()
+    only = arguments.only and arguments.only.split(",")
+    chosen = [mutant for mutant in ring.mutants if not only or mutant[0] in only]
     survived = broken = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        tries = pool.map(lambda mutant: try_mutant(mutant, arguments, source), chosen)
+        tries = pool.map(lambda mutant: try_mutant(ring, mutant, arguments, sources), chosen)
         for mutant, (caught, said, seconds) in zip(chosen, tries):
             survived += caught is None
             broken += caught == "DOES NOT APPLY"
@@ -285,17 +332,17 @@ def run(arguments):
     return 1 if survived or broken else 0
 
 
-def main():
+def main(ring):
     parser = argparse.ArgumentParser()
     parser.add_argument("--cc", default=os.environ.get("CC") or "cc")
     parser.add_argument("--source", default=os.environ.get("YOKE_SOURCE_DIR", "."))
-    parser.add_argument("--only", help="the name of one mutant")
+    parser.add_argument("--only", help="names of mutants, with commas")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--long", action="store_true", help="who survives the usual checks gets longer ones")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mutants-") as arguments.work:
-        return run(arguments)
+        return run(ring, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(PORT))

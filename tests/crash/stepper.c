@@ -2,6 +2,7 @@
 #include "stepper.h"
 
 #include "coroutine.h"
+#include "tools.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,11 +12,11 @@
 
 #if !defined(__x86_64__)
 
-const char *stepper_open(struct stepper *stepper, enum stepper_kind kind, struct result *result)
+const char *stepper_open(struct stepper *stepper, enum stepper_kind kind, struct stepped what)
 {
     (void)stepper;
     (void)kind;
-    (void)result;
+    (void)what;
     /* A load-exclusive that is stepped loses its reservation, for one. */
     return "single-stepping is written for x86-64 only";
 }
@@ -73,14 +74,14 @@ static void wait_for_trap(const struct stepper *stepper)
     }
 }
 
-static _Noreturn void be_stepped(struct result *result)
+static _Noreturn void be_stepped(const struct stepped *what)
 {
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(77);
     raise(SIGSTOP);
     for (;;) {
         __asm__ volatile("int3" ::: "memory");
-        operation_run(result);
+        what->run(what->argument);
     }
 }
 
@@ -93,7 +94,7 @@ static const char *open_process(struct stepper *stepper)
     if (stepper->registers == NULL || stepper->pid < 0)
         give_up("fork");
     if (stepper->pid == 0)
-        be_stepped(stepper->result);
+        be_stepped(&stepper->what);
     if (waitpid(stepper->pid, &status, __WALL) < 0)
         give_up("waitpid");
     if (WIFEXITED(status)) {
@@ -144,7 +145,7 @@ static void trapped_body(void)
 {
     struct stepper *stepper = running;
     __asm__ volatile("pushfq\n orq %0, (%%rsp)\n popfq" ::"i"(TRAP_FLAG) : "memory", "cc");
-    operation_run(stepper->result);
+    stepper->what.run(stepper->what.argument);
     __asm__ volatile("pushfq\n andq %0, (%%rsp)\n popfq" ::"i"(~TRAP_FLAG) : "memory", "cc");
     for (;;)
         coroutine_switch(&stepper->pointer, driver_pointer);
@@ -174,9 +175,9 @@ static size_t live_bytes(const struct stepper *stepper, const void *pointer)
 
 /* ---- both ---- */
 
-const char *stepper_open(struct stepper *stepper, enum stepper_kind kind, struct result *result)
+const char *stepper_open(struct stepper *stepper, enum stepper_kind kind, struct stepped what)
 {
-    *stepper = (struct stepper){.kind = kind, .result = result};
+    *stepper = (struct stepper){.kind = kind, .what = what};
     return kind == BY_PTRACE ? open_process(stepper) : open_trap(stepper);
 }
 
@@ -215,7 +216,7 @@ void stepper_run_on(struct stepper *stepper)
 {
     stepper->free = true;
     resume_trapped(stepper);
-    if (!stepper->result->done)
+    if (!*stepper->what.done)
         give_up("an operation did not come to its end");
 }
 

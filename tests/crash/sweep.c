@@ -12,6 +12,7 @@
  * Instead of starting a new process for each place, a child's registers and the stack that it uses are saved and put
  * back: tens of thousands of places a second.
  */
+#include "model.h"
 #include "stepper.h"
 
 #include <getopt.h>
@@ -91,7 +92,7 @@ static bool step_second(struct scene *scene, enum operation operation, enum oper
                         long at)
 {
     static unsigned char last[IMAGE_MAX];
-    struct result *mine = second.result;
+    struct result *mine = &shared_results[1];
     struct expected kept = scene->expected;
     if (!operation_prepare(operation, SECOND, 20, mine))
         return true;
@@ -122,12 +123,12 @@ static bool step_second(struct scene *scene, enum operation operation, enum oper
 static bool sweep_first(struct scene *scene, enum operation operation, uint64_t *random)
 {
     static unsigned char last[IMAGE_MAX], kept[IMAGE_MAX];
-    struct result *mine = first.result;
+    struct result *mine = &shared_results[0];
     if (!start_build(scene->start, scene->sender, &scene->expected) ||
         !operation_prepare(operation, FIRST, 10, mine))
         return true;
     combinations++;
-    memset((void *)second.result, 0, sizeof *second.result);
+    memset((void *)&shared_results[1], 0, sizeof shared_results[1]);
     operation_begin(mine, scene->expected.floor);
     if (operation == OP_RECOVER_DEAD)
         scene->expected.uncertain |= uncertain_with(DEAD);
@@ -222,21 +223,21 @@ static bool resume_here(struct scene *scene, enum operation operation, int numbe
 {
     static struct result results[RESULTS_MAX];
     static unsigned char kept[IMAGE_MAX];
-    struct result before = *first.result;
+    struct result before = shared_results[0];
     struct expected expected = scene->expected;
     memcpy(kept, image, image_size);
     stepper_keep(&first);
-    uint32_t count = run_others(number, scene, first.result, results);
-    if (!first.result->done)
+    uint32_t count = run_others(number, scene, &shared_results[0], results);
+    if (!shared_results[0].done)
         stepper_run_on(&first);
-    results[0] = *first.result;
+    results[0] = shared_results[0];
     bool go_on = true;
     places++;
     if (!place_is_well(scene, results, count))
         go_on = fault(scene, "1 stood at %s@%ld, the others did script %d, 1 went on",
                       operation_names[operation], at, number);
     memcpy(image, kept, image_size);
-    *first.result = before;
+    shared_results[0] = before;
     scene->expected = expected;
     stepper_put_back(&first);
     return go_on;
@@ -244,7 +245,7 @@ static bool resume_here(struct scene *scene, enum operation operation, int numbe
 
 static bool resume_first(struct scene *scene, enum operation operation, int number)
 {
-    struct result *mine = first.result;
+    struct result *mine = &shared_results[0];
     if (!start_build(scene->start, scene->sender, &scene->expected) ||
         !operation_prepare(operation, FIRST, 10, mine))
         return true;
@@ -265,6 +266,17 @@ static bool resume_first(struct scene *scene, enum operation operation, int numb
 
 /* ---- all of it ---- */
 
+static void run_operation(void *result)
+{
+    operation_run(result);
+}
+
+static struct stepped stepped_operation(int number)
+{
+    struct result *result = &shared_results[number];
+    return (struct stepped){.run = run_operation, .argument = result, .done = &result->done};
+}
+
 /* The world, and who is stepped in it. A stepped process has a copy of what describes it: a new one when that changes. */
 static void open_scene(const struct scene *scene, unsigned char *memory)
 {
@@ -279,9 +291,9 @@ static void open_scene(const struct scene *scene, unsigned char *memory)
     world_open(scene->setup, scene->wrap, memory);
     opened = scene->setup;
     wrapped = scene->wrap;
-    const char *refused = stepper_open(&first, limits.kind, &shared_results[0]);
+    const char *refused = stepper_open(&first, limits.kind, stepped_operation(0));
     if (refused == NULL)
-        refused = stepper_open(&second, limits.kind, &shared_results[1]);
+        refused = stepper_open(&second, limits.kind, stepped_operation(1));
     if (refused != NULL) {
         printf("%s\n", refused);
         exit(77);

@@ -1,11 +1,8 @@
 /* See world.h. */
 #include "world.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define UNLIMITED UINT32_MAX
 
@@ -30,19 +27,9 @@ const int setup_count = sizeof setups / sizeof setups[0];
 struct yk_ring ring;
 unsigned char *image;
 size_t image_size;
-char why[256];
 
 static const struct setup *opened_setup;
 static bool opened_wrap;
-
-bool fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    return false;
-}
 
 /* ---- the world ---- */
 
@@ -285,105 +272,4 @@ int take_parked_one(uint32_t who, struct yk_held *ret_held)
             return result;
     }
     return 0;
-}
-
-/* ---- tools ---- */
-
-uint64_t hash_bytes(const void *bytes, size_t size, uint64_t seed)
-{
-    uint64_t hash = seed ^ UINT64_C(0x2545F4914F6CDD1D);
-    for (size_t at = 0; at < size; at += 8) {
-        uint64_t value;
-        memcpy(&value, (const unsigned char *)bytes + at, 8);
-        hash = (hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 29;
-    }
-    hash *= UINT64_C(0xBF58476D1CE4E5B9);
-    return hash ^ hash >> 32;
-}
-
-void seen_clear(struct seen *seen)
-{
-    if (seen->slots == NULL) {
-        seen->mask = (1u << 12) - 1;
-        seen->slots = calloc(seen->mask + 1, sizeof *seen->slots);
-    } else {
-        memset(seen->slots, 0, (seen->mask + 1) * sizeof *seen->slots);
-    }
-    seen->used = 0;
-}
-
-bool seen_add(struct seen *seen, uint64_t hash)
-{
-    hash += hash == 0;
-    if (seen->used * 2 > seen->mask) {
-        struct seen bigger = {.mask = seen->mask * 4 + 3, .used = 0};
-        bigger.slots = calloc(bigger.mask + 1, sizeof *bigger.slots);
-        if (bigger.slots == NULL)
-            give_up("out of memory");
-        for (uint64_t i = 0; i <= seen->mask; i++)
-            if (seen->slots[i] != 0)
-                seen_add(&bigger, seen->slots[i]);
-        free(seen->slots);
-        *seen = bigger;
-    }
-    uint64_t at = hash & seen->mask;
-    while (seen->slots[at] != 0) {
-        if (seen->slots[at] == hash)
-            return false;
-        at = (at + 1) & seen->mask;
-    }
-    seen->slots[at] = hash;
-    seen->used++;
-    return true;
-}
-
-_Noreturn void give_up(const char *what)
-{
-    printf("FAULT of the checker itself: %s\n", what);
-    exit(1);
-}
-
-double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-uint64_t random_next(uint64_t *state)
-{
-    uint64_t value = *state += UINT64_C(0x9E3779B97F4A7C15);
-    value = (value ^ value >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    value = (value ^ value >> 27) * UINT64_C(0x94D049BB133111EB);
-    return value ^ value >> 31;
-}
-
-bool random_chance(uint64_t *state, double share)
-{
-    return (double)(random_next(state) >> 11) * 0x1p-53 < share;
-}
-
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
-struct shuffle shuffle_make(uint64_t total, uint64_t seed)
-{
-    struct shuffle shuffle = {.total = total, .offset = random_next(&seed) % total};
-    do
-        shuffle.factor = random_next(&seed) % total;
-    while (total > 1 && common_divisor(shuffle.factor, total) != 1);
-    return shuffle;
-}
-
-uint64_t shuffle_at(const struct shuffle *shuffle, uint64_t i)
-{
-    return (uint64_t)(((unsigned __int128)shuffle->factor * i + shuffle->offset) % shuffle->total);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ring/port_ring.h"
+#include "tools.h"
 
 enum participant {
     FILLER,   /* lives; sends and takes what moves the ring on */
@@ -96,34 +97,5 @@ bool send_one(uint32_t number, uint32_t who, uint64_t id, uint64_t *ret_sequence
 /* As yk_ring_take(), over all rings, the highest first. */
 int take_one(uint32_t who, uint64_t capacity, struct yk_held *ret_held);
 int take_parked_one(uint32_t who, struct yk_held *ret_held);
-
-/* ---- tools ---- */
-
-extern char why[256];
-bool fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* false */
-
-uint64_t hash_bytes(const void *bytes, size_t size, uint64_t seed); /* size: a multiple of 8 */
-
-/* A set of 64-bit hashes. All zero is an empty one. */
-struct seen {
-    uint64_t *slots;
-    uint64_t mask, used;
-};
-void seen_clear(struct seen *seen);
-bool seen_add(struct seen *seen, uint64_t hash); /* true: it is new */
-
-/* Ends the program: the checker itself has come to a limit of its own. */
-_Noreturn void give_up(const char *what);
-
-double seconds_now(void);
-uint64_t random_next(uint64_t *state);
-bool random_chance(uint64_t *state, double share);
-
-/* The numbers 0 .. total - 1, each once, in an order that the seed decides. */
-struct shuffle {
-    uint64_t total, factor, offset;
-};
-struct shuffle shuffle_make(uint64_t total, uint64_t seed);
-uint64_t shuffle_at(const struct shuffle *shuffle, uint64_t i);
 
 #endif

@@ -1,0 +1,409 @@
+/*
+ * links.c - a process is killed, or stopped for ever, anywhere in joining as a peer, in opening and closing a link, in making
+ * and opening a pair, and in sending and receiving while the other side sleeps.
+ *
+ * As lifecycle.c and library.c do it for ports: real processes, against the library as it ships. V is the victim, S the other side,
+ * N comes after V under its name.
+ *
+ *   kill   V dies there. N must get V's name and its end of the link; both ways are open, what was sent before is there, in order,
+ *          once; in the end nothing is left.
+ *   stop   V stands there. Others join and link under other names. A sleeper whose message is there, or whose room, notices by
+ *          itself: what it only gets when V is dead was not there before. Then V goes on, or is killed.
+ *
+ *   links [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop] [--place STOPS.STEPS]
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "campaign.h"
+#include "yoke.h"
+
+#define SOON_MS 4000
+#define LONG_NS INT64_C(20000000000)
+#define DEPTH   4
+
+/* What S does, or has done, before V's call. */
+enum setup { ALONE, LINKED, FULL, EMPTY_ASLEEP, FULL_ASLEEP, PAIRED };
+
+struct scene {
+    const char *name;
+    enum setup setup;
+    bool opened; /* V has its end open */
+    bool joined; /* V has only joined */
+    bool fences; /* without membarrier() */
+    struct order call;
+};
+
+#define V_OPENS                                                   \
+    {                                                             \
+        .verb = DO_LINK_OPEN, .name = "v:s", .flags = YOKE_CREATE \
+    }
+
+static const struct scene scenes[] = {
+    {"join", ALONE, false, false, false, {.verb = DO_PEER_JOIN, .name = "v"}},
+    {"leave", ALONE, false, true, false, {.verb = DO_CLOSE}},
+    {"open first", ALONE, false, false, false, V_OPENS},
+    {"open second", LINKED, false, false, false, V_OPENS},
+    {"close alone", ALONE, true, false, false, {.verb = DO_CLOSE}},
+    {"close", LINKED, true, false, false, {.verb = DO_CLOSE}},
+    {"send to a sleeper", EMPTY_ASLEEP, true, false, false, {.verb = DO_SEND, .value = 50}},
+    {"send to a sleeper, fences", EMPTY_ASLEEP, true, false, true, {.verb = DO_SEND, .value = 50}},
+    {"receive from a sleeper", FULL_ASLEEP, true, false, false, {.verb = DO_RECV}},
+    {"receive from a sleeper, fences", FULL_ASLEEP, true, false, true, {.verb = DO_RECV}},
+    {"borrow", FULL, true, false, false, {.verb = DO_BORROW}},
+    {"pair", ALONE, false, false, false, {.verb = DO_PAIR}},
+    {"open an end", PAIRED, false, false, false, {.verb = DO_PAIR_OPEN, .value = 1}},
+    {"close an end", PAIRED, true, false, false, {.verb = DO_CLOSE}},
+};
+#define SCENES (sizeof scenes / sizeof scenes[0])
+
+static struct run {
+    const struct scene *scene;
+    enum mode mode;
+    struct place place;
+    bool ended;
+    struct actor *survivor, *victim;
+    bool survivor_waits;
+    uint64_t received; /* by S: the last number; they rise */
+    uint64_t first;    /* the lowest that N may still get */
+    char log[900];
+} run;
+
+#define S run.survivor
+#define V run.victim
+
+static const char *where(void)
+{
+    static char text[1300];
+    snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s\n#   %s", run.scene->name,
+             run.mode == KILL ? "kill" : "stop", run.place.stops, run.place.steps,
+             run.ended ? " (the call was over)" : "", run.log);
+    return text;
+}
+
+static void note(const char *who, const struct order *order, const struct answer *answer)
+{
+    size_t used = strlen(run.log);
+    if (used < sizeof run.log - 60)
+        snprintf(run.log + used, sizeof run.log - used, "%s%s %s %lld (%llu)", used ? ", " : "",
+                 who, verb_names[order->verb], (long long)answer->result,
+                 (unsigned long long)answer->value);
+}
+
+static struct answer does(struct actor *actor, struct order order)
+{
+    struct answer answer = actor_ask(actor, &order);
+    note(actor == S ? "S" : actor == V ? "V" : "N", &order, &answer);
+    if (answer.result == -ETIME)
+        wrong("a %s never ended", verb_names[order.verb]);
+    return answer;
+}
+
+static void must(int64_t expected, struct actor *actor, struct order order)
+{
+    struct answer answer = does(actor, order);
+    if (answer.result != expected)
+        wrong("%s's %s gave %lld instead of %lld %s",
+              actor == S   ? "S"
+              : actor == V ? "V"
+                           : "N",
+              verb_names[order.verb], (long long)answer.result, (long long)expected,
+              answer.sentence);
+}
+#define MUST(expected, actor, ...) must(expected, actor, (struct order){__VA_ARGS__})
+
+/* ---- before the call ---------------------------------------------------------------------------------------- */
+
+static void open_end(struct actor *actor)
+{
+    if (run.scene->setup == PAIRED)
+        MUST(0, actor, .verb = DO_PAIR_OPEN, .value = actor == S ? 0 : 1);
+    else
+        MUST(0, actor, .verb = DO_LINK_OPEN, .name = actor == S ? "s:v" : "v:s",
+             .flags = YOKE_CREATE);
+}
+
+static void survivor_sleeps(struct order order)
+{
+    order.timeout_ns = LONG_NS;
+    actor_tell(S, &order);
+    run.survivor_waits = true;
+    if (!actor_fell_asleep(S))
+        wrong("S did not fall asleep in its %s", verb_names[order.verb]);
+}
+
+static uint64_t messages_before(const struct scene *scene)
+{
+    if (scene->setup == FULL || scene->setup == FULL_ASLEEP)
+        return DEPTH;
+    return scene->setup == LINKED || scene->setup == PAIRED;
+}
+
+static void set_up(const struct scene *scene)
+{
+    run.log[0] = '\0';
+    run.survivor_waits = false;
+    run.received = 0;
+    run.first = 1;
+    if (scene->fences)
+        setenv("YOKE_MEMBARRIER", "off", 1);
+    else
+        unsetenv("YOKE_MEMBARRIER");
+    S = actor_start();
+    if (scene->setup == PAIRED)
+        MUST(0, S, .verb = DO_PAIR);
+    V = scene->setup == PAIRED ? actor_fork(S) : actor_start();
+    if (scene->setup != ALONE)
+        open_end(S);
+    if (scene->joined)
+        MUST(0, V, .verb = DO_PEER_JOIN, .name = "v");
+    if (scene->opened)
+        open_end(V);
+    for (uint64_t i = 1; i <= messages_before(scene); i++)
+        MUST(1, S, .verb = DO_SEND, .value = i);
+    if (scene->setup == EMPTY_ASLEEP)
+        survivor_sleeps((struct order){.verb = DO_RECV});
+    else if (scene->setup == FULL_ASLEEP)
+        survivor_sleeps((struct order){.verb = DO_SEND, .value = DEPTH + 1});
+}
+
+/* ---- afterwards ----------------------------------------------------------------------------------------------- */
+
+/* Did S's wait end? What it was told is checked. */
+static bool survivor_ended(int timeout_ms, struct answer *ret)
+{
+    struct order order = {.verb = run.scene->setup == EMPTY_ASLEEP ? DO_RECV : DO_SEND};
+    if (!run.survivor_waits || !actor_hear(S, ret, timeout_ms))
+        return false;
+    run.survivor_waits = false;
+    note("S", &order, ret);
+    if (ret->result == 1 && order.verb == DO_RECV) {
+        run.received = ret->value;
+        if (ret->value != 50 || ret->deliveries != 1)
+            wrong("S got %llu", (unsigned long long)ret->value);
+    } else if (ret->result != 1 && ret->result != -EOWNERDEAD) {
+        wrong("S's %s gave %lld %s", verb_names[order.verb], (long long)ret->result, ret->sentence);
+    }
+    return true;
+}
+
+/* From `from`, all that is there: rising numbers. */
+static uint64_t receives_all(struct actor *from, uint64_t last, uint64_t until)
+{
+    for (int i = 0; i < 2 * DEPTH + 2 && last != until; i++) {
+        struct answer answer = does(from, (struct order){.verb = DO_RECV});
+        if (answer.result != 1)
+            break;
+        if (answer.value <= last)
+            wrong("message %llu came after %llu", (unsigned long long)answer.value,
+                  (unsigned long long)last);
+        last = answer.value;
+    }
+    return last;
+}
+
+/* S and `next` have the two ends: all that was sent to it is there, and both ways are open. */
+static void both_ways_are_open(struct actor *next)
+{
+    uint64_t last = 0, sent = messages_before(run.scene);
+    bool may_have_taken = run.scene->call.verb == DO_RECV;
+    while (last < sent) {
+        struct answer answer = does(next, (struct order){.verb = DO_RECV});
+        bool is_next =
+            answer.value == last + 1 || (may_have_taken && last == 0 && answer.value == 2);
+        if (answer.result != 1 || !is_next)
+            wrong("message %llu did not come: %lld, %llu", (unsigned long long)last + 1,
+                  (long long)answer.result, (unsigned long long)answer.value);
+        if (last == 0 && run.ended && run.scene->call.verb == DO_BORROW && answer.deliveries != 2)
+            wrong("V had message 1 in hand, and it comes as delivery %u", answer.deliveries);
+        last = answer.result == 1 && answer.value > last ? answer.value : sent;
+    }
+    struct answer answer;
+    if (run.survivor_waits && run.scene->setup == FULL_ASLEEP && !survivor_ended(SOON_MS, &answer))
+        wrong("there is room, and S sleeps on");
+    MUST(1, S, .verb = DO_SEND, .value = 90);
+    if (receives_all(next, last, 90) != 90)
+        wrong("what S sends does not come");
+    MUST(1, next, .verb = DO_SEND, .value = 91);
+    if (run.survivor_waits)
+        return;
+    if (receives_all(S, run.received, 91) != 91)
+        wrong("what the next one sends does not come");
+}
+
+static void nothing_is_left(struct actor *next)
+{
+    struct leftovers left;
+    ask(next, .verb = DO_CLOSE);
+    actor_end(next);
+    ask(S, .verb = DO_CLOSE);
+    actor_end(S);
+    if (V) {
+        ask(V, .verb = DO_CLOSE);
+        actor_end(V);
+    }
+    leftovers_count(directory, &left);
+    if (!leftovers_none(&left))
+        wrong("left behind:%s", left.text);
+}
+
+static bool start_victim(const struct scene *scene)
+{
+    struct order order = scene->call;
+    return victim_begin(V, &order);
+}
+
+static void kill_victim(void)
+{
+    victim_kill(V);
+    V = NULL;
+}
+
+/* V is dead: who comes under its name has all that it left. */
+static void succeed(void)
+{
+    struct answer answer;
+    struct actor *next = run.scene->setup == PAIRED ? actor_fork(S) : actor_start();
+    if (run.survivor_waits && run.scene->setup == EMPTY_ASLEEP && !survivor_ended(SOON_MS, &answer))
+        wrong("V is dead, or has sent, and S sleeps on");
+    if (run.scene->setup == ALONE) {
+        MUST(0, next, .verb = DO_PEER_JOIN, .name = "v");
+        MUST(0, next, .verb = DO_CLOSE);
+        open_end(S);
+    }
+    open_end(next);
+    if (run.ended && run.scene->call.verb == DO_SEND && run.received != 50)
+        wrong("V's message was sent, and did not come");
+    both_ways_are_open(next);
+    nothing_is_left(next);
+}
+
+static void kill_there(void)
+{
+    kill_victim();
+    succeed();
+}
+
+/*
+ * A sleeper that gets something only when V is dead: had it been there while V stood, it would have been seen. What V
+ * had sent comes before the news of its death.
+ */
+static void stop_there(bool goes_on)
+{
+    struct answer answer = {.result = 0};
+    struct actor *other = actor_start();
+    MUST(0, other, .verb = DO_LINK_OPEN, .name = "o:p", .flags = YOKE_CREATE);
+    MUST(0, other, .verb = DO_CLOSE);
+    actor_end(other);
+    bool slept_on = run.survivor_waits && !survivor_ended(goes_on ? 0 : 1000, &answer);
+    if (goes_on) {
+        if (!victim_finish(V))
+            wrong("V went on, but never ended its call");
+        else if (!actor_hear(V, &answer, 60000) || (answer.result != 0 && answer.result != 1))
+            wrong("V went on, and its call gave %lld %s", (long long)answer.result,
+                  answer.sentence);
+        run.ended = true;
+        if (run.survivor_waits && !survivor_ended(SOON_MS, &answer))
+            wrong("V's call is over, and S sleeps on");
+        actor_kill(V);
+        V = NULL;
+    } else {
+        kill_victim();
+        if (slept_on && survivor_ended(SOON_MS, &answer) && answer.result == 1 &&
+            run.scene->setup == EMPTY_ASLEEP)
+            wrong("the message was there while V stood, and S did not notice");
+    }
+    succeed();
+}
+
+/* ---- all places of a scene ------------------------------------------------------------------------------------ */
+
+static void start_over(void)
+{
+    actors_kill_all();
+    leftovers_clear(directory);
+    port_plan = (struct port_plan){.depth = DEPTH, .max_message = 32};
+    set_up(run.scene);
+}
+
+static void one_run(enum mode mode, bool goes_on)
+{
+    run.mode = mode;
+    run.ended = false;
+    start_over();
+    if (!start_victim(run.scene)) {
+        wrong("the victim could not be traced");
+    } else {
+        run.ended = victim_go(V, &run.place) == AT_END;
+        if (mode == KILL)
+            kill_there();
+        else
+            stop_there(goes_on);
+    }
+    __atomic_add_fetch(&totals->places, 1, __ATOMIC_SEQ_CST);
+    actors_kill_all();
+    leftovers_clear(directory);
+}
+
+static bool survey(uint64_t *random, struct places *ret)
+{
+    struct surveyor surveyor = {.random = random};
+    start_over();
+    bool done = start_victim(run.scene);
+    if (options.thorough || run.scene->call.verb == DO_SEND || run.scene->call.verb == DO_RECV) {
+        done = done && survey_instructions(V, &surveyor, options.thorough ? 20 : 100, ret);
+    } else {
+        done = done && survey_calls(V, &surveyor, ret);
+        start_over();
+        done = done && start_victim(run.scene) && survey_memory(V, &surveyor, ret);
+    }
+    actors_kill_all();
+    leftovers_clear(directory);
+    if (done)
+        __atomic_add_fetch(&totals->instructions, ret->instructions, __ATOMIC_SEQ_CST);
+    return done;
+}
+
+static void run_scene(uint32_t scene, enum mode mode, uint64_t *random)
+{
+    struct places places;
+    run.scene = &scenes[scene];
+    run.mode = mode;
+    if (options.one_place) {
+        run.place = options.place;
+        one_run(mode, options.then == 1);
+        return;
+    }
+    if (!survey(random, &places)) {
+        wrong("the call could not be surveyed");
+        return;
+    }
+    for (uint32_t i = 0; i <= places.count && !time_is_over(); i++) {
+        run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
+        if (options.thorough || mode == KILL || random_of(random) % 4 == 0)
+            one_run(mode, random_of(random) % 2);
+    }
+    places_free(&places);
+}
+
+static const char *scene_name(uint32_t scene)
+{
+    return scenes[scene].name;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct campaign campaign = {
+        .usage =
+            "links [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop] [--place STOPS.STEPS] [--then 0|1]",
+        .scenes = SCENES,
+        .name = scene_name,
+        .run = run_scene,
+        .where = where,
+    };
+    return campaign_main(
+        argc, argv, &campaign,
+        "a_peer_killed_or_stopped_anywhere_leaves_its_name_and_its_end_to_the_next");
+}
