@@ -20,8 +20,16 @@
 #include "endpoint_options.h"
 #include "peer.h"
 
-/* Looks at the next slot without a pause and without a clock: somewhat more than a round trip. */
-#define SHORT_SPIN 400
+/* Looks at the next slot without a pause and without a clock: some round trips, also of far cores. */
+#define SHORT_SPIN 4000
+
+/*
+ * Who received so many messages without waiting, and then finds none, has caught up with a sender
+ * that is at it: looking at once takes each line from the sender as it is written. A little later
+ * there are several, which come together.
+ */
+#define STREAMING 32
+#define LAG       32
 
 enum { RECEIVING, SENDING };
 
@@ -278,6 +286,8 @@ static bool look(struct yk_object *object)
 
 void yk_link_expel(struct yk_link *link)
 {
+    if (link->membarrier)
+        yk_sys_membarrier(); /* `cancelled` (endpoint.c) before the look who is inside: go_in() */
     for (int i = 0; i < 2; i++) {
         while (yk_load32_acquire(&link->inside[i]) != 0) {
             yk_wake_own(&link->object);
@@ -328,7 +338,14 @@ void yk_link_close(struct yk_link *link)
 static void go_in(struct yk_link *link, int way)
 {
     yk_store32_relaxed(&link->inside[way], 1);
-    yk_fence_seq(); /* `inside` before the look whether the handle is cancelled (endpoint.c) */
+    /*
+     * `inside` before the look whether the handle is cancelled. A fence here would wait until the
+     * line of what was sent last has come over: whoever closes pays, by a membarrier().
+     */
+    if (yk_likely(link->membarrier))
+        yk_fence_compiler();
+    else
+        yk_fence_seq();
 }
 
 static void go_out(struct yk_link *link, int way)
@@ -475,21 +492,35 @@ ssize_t yk_link_send_many(struct yk_link *link, const struct yoke_message *messa
     return run_send(&sending, timeout_ns);
 }
 
-ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_t timeout_ns)
+/* Out of line, so that the short way needs no stack. */
+static __attribute__((noinline)) ssize_t send_slowly(struct yk_link *link, const void *data,
+                                                     size_t size, int64_t timeout_ns)
 {
     int result = yk_link_enter(link);
-    if (yk_likely(result == 0))
+    if (result == 0)
         result = check_message(link, data, size);
-    if (yk_unlikely(result < 0))
-        return result;
-    if (yk_likely(yk_spsc_send_small(&link->out, data, size))) {
+    if (result == 0)
+        result = yk_spsc_send(&link->out, data ? data : "", size, 0);
+    if (result == 1) {
         wake_other(link, YK_WAIT_RECEIVE);
         return 0;
     }
+    if (result < 0 && result != -EPROTO)
+        return result;
     struct yoke_message message = {.data = (void *)(uintptr_t)data, .size = size};
     struct sending sending = {.link = link, .messages = &message, .count = 1};
     ssize_t sent = run_send(&sending, timeout_ns);
     return sent < 0 ? sent : 0;
+}
+
+ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_t timeout_ns)
+{
+    if (yk_likely(yk_link_entered(link) && data && size <= link->out.ring.geometry.max_message &&
+                  yk_spsc_send_small(&link->out, data, size))) {
+        wake_other(link, YK_WAIT_RECEIVE);
+        return 0;
+    }
+    return send_slowly(link, data, size, timeout_ns);
 }
 
 ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
@@ -593,13 +624,14 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
 {
     struct receiving *receiving = context;
     *reason = YK_WAIT_RECEIVE;
+    uint64_t released = receiving->link->in.released;
     int end = 0, result = take_some(receiving);
     if (result == 0 && receiving->received == 0 && (end = other_end(receiving->link)) != 0)
         result = take_some(receiving);
+    if (receiving->link->in.released != released) /* also by those that are passed, as dropped */
+        wake_other(receiving->link, YK_WAIT_ROOM);
     if (receiving->received == 0)
         return result < 0 ? result : end;
-    if (!receiving->borrow)
-        wake_other(receiving->link, YK_WAIT_ROOM);
     return 1;
 }
 
@@ -636,35 +668,63 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
     return run_receive(&receiving, timeout_ns);
 }
 
+static bool recv_now(struct yk_link *link, void *buffer, size_t capacity, size_t *ret_size)
+{
+    if (!yk_spsc_recv_small(&link->in, buffer, capacity, ret_size) &&
+        !yk_spsc_recv_big(&link->in, buffer, capacity, ret_size))
+        return false;
+    wake_other(link, YK_WAIT_ROOM);
+    return true;
+}
+
 static ssize_t recv_one(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
 {
     size_t size;
-    if (yk_likely(yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
-        wake_other(link, YK_WAIT_ROOM);
+    if (recv_now(link, buffer, capacity, &size))
         return (ssize_t)size;
-    }
     struct yoke_message message = {.data = buffer, .capacity = capacity};
     struct receiving receiving = {.link = link, .messages = &message, .count = 1};
     ssize_t received = run_receive(&receiving, timeout_ns);
     return received < 0 ? received : (ssize_t)message.size;
 }
 
-ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
+/* A message that comes within about a round trip is had without a system call or a clock. */
+static ssize_t recv_soon(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
 {
-    int result = yk_link_enter(link);
-    if (yk_unlikely(result < 0))
-        return result;
-    if (yk_unlikely(!buffer && capacity > 0))
-        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
-    if (yk_spsc_peek(&link->in) || timeout_ns == 0 || link->waiting.spin_ns <= 0)
-        return recv_one(link, buffer, capacity, timeout_ns);
-    /* A message that comes within about a round trip is had without a system call or a clock. */
     go_in(link, RECEIVING);
+    for (int i = 0; link->run >= STREAMING && i < LAG; i++)
+        yk_pause();
+    link->run = 0;
     for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++)
         ;
     ssize_t size = recv_one(link, buffer, capacity, timeout_ns);
     go_out(link, RECEIVING);
     return size;
+}
+
+static __attribute__((noinline)) ssize_t recv_slowly(struct yk_link *link, void *buffer,
+                                                     size_t capacity, int64_t timeout_ns)
+{
+    int result = yk_link_enter(link);
+    if (result < 0)
+        return result;
+    if (!buffer && capacity > 0)
+        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
+    if (yk_spsc_peek(&link->in) || timeout_ns == 0 || link->waiting.spin_ns <= 0)
+        return recv_one(link, buffer, capacity, timeout_ns);
+    return recv_soon(link, buffer, capacity, timeout_ns);
+}
+
+ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
+{
+    size_t size;
+    if (yk_likely(yk_link_entered(link) && buffer &&
+                  yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
+        link->run++;
+        wake_other(link, YK_WAIT_ROOM);
+        return (ssize_t)size;
+    }
+    return recv_slowly(link, buffer, capacity, timeout_ns);
 }
 
 bool yk_link_is_ready(struct yk_link *link)

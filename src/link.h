@@ -71,6 +71,7 @@ struct yk_link {
     struct yk_spsc_receiver in;
     bool membarrier;         /* this process's threads may do without fences */
     yk_atomic32 inside[2];   /* private: a thread is in a call that waits: to receive, to send */
+    uint32_t run;            /* messages received in a row without waiting */
     struct yk_doorbell bell; /* the other side's */
     struct yk_link *next;    /* the open links of this process (peer.c) */
     struct yk_peer *peer;    /* whom it is open as; NULL: it has no names */
@@ -91,6 +92,12 @@ static inline int yk_link_enter(struct yk_link *link)
     if (yk_likely(yk_load_relaxed(&link->object.fork_stamp) == yk_fork_stamp()))
         return 0;
     return yk_link_enter_afresh(link);
+}
+
+/* The same for the short ways: false means that yk_link_enter() has to be asked. */
+static inline bool yk_link_entered(const struct yk_link *link)
+{
+    return yk_load_relaxed(&link->object.fork_stamp) == yk_load_relaxed(&yk_fork_page->stamp);
 }
 
 void yk_link_close(struct yk_link *link);

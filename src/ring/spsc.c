@@ -43,8 +43,8 @@
 #define SLOTS_LOG2_MAX 20
 #define DEPTH_MAX      (UINT32_C(1) << SLOTS_LOG2_MAX)
 #define MESSAGE_MAX    (UINT64_C(64) << 20)
-#define STRIDE_SMALL   64
-#define STRIDE_LARGE   128
+#define LINES_MOST     17  /* of a slot that has room for each message: 1 KiB and some more */
+#define LINES_MIXED    5   /* else */
 #define UNIT           64u /* pieces of the buffer are multiples of it */
 /*
  * What a link keeps on the way: more than the caches of two cores, less than what all cores share;
@@ -68,6 +68,20 @@ static uint64_t round_up(uint64_t value, uint64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
+/*
+ * A message that lies in its slot is there with the first line that comes over; for one in the
+ * buffer the receiver must read where, and then wait once more. So slots have room for all messages
+ * where these are small, and for most where they are not. An odd number of lines spreads the first
+ * ones of all slots over a cache; two are fetched together.
+ */
+static uint32_t plan_stride(uint64_t max_message)
+{
+    uint64_t lines = (YK_SPSC_BYTES + max_message + UNIT - 1) / UNIT;
+    if (lines > LINES_MOST)
+        lines = LINES_MIXED;
+    return (uint32_t)(lines > 2 ? lines | 1 : lines) * UNIT;
+}
+
 void yk_spsc_plan(struct yk_spsc_geometry *geometry)
 {
     uint64_t piece = round_up(geometry->max_message ? geometry->max_message : 1, UNIT);
@@ -76,8 +90,7 @@ void yk_spsc_plan(struct yk_spsc_geometry *geometry)
     geometry->slots_log2 = SLOTS_LOG2_MIN;
     while (UINT64_C(1) << geometry->slots_log2 < geometry->depth)
         geometry->slots_log2++;
-    geometry->slot_stride =
-        geometry->max_message <= STRIDE_SMALL - YK_SPSC_BYTES ? STRIDE_SMALL : STRIDE_LARGE;
+    geometry->slot_stride = plan_stride(geometry->max_message);
     geometry->buffer = all < most ? all : most;
     geometry->pad = 0;
 }
@@ -85,8 +98,8 @@ void yk_spsc_plan(struct yk_spsc_geometry *geometry)
 int yk_spsc_check_geometry(const struct yk_spsc_geometry *g)
 {
     bool sound = g->slots_log2 >= 1 && g->slots_log2 <= SLOTS_LOG2_MAX && g->depth >= 1 &&
-                 g->depth <= UINT64_C(1) << g->slots_log2 &&
-                 (g->slot_stride == STRIDE_SMALL || g->slot_stride == STRIDE_LARGE) &&
+                 g->depth <= UINT64_C(1) << g->slots_log2 && g->slot_stride % UNIT == 0 &&
+                 g->slot_stride >= UNIT && g->slot_stride <= LINES_MOST * UNIT &&
                  g->max_message <= MESSAGE_MAX && g->buffer % UNIT == 0 &&
                  g->buffer >= g->max_message && g->buffer >= UNIT &&
                  g->buffer <= DEPTH_MAX * MESSAGE_MAX;
@@ -555,6 +568,29 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         return 1;
     }
     return -EPROTO;
+}
+
+bool yk_spsc_recv_big(struct yk_spsc_receiver *receiver, void *buffer, size_t capacity,
+                      size_t *ret_size)
+{
+    const struct yk_spsc *ring = &receiver->ring;
+    uint64_t index = receiver->taken;
+    struct yk_spsc_message message;
+    /* SYNC spsc.publish acquire */
+    uint64_t word = yk_load_acquire(yk_spsc_word(yk_spsc_slot(ring, index)));
+    if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index) || index < receiver->receipts_until ||
+        receiver->released != index || decode(ring, index, word, &message) < 0 ||
+        message.size > capacity)
+        return false;
+    step_over(receiver, index);
+    yk_fence_compiler();
+    yk_check_yield();
+    memcpy(buffer, message.bytes, message.size);
+    receiver->released = index + 1;
+    /* SYNC spsc.release release: after the copy */
+    yk_store_release(&ring->shm->released, index + 1);
+    *ret_size = message.size;
+    return true;
 }
 
 /* ---- release, return ---- */

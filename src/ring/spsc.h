@@ -80,7 +80,7 @@ _Static_assert(sizeof(struct yk_shm_spsc) == 128, "the receiver's words have two
 struct yk_spsc_geometry {
     uint32_t depth;       /* messages that are sent and not released, at most */
     uint32_t slots_log2;  /* at least `depth` */
-    uint32_t slot_stride; /* 64 or 128 */
+    uint32_t slot_stride; /* bytes: lines of 64 */
     uint32_t max_deliveries;
     uint32_t once; /* 1: what a receiver had in hand when it died is dropped */
     uint32_t pad;
@@ -197,6 +197,12 @@ void yk_spsc_resume_receiver(struct yk_spsc_receiver *receiver);
  */
 int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity,
                  struct yk_spsc_message *ret_message);
+/*
+ * The same, copied and released at once, where the message is fresh, fits, and no other is lent:
+ * true, and its size; else nothing happened. yk_spsc_recv_small() below is for small ones alone.
+ */
+bool yk_spsc_recv_big(struct yk_spsc_receiver *receiver, void *buffer, size_t capacity,
+                      size_t *ret_size);
 /* Acknowledges it, or gives it back. 1, or -EINVAL: it is not lent. */
 int yk_spsc_release(struct yk_spsc_receiver *receiver, uint64_t index);
 int yk_spsc_return(struct yk_spsc_receiver *receiver, uint64_t index);
@@ -238,27 +244,39 @@ static inline bool yk_spsc_peek(const struct yk_spsc_receiver *receiver)
            receiver->returned > 0;
 }
 
+#define YK_SPSC_COPY_CALLED 128
+
 /*
- * The bytes of a small message. Overlapping moves of fixed size, since a call of memcpy() costs as
- * much as all the rest.
+ * The bytes of a small message. Moves of fixed size, since a call of memcpy() costs as much as all
+ * the rest; none overlaps another, since a copy of what was just copied would then have to wait
+ * until all of it has left the store buffer.
  */
 static inline void yk_spsc_copy(unsigned char *to, const unsigned char *from, size_t size)
 {
     yk_check_yield(); /* under the schedule checker only: others may run between word and bytes */
-    if (size >= 16) {
-        for (size_t done = 0; done + 16 < size; done += 16)
-            memcpy(to + done, from + done, 16);
-        memcpy(to + size - 16, from + size - 16, 16);
-    } else if (size >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + size - 4, from + size - 4, 4);
-    } else {
-        for (size_t i = 0; i < size; i++)
-            to[i] = from[i];
+    if (size > YK_SPSC_COPY_CALLED) {
+        memcpy(to, from, size);
+        return;
     }
+    for (; size >= 16; to += 16, from += 16, size -= 16)
+        memcpy(to, from, 16);
+    if (size & 8) {
+        memcpy(to, from, 8);
+        to += 8;
+        from += 8;
+    }
+    if (size & 4) {
+        memcpy(to, from, 4);
+        to += 4;
+        from += 4;
+    }
+    if (size & 2) {
+        memcpy(to, from, 2);
+        to += 2;
+        from += 2;
+    }
+    if (size & 1)
+        *to = *from;
 }
 
 /*

@@ -216,7 +216,8 @@ bool spsc_recv(uint32_t process)
     NOW();
     ledger()->swallowing = 1;
     NOW();
-    if (yk_spsc_recv_small(receiver_of(process), bytes, sizeof bytes, &size)) {
+    if (yk_spsc_recv_small(receiver_of(process), bytes, sizeof bytes, &size) ||
+        yk_spsc_recv_big(receiver_of(process), bytes, sizeof bytes, &size)) {
         NOW();
         spsc_swallowed(bytes, size);
         NOW();

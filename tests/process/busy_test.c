@@ -265,7 +265,8 @@ static void round_trips_of_two_that_spin_call_no_kernel(void **state)
 
     (void)state;
     must(yoke_peer_wait("bob", YOKE_PEER_HERE, SOON_MS * MS));
-    assert_int_equal(traced_calls(role_asks, NULL, NULL), 0);
+    /* none for a message; who must spin for 50 ms, on a busy machine, looks for the dead meanwhile */
+    assert_in_range(traced_calls(role_asks, NULL, NULL), 0, ROUNDS / 10);
     assert_int_equal(role_wait(answering, SOON_MS), 0);
 }
 
