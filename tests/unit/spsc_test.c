@@ -60,6 +60,15 @@ static void open_geometry(struct play *play, const struct yk_spsc_geometry *geom
 static void open_play(struct play *play, uint32_t depth, uint64_t max_message)
 {
     struct yk_spsc_geometry geometry = planned(depth, max_message);
+    /* slots of two lines at most, so that small messages show what is in a slot and what is not */
+    if (geometry.slot_stride > 128)
+        geometry.slot_stride = 128;
+    open_geometry(play, &geometry);
+}
+
+static void open_as_planned(struct play *play, uint32_t depth, uint64_t max_message)
+{
+    struct yk_spsc_geometry geometry = planned(depth, max_message);
     open_geometry(play, &geometry);
 }
 
@@ -191,11 +200,12 @@ static void small_copies_are_exact_in_every_size(void **state)
     }
 }
 
-static void carry_all_sizes(uint64_t max_message, uint64_t tag)
+static void carry_all_sizes(void (*open)(struct play *, uint32_t, uint64_t), uint64_t max_message,
+                            uint64_t tag)
 {
     struct play play;
     uint64_t id = 0;
-    open_play(&play, 5, max_message);
+    open(&play, 5, max_message);
     for (int round = 0; round < 3; round++) {
         for (size_t size = 0; size <= max_message; size++, id++) {
             assert_int_equal(send_id(&play, id, size, tag ? tag + id : 0), 1);
@@ -216,8 +226,13 @@ static void messages_of_every_size_arrive_as_they_were_sent(void **state)
                                     57, 63, 64, 65, 111, 112, 113, 200};
     (void)state;
     for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
-        carry_all_sizes(most[i], 0);
-        carry_all_sizes(most[i], UINT64_C(0xfedcba9876543210));
+        carry_all_sizes(open_play, most[i], 0);
+        carry_all_sizes(open_play, most[i], UINT64_C(0xfedcba9876543210));
+    }
+    static const uint64_t planned_most[] = {120, 121, 311, 312, 313, 1080, 1081, 1200};
+    for (size_t i = 0; i < sizeof planned_most / sizeof *planned_most; i++) {
+        carry_all_sizes(open_as_planned, planned_most[i], 0);
+        carry_all_sizes(open_as_planned, planned_most[i], UINT64_C(0xfedcba9876543210));
     }
 }
 
@@ -405,6 +420,7 @@ static void full_buffer_stops_big_messages_and_lets_small_ones_pass(void **state
     uint64_t id = 0, next = 0;
     (void)state;
     geometry.buffer = 4096;
+    geometry.slot_stride = 128;
     open_geometry(&play, &geometry);
     while (send_id(&play, id, 1000, 0) == 1)
         id++;
@@ -1215,7 +1231,7 @@ static void released_ahead_of_sent_is_called_a_lie(void **state)
 static void geometries_that_no_plan_makes_are_refused(void **state)
 {
     struct yk_spsc_geometry good = planned(8, 400), bad;
-    static const uint32_t odd[] = {0, 1, 63, 65, 127, 129, 256, UINT32_MAX};
+    static const uint32_t odd[] = {0, 1, 63, 65, 127, 129, 18 * 64, UINT32_MAX};
     (void)state;
     assert_int_equal(yk_spsc_check_geometry(&good), 0);
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
