@@ -762,10 +762,25 @@ static void recv_from_full_stopped(void)
 
 /* -- two wait for a message; V is woken, perhaps, and dies -- */
 
+/* The lowest place is woken first, and it is to be V's: W comes again after it. */
+static void sleeper_leaves(void)
+{
+    MUST(0, W, .verb = DO_CLOSE);
+}
+
+static void sleeper_comes_after(void)
+{
+    MUST(0, W, .verb = DO_PORT_OPEN);
+    sleeper_receives();
+}
+
+/* A sleeper looks by itself now and then, and V is slow when it is stepped: W may have had the message. Then another one. */
 static void wakes_one(void)
 {
-    if (run.woken++ == 0)
-        sends(S, 10);
+    if (run.woken == 0 || (run.woken == 1 && sleeper_ended())) {
+        sends(S, 10 + run.woken);
+        run.woken++;
+    }
 }
 
 static void recv_waits_killed(void)
@@ -773,7 +788,7 @@ static void recv_waits_killed(void)
     if (run.woken == 0)
         wakes_one();
     newcomer(false);
-    run.lost_ok[10] = 1;
+    run.lost_ok[10] = run.lost_ok[11] = 1;
     bool waits = counts().waiting > 0;
     if (waits)
         sleeper_gets("a message waits, and who was woken for it is dead");
@@ -1092,7 +1107,7 @@ static const struct scene scenes[] = {
     {.name = "recv while one waits for room", .port = true, PLAIN, .arrange = fills, .before = opens_port, .settle = sleeper_sends,
      .call = {.verb = DO_RECV}, .after_kill = recv_from_full_killed, .while_stopped = recv_from_full_stopped,
      .after_finish = recv_finished},
-    {.name = "recv, waiting", .port = true, PLAIN, .before = opens_port, .settle = sleeper_receives,
+    {.name = "recv, waiting", .port = true, PLAIN, .arrange = sleeper_leaves, .before = opens_port, .settle = sleeper_comes_after,
      .call = {.verb = DO_RECV, .timeout_ns = LONG_NS}, .asleep = wakes_one, .after_kill = recv_waits_killed,
      .while_stopped = recv_waits_stopped, .after_finish = recv_finished},
     {.name = "borrow", .port = true, PLAIN, .arrange = sends_two, .before = opens_port, .call = {.verb = DO_BORROW},
@@ -1281,16 +1296,25 @@ static void wake_surveyed(void *context)
         scene->asleep();
 }
 
+/* Nobody woke it, to the end of its patience: it would have to be waited for at each place. */
+static bool was_woken(void)
+{
+    if (V->board->answer.result != -ETIMEDOUT)
+        return true;
+    wrong("V waited, and what it waited for never came");
+    return false;
+}
+
 static bool survey(const struct scene *scene, uint64_t *random, struct places *ret)
 {
     struct surveyor surveyor = {.random = random, .asleep = wake_surveyed, .context = (void *)(uintptr_t)scene};
     bool done = start_victim(scene);
     if (options.thorough) {
-        done = done && survey_instructions(V, &surveyor, 1, ret);
+        done = done && survey_instructions(V, &surveyor, 1, ret) && was_woken();
     } else {
-        done = done && survey_calls(V, &surveyor, ret);
+        done = done && survey_calls(V, &surveyor, ret) && was_woken();
         new_world(scene);
-        done = done && start_victim(scene) && survey_memory(V, &surveyor, ret);
+        done = done && start_victim(scene) && survey_memory(V, &surveyor, ret) && was_woken();
     }
     new_world(scene);
     if (done)
