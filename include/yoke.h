@@ -116,8 +116,8 @@ extern "C" {
  */
 
 /*
- * The sentence that belongs to the calling thread's last failed yoke call, never NULL. It stays
- * valid until the thread's next failed call. -EAGAIN, -ETIMEDOUT and -EINTR do not write one: those
+ * The sentence that belongs to the calling thread's last yoke call, if that failed; never NULL. It
+ * stays valid until the thread's next call of yoke. -EAGAIN, -ETIMEDOUT and -EINTR do not write one: those
  * are answers, not faults.
  */
 YOKE_API const char *yoke_explain(void);
@@ -474,13 +474,18 @@ YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *
  * - What was sent before the other peer came waits for it. So does what is sent after it left:
  *   sending says -EPIPE (it closed) or -EOWNERDEAD (it died) only when the link is full. Receiving
  *   says so as soon as everything that came before was received, and again until it is back.
+ * - All that is said of what waits holds while the link is there. A transient one goes with its last
+ *   user: who opens a link, sends, and closes it before the other peer has opened it, must make it
+ *   with YOKE_KEPT, or wait for an answer. Whoever makes the link decides its depth and its biggest
+ *   message (yoke_max_message()).
  * - A peer that comes back under its name finds the link as it left it; what it had borrowed is
  *   delivered again with its count (policy `once`: dropped).
  * - depth: messages on the way in each direction, from the oldest that is not released. All of them
  *   together may have depth x max_message bytes, but no more than 8 MiB or four of the biggest.
- * - Room is freed in the order of sending: a message that stays borrowed holds all behind it.
+ * - Room is freed in the order of sending: a message that stays borrowed holds all behind it, and a
+ *   loan that is neither committed nor released holds the room of all that was taken after it.
  * - max_deliveries: then a message is dropped and counted; for ever unless given. No priorities, no
- *   parked messages.
+ *   parked messages, no bound on what is borrowed but the depth: -ENOTSUP for who asks.
  * - A borrowed message is 8-byte aligned, or 64-byte when it was sent by a loan.
  *
  * Opening a link joins as `as` if this process has not, and keeps the name until the last such link
@@ -557,8 +562,9 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
  *
  * A descriptor may be inherited, sent (SCM_RIGHTS) or kept; whoever has it opens the end by
  * yoke_open_descriptor(), and another process after that one is gone. Close the copies that a
- * process does not need: that nobody can come to an end any more is noticed when the last copy of
- * its descriptor is closed. The caller owns both. Does not block. -EINVAL, -ENOTSUP, -ENOMEM,
+ * process does not need: when the last copy of an end's descriptor is closed before anybody opened
+ * that end, the other one gets -EOWNERDEAD. So it does after the death of who had opened it, until
+ * somebody opens it anew. The caller owns both. Does not block. -EINVAL, -ENOTSUP, -ENOMEM,
  * -EMFILE, -ENFILE, -ENOENT (no /proc).
  */
 YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options);

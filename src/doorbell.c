@@ -18,7 +18,8 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode)
     if (result < 0)
         return result;
     yk_bell_path(path, nonce);
-    result = yk_sys_make_fifo(opened.fd, path, mode & 0666);
+    /* who may write the object may ring: that takes the right to read, too (open_bell()) */
+    result = yk_sys_make_fifo(opened.fd, path, (mode & 0222) | (mode & 0222) << 1);
     /* for both ways: then there is always a writer, and no end of file when the last one left */
     int fd = result == 0 || result == -EEXIST ? yk_sys_open(opened.fd, path, O_RDWR, 0) : result;
     if (fd < 0)
@@ -36,7 +37,11 @@ static int open_bell(const char *directory, uint64_t nonce)
     if (result < 0)
         return result;
     yk_bell_path(path, nonce);
-    int fd = yk_sys_open(opened.fd, path, O_WRONLY, 0); /* never waits for a reader */
+    /*
+     * For both ways, though only ever written: then it never waits for a reader, and there is one
+     * when the peer dies. Without any, ringing would raise SIGPIPE in this process.
+     */
+    int fd = yk_sys_open(opened.fd, path, O_RDWR, 0);
     yk_directory_close(&opened);
     if (fd >= 0 && (yk_sys_stat(fd, &facts) < 0 || !S_ISFIFO(facts.st_mode))) {
         yk_sys_close(fd);

@@ -139,17 +139,21 @@ static struct yoke_options options_as(const yoke_peer *peer, int64_t spin_ns)
 }
 
 /*
- * A link that was seen could not be opened. It went meanwhile, and the next one is waited for; but
- * what no yoke wrote is found again and again, so there is a pause. 0: go on.
+ * A link that was seen could not be opened. If that lies with the link (it went meanwhile, it is
+ * another user's, it is broken), it must not stand in the way of others: it is passed over for a
+ * while, and the next one is looked for.
  */
-static int before_the_next(const yoke_peer *peer, int64_t deadline, int64_t timeout_ns)
+static bool passes_over(const yoke_peer *peer, const char *other, int result)
 {
-    if (yk_load32_acquire(&peer->cancelled))
-        return -ECANCELED;
-    if (time_left(deadline) == 0)
-        return timeout_ns == 0 ? -EAGAIN : -ETIMEDOUT;
-    yk_nap(1000000);
-    return 0;
+    if (result == -EMFILE || result == -ENFILE || result == -ENOMEM)
+        return false;
+    yk_peer_refuse(peer->peer, other);
+    return true;
+}
+
+static int out_of_time(int result, int64_t timeout_ns)
+{
+    return result == -EAGAIN && timeout_ns != 0 ? -ETIMEDOUT : result;
 }
 
 static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_ns,
@@ -160,12 +164,10 @@ static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_n
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
         int result = yk_peer_await_link(peer, address.name, left);
-        if (result == 0)
-            result = open_endpoint(ret_link, &address, 0, &options);
-        if (result != -ENOENT)
-            return result;
-        result = before_the_next(peer, deadline, timeout_ns);
         if (result < 0)
+            return out_of_time(result, timeout_ns);
+        result = open_endpoint(ret_link, &address, 0, &options);
+        if (result == 0 || !passes_over(peer, address.name, result))
             return result;
     }
 }
@@ -196,12 +198,11 @@ static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_
         if (result == YOKE_NEXT_READY)
             *ret_link = (yoke_endpoint *)link; /* its first member */
         if (result != YOKE_NEXT_OPENED)
-            return result;
+            return out_of_time(result, timeout_ns);
         result = open_endpoint(ret_link, &address, 0, &options);
-        if (result != -ENOENT)
-            return result < 0 ? result : YOKE_NEXT_OPENED;
-        result = before_the_next(peer, deadline, timeout_ns);
-        if (result < 0)
+        if (result == 0)
+            return YOKE_NEXT_OPENED;
+        if (!passes_over(peer, address.name, result))
             return result;
     }
 }

@@ -256,6 +256,25 @@ static int look_at_link(const struct yk_object *object, struct yk_object_facts *
     return 0;
 }
 
+/* What the two ends of a link sent and received, over all who were there: the rings tell. */
+static void count_ways(const struct yk_object *object, struct people *people)
+{
+    struct yk_spsc_geometry geometry;
+    struct yk_spsc_counts counts[2];
+    if (yk_link_check(&object->fixed, &geometry) < 0)
+        return;
+    for (int from = 0; from < 2; from++) {
+        struct yk_spsc ring;
+        yk_link_ring(&ring, &geometry, yk_object_body(object), from);
+        yk_spsc_count(&ring, &counts[from]);
+    }
+    for (size_t i = 0; i < people->count; i++) {
+        struct yk_participant_facts *one = &people->facts[i];
+        one->sent = counts[one->slot & 1].sent;
+        one->received = counts[1 - (one->slot & 1)].released;
+    }
+}
+
 static int look_at_kind(const struct yk_object *object, struct yk_object_facts *facts,
                         uint32_t *held)
 {
@@ -281,6 +300,8 @@ static int look_inside(const struct look *look, const struct yk_object *object,
         note_problem(facts, "%s", yoke_explain());
     else
         look_at_participants(look, object, facts, people, held);
+    if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_LINK)
+        count_ways(object, people);
     if (facts->problem[0] == '\0')
         facts->known |= YK_KNOWN_INSIDE;
     free(held);

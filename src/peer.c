@@ -21,6 +21,8 @@
 #include "base/sys.h"
 #include "link.h"
 
+#define REFUSED_NS INT64_C(100000000)
+
 static struct yk_peer *peers; /* under yk_process_lock() */
 
 /* ---- the object ---- */
@@ -126,6 +128,7 @@ static void close_waiting(struct yk_peer *peer)
         yk_sys_close(peer->bell);
     if (peer->names >= 0)
         yk_sys_close(peer->names);
+    free(peer->refused);
 }
 
 static void drop_locked(struct yk_peer *peer)
@@ -539,6 +542,48 @@ static const char *other_of(const char *entry, const char *me, char peer[YOKE_PE
     return peer;
 }
 
+/* FNV-1a; one that meets another by its hash only waits with it. */
+static uint64_t hash(const char *name)
+{
+    uint64_t value = UINT64_C(0xcbf29ce484222325);
+    for (; *name; name++)
+        value = (value ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    return value;
+}
+
+void yk_peer_refuse(struct yk_peer *peer, const char *other)
+{
+    yk_process_lock();
+    if (peer->refused_count == 0)
+        peer->refused_at = yk_now();
+    if (peer->refused_count == peer->refused_room) {
+        size_t room = peer->refused_room ? peer->refused_room * 2 : 16;
+        uint64_t *more = reallocarray(peer->refused, room, sizeof *more);
+        if (more) {
+            peer->refused = more;
+            peer->refused_room = room;
+        } else {
+            peer->refused_count = 0; /* no memory: forget the others */
+        }
+    }
+    if (peer->refused_count < peer->refused_room)
+        peer->refused[peer->refused_count++] = hash(other);
+    yk_process_unlock();
+}
+
+static bool is_refused(struct yk_peer *peer, const char *other)
+{
+    bool refused = false;
+    yk_process_lock();
+    if (peer->refused_count > 0 && yk_now() - peer->refused_at >= REFUSED_NS)
+        peer->refused_count = 0;
+    uint64_t wanted = peer->refused_count > 0 ? hash(other) : 0;
+    for (size_t i = 0; i < peer->refused_count && !refused; i++)
+        refused = peer->refused[i] == wanted;
+    yk_process_unlock();
+    return refused;
+}
+
 static bool is_open(const struct yk_peer *peer, const char *other)
 {
     bool open = false;
@@ -574,7 +619,7 @@ static int look_at_entry(const char *entry, void *context)
     char peer[YOKE_PEER_NAME_MAX + 1];
     struct yk_record record;
     if (!other_of(entry, me, peer) || is_open(search->peer, peer) ||
-        yk_record_read(search->directory, entry, &record) < 0 ||
+        is_refused(search->peer, peer) || yk_record_read(search->directory, entry, &record) < 0 ||
         !is_of_interest(search->directory, entry, &record, strcmp(me, peer) < 0 ? 0 : 1))
         return 0;
     strcpy(search->other, peer);

@@ -13,10 +13,14 @@ struct yk_link;
 /* A name of this process. */
 struct yk_peer {
     struct yk_object object; /* first: the kind's callbacks get it */
-    uint32_t references;     /* these five under the process-wide mutex */
+    uint32_t references;     /* this and all below under the process-wide mutex */
     struct yk_link *links;   /* that are open as this peer */
     struct yk_link *served;  /* that yoke_peer_next() returned last */
     int bell, names;         /* its doorbell, and a watch on the directory; -1: not made yet */
+    int64_t looked;          /* when yoke_peer_next() last looked for newcomers and for the dead */
+    uint64_t *refused;       /* whose links could not be opened since `refused_at`, by hash */
+    size_t refused_count, refused_room;
+    int64_t refused_at;
     struct yk_peer *next;
 };
 
@@ -45,6 +49,12 @@ void yk_peer_visit_end(struct yoke_peer *handle);
 /* A link to this peer that is not open in this process: 1, and who the other one is; 0; an error. */
 int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory,
                       char ret_other[YOKE_PEER_NAME_MAX + 1]);
+
+/*
+ * The link of that peer could not be opened: it is passed over for a while, so that it can not stand
+ * in the way of others.
+ */
+void yk_peer_refuse(struct yk_peer *peer, const char *other);
 
 /*
  * Waits for a link to this peer that is not open in this process: 0, and who the other one is.

@@ -18,6 +18,8 @@
 #include "link.h"
 #include "peer.h"
 
+#define LOOK_NS INT64_C(50000000)
+
 /* ---- under the process-wide mutex ---- */
 
 /* The first link behind the one served last that has something, around the end of the list. */
@@ -141,15 +143,44 @@ static int wait_next(struct waiting *waiting, struct yk_link **ret_link, int64_t
     return result;
 }
 
+/*
+ * Ready links are served without looking at anything else, which on a busy peer would be for ever:
+ * so now and then it is due to look for newcomers and for the dead first.
+ */
+static bool is_due(struct yk_peer *peer, int64_t now)
+{
+    bool due = now - peer->looked >= LOOK_NS;
+    if (due) {
+        peer->looked = now;
+        look_for_dead(peer);
+    }
+    return due;
+}
+
 int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
                  char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns)
 {
     struct waiting waiting = {
         .peer = handle->peer, .cancelled = &handle->cancelled, .other = ret_other};
-    int result = yk_directory_open(&waiting.directory, handle->peer->object.directory, true);
-    if (result < 0)
-        return result;
-    result = wait_next(&waiting, ret_link, timeout_ns);
-    yk_directory_close(&waiting.directory);
+    yk_process_lock();
+    bool due = is_due(handle->peer, yk_now_coarse());
+    struct yk_link *ready = find_ready(handle->peer);
+    yk_process_unlock();
+    int result = 0;
+    if (!ready || due)
+        result = yk_directory_open(&waiting.directory, handle->peer->object.directory, true);
+    bool opened = (!ready || due) && result == 0;
+    if (ready && opened) {
+        int found = yk_peer_find_link(handle->peer, &waiting.directory, ret_other);
+        result = found > 0 ? YOKE_NEXT_OPENED + 1 : 0;
+    } else if (opened) {
+        result = wait_next(&waiting, ret_link, timeout_ns);
+    }
+    if (opened)
+        yk_directory_close(&waiting.directory);
+    if (ready && result <= 0) { /* whatever went wrong beside it can wait */
+        *ret_link = ready;
+        return YOKE_NEXT_READY;
+    }
     return result > 0 ? result - 1 : result;
 }

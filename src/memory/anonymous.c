@@ -160,6 +160,8 @@ int yk_object_open_anonymous(struct yk_object *object, int descriptor,
     object->size = (uint64_t)size;
     object->seat = (flags & O_APPEND) != 0;
     int result = map_it(object, descriptor);
+    if (result == -EPERM || result == -EACCES) /* sealed against writing, or not open for it */
+        return refuse(descriptor, -EINVAL);
     if (result < 0)
         return yk_fail(-result, "descriptor %d can not be mapped: %s", descriptor,
                        strerror(-result));

@@ -150,6 +150,17 @@ static int take_any_slot(struct yk_object *object)
     }
 }
 
+static int refuse_seat(const struct yk_object *object, int32_t holder)
+{
+    char entry[YK_ENTRY_MAX];
+    yk_name_entry(entry, object->fixed.kind, object->fixed.name);
+    if (holder == yk_sys_process_id())
+        return yk_fail(EADDRINUSE, "%s is open already, in this very process %d",
+                       yk_entry_address(entry), holder);
+    return yk_fail(EADDRINUSE, "%s belongs to process %d, which is alive", yk_entry_address(entry),
+                   holder);
+}
+
 /*
  * Whoever had the seat may just be ending: the kernel drops a dead process's locks one after the
  * other, and another process may be about to recover it.
@@ -161,9 +172,7 @@ static int take_seat(struct yk_object *object)
     for (int64_t start = yk_now(); result == -EAGAIN;) {
         result = try_slot(object, seat);
         if (result == -EAGAIN && yk_now() - start > SEAT_PATIENCE)
-            return yk_fail(EADDRINUSE, "%s:%s belongs to process %d, which is alive",
-                           yk_kind_name(object->fixed.kind), object->fixed.name,
-                           yk_lock_holder(object->lock.fd, YK_LIFE_BYTE(seat)));
+            return refuse_seat(object, yk_lock_holder(object->lock.fd, YK_LIFE_BYTE(seat)));
         if (result == -EAGAIN)
             yk_nap(SEAT_NAP);
     }

@@ -363,6 +363,9 @@ int yk_spsc_cancel_loan(struct yk_spsc_sender *sender, const void *block)
     if (!piece)
         return -EINVAL;
     piece->index = YK_SPSC_UNUSED;
+    while (sender->end_piece != sender->first_piece &&
+           piece_at(sender, sender->end_piece - 1)->index == YK_SPSC_UNUSED)
+        sender->end_piece--;
     return 1;
 }
 
