@@ -1,0 +1,194 @@
+/*
+ * peer_next_test.c - yoke_peer_next(): one wait over all links of a peer, and over newcomers.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api.h"
+
+#define UNTOUCHED ((yoke_endpoint *)(uintptr_t)0x10)
+
+static yoke_peer *join(const char *name)
+{
+    yoke_peer *peer;
+
+    must(yoke_peer_join(&peer, name, NULL));
+    return peer;
+}
+
+static yoke_endpoint *next_is(yoke_peer *peer, int what)
+{
+    yoke_endpoint *link;
+
+    assert_int_equal(must(yoke_peer_next(peer, &link, SOON_MS * MS)), what);
+    return link;
+}
+
+static void misuse_is_refused_and_nothing_there_times_out(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *link = UNTOUCHED;
+
+    (void)state;
+    must_fail(yoke_peer_next(NULL, &link, YOKE_NOW), EINVAL);
+    must_fail(yoke_peer_next(bob, NULL, YOKE_NOW), EINVAL);
+    must_fail(yoke_peer_next(bob, &link, -2), EINVAL);
+    must_fail(yoke_peer_next(bob, &link, YOKE_NOW), EAGAIN);
+    must_fail(yoke_peer_next(bob, &link, 30 * MS), ETIMEDOUT);
+    assert_ptr_equal(link, UNTOUCHED);
+    yoke_peer_leave(bob);
+}
+
+static void newcomers_messages_and_ends_come_one_after_the_other(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *alices = link_make("alice", "bob", NULL), *carols, *bobs;
+    char text[8];
+
+    (void)state;
+    bobs = next_is(bob, YOKE_NEXT_OPENED);
+    assert_string_equal(yoke_link_other(bobs), "alice");
+    must_fail(yoke_peer_next(bob, &carols, YOKE_NOW), EAGAIN);
+    must(yoke_send(alices, "hi", 3, YOKE_NOW));
+    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
+    assert_int_equal(yoke_recv(bobs, text, sizeof text, YOKE_NOW), 3);
+    yoke_close(alices);
+    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
+    must_fail(yoke_recv(bobs, text, sizeof text, YOKE_NOW), EPIPE);
+    yoke_close(bobs);
+    must_fail(yoke_peer_next(bob, &bobs, YOKE_NOW), EAGAIN);
+    yoke_peer_leave(bob);
+}
+
+static void links_take_turns(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *theirs[3], *ours[3];
+    const char *const names[] = {"alice", "carol", "dave"};
+    unsigned turns[3] = {0};
+    char text[8];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        theirs[i] = link_make(names[i], "bob", NULL);
+        ours[i] = next_is(bob, YOKE_NEXT_OPENED);
+    }
+    for (int k = 0; k < 30; k++)
+        must(yoke_send(theirs[k % 3], "x", 1, YOKE_NOW));
+    for (int k = 0; k < 15; k++) {
+        yoke_endpoint *link = next_is(bob, YOKE_NEXT_READY);
+        for (int i = 0; i < 3; i++)
+            turns[i] += link == ours[i];
+        must(yoke_recv(link, text, sizeof text, YOKE_NOW));
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(turns[i], 5);
+        yoke_close(theirs[i]);
+        yoke_close(ours[i]);
+    }
+    yoke_peer_leave(bob);
+}
+
+static int role_serves_until_it_is_killed(void *argument)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *link;
+    char text[8];
+
+    (void)argument;
+    for (;;) {
+        if (must(yoke_peer_next(bob, &link, YOKE_FOREVER)) == YOKE_NEXT_READY)
+            must(yoke_recv(link, text, sizeof text, YOKE_NOW));
+    }
+    return 0;
+}
+
+static void message_to_one_who_died_while_it_waited_for_all_raises_no_signal(void **state)
+{
+    pid_t server = role_start(role_serves_until_it_is_killed, NULL);
+    yoke_endpoint *link = link_make("alice", "bob", NULL);
+
+    (void)state;
+    signal(SIGPIPE, SIG_DFL);
+    for (int i = 0; i < 3; i++) { /* it sleeps, and is rung */
+        role_wait_asleep(server, SOON_MS);
+        must(yoke_send(link, "x", 1, YOKE_NOW));
+    }
+    role_wait_asleep(server, SOON_MS);
+    role_kill(server);
+    must(yoke_send(link, "x", 1, YOKE_NOW));
+    must(yoke_send(link, "x", 1, YOKE_NOW));
+    yoke_close(link);
+}
+
+static void link_that_can_not_be_opened_holds_up_nobody(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *broken = link_make("alice", "bob", NULL), *sound, *link;
+    char command[300];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -f '%s'/.live-*", getenv("YOKE_DIR"));
+    assert_int_equal(system(command), 0); /* the peers' and the link's lock files */
+    sound = link_make("carol", "bob", NULL);
+    link = next_is(bob, YOKE_NEXT_OPENED);
+    assert_string_equal(yoke_link_other(link), "carol");
+    must_fail(yoke_peer_next(bob, &broken, 30 * MS), ETIMEDOUT);
+    yoke_close(link);
+    yoke_close(sound);
+    yoke_close(broken);
+    yoke_peer_leave(bob);
+}
+
+static int role_floods(void *argument)
+{
+    yoke_endpoint *link = link_make("alice", "bob", NULL);
+
+    (void)argument;
+    while (yoke_send(link, "x", 1, YOKE_FOREVER) == 0)
+        ;
+    yoke_close(link);
+    return 0;
+}
+
+static void link_that_is_never_empty_hides_no_newcomer_and_no_death(void **state)
+{
+    yoke_peer *bob = join("bob");
+    pid_t flood = role_start(role_floods, NULL);
+    yoke_endpoint *floods = next_is(bob, YOKE_NEXT_OPENED), *link = floods, *carols;
+    int64_t end = now_ns() + SOON_MS * MS;
+    char text[8];
+
+    (void)state;
+    carols = link_make("carol", "bob", NULL);
+    while (link == floods) {
+        assert_true(now_ns() < end);
+        must(yoke_peer_next(bob, &link, YOKE_NOW));
+        if (link == floods) /* as many as there are: it is full again at once */
+            must(yoke_recv(link, text, sizeof text, SOON_MS * MS));
+    }
+    assert_string_equal(yoke_link_other(link), "carol");
+    yoke_close(link);
+    yoke_close(carols);
+    yoke_close(floods);
+    role_kill(flood);
+    yoke_peer_leave(bob);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        api_test(misuse_is_refused_and_nothing_there_times_out),
+        api_test(newcomers_messages_and_ends_come_one_after_the_other),
+        api_test(links_take_turns),
+        api_test(message_to_one_who_died_while_it_waited_for_all_raises_no_signal),
+        api_test(link_that_can_not_be_opened_holds_up_nobody),
+        api_test(link_that_is_never_empty_hides_no_newcomer_and_no_death),
+    };
+
+    return cmocka_run_group_tests(tests, api_setup, NULL);
+}
