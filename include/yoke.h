@@ -27,6 +27,10 @@
  *   -EEXIST -ENOENT -EACCES -EINVAL -ENOMEM -EMFILE -ENFILE   as usual
  *   -ENOTSUP          this place, kind or machine can not do that
  *
+ * Names. Objects and peers that have a name meet in the name directory: $YOKE_DIR if that is set,
+ * else /run/yoke for root and /dev/shm/yoke-UID for others. Who is to meet there must use the same
+ * one, and the same IPC namespace.
+ *
  * Time. Every waiting call takes a time-out in nanoseconds: 0 (YOKE_NOW) does not wait, -1
  * (YOKE_FOREVER) waits for ever. A signal handler that runs while the call sleeps ends it with
  * -EINTR, even when it was installed with SA_RESTART. The one correct loop:
@@ -49,7 +53,8 @@
  * id after it opened the object may not be, and is told so (-EACCES).
  *
  * Death. What a dead process held is given back by whoever notices first: anyone who opens the
- * object, finds it empty or full, or waits on it (within 100 ms). Two limits:
+ * object, finds it empty or full (asked for every 50 ms at most), or waits on it (within 100 ms).
+ * Two limits:
  *
  * - A process is dead for yoke when the kernel has closed its files. A child made otherwise than by
  *   fork() has the same open files until it execs or exits. If its parent dies before, that one
