@@ -48,9 +48,9 @@
  * Fork. A child may go on using every handle that its parent had open: at its first call it joins
  * as a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.
  * The handles may also be left alone in the child, or closed there. All this is for fork(): a child
- * made otherwise (vfork, posix_spawn, clone, _Fork) is to exec or exit without a call of yoke's. The
- * child must still be allowed to open the object's lock file: one of a process that gave up its user
- * id after it opened the object may not be, and is told so (-EACCES).
+ * made otherwise (vfork, posix_spawn, clone, _Fork) is to exec or exit without a call of yoke's.
+ * The child must still be allowed to open the object's lock file: one of a process that gave up its
+ * user id after it opened the object may not be, and is told so (-EACCES).
  *
  * Death. What a dead process held is given back by whoever notices first: anyone who opens the
  * object, finds it empty or full (asked for every 50 ms at most), or waits on it (within 100 ms).
@@ -102,8 +102,8 @@ extern "C" {
 #define YOKE_CREATE    0x01u /* make the object if there is none */
 #define YOKE_EXCLUSIVE 0x02u /* with YOKE_CREATE: -EEXIST if there is one already */
 /*
- * What is created lives until it is removed, not just until its last user. -ENOTSUP where the kernel
- * removes every segment with its last user (kernel.shm_rmid_forced = 1).
+ * What is created lives until it is removed, not just until its last user. -ENOTSUP where the
+ * kernel removes every segment with its last user (kernel.shm_rmid_forced = 1).
  */
 #define YOKE_KEPT      0x04u
 #define YOKE_READ_ONLY 0x08u /* regions: attach for reading only; takes no participant's place */
@@ -122,8 +122,8 @@ extern "C" {
 
 /*
  * The sentence that belongs to the calling thread's last yoke call, if that failed; never NULL. It
- * stays valid until the thread's next call of yoke. -EAGAIN, -ETIMEDOUT and -EINTR do not write one: those
- * are answers, not faults.
+ * stays valid until the thread's next call of yoke. -EAGAIN, -ETIMEDOUT and -EINTR do not write
+ * one: those are answers, not faults.
  */
 YOKE_API const char *yoke_explain(void);
 
@@ -330,10 +330,10 @@ struct yoke_options {
  *     (depth + max_parked) x priorities + participants x (max_borrowed + 1) + 32
  * blocks of max_message bytes, and a little more, so that senders find a block, and room, while all
  * others keep as much as they may. Pages that were never written take no memory: what a port really
- * takes follows from what is in it at once. Memory is reserved when the port is made if all of it is
- * at most 64 MiB, or with YOKE_POPULATE or YOKE_HUGE. Otherwise, or with YOKE_SPARSE, it comes when
- * it is first written, and where the system has none left the out-of-memory killer comes instead.
- * max_borrowed 0 means 64, or less (not below 1) where that would make more than 1 TiB.
+ * takes follows from what is in it at once. Memory is reserved when the port is made if all of it
+ * is at most 64 MiB, or with YOKE_POPULATE or YOKE_HUGE. Otherwise, or with YOKE_SPARSE, it comes
+ * when it is first written, and where the system has none left the out-of-memory killer comes
+ * instead. max_borrowed 0 means 64, or less (not below 1) where that would make more than 1 TiB.
  */
 
 /*
@@ -355,9 +355,9 @@ struct yoke_message {
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link (see
- * below). PLACE: memory. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only if
- * there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked
- * messages. options: NULL means YOKE_OPTIONS_INIT.
+ * below). PLACE: memory. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with
+ * YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED
+ * receives the parked messages. options: NULL means YOKE_OPTIONS_INIT.
  *
  * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant. Blocks at
  * most 250 ms, for a name that another process is creating. Errors: as yoke_region_create() and
@@ -479,7 +479,8 @@ YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *
  * - What was sent before the other peer came waits for it. So does what is sent after it left:
  *   sending says -EPIPE (it closed) or -EOWNERDEAD (it died) only when the link is full. Receiving
  *   says so as soon as everything that came before was received, and again until it is back.
- * - All that is said of what waits holds while the link is there. A transient one goes with its last
+ * - All that is said of what waits holds while the link is there. A transient one goes with its
+ * last
  *   user: who opens a link, sends, and closes it before the other peer has opened it, must make it
  *   with YOKE_KEPT, or wait for an answer. Whoever makes the link decides its depth and its biggest
  *   message (yoke_max_message()).
@@ -552,11 +553,11 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
 
 /*
  * One wait over all links that this process has open as this peer, and over those that others open
- * to it: a server's loop. YOKE_NEXT_READY (0): the next thing to do with *ret_link, which the caller
- * has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
- * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One thread
- * at a time for each peer, and not while another one receives from one of its links. -EAGAIN,
- * -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
+ * to it: a server's loop. YOKE_NEXT_READY (0): the next thing to do with *ret_link, which the
+ * caller has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
+ * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One
+ * thread at a time for each peer, and not while another one receives from one of its links.
+ * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
  */
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
 
