@@ -542,15 +542,6 @@ static const char *other_of(const char *entry, const char *me, char peer[YOKE_PE
     return peer;
 }
 
-/* FNV-1a; one that meets another by its hash only waits with it. */
-static uint64_t hash(const char *name)
-{
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
-    for (; *name; name++)
-        value = (value ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    return value;
-}
-
 void yk_peer_refuse(struct yk_peer *peer, const char *other)
 {
     yk_process_lock();
@@ -567,17 +558,18 @@ void yk_peer_refuse(struct yk_peer *peer, const char *other)
         }
     }
     if (peer->refused_count < peer->refused_room)
-        peer->refused[peer->refused_count++] = hash(other);
+        peer->refused[peer->refused_count++] = yk_name_hash(other);
     yk_process_unlock();
 }
 
+/* One that meets a refused one by its hash only waits with it. */
 static bool is_refused(struct yk_peer *peer, const char *other)
 {
     bool refused = false;
     yk_process_lock();
     if (peer->refused_count > 0 && yk_now() - peer->refused_at >= REFUSED_NS)
         peer->refused_count = 0;
-    uint64_t wanted = peer->refused_count > 0 ? hash(other) : 0;
+    uint64_t wanted = peer->refused_count > 0 ? yk_name_hash(other) : 0;
     for (size_t i = 0; i < peer->refused_count && !refused; i++)
         refused = peer->refused[i] == wanted;
     yk_process_unlock();

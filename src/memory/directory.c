@@ -238,13 +238,19 @@ const char *yk_entry_address(const char *entry)
     return address;
 }
 
-/* FNV-1a; two names that meet in one byte only wait for each other a little. */
-static off_t name_byte(const char *entry)
+/* FNV-1a */
+uint64_t yk_name_hash(const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *entry; entry++)
-        hash = (hash ^ (unsigned char)*entry) * UINT64_C(0x100000001b3);
-    return (off_t)(hash >> 2);
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Two names that meet in one byte only wait for each other a little. */
+static off_t name_byte(const char *entry)
+{
+    return (off_t)(yk_name_hash(entry) >> 2);
 }
 
 /*

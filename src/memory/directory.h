@@ -70,6 +70,8 @@ void yk_directory_unlock(struct yk_name_lock *lock);
 
 /* "port.jobs" as users know it, "port:jobs" ("link:alice/bob"): for sentences. The thread's, until its next call. */
 const char *yk_entry_address(const char *entry);
+/* 64 bits that tell names apart, but for rare accidents. */
+uint64_t yk_name_hash(const char *name);
 
 /*
  * Which process holds the lock of this byte, as /proc shows: a pid, or 0 when it can not be seen.
