@@ -28,6 +28,7 @@ struct scene {
     struct order call;
     bool forked;          /* V is a child that S forked */
     void (*settle)(void); /* after `before`: who sleeps */
+    bool wakes;           /* V's call wakes W, which is not left to look by itself */
     void (*asleep)(void); /* V sleeps: what wakes it. May be called several times */
     void (*after_kill)(void);
     void (*while_stopped)(void);
@@ -48,6 +49,7 @@ struct run {
     uint64_t count; /* of the event */
     uint32_t woken; /* how often `asleep` did something */
     bool sleeper_waits;
+    int64_t slept_ns; /* W's call, from begin to end */
     /* messages */
     uint8_t sent[IDS]; /* 0 no, 1 perhaps, 2 yes */
     uint8_t got[IDS];
