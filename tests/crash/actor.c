@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -474,7 +475,7 @@ void actor_tell(struct actor *actor, const struct order *order)
     board->begun = board->ended = 0;
     actor->waits = true;
     __atomic_add_fetch(&board->told, 1, __ATOMIC_SEQ_CST);
-    futex(&board->told, FUTEX_WAKE, 1, NULL);
+    futex(&board->told, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 bool actor_hear(struct actor *actor, struct answer *ret, int timeout_ms)
@@ -537,15 +538,30 @@ void actor_buried(struct actor *actor)
     actor->pid = 0;
 }
 
+/*
+ * Of one that is not ours to reap. Until it is dead it sleeps on its board's word, which whoever
+ * comes next has, too: it would be woken in the other's place.
+ */
+static void await_death(int fd)
+{
+    struct pollfd death = {.fd = fd, .events = POLLIN};
+    while (poll(&death, 1, -1) == -1 && errno == EINTR) {
+    }
+    close(fd);
+}
+
 void actor_kill(struct actor *actor)
 {
     int status;
     if (actor->pid <= 0)
         nobody_there();
+    int fd = actor->child ? -1 : (int)syscall(SYS_pidfd_open, actor->pid, 0);
     kill(actor->pid, SIGKILL);
     if (actor->child)
         while (waitpid(actor->pid, &status, __WALL) == -1 && errno == EINTR) {
         }
+    else if (fd >= 0)
+        await_death(fd);
     actor_buried(actor);
 }
 
