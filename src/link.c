@@ -414,14 +414,15 @@ static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, v
 {
     enum yk_reason reason;
     ssize_t result = attempt(context, &reason);
-    bool waits = result == 0;
-    if (waits) {
+    /* relaxed: only this thread writes it; recv_soon() is inside already, and leaves itself */
+    bool enters = result == 0 && yk_load32_relaxed(&link->inside[way]) == 0;
+    if (enters)
         go_in(link, way);
+    if (result == 0)
         result = yk_wait(&link->waiting, attempt, context, timeout_ns);
-    }
     if (yk_unlikely(result < 0))
         explain(link, result, capacity);
-    if (waits)
+    if (enters)
         go_out(link, way);
     return result;
 }
