@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "place.h"
 
-static int check_place(enum yk_kind kind, const char *place, const char *address)
+static int find_place(struct yk_address *parsed, const char *place, const char *address)
 {
     const char *from = "";
+    enum yk_kind kind = parsed->kind;
     if (!place) {
         place = kind == YK_KIND_REGION || kind == YK_KIND_PEER ? NULL : secure_getenv("YOKE_PLACE");
         from = " (from $YOKE_PLACE)";
@@ -21,8 +23,14 @@ static int check_place(enum yk_kind kind, const char *place, const char *address
                        address);
     if (!place || place[0] == '\0' || strcmp(place, "memory") == 0)
         return 0;
-    return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: memory",
-                   address, place, from);
+    parsed->place = yk_place_find(place);
+    if (!parsed->place)
+        return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: %s",
+                       address, place, from, yk_place_names());
+    if (!parsed->place->carries(kind))
+        return yk_fail(ENOTSUP, "%.160s: a %s can not be in the place '%.60s'%s", address,
+                       yk_kind_name(kind), place, from);
+    return 0;
 }
 
 /* "bob", or "alice/bob" in either order. */
@@ -65,7 +73,7 @@ int yk_address_parse(const char *address, struct yk_address *ret)
     int result =
         kind == YK_KIND_LINK ? parse_link(&parsed) : yk_name_check((uint32_t)kind, parsed.name);
     if (result == 0)
-        result = check_place(parsed.kind, at ? at + 1 : NULL, address);
+        result = find_place(&parsed, at ? at + 1 : NULL, address);
     if (result == 0)
         *ret = parsed;
     return result;

@@ -8,8 +8,11 @@
 #include "yoke.h"
 
 /* A link's is "link:bob", with `name` the other peer's, or "link:alice/bob", both in `name`. */
+struct yk_place;
+
 struct yk_address {
     enum yk_kind kind;
+    const struct yk_place *place; /* NULL: memory */
     bool whole; /* `name` is the object's name; else a link's other peer */
     char name[YK_ENTRY_MAX];
 };

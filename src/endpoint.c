@@ -5,26 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
 #include "base/error.h"
 #include "base/sys.h"
-#include "link.h"
+#include "endpoint.h"
 #include "peer.h"
-#include "port.h"
-#include "yoke.h"
-
-struct yoke_endpoint {
-    union {
-        struct yk_object object; /* every kind begins with its object */
-        struct yk_port port;
-        struct yk_link link;
-    };
-    enum yk_kind kind;
-};
+#include "place.h"
 
 static bool is_link(const yoke_endpoint *endpoint)
 {
-    return endpoint->kind == YK_KIND_LINK;
+    return endpoint->kind == YK_KIND_LINK && !endpoint->operations;
+}
+
+/* Neither a port nor a link in memory: its operations say what it can do. */
+static bool is_other(const yoke_endpoint *endpoint)
+{
+    return yk_unlikely(endpoint->operations != NULL);
+}
+
+static int can_not(const yoke_endpoint *endpoint, const char *verb)
+{
+    return yk_fail(ENOTSUP, "%s can not %s", endpoint->operations->what, verb);
 }
 
 static int no_endpoint(void)
@@ -42,6 +42,8 @@ static int no_output(const char *what)
 static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                      const struct yoke_options *options)
 {
+    if (address->place)
+        return address->place->open(endpoint, address, flags, options);
     if (endpoint->kind == YK_KIND_PORT)
         return yk_port_open(&endpoint->port, address->name, flags, options);
     if (address->whole)
@@ -51,7 +53,7 @@ static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, 
     return yk_link_open(&endpoint->link, address->name, flags, options);
 }
 
-static yoke_endpoint *new_endpoint(enum yk_kind kind)
+yoke_endpoint *yk_endpoint_new(enum yk_kind kind)
 {
     /* apart from all else that other threads write */
     yoke_endpoint *endpoint = aligned_alloc(128, (sizeof *endpoint + 127) / 128 * 128);
@@ -67,7 +69,7 @@ static yoke_endpoint *new_endpoint(enum yk_kind kind)
 static int open_endpoint(yoke_endpoint **ret_endpoint, const struct yk_address *address,
                          uint32_t flags, const struct yoke_options *options)
 {
-    yoke_endpoint *endpoint = new_endpoint(address->kind);
+    yoke_endpoint *endpoint = yk_endpoint_new(address->kind);
     if (!endpoint)
         return -ENOMEM;
     int result = open_kind(endpoint, address, flags, options);
@@ -102,7 +104,7 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
     static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
     if (!ret_endpoint)
         return no_output("ret_endpoint");
-    yoke_endpoint *endpoint = new_endpoint(YK_KIND_LINK);
+    yoke_endpoint *endpoint = yk_endpoint_new(YK_KIND_LINK);
     if (!endpoint)
         return -ENOMEM;
     int result =
@@ -221,13 +223,19 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
 
 YOKE_API const char *yoke_link_other(yoke_endpoint *link)
 {
-    return link && is_link(link) && link->link.peer ? link->link.other : "";
+    if (!link)
+        return "";
+    if (is_other(link))
+        return link->operations->link_other ? link->operations->link_other(link->self) : "";
+    return is_link(link) && link->link.peer ? link->link.other : "";
 }
 
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return no_endpoint();
+    if (is_other(endpoint))
+        return endpoint->operations->cancel(endpoint->self);
     struct yk_object *object = &endpoint->object;
     int result = is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(object);
     if (result < 0)
@@ -251,6 +259,11 @@ YOKE_API int yoke_close(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return 0;
+    if (is_other(endpoint)) {
+        endpoint->operations->close(endpoint->self);
+        free(endpoint);
+        return 0;
+    }
     /*
      * in a forked child that never used it, there is nobody to wait for, and the slot is the
      * parent's
@@ -273,18 +286,38 @@ YOKE_API int yoke_remove(const char *address)
         return result;
     if (parsed.kind == YK_KIND_PEER)
         return yk_fail(ENOTSUP, "%s goes with its process, and can not be removed", address);
-    return yk_object_remove(parsed.kind, parsed.name);
+    return parsed.place ? parsed.place->remove(&parsed)
+                        : yk_object_remove(parsed.kind, parsed.name);
 }
 
 YOKE_API size_t yoke_max_message(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return 0;
+    if (is_other(endpoint))
+        return endpoint->operations->max_message ? endpoint->operations->max_message(endpoint->self)
+                                                 : 0;
     return is_link(endpoint) ? endpoint->link.out.ring.geometry.max_message
                              : endpoint->port.ring.geometry.max_message;
 }
 
 /* ---- one message ---- */
+
+static ssize_t send_other(yoke_endpoint *endpoint, const void *message, size_t size,
+                          int64_t timeout_ns)
+{
+    struct yoke_message one = {.data = (void *)(uintptr_t)message, .size = size};
+    ssize_t sent = yoke_send_many(endpoint, &one, 1, timeout_ns);
+    return sent < 0 ? sent : 0;
+}
+
+static ssize_t recv_other(yoke_endpoint *endpoint, void *buffer, size_t capacity,
+                          int64_t timeout_ns)
+{
+    struct yoke_message one = {.data = buffer, .capacity = capacity};
+    ssize_t received = yoke_recv_many(endpoint, &one, 1, timeout_ns);
+    return received < 0 ? received : (ssize_t)one.size;
+}
 
 YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size,
                            int64_t timeout_ns)
@@ -293,6 +326,8 @@ YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t 
         return no_endpoint();
     if (yk_unlikely(timeout_ns < YOKE_FOREVER))
         return yk_bad_timeout(timeout_ns);
+    if (is_other(endpoint))
+        return send_other(endpoint, message, size, timeout_ns);
     if (is_link(endpoint))
         return yk_link_send(&endpoint->link, message, size, timeout_ns);
     return yk_port_send(&endpoint->port, message, size, timeout_ns);
@@ -305,6 +340,8 @@ YOKE_API ssize_t yoke_recv(yoke_endpoint *endpoint, void *buffer, size_t capacit
         return no_endpoint();
     if (yk_unlikely(timeout_ns < YOKE_FOREVER))
         return yk_bad_timeout(timeout_ns);
+    if (is_other(endpoint))
+        return recv_other(endpoint, buffer, capacity, timeout_ns);
     if (is_link(endpoint))
         return yk_link_recv(&endpoint->link, buffer, capacity, timeout_ns);
     return yk_port_recv(&endpoint->port, buffer, capacity, timeout_ns);
@@ -318,6 +355,10 @@ YOKE_API int yoke_loan(yoke_endpoint *endpoint, size_t size, void **ret_block, i
         return no_output("ret_block");
     if (timeout_ns < YOKE_FOREVER)
         return yk_bad_timeout(timeout_ns);
+    if (is_other(endpoint))
+        return endpoint->operations->loan
+                   ? endpoint->operations->loan(endpoint->self, size, ret_block, timeout_ns)
+                   : can_not(endpoint, "lend memory for a message: use yoke_send()");
     return is_link(endpoint) ? yk_link_loan(&endpoint->link, size, ret_block, timeout_ns)
                              : yk_port_loan(&endpoint->port, size, ret_block, timeout_ns);
 }
@@ -345,6 +386,10 @@ YOKE_API int yoke_release(yoke_endpoint *endpoint, const void *message)
 {
     if (!endpoint)
         return no_endpoint();
+    if (is_other(endpoint))
+        return endpoint->operations->release
+                   ? endpoint->operations->release(endpoint->self, message)
+                   : can_not(endpoint, "have messages borrowed or loaned");
     return is_link(endpoint) ? yk_link_release(&endpoint->link, message)
                              : yk_port_release(&endpoint->port, message);
 }
@@ -353,6 +398,10 @@ YOKE_API int yoke_return(yoke_endpoint *endpoint, const void *message)
 {
     if (!endpoint)
         return no_endpoint();
+    if (is_other(endpoint))
+        return endpoint->operations->give_back
+                   ? endpoint->operations->give_back(endpoint->self, message)
+                   : can_not(endpoint, "take a message back");
     return is_link(endpoint) ? yk_link_return(&endpoint->link, message)
                              : yk_port_return(&endpoint->port, message);
 }
@@ -378,6 +427,10 @@ YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_messa
     int result = check_many(endpoint, messages, count, timeout_ns);
     if (result < 0)
         return result;
+    if (is_other(endpoint))
+        return endpoint->operations->send_many
+                   ? endpoint->operations->send_many(endpoint->self, messages, count, timeout_ns)
+                   : can_not(endpoint, "send messages");
     return is_link(endpoint) ? yk_link_send_many(&endpoint->link, messages, count, timeout_ns)
                              : yk_port_send_many(&endpoint->port, messages, count, timeout_ns);
 }
@@ -388,6 +441,10 @@ YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *me
     int result = check_many(endpoint, messages, count, timeout_ns);
     if (result < 0)
         return result;
+    if (is_other(endpoint))
+        return endpoint->operations->recv_many
+                   ? endpoint->operations->recv_many(endpoint->self, messages, count, timeout_ns)
+                   : can_not(endpoint, "receive messages");
     return is_link(endpoint) ? yk_link_recv_many(&endpoint->link, messages, count, timeout_ns)
                              : yk_port_recv_many(&endpoint->port, messages, count, timeout_ns);
 }
@@ -398,6 +455,10 @@ YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_mes
     int result = check_many(endpoint, messages, count, timeout_ns);
     if (result < 0)
         return result;
+    if (is_other(endpoint))
+        return endpoint->operations->commit_many
+                   ? endpoint->operations->commit_many(endpoint->self, messages, count, timeout_ns)
+                   : can_not(endpoint, "lend memory for a message: use yoke_send()");
     return is_link(endpoint) ? yk_link_commit_many(&endpoint->link, messages, count, timeout_ns)
                              : yk_port_commit(&endpoint->port, messages, count, timeout_ns);
 }
@@ -408,6 +469,10 @@ YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *
     int result = check_many(endpoint, messages, count, timeout_ns);
     if (result < 0)
         return result;
+    if (is_other(endpoint))
+        return endpoint->operations->borrow_many
+                   ? endpoint->operations->borrow_many(endpoint->self, messages, count, timeout_ns)
+                   : can_not(endpoint, "be read in place: use yoke_recv()");
     return is_link(endpoint) ? yk_link_borrow_many(&endpoint->link, messages, count, timeout_ns)
                              : yk_port_borrow(&endpoint->port, messages, count, timeout_ns);
 }
