@@ -115,6 +115,8 @@ extern "C" {
  * YOKE_HUGE or YOKE_POPULATE.
  */
 #define YOKE_SPARSE 0x80u
+#define YOKE_READ   0x100u /* streams: open the reading end */
+#define YOKE_WRITE  0x200u /* streams: open the writing end */
 
 /*
  * ---- errors -----------------------------------------------------------------------------------
@@ -319,10 +321,13 @@ struct yoke_options {
     /* for this endpoint */
     int64_t spin_ns; /* how long a waiting call spins before it sleeps; -1: the default */
     const char *as;  /* links: the name of the peer that this process is; else NULL */
+
+    /* for creating a stream: bytes that it holds; 0: the default. See yoke_stream_capacity() */
+    size_t capacity;
 };
-#define YOKE_OPTIONS_INIT                                                    \
-    {                                                                        \
-        sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, NULL \
+#define YOKE_OPTIONS_INIT                                                       \
+    {                                                                           \
+        sizeof(struct yoke_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, NULL, 0 \
     }
 
 /*
@@ -586,6 +591,107 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
 
 /* The other peer's name. It stays valid until the link is closed; "" for what is no link. */
 YOKE_API const char *yoke_link_other(yoke_endpoint *link);
+
+/*
+ * ---- streams ------------------------------------------------------------------------------------
+ */
+
+/*
+ * A stream carries bytes, as a pipe does: what is written comes out in the same order, without
+ * marks in between; a full one makes writers wait, an empty one readers. It has a reading end and a
+ * writing end, each an endpoint of its own, and each may be open several times:
+ *
+ *     yoke_open(&out, "stream:log", YOKE_CREATE | YOKE_WRITE, NULL);
+ *     yoke_open(&in, "stream:log", YOKE_READ, NULL);
+ *
+ * Exactly one of YOKE_READ and YOKE_WRITE, else -EINVAL. Options: capacity, participants, mode,
+ * group, spin_ns; what belongs to messages is refused (-ENOTSUP), as is every verb of messages on a
+ * stream, and each of these calls on anything else.
+ *
+ * The end of the stream comes when the last writer closed *or died*, and everything was read:
+ * reading then returns 0, until somebody opens the writing end anew. A reader that comes before the
+ * first writer waits for it. What was written while no reader was there waits for the next one, as
+ * long as the stream itself is there (YOKE_KEPT); a reader that comes after the last writer left
+ * gets what is left, then the end, once: the next reader after that waits for the next writer.
+ *
+ * When the last reader closed or died, writing says -EPIPE, and no SIGPIPE is raised. A writer that
+ * opens when no reader is there waits for one as soon as the stream is full.
+ *
+ * Several writers take turns: a write of up to 4096 bytes is never mixed with another one's, a
+ * longer one may be. Several readers take turns, too: each byte goes to one of them, in pieces that
+ * belong together. The bytes are acknowledged as they are copied: what a reader had not got out
+ * when it was killed is read by the next one. One that is *stopped* in the midst of a copy (64 KiB
+ * at most for a writer) keeps its turn until it goes on or dies; the others of its end wait, and
+ * `yoke stat` shows it as holding the stream. Calls on one endpoint may be made by several threads.
+ */
+
+/* The biggest stream in memory: 1 TiB. */
+#define YOKE_STREAM_CAPACITY_MAX ((size_t)1 << 40)
+
+/*
+ * Writes `size` bytes from `data` into the stream, waiting for room until `timeout_ns` is over.
+ * Returns how many bytes went: all, unless the time was over, a signal came, the wait was cancelled
+ * or the last reader left meanwhile; then those that went before, if there were any. Up to 4096
+ * bytes go all at once or not at all. 0 bytes are written at once, and 0 is returned.
+ *
+ * When nothing went: -EAGAIN (no room, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EPIPE (the
+ * last reader closed, or died: yoke_stream_end() tells), -EINVAL, -ENOTSUP (this is the reading
+ * end), -EPROTO. May block up to `timeout_ns`; copies.
+ */
+YOKE_API ssize_t yoke_write(yoke_endpoint *endpoint, const void *data, size_t size,
+                            int64_t timeout_ns);
+
+/*
+ * Reads what is there, at most `capacity` bytes, into `buffer`, and returns how many: at least one.
+ * Waits for the first up to `timeout_ns`. 0: the end of the stream (or `capacity` is 0). -EAGAIN
+ * (nothing there, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -ENOTSUP (this is the
+ * writing end), -EPROTO.
+ */
+YOKE_API ssize_t yoke_read(yoke_endpoint *endpoint, void *buffer, size_t capacity,
+                           int64_t timeout_ns);
+
+/*
+ * Moves up to `size` bytes (SIZE_MAX: all that come) between the stream and an open file, socket,
+ * pipe or terminal: from a reading end into `descriptor`, from `descriptor` into a writing end.
+ * Returns how many, when `size` is reached, what they come from has ended, or the time is over; 0
+ * when it had ended at once. What was moved is neither lost nor there twice, whatever ends the
+ * call. A stream in memory is read and written in place, with one copy; a kernel stream by
+ * splice(2), with none where the kernel can.
+ *
+ * The descriptor stays the caller's; its offset moves, if it has one. It may be blocking or not:
+ * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a
+ * terminal, or another device, that takes fewer bytes than it promised.)
+ *
+ * When nothing was moved: as yoke_read() and yoke_write(), -EPIPE also when nobody reads what
+ * `descriptor` leads to (no SIGPIPE), -EFBIG (no SIGXFSZ), -EBADF, and what else read(2) and
+ * write(2) say of the descriptor.
+ */
+YOKE_API ssize_t yoke_move(yoke_endpoint *endpoint, int descriptor, size_t size,
+                           int64_t timeout_ns);
+
+/*
+ * How many bytes the stream holds; 0 for what is none. In memory that is a power of two, at least
+ * 4096: what yoke_options.capacity said, or more; 1 MiB unless it said anything.
+ */
+YOKE_API size_t yoke_stream_capacity(yoke_endpoint *stream);
+
+/*
+ * What became of the other end, as this endpoint sees it: 0 somebody is there, or nobody has come
+ * yet; -EPIPE the last one closed; -EOWNERDEAD the last one died. Of a reading end it is told
+ * whether or not everything was read. Also -EINVAL, -ENOTSUP.
+ */
+YOKE_API int yoke_stream_end(yoke_endpoint *stream);
+
+/*
+ * A stream without a name, as pipe(2) makes one: ret_descriptors[0] stands for the reading end,
+ * ret_descriptors[1] for the writing end. Everything else is as with yoke_pair(): a memory file
+ * that needs no name, no directory and no IPC namespace; descriptors that are close-on-exec, the
+ * caller's, and may be inherited or sent; yoke_open_descriptor() opens the end, for one process at
+ * a time. When the last copy of an end's descriptor is closed before anybody opened that end, it
+ * counts as closed. Of the options capacity counts. Does not block. -EINVAL, -ENOTSUP, -ENOMEM,
+ * -EMFILE, -ENFILE, -ENOENT (no /proc).
+ */
+YOKE_API int yoke_stream_pair(int ret_descriptors[2], const struct yoke_options *options);
 
 #ifdef __cplusplus
 }

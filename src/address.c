@@ -62,7 +62,7 @@ int yk_address_parse(const char *address, struct yk_address *ret)
     if (kind == 0)
         return yk_fail(ENOTSUP,
                        "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port, "
-                       "link, peer",
+                       "link, peer, stream",
                        address, (int)(colon - address < 40 ? colon - address : 40), address);
     const char *name = colon + 1, *at = strchr(name, '@');
     size_t length = at ? (size_t)(at - name) : strlen(name);

@@ -2,6 +2,7 @@
  * endpoint.c - the verbs of yoke.h: validates, then hands over to the kind.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "endpoint.h"
 #include "peer.h"
 #include "place.h"
+#include "stream.h"
 
 static bool is_link(const yoke_endpoint *endpoint)
 {
@@ -46,6 +48,8 @@ static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, 
         return address->place->open(endpoint, address, flags, options);
     if (endpoint->kind == YK_KIND_PORT)
         return yk_port_open(&endpoint->port, address->name, flags, options);
+    if (endpoint->kind == YK_KIND_STREAM)
+        return yk_stream_open(endpoint, address->name, flags, options);
     if (address->whole)
         return yk_fail(EINVAL,
                        "a link is opened by the other peer's name alone, such as link:bob, and "
@@ -104,11 +108,13 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
     static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
     if (!ret_endpoint)
         return no_output("ret_endpoint");
-    yoke_endpoint *endpoint = yk_endpoint_new(YK_KIND_LINK);
+    options = options ? options : &defaults;
+    yoke_endpoint *endpoint = yk_endpoint_new(yk_anonymous_kind(descriptor, YK_KIND_LINK));
     if (!endpoint)
         return -ENOMEM;
-    int result =
-        yk_link_open_descriptor(&endpoint->link, descriptor, options ? options : &defaults);
+    int result = endpoint->kind == YK_KIND_STREAM
+                     ? yk_stream_open_descriptor(endpoint, descriptor, options)
+                     : yk_link_open_descriptor(&endpoint->link, descriptor, options);
     if (result < 0)
         free(endpoint);
     else
@@ -240,9 +246,7 @@ YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
     int result = is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(object);
     if (result < 0)
         return result;
-    yk_store32_release(&object->cancelled, 1);
-    yk_fence_seq(); /* before the look who is inside, and before the bells */
-    yk_wake_own(object);
+    yk_cancel(object);
     return 0;
 }
 
@@ -299,6 +303,66 @@ YOKE_API size_t yoke_max_message(yoke_endpoint *endpoint)
                                                  : 0;
     return is_link(endpoint) ? endpoint->link.out.ring.geometry.max_message
                              : endpoint->port.ring.geometry.max_message;
+}
+
+/* ---- streams ---- */
+
+/* The checks that the calls on a stream have in common. `where` is NULL where there must be memory. */
+static int check_stream(const yoke_endpoint *endpoint, const void *where, size_t size,
+                        int64_t timeout_ns)
+{
+    if (yk_unlikely(!endpoint))
+        return no_endpoint();
+    if (yk_unlikely(endpoint->kind != YK_KIND_STREAM))
+        return yk_fail(ENOTSUP, "a %s has messages, not bytes: yoke_send() and yoke_recv()",
+                       yk_kind_name(endpoint->kind));
+    if (yk_unlikely(!where && size > 0))
+        return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", size);
+    return yk_unlikely(timeout_ns < YOKE_FOREVER) ? yk_bad_timeout(timeout_ns) : 0;
+}
+
+/* What a result can say. */
+static size_t at_most(size_t size)
+{
+    return size < (size_t)SSIZE_MAX ? size : (size_t)SSIZE_MAX;
+}
+
+YOKE_API ssize_t yoke_write(yoke_endpoint *endpoint, const void *data, size_t size,
+                            int64_t timeout_ns)
+{
+    int result = check_stream(endpoint, data, size, timeout_ns);
+    return result < 0
+               ? result
+               : endpoint->operations->write(endpoint->self, data, at_most(size), timeout_ns);
+}
+
+YOKE_API ssize_t yoke_read(yoke_endpoint *endpoint, void *buffer, size_t capacity,
+                           int64_t timeout_ns)
+{
+    int result = check_stream(endpoint, buffer, capacity, timeout_ns);
+    return result < 0
+               ? result
+               : endpoint->operations->read(endpoint->self, buffer, at_most(capacity), timeout_ns);
+}
+
+YOKE_API ssize_t yoke_move(yoke_endpoint *endpoint, int descriptor, size_t size, int64_t timeout_ns)
+{
+    int result = check_stream(endpoint, "", 0, timeout_ns);
+    return result < 0
+               ? result
+               : endpoint->operations->move(endpoint->self, descriptor, at_most(size), timeout_ns);
+}
+
+YOKE_API size_t yoke_stream_capacity(yoke_endpoint *stream)
+{
+    return stream && stream->kind == YK_KIND_STREAM ? stream->operations->capacity(stream->self)
+                                                    : 0;
+}
+
+YOKE_API int yoke_stream_end(yoke_endpoint *stream)
+{
+    int result = check_stream(stream, "", 0, YOKE_NOW);
+    return result < 0 ? result : stream->operations->end(stream->self);
 }
 
 /* ---- one message ---- */

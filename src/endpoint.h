@@ -36,6 +36,12 @@ struct yk_endpoint_operations {
     int (*release)(void *self, const void *message);
     int (*give_back)(void *self, const void *message);
     const char *(*link_other)(void *self);
+    /* streams have all of these, and only they */
+    ssize_t (*write)(void *self, const void *data, size_t size, int64_t timeout_ns);
+    ssize_t (*read)(void *self, void *buffer, size_t capacity, int64_t timeout_ns);
+    ssize_t (*move)(void *self, int descriptor, size_t size, int64_t timeout_ns);
+    size_t (*capacity)(void *self);
+    int (*end)(void *self);
 };
 
 struct yoke_endpoint {

@@ -22,6 +22,12 @@ bool yk_options_reserve(uint32_t flags, uint64_t bytes)
 static int check_flags(enum yk_kind kind, uint32_t flags)
 {
     uint32_t known = YOKE_CREATE | YOKE_PARKED | CREATING;
+    if (kind == YK_KIND_STREAM)
+        known |= YOKE_READ | YOKE_WRITE;
+    else if (flags & (YOKE_READ | YOKE_WRITE))
+        return yk_fail(ENOTSUP,
+                       "a %s is for both ways: only a stream has a reading and a writing end",
+                       yk_kind_name(kind));
     if (flags & YOKE_READ_ONLY)
         return yk_fail(
             ENOTSUP,
@@ -48,6 +54,25 @@ static int check_link(uint32_t flags, const struct yoke_options *options)
                        options->priorities);
     if (options->participants != 0 && options->participants != 2)
         return yk_fail(EINVAL, "%u participants: a link has two", options->participants);
+    return 0;
+}
+
+/* What has no messages has nothing of theirs. */
+static int check_stream(uint32_t flags, const struct yoke_options *options)
+{
+    if ((flags & YOKE_PARKED) || options->depth || options->max_message || options->priorities ||
+        options->policy || options->max_deliveries || options->max_parked || options->max_borrowed)
+        return yk_fail(ENOTSUP, "a stream has bytes, not messages: of what it holds only "
+                                "yoke_options.capacity can be said");
+    if (options->as)
+        return yk_fail(ENOTSUP, "a stream does not belong to peers: '%.100s' can not be one end",
+                       options->as);
+    if (options->participants > YOKE_PARTICIPANTS_MAX)
+        return yk_fail(EINVAL, "%u participants are more than %d", options->participants,
+                       YOKE_PARTICIPANTS_MAX);
+    if (options->capacity > YOKE_STREAM_CAPACITY_MAX)
+        return yk_fail(EINVAL, "a stream of %zu bytes: %zu are the most", options->capacity,
+                       YOKE_STREAM_CAPACITY_MAX);
     return 0;
 }
 
@@ -80,5 +105,10 @@ int yk_options_check(enum yk_kind kind, uint32_t flags, const struct yoke_option
             "into a "
             "message",
             options->max_message, YOKE_MESSAGE_MAX);
+    if (kind == YK_KIND_STREAM)
+        return check_stream(flags, options);
+    if (options->capacity != 0)
+        return yk_fail(ENOTSUP, "a %s holds messages: its depth says how many, not its capacity",
+                       yk_kind_name(kind));
     return kind == YK_KIND_LINK ? check_link(flags, options) : 0;
 }

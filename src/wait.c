@@ -98,6 +98,13 @@ void yk_wake_own(struct yk_object *object)
     }
 }
 
+void yk_cancel(struct yk_object *object)
+{
+    yk_store32_release(&object->cancelled, 1);
+    yk_fence_seq(); /* before the look who is inside, and before the bells */
+    yk_wake_own(object);
+}
+
 int64_t yk_default_spin(void)
 {
     return yk_sys_cpus() > 1 ? SPIN_DEFAULT : 0;

@@ -92,8 +92,10 @@ static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reas
         yk_wake_slot(waiting, reason, slot);
 }
 
-/* Rings every thread of this process that sleeps on the object: yoke_cancel() and closing. */
+/* Rings every thread of this process that sleeps on the object. */
 void yk_wake_own(struct yk_object *object);
+/* Ends the waits that are going on, and all that come: yoke_cancel() and closing. */
+void yk_cancel(struct yk_object *object);
 
 /*
  * Can this process rely on membarrier()? Registers it, which also holds for what it forks later.

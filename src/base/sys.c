@@ -10,7 +10,9 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,9 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,6 +109,82 @@ int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset)
     if (done < 0)
         return (int)done;
     return (size_t)done == size ? 0 : -ENOSPC;
+}
+
+ssize_t yk_sys_read(int fd, void *buffer, size_t size)
+{
+    return CALL(read(fd, buffer, size));
+}
+
+/* A thread that writes without the signals that the kernel raises for it: they are errors here. */
+struct hush {
+    sigset_t before, pending;
+};
+
+static sigset_t writers_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    sigaddset(&set, SIGXFSZ);
+    return set;
+}
+
+static void hush_begin(struct hush *hush)
+{
+    sigset_t set = writers_signals();
+    pthread_sigmask(SIG_BLOCK, &set, &hush->before);
+    sigpending(&hush->pending);
+}
+
+/* `result` is the call's: only with these two errors has the kernel raised one. */
+static void hush_end(const struct hush *hush, long result)
+{
+    static const struct timespec now = {0, 0};
+    int number = result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0;
+    if (number != 0 && !sigismember(&hush->pending, number)) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, number);
+        (void)CALL(sigtimedwait(&set, NULL, &now));
+    }
+    pthread_sigmask(SIG_SETMASK, &hush->before, NULL);
+}
+
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x00000100 /* Linux 6.18 */
+#endif
+
+ssize_t yk_sys_write_pipe(int fd, const void *data, size_t size)
+{
+    static yk_atomic32 refused; /* this process's own */
+    struct iovec piece = {(void *)(uintptr_t)data, size};
+    if (yk_load32_relaxed(&refused))
+        return yk_sys_write(fd, data, size);
+    long result = CALL(pwritev2(fd, &piece, 1, -1, RWF_NOSIGNAL));
+    if (result != -EOPNOTSUPP && result != -ENOSYS && result != -EINVAL)
+        return result;
+    yk_store32_relaxed(&refused, 1);
+    return yk_sys_write(fd, data, size);
+}
+
+ssize_t yk_sys_write(int fd, const void *data, size_t size)
+{
+    struct hush hush;
+    hush_begin(&hush);
+    long result = CALL(write(fd, data, size));
+    hush_end(&hush, result);
+    return result;
+}
+
+ssize_t yk_sys_receive(int socket, void *buffer, size_t size)
+{
+    return CALL(recv(socket, buffer, size, MSG_DONTWAIT));
+}
+
+ssize_t yk_sys_send(int socket, const void *data, size_t size)
+{
+    return CALL(send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 int yk_sys_stat(int fd, struct stat *ret)
@@ -378,6 +458,17 @@ int yk_sys_poll(int fd, int other, int64_t timeout_ns)
     struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     int saved = errno;
     int result = ppoll(both, 2, &time, NULL);
+    result = result < 0 ? -errno : result > 0;
+    errno = saved;
+    return result;
+}
+
+int yk_sys_poll_for(int fd, bool writing, int64_t timeout_ns)
+{
+    struct pollfd one = {.fd = fd, .events = writing ? POLLOUT : POLLIN};
+    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int saved = errno;
+    int result = ppoll(&one, 1, &time, NULL);
     result = result < 0 ? -errno : result > 0;
     errno = saved;
     return result;

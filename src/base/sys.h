@@ -26,6 +26,16 @@ int yk_sys_reopen(int fd, int flags); /* a new open description of the same file
 ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset);
 /* -EFBIG, and no signal, when it would be beyond RLIMIT_FSIZE. */
 int yk_sys_write_all(int fd, const void *data, size_t size, off_t offset);
+/*
+ * Once, of whatever the descriptor is: how many bytes, 0 at the end, -EAGAIN. Writing raises neither
+ * SIGPIPE nor SIGXFSZ: -EPIPE, -EFBIG. The socket forms do not wait, whatever its flags say.
+ */
+ssize_t yk_sys_read(int fd, void *buffer, size_t size);
+ssize_t yk_sys_write(int fd, const void *data, size_t size);
+/* The same for pipes: one system call on Linux 6.18 and later, instead of four. */
+ssize_t yk_sys_write_pipe(int fd, const void *data, size_t size);
+ssize_t yk_sys_receive(int socket, void *buffer, size_t size);
+ssize_t yk_sys_send(int socket, const void *data, size_t size);
 int yk_sys_stat(int fd, struct stat *ret);
 int yk_sys_stat_at(int dir, const char *path, struct stat *ret);
 int yk_sys_stat_path(const char *path, struct stat *ret); /* follows links: for /proc */
@@ -91,6 +101,9 @@ int yk_sys_watch_file(const char *path);
 void yk_sys_clear(int fd);
 /* Waits until one of two is readable (1), for that long (0); -EINTR. Negative ones are passed over. */
 int yk_sys_poll(int fd, int other, int64_t timeout_ns);
+
+/* Waits until it can be read, or written, or has failed (1), for that long (0); -EINTR. */
+int yk_sys_poll_for(int fd, bool writing, int64_t timeout_ns);
 
 /* doorbells: a FIFO is rung by a byte in it, and is readable until it is cleared */
 int yk_sys_make_fifo(int dir, const char *path, mode_t mode);

@@ -95,7 +95,18 @@ static int refuse(int descriptor, int64_t size)
         return yk_fail(EPROTO,
                        "descriptor %d is a memory file that could still shrink: yoke seals its own",
                        descriptor);
-    return yk_fail(EINVAL, "descriptor %d is no end of a link: yoke_pair() makes them", descriptor);
+    return yk_fail(EINVAL, "descriptor %d is no end of a link or stream: yoke_pair() and yoke_stream_pair() "
+                   "make them",
+                   descriptor);
+}
+
+enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
+{
+    struct yk_shm_fixed fixed;
+    bool read = yk_sys_memfd_size(descriptor) >= (int64_t)sizeof fixed &&
+                yk_sys_read_all(descriptor, &fixed, sizeof fixed, 0) == (ssize_t)sizeof fixed;
+    return read && fixed.magic == YK_MAGIC && fixed.kind == YK_KIND_STREAM ? YK_KIND_STREAM
+                                                                           : otherwise;
 }
 
 /* A description of one's own, or the caller's. The mapping never holds the one with the lock. */

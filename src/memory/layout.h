@@ -6,6 +6,7 @@
  *   | yk_shm_header  | yk_shm_slot × N         | region: the user's memory       |
  *   | fixed | live   | one for each participant| port: waiters, rings, pools     |
  *   |                |                         | link: waiters, sides, two rings |
+ *   |                |                         | stream: waiters, ends, a ring   |
  *   +----------------+-------------------------+---------------------------------+
  *
  * All numbers are little or big endian as the machine is: an object never leaves its machine.
@@ -27,6 +28,7 @@ enum yk_kind {
     YK_KIND_PORT = 2,
     YK_KIND_LINK = 3, /* its name is those of its two peers in order, "alice@bob" */
     YK_KIND_PEER = 4,
+    YK_KIND_STREAM = 5,
 };
 
 enum yk_object_flag {

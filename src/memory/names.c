@@ -27,7 +27,8 @@ static const struct {
 } kinds[] = {{YK_KIND_REGION, "region"},
              {YK_KIND_PORT, "port"},
              {YK_KIND_LINK, "link"},
-             {YK_KIND_PEER, "peer"}};
+             {YK_KIND_PEER, "peer"},
+             {YK_KIND_STREAM, "stream"}};
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
