@@ -491,7 +491,11 @@ int yk_stream_enter(struct yk_stream *stream, enum yk_bytes_side side, const cha
     if (yk_unlikely(stream->side != side))
         return yk_fail(ENOTSUP, "stream:%s was opened for %s, and can not be %s",
                        stream->object.fixed.name, reads(stream) ? "reading" : "writing", what);
-    return yk_object_enter(&stream->object);
+    int result = yk_object_enter(&stream->object);
+    /* a reader finds nothing, and waits; a writer may find room for long though no reader lives */
+    if (result == 0 && !reads(stream))
+        yk_recover_dead_sometimes(&stream->object);
+    return result;
 }
 
 /* ---- writing and reading ---- */
