@@ -109,10 +109,14 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
     if (!ret_endpoint)
         return no_output("ret_endpoint");
     options = options ? options : &defaults;
-    yoke_endpoint *endpoint = yk_endpoint_new(yk_anonymous_kind(descriptor, YK_KIND_LINK));
+    struct stat facts;
+    bool pipe = yk_sys_stat(descriptor, &facts) == 0 && S_ISFIFO(facts.st_mode);
+    yoke_endpoint *endpoint =
+        yk_endpoint_new(pipe ? YK_KIND_STREAM : yk_anonymous_kind(descriptor, YK_KIND_LINK));
     if (!endpoint)
         return -ENOMEM;
-    int result = endpoint->kind == YK_KIND_STREAM
+    int result = pipe ? yk_place_kernel.open_descriptor(endpoint, descriptor, options)
+                 : endpoint->kind == YK_KIND_STREAM
                      ? yk_stream_open_descriptor(endpoint, descriptor, options)
                      : yk_link_open_descriptor(&endpoint->link, descriptor, options);
     if (result < 0)

@@ -14,7 +14,12 @@ struct yk_place {
     int (*open)(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                 const struct yoke_options *options);
     int (*remove)(const struct yk_address *address);
+    /* Opens what the descriptor is an end of. NULL: nothing here is handed over by descriptors. */
+    int (*open_descriptor)(yoke_endpoint *endpoint, int descriptor,
+                           const struct yoke_options *options);
 };
+
+extern const struct yk_place yk_place_kernel; /* place/kernel.c */
 
 /* NULL: no place of that name (memory is none of these). */
 const struct yk_place *yk_place_find(const char *name);

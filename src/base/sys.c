@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -266,6 +267,11 @@ int yk_sys_lock_byte(int fd, off_t byte)
     return byte_lock(fd, F_OFD_SETLK, F_WRLCK, byte, 1, NULL);
 }
 
+int yk_sys_share_byte(int fd, off_t byte)
+{
+    return byte_lock(fd, F_OFD_SETLK, F_RDLCK, byte, 1, NULL);
+}
+
 int yk_sys_unlock_byte(int fd, off_t byte)
 {
     return byte_lock(fd, F_OFD_SETLK, F_UNLCK, byte, 1, NULL);
@@ -433,6 +439,11 @@ int yk_sys_watch_file(const char *path)
     return watch(path, IN_CLOSE_WRITE | IN_DELETE_SELF);
 }
 
+int yk_sys_watch_opens(const char *path)
+{
+    return watch(path, IN_OPEN | IN_DELETE_SELF | IN_ATTRIB);
+}
+
 void yk_sys_clear(int fd)
 {
     char events[4096];
@@ -450,6 +461,43 @@ int yk_sys_ring(int fd)
 {
     int result = (int)CALL(write(fd, "", 1));
     return result == -EAGAIN ? 0 : result < 0 ? result : 0; /* full: it is rung already */
+}
+
+int yk_sys_pipe(int ret[2])
+{
+    return (int)CALL(pipe2(ret, O_CLOEXEC | O_NONBLOCK));
+}
+
+int yk_sys_pipe_capacity(int fd)
+{
+    return (int)CALL(fcntl(fd, F_GETPIPE_SZ));
+}
+
+int yk_sys_set_pipe_capacity(int fd, size_t capacity)
+{
+    return capacity > INT_MAX ? -EINVAL : (int)CALL(fcntl(fd, F_SETPIPE_SZ, (int)capacity));
+}
+
+int yk_sys_pipe_waiting(int fd)
+{
+    int waiting = 0, result = (int)CALL(ioctl(fd, FIONREAD, &waiting));
+    return result < 0 ? result : waiting;
+}
+
+int yk_sys_hung_up(int fd)
+{
+    struct pollfd one = {.fd = fd};
+    long result = CALL(poll(&one, 1, 0));
+    return result > 0 && (one.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+ssize_t yk_sys_splice(int from, int to, size_t size)
+{
+    struct hush hush;
+    hush_begin(&hush);
+    long result = CALL(splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    hush_end(&hush, result);
+    return result;
 }
 
 int yk_sys_poll(int fd, int other, int64_t timeout_ns)

@@ -50,7 +50,8 @@ int yk_sys_rename(int from_dir, const char *from, int to_dir, const char *to); /
 int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
 
 /* locks on one byte of a file, owned by the open description, dropped by the kernel at death */
-int yk_sys_lock_byte(int fd, off_t byte); /* 0, or -EAGAIN: somebody else has it */
+int yk_sys_lock_byte(int fd, off_t byte);  /* 0, or -EAGAIN: somebody else has it */
+int yk_sys_share_byte(int fd, off_t byte); /* with others who share it; in place of an own lock */
 int yk_sys_unlock_byte(int fd, off_t byte);
 int yk_sys_byte_is_locked(int fd, off_t byte, off_t count); /* by another description: 1 or 0 */
 
@@ -97,6 +98,7 @@ int yk_sys_futex_wake(const yk_atomic32 *word, int count); /* how many were woke
  */
 int yk_sys_watch_names(const char *directory);
 int yk_sys_watch_file(const char *path);
+int yk_sys_watch_opens(const char *path); /* when it is opened, or goes */
 /* Takes away what made it readable. */
 void yk_sys_clear(int fd);
 /* Waits until one of two is readable (1), for that long (0); -EINTR. Negative ones are passed over. */
@@ -108,6 +110,16 @@ int yk_sys_poll_for(int fd, bool writing, int64_t timeout_ns);
 /* doorbells: a FIFO is rung by a byte in it, and is readable until it is cleared */
 int yk_sys_make_fifo(int dir, const char *path, mode_t mode);
 int yk_sys_ring(int fd);
+
+/* pipes and FIFOs */
+int yk_sys_pipe(int ret[2]); /* neither end waits */
+int yk_sys_pipe_capacity(int fd);
+int yk_sys_set_pipe_capacity(int fd, size_t capacity); /* what it is then, which may be more */
+int yk_sys_pipe_waiting(int fd);                       /* bytes in it */
+/* Is the other end of a pipe gone, having been there? 1 or 0. */
+int yk_sys_hung_up(int fd);
+/* Between two descriptors, one of them a pipe. As yk_sys_write(). -EINVAL: not these two. */
+ssize_t yk_sys_splice(int from, int to, size_t size);
 
 /* other */
 int yk_sys_random(void *buffer, size_t size);

@@ -429,17 +429,15 @@ static int check_pages(const struct yk_object_plan *plan)
                                              "other");
 }
 
-static int check_access(const struct yk_object_plan *plan)
+int yk_access_check(uint32_t mode, int64_t group)
 {
-    if (plan->mode & ~0666u)
-        return yk_fail(EINVAL, "mode %04o has other bits than read and write (0666)", plan->mode);
-    if (plan->mode != 0 && (plan->mode & 0600) != 0600)
-        return yk_fail(EINVAL,
-                       "mode %04o keeps the owner out: the owner needs read and write (0600)",
-                       plan->mode);
-    if (plan->group < -1 || plan->group >= UINT32_MAX)
-        return yk_fail(EINVAL, "%lld is not a group id, nor -1 for the caller's",
-                       (long long)plan->group);
+    if (mode & ~0666u)
+        return yk_fail(EINVAL, "mode %04o has other bits than read and write (0666)", mode);
+    if (mode != 0 && (mode & 0600) != 0600)
+        return yk_fail(
+            EINVAL, "mode %04o keeps the owner out: the owner needs read and write (0600)", mode);
+    if (group < -1 || group >= UINT32_MAX)
+        return yk_fail(EINVAL, "%lld is not a group id, nor -1 for the caller's", (long long)group);
     return 0;
 }
 
@@ -459,7 +457,7 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     char entry[YK_ENTRY_MAX];
     int result = yk_name_check(plan->kind, plan->name);
     if (result == 0)
-        result = check_access(plan);
+        result = yk_access_check(plan->mode, plan->group);
     if (result == 0)
         result = check_pages(plan);
     if (result == 0)

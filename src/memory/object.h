@@ -106,6 +106,9 @@ uint64_t yk_object_body_offset(uint32_t participants);
 /* Leaves, detaches, and takes the name away when this was the last user of a transient object. */
 void yk_object_close(struct yk_object *object);
 
+/* Permission bits and group that an object may have: 0 or -EINVAL. */
+int yk_access_check(uint32_t mode, int64_t group);
+
 int yk_object_remove(enum yk_kind kind, const char *name);
 
 /* Begin of every call on a handle: 0, or the error of joining afresh after a fork. */

@@ -1,0 +1,476 @@
+/*
+ * fifo.c - see fifo.h.
+ */
+#include "fifo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "yoke.h"
+
+#define USERS    0 /* the bytes of the file */
+#define CHANGING 1
+
+#define LINE          "yoke-fifo1 capacity=%" PRIu64 " kept=%d\n"
+#define LINE_SCAN     "yoke-fifo1 capacity=%" SCNu64 " kept=%d%c"
+#define LINE_MOST     80
+#define NAP           500000
+#define CAPACITY_MOST (UINT64_C(1) << 31)
+
+static void fifo_path(char path[YK_ENTRY_MAX + 16], const char *name)
+{
+    snprintf(path, YK_ENTRY_MAX + 16, ".fifo-%s", name);
+}
+
+static void file_path(char path[YK_ENTRY_MAX + 16], const char *name)
+{
+    snprintf(path, YK_ENTRY_MAX + 16, "stream.%s" YK_FIFO_ENTRY, name);
+}
+
+bool yk_fifo_is_entry(const char *entry, char name[YK_ENTRY_MAX])
+{
+    size_t length = strnlen(entry, YK_ENTRY_MAX), before = sizeof "stream." - 1,
+           behind = sizeof YK_FIFO_ENTRY - 1;
+    if (length >= YK_ENTRY_MAX || length <= before + behind ||
+        strncmp(entry, "stream.", before) != 0 ||
+        strcmp(entry + length - behind, YK_FIFO_ENTRY) != 0)
+        return false;
+    memcpy(name, entry + before, length - before - behind);
+    name[length - before - behind] = '\0';
+    return yk_name_check(YK_KIND_STREAM, name) == 0;
+}
+
+/* ---- the file ---- */
+
+static int no_access(const struct yk_directory *directory, const char *name, int error)
+{
+    return yk_fail(-error, "stream:%s@kernel in %s can not be opened: %s", name, directory->path,
+                   strerror(-error));
+}
+
+/* Does the path still lead to this very file? */
+static bool is_at(int fd, const struct yk_directory *directory, const char *path)
+{
+    struct stat one, other;
+    return yk_sys_stat(fd, &one) == 0 && yk_sys_stat_at(directory->fd, path, &other) == 0 &&
+           one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+/* Its owner can change it, others can only be users. */
+static int open_file(const struct yk_directory *directory, const char *name, int flags)
+{
+    char path[YK_ENTRY_MAX + 16];
+    file_path(path, name);
+    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    return fd == -EACCES && flags == 0 ? yk_sys_open(directory->fd, path, O_RDONLY, 0) : fd;
+}
+
+/*
+ * Reads what there is. 0; -ENOENT: nothing, or nothing whole; -EPROTO: the two do not belong together.
+ */
+static int read_facts(const struct yk_directory *directory, int fd, const char *name,
+                      struct yk_fifo_facts *ret)
+{
+    char text[LINE_MOST + 1], path[YK_ENTRY_MAX + 16], end;
+    struct stat file, fifo;
+    struct yk_fifo_facts facts = {.kept = false};
+    int kept;
+    ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
+    text[size < 0 ? 0 : size] = '\0';
+    fifo_path(path, name);
+    if (sscanf(text, LINE_SCAN, &facts.capacity, &kept, &end) != 3 || end != '\n' ||
+        yk_sys_stat_at(directory->fd, path, &fifo) < 0 || yk_sys_stat(fd, &file) < 0)
+        return -ENOENT;
+    if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid || !S_ISREG(file.st_mode))
+        return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
+    facts.kept = kept != 0;
+    facts.mode = fifo.st_mode & 0777;
+    facts.uid = fifo.st_uid;
+    facts.gid = fifo.st_gid;
+    facts.created_ns = (int64_t)file.st_mtim.tv_sec * 1000000000 + file.st_mtim.tv_nsec;
+    *ret = facts;
+    return 0;
+}
+
+/* ---- making and removing; the caller holds CHANGING ---- */
+
+static void unmake(const struct yk_directory *directory, int fd, const char *name)
+{
+    char path[YK_ENTRY_MAX + 16];
+    yk_sys_write_all(fd, "-", 1, 0); /* no line any more: from here on there is no stream */
+    fifo_path(path, name);
+    yk_sys_unlink(directory->fd, path);
+    file_path(path, name);
+    yk_sys_unlink(directory->fd, path);
+}
+
+static int set_access(int fd, uint32_t mode, int64_t group)
+{
+    int result = group < 0 ? 0 : yk_sys_chown(fd, (uid_t)-1, (gid_t)group);
+    return result < 0 ? result : yk_sys_chmod(fd, mode);
+}
+
+static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_plan *plan)
+{
+    char path[YK_ENTRY_MAX + 16];
+    fifo_path(path, plan->name);
+    yk_sys_unlink(directory->fd, path); /* of who died while it made one */
+    int result = yk_sys_make_fifo(directory->fd, path, 0600);
+    /* both ways: so it opens at once, and nobody else can have it open yet */
+    int fd = result < 0 ? result : yk_sys_open(directory->fd, path, O_RDWR, 0);
+    if (fd < 0)
+        return fd;
+    result = set_access(fd, plan->mode ? plan->mode : 0600, plan->group);
+    yk_sys_close(fd);
+    return result;
+}
+
+static int make(const struct yk_directory *directory, int fd, const struct yk_fifo_plan *plan)
+{
+    char line[LINE_MOST];
+    uint32_t mode = plan->mode ? plan->mode : 0600;
+    int length = snprintf(line, sizeof line, LINE, plan->capacity, (plan->flags & YOKE_KEPT) != 0);
+    int result = make_fifo(directory, plan);
+    /* who may use the FIFO in any way may read the file, and so be its user */
+    if (result == 0)
+        result = set_access(fd, ((mode | mode << 1) & 0444) | 0200, plan->group);
+    if (result == 0)
+        result = yk_sys_write_all(fd, line, (size_t)length, 0);
+    if (result < 0)
+        unmake(directory, fd, plan->name);
+    return result < 0 ? yk_fail(-result, "stream:%s@kernel can not be made in %s: %s", plan->name,
+                                directory->path, strerror(-result))
+                      : 0;
+}
+
+/* Takes a lock that others hold for a moment only. */
+static int lock_patiently(int fd, off_t byte, bool shared, const char *name)
+{
+    int64_t deadline = yk_now() + YK_PATIENCE;
+    for (;;) {
+        int result = shared ? yk_sys_share_byte(fd, byte) : yk_sys_lock_byte(fd, byte);
+        if (result != -EAGAIN)
+            return result < 0 ? yk_fail(-result, "stream:%s@kernel can not be locked: %s", name,
+                                        strerror(-result))
+                              : 0;
+        if (yk_now() > deadline)
+            return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
+                           yk_lock_holder(fd, byte), name);
+        yk_nap(NAP);
+    }
+}
+
+/*
+ * Has everybody who used it died? Then it is the caller's alone, with both bytes, if it may change it at all.
+ * `fd` holds CHANGING.
+ */
+static bool is_deserted(int fd)
+{
+    return yk_sys_lock_byte(fd, USERS) == 0;
+}
+
+/* ---- opening ---- */
+
+/*
+ * The file's user now, and it is the one of that name. -EAGAIN: it went meanwhile. -ENOENT: there is no
+ * stream, or only what dead ones left of it.
+ */
+static int use(const struct yk_directory *directory, int fd, const char *name,
+               struct yk_fifo_facts *ret)
+{
+    char path[YK_ENTRY_MAX + 16];
+    file_path(path, name);
+    int result = lock_patiently(fd, USERS, true, name);
+    if (result < 0)
+        return result;
+    if (!is_at(fd, directory, path))
+        return -EAGAIN;
+    result = read_facts(directory, fd, name, ret);
+    /* its maker is at it */
+    for (int64_t end = yk_now() + YK_PATIENCE;
+         result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1 && yk_now() < end;) {
+        yk_nap(NAP);
+        result = is_at(fd, directory, path) ? read_facts(directory, fd, name, ret) : -EAGAIN;
+    }
+    if (result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1)
+        return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
+                       yk_lock_holder(fd, CHANGING), name);
+    /* all who used it are dead: what was in it went with them */
+    if (result == 0 && !ret->kept && yk_sys_byte_is_locked(fd, USERS, 1) == 0)
+        return -ENOENT;
+    return result;
+}
+
+static int open_existing(const struct yk_directory *directory, const char *name,
+                         struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
+{
+    yk_guards_lock();
+    int result = file->fd = open_file(directory, name, 0);
+    yk_guards_unlock();
+    if (result >= 0)
+        result = use(directory, file->fd, name, ret);
+    else if (result != -ENOENT)
+        return no_access(directory, name, result);
+    return result;
+}
+
+/* Whoever holds CHANGING makes it; who comes second finds it. -EAGAIN: to be looked for again. */
+static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
+                  struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
+{
+    char path[YK_ENTRY_MAX + 16];
+    file_path(path, plan->name);
+    yk_guards_lock();
+    int fd = open_file(directory, plan->name, O_CREAT | O_EXCL);
+    if (fd == -EEXIST)
+        fd = open_file(directory, plan->name, 0);
+    file->fd = fd;
+    yk_guards_unlock();
+    if (fd < 0)
+        return fd == -ENOENT ? -EAGAIN : no_access(directory, plan->name, fd);
+    int result = lock_patiently(fd, CHANGING, false, plan->name);
+    if (result == -EBADF) /* open for reading only */
+        return yk_fail(EEXIST,
+                       "stream:%s@kernel is the name of a dead stream of another user: only "
+                       "its owner or root can clear it",
+                       plan->name);
+    if (result < 0)
+        return result;
+    if (!is_at(fd, directory, path) || !is_deserted(fd) ||
+        (read_facts(directory, fd, plan->name, ret) == 0 && ret->kept))
+        return -EAGAIN;
+    yk_sys_write_all(fd, "-", 1, 0); /* what the dead left is nothing */
+    result = make(directory, fd, plan);
+    if (result == 0)
+        result = read_facts(directory, fd, plan->name, ret);
+    if (result == 0)
+        result = yk_sys_share_byte(fd, USERS); /* the only user so far */
+    yk_sys_unlock_byte(fd, CHANGING);
+    return result;
+}
+
+static void drop(struct yk_guarded_fd *file)
+{
+    yk_guards_lock();
+    if (file->fd >= 0)
+        yk_sys_close(file->fd);
+    file->fd = -1;
+    yk_guards_unlock();
+}
+
+static int find_or_make(struct yk_fifo *fifo, const struct yk_directory *directory,
+                        const struct yk_fifo_plan *plan)
+{
+    for (int attempt = 0; attempt < 16; attempt++) {
+        int result = open_existing(directory, plan->name, &fifo->file, &fifo->facts);
+        if (result == 0 && (plan->flags & YOKE_EXCLUSIVE))
+            return yk_fail(EEXIST, "stream:%s@kernel exists already", plan->name);
+        if (result != -ENOENT && result != -EAGAIN)
+            return result;
+        drop(&fifo->file);
+        if (result == -ENOENT && !(plan->flags & YOKE_CREATE)) {
+            yk_fifo_reap(directory, plan->name, false);
+            return yk_fail(ENOENT, "there is no stream:%s@kernel in %s", plan->name,
+                           directory->path);
+        }
+        if (result == -EAGAIN)
+            yk_nap(NAP);
+        if (result == -EAGAIN)
+            continue;
+        result = create(directory, plan, &fifo->file, &fifo->facts);
+        fifo->created = result == 0;
+        if (result != -EAGAIN)
+            return result;
+        drop(&fifo->file);
+        yk_nap(NAP);
+    }
+    return yk_fail(EBUSY, "stream:%s@kernel is created and removed all the time", plan->name);
+}
+
+int yk_fifo_open(struct yk_fifo *fifo, const struct yk_fifo_plan *plan)
+{
+    struct yk_directory directory;
+    int result = yk_name_check(YK_KIND_STREAM, plan->name);
+    if (result == 0)
+        result = yk_fork_init();
+    if (result == 0)
+        result = yk_directory_open(&directory, NULL, (plan->flags & YOKE_CREATE) == 0);
+    if (result < 0)
+        return result;
+    *fifo = (struct yk_fifo){.fork_stamp = yk_fork_stamp()};
+    snprintf(fifo->name, sizeof fifo->name, "%s", plan->name);
+    memcpy(fifo->directory, directory.path, sizeof fifo->directory);
+    yk_guard(&fifo->file, -1, true);
+    result = find_or_make(fifo, &directory, plan);
+    yk_directory_close(&directory);
+    if (result < 0)
+        yk_unguard_and_close(&fifo->file);
+    return result;
+}
+
+/* After a fork the file is open anew, or not at all, and nothing is locked. */
+static int enter_afresh(struct yk_fifo *fifo)
+{
+    struct yk_directory directory;
+    int result = yk_directory_open(&directory, fifo->directory, true);
+    if (result < 0)
+        return result;
+    if (fifo->file.fd < 0) {
+        yk_guards_lock();
+        fifo->file.fd = open_file(&directory, fifo->name, 0);
+        yk_guards_unlock();
+    }
+    result = fifo->file.fd < 0 ? no_access(&directory, fifo->name, fifo->file.fd)
+                               : lock_patiently(fifo->file.fd, USERS, true, fifo->name);
+    yk_directory_close(&directory);
+    return result;
+}
+
+int yk_fifo_enter(struct yk_fifo *fifo)
+{
+    int result = 0;
+    if (yk_likely(fifo->fork_stamp == yk_fork_stamp()))
+        return 0;
+    yk_process_lock();
+    if (fifo->fork_stamp != yk_fork_stamp())
+        result = enter_afresh(fifo);
+    if (result == 0)
+        fifo->fork_stamp = yk_fork_stamp();
+    yk_process_unlock();
+    return result;
+}
+
+/* ---- closing and removing ---- */
+
+/* Through `fd`, which may be a user's own. True when nobody else uses it, and it is gone now. */
+static bool unmake_if_deserted(const struct yk_directory *directory, int fd, const char *name,
+                               bool dry_run)
+{
+    char path[YK_ENTRY_MAX + 16];
+    struct yk_fifo_facts facts;
+    file_path(path, name);
+    if (yk_sys_lock_byte(fd, CHANGING) < 0)
+        return false; /* somebody else is at it; or this is not the owner's */
+    bool is = is_at(fd, directory, path) && is_deserted(fd) &&
+              (read_facts(directory, fd, name, &facts) == -ENOENT || !facts.kept);
+    if (is && !dry_run)
+        unmake(directory, fd, name);
+    yk_sys_unlock_byte(fd, CHANGING);
+    return is;
+}
+
+void yk_fifo_close(struct yk_fifo *fifo)
+{
+    struct yk_directory directory;
+    bool used = fifo->fork_stamp == yk_fork_stamp();
+    if (used && !fifo->facts.kept && yk_directory_open(&directory, fifo->directory, true) == 0) {
+        unmake_if_deserted(&directory, fifo->file.fd, fifo->name, false);
+        yk_directory_close(&directory);
+    }
+    yk_unguard_and_close(&fifo->file);
+}
+
+int yk_fifo_reap(const struct yk_directory *directory, const char *name, bool dry_run)
+{
+    int fd = open_file(directory, name, 0);
+    if (fd < 0)
+        return 0;
+    bool is = unmake_if_deserted(directory, fd, name, dry_run);
+    yk_sys_close(fd);
+    return is;
+}
+
+int yk_fifo_look(const struct yk_directory *directory, const char *name, struct yk_fifo_facts *ret)
+{
+    int fd = open_file(directory, name, 0);
+    if (fd < 0)
+        return fd == -ENOENT ? fd : no_access(directory, name, fd);
+    int result = read_facts(directory, fd, name, ret);
+    if (result == 0)
+        ret->used = yk_sys_byte_is_locked(fd, USERS, 1) != 0;
+    yk_sys_close(fd);
+    return result;
+}
+
+static int remove_locked(const struct yk_directory *directory, int fd, const char *name)
+{
+    char path[YK_ENTRY_MAX + 16];
+    struct yk_fifo_facts facts;
+    file_path(path, name);
+    int result = is_at(fd, directory, path) ? read_facts(directory, fd, name, &facts) : -ENOENT;
+    if (result == 0 || result == -EPROTO)
+        unmake(directory, fd, name);
+    return result == -EPROTO ? 0 : result;
+}
+
+int yk_fifo_remove(const char *name)
+{
+    struct yk_directory directory;
+    int result = yk_name_check(YK_KIND_STREAM, name);
+    if (result == 0)
+        result = yk_directory_open(&directory, NULL, true);
+    if (result < 0)
+        return result;
+    char path[YK_ENTRY_MAX + 16];
+    file_path(path, name);
+    int fd = yk_sys_open(directory.fd, path, O_RDWR, 0);
+    result = fd == -EACCES ? yk_fail(EACCES,
+                                     "stream:%s@kernel belongs to another user: only its owner or "
+                                     "root may remove it",
+                                     name)
+                           : fd;
+    if (fd >= 0) {
+        result = lock_patiently(fd, CHANGING, false, name);
+        if (result == 0)
+            result = remove_locked(&directory, fd, name);
+        yk_sys_close(fd);
+    }
+    if (result == -ENOENT)
+        yk_fail(ENOENT, "there is no stream:%s@kernel in %s", name, directory.path);
+    yk_directory_close(&directory);
+    return result < 0 ? result : 0;
+}
+
+/* ---- its ends ---- */
+
+/* The file is open here, so no other one can have its number. */
+static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *directory,
+                      bool writing)
+{
+    char path[YK_ENTRY_MAX + 16], file[YK_ENTRY_MAX + 16];
+    fifo_path(path, fifo->name);
+    file_path(file, fifo->name);
+    int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
+    if (fd != -ENXIO && fd != -ENOENT && fd < 0)
+        return no_access(directory, fifo->name, fd);
+    if (fd != -ENOENT && is_at(fifo->file.fd, directory, file))
+        return fd;
+    if (fd >= 0) /* of another one that has the name now */
+        yk_sys_close(fd);
+    return yk_fail(ENOENT, "stream:%s@kernel was removed before this end was connected",
+                   fifo->name);
+}
+
+int yk_fifo_connect(const struct yk_fifo *fifo, bool writing)
+{
+    struct yk_directory directory;
+    int result = yk_directory_open(&directory, fifo->directory, true);
+    if (result < 0)
+        return result;
+    result = connect_in(fifo, &directory, writing);
+    yk_directory_close(&directory);
+    return result;
+}
+
+int yk_fifo_watch(const struct yk_fifo *fifo)
+{
+    char path[sizeof fifo->directory + YK_ENTRY_MAX + 16], name[YK_ENTRY_MAX + 16];
+    fifo_path(name, fifo->name);
+    snprintf(path, sizeof path, "%s/%s", fifo->directory, name);
+    return yk_sys_watch_opens(path);
+}
