@@ -19,8 +19,11 @@ enum yk_status {
 
 int yk_region_main(int argc, char **argv);
 int yk_port_main(int argc, char **argv);
+int yk_stream_main(int argc, char **argv);
 int yk_send_main(int argc, char **argv);
 int yk_recv_main(int argc, char **argv);
+int yk_write_main(int argc, char **argv);
+int yk_read_main(int argc, char **argv);
 int yk_peers_main(int argc, char **argv);
 int yk_wait_main(int argc, char **argv);
 int yk_ls_main(int argc, char **argv);

@@ -35,9 +35,12 @@ enum {
 /* The rows for a command's options. */
 /* clang-format off */
 #define YK_CREATE_OPTIONS                                      \
-    {"exclusive", no_argument, NULL, YK_CREATE_EXCLUSIVE},     \
     {"transient", no_argument, NULL, YK_CREATE_TRANSIENT},     \
     {"hold", no_argument, NULL, YK_CREATE_HOLD},               \
+    YK_CREATE_KEPT_OPTIONS
+/* Without those of what can be held open by its maker. */
+#define YK_CREATE_KEPT_OPTIONS                                 \
+    {"exclusive", no_argument, NULL, YK_CREATE_EXCLUSIVE},     \
     {"json", no_argument, NULL, YK_CREATE_JSON},               \
     {"mode", required_argument, NULL, YK_CREATE_MODE},         \
     {"group", required_argument, NULL, YK_CREATE_GROUP},       \
@@ -45,14 +48,16 @@ enum {
 /* clang-format on */
 
 /* And the lines for its help. */
-#define YK_CREATE_HELP                                                                \
-    "  --mode 0640         who may use it: permission bits (0600)\n"                  \
-    "  --group G           the group that owns it\n"                                  \
-    "  --participants N    how many may have it open at once (128)\n"                 \
-    "  --exclusive         fail if there is one of that name already\n"               \
+#define YK_CREATE_HELP YK_CREATE_ACCESS_HELP YK_CREATE_LIFE_HELP YK_CREATE_JSON_HELP
+#define YK_CREATE_ACCESS_HELP                                         \
+    "  --mode 0640         who may use it: permission bits (0600)\n"  \
+    "  --group G           the group that owns it\n"                  \
+    "  --participants N    how many may have it open at once (128)\n" \
+    "  --exclusive         fail if there is one of that name already\n"
+#define YK_CREATE_LIFE_HELP                                                           \
     "  --transient --hold  lives while this command, or another user, has it open;\n" \
-    "                      the command then runs until SIGINT or SIGTERM\n"           \
-    "  --json              print {\"address\": ...}\n"
+    "                      the command then runs until SIGINT or SIGTERM\n"
+#define YK_CREATE_JSON_HELP "  --json              print {\"address\": ...}\n"
 
 /* Takes in one of the options above. */
 void yk_create_option(struct yk_create *create, const struct yk_usage *usage, int option,
@@ -80,6 +85,6 @@ void yk_create_note_less(const char *address, const char *what, uint64_t has, ui
  * Reports what was created and, if asked, keeps the process here until a signal comes; the caller
  * then closes the object. Returns the exit status.
  */
-int yk_create_done(const struct yk_create *create, const char *kind, const char *name);
+int yk_create_done(const struct yk_create *create, const char *address);
 
 #endif

@@ -15,6 +15,11 @@ bool yk_facts_is_port(const struct yk_object_facts *facts)
     return strcmp(facts->kind, "port") == 0;
 }
 
+bool yk_facts_is_stream(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->kind, "stream") == 0;
+}
+
 bool yk_facts_has_messages(const struct yk_object_facts *facts)
 {
     return yk_facts_is_port(facts) || strcmp(facts->kind, "link") == 0;
@@ -22,7 +27,8 @@ bool yk_facts_has_messages(const struct yk_object_facts *facts)
 
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
 {
-    snprintf(text, YK_ADDRESS_TEXT, "%s:%s", facts->kind, facts->name);
+    snprintf(text, YK_ADDRESS_TEXT, "%s:%s%s%s", facts->kind, facts->name,
+             facts->place[0] ? "@" : "", facts->place);
     return text;
 }
 
@@ -53,18 +59,34 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "dropped", facts->dropped);
 }
 
+/* Of one in the kernel place only the capacity is known from outside. */
+static void add_stream(yk_json *object, const struct yk_object_facts *facts)
+{
+    yk_json_unsigned(object, "capacity", facts->capacity);
+    if (!(facts->known & YK_KNOWN_INSIDE))
+        return;
+    yk_json_unsigned(object, "waiting", facts->waiting);
+    yk_json_unsigned(object, "written", facts->sent);
+    yk_json_unsigned(object, "read", facts->received);
+}
+
 static void add_memory(yk_json *object, const struct yk_object_facts *facts)
 {
     add_mode(object, facts->mode);
-    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
     yk_json_unsigned(object, "memory_used", facts->memory_used);
+    if (facts->place[0] != '\0')
+        return;
+    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
     yk_json_unsigned(object, "attached", facts->attached);
 }
 
 static void add_header(yk_json *object, const struct yk_object_facts *facts)
 {
     yk_json_real(object, "created", (double)facts->created_ns / SECOND);
-    yk_json_signed(object, "creator", facts->creator);
+    if (facts->creator > 0)
+        yk_json_signed(object, "creator", facts->creator);
+    if (yk_facts_is_stream(facts))
+        add_stream(object, facts);
     yk_json_unsigned(object, "participants_max", facts->participants_max);
     if (strcmp(facts->kind, "region") == 0)
         yk_json_unsigned(object, "size", facts->region_size);
@@ -85,6 +107,7 @@ yk_json *yk_facts_json(const struct yk_object_facts *facts)
     yk_json_string(object, "address", yk_facts_address(address, facts));
     yk_json_string(object, "kind", facts->kind);
     yk_json_string(object, "name", facts->name);
+    yk_json_string(object, "place", facts->place[0] ? facts->place : "memory");
     if (facts->problem[0] != '\0')
         yk_json_string(object, "problem", facts->problem);
     if (facts->known & YK_KNOWN_OWNER) {
@@ -94,7 +117,8 @@ yk_json *yk_facts_json(const struct yk_object_facts *facts)
     if (facts->known & YK_KNOWN_NAME) {
         yk_json_bool(object, "kept", facts->kept);
         yk_json_bool(object, "removed", facts->removed);
-        yk_json_signed(object, "segment", facts->segment);
+        if (facts->place[0] == '\0')
+            yk_json_signed(object, "segment", facts->segment);
     }
     if (facts->known & YK_KNOWN_MEMORY)
         add_memory(object, facts);
@@ -114,6 +138,18 @@ static void add_traffic(yk_json *object, const struct yk_participant_facts *part
     yk_json_unsigned(object, "held", participant->held);
 }
 
+static void add_end(yk_json *object, const struct yk_participant_facts *participant)
+{
+    bool reads = participant->end == 'r';
+
+    yk_json_string(object, "end", reads ? "reading" : "writing");
+    yk_json_unsigned(object, reads ? "waiting_receive" : "waiting_send",
+                     reads ? participant->waiting_receive : participant->waiting_send);
+    yk_json_unsigned(object, reads ? "read" : "written",
+                     reads ? participant->received : participant->sent);
+    yk_json_bool(object, "inside", participant->held != 0);
+}
+
 static yk_json *participant_json(const struct yk_participant_facts *participant, bool traffic)
 {
     yk_json *object = yk_json_object();
@@ -128,6 +164,8 @@ static yk_json *participant_json(const struct yk_participant_facts *participant,
     yk_json_string(object, "state", state);
     if (traffic)
         add_traffic(object, participant);
+    if (participant->end != '\0')
+        add_end(object, participant);
     yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
     return object;
 }

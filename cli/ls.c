@@ -16,11 +16,11 @@
 static const struct yk_usage usage = {
     "ls",
     "Usage: yoke ls [--json] [KIND: | PATTERN]\n"
-    "Lists the regions, ports, links and peers that there are, or those of a kind\n"
-    "(port:), or those whose name or address matches a pattern ('job*', 'port:job*').\n\n"
+    "Lists the regions, ports, links, streams and peers that there are, or those of a\n"
+    "kind (port:), or whose name or address matches a pattern ('job*', 'port:job*').\n\n"
     "  SIZE      a region's bytes; a port's depth x longest message x priorities; a\n"
-    "            link's depth x longest message, each way\n"
-    "  WAITING   messages in a port, or on a link, both ways\n"
+    "            link's depth x longest message, each way; bytes that a stream holds\n"
+    "  WAITING   messages in a port, or on a link, both ways; bytes in a stream\n"
     "  USERS     how many have it open to write, send or receive\n"
     "  MEMORY    what is really in use\n"
     "  LIFE      kept until removed, or transient: until its last user is gone\n"
@@ -61,7 +61,9 @@ static int by_address(const void *a, const void *b)
     const struct yk_object_facts *first = a, *second = b;
     int kinds = strcmp(first->kind, second->kind);
 
-    return kinds ? kinds : strcmp(first->name, second->name);
+    int names = kinds ? kinds : strcmp(first->name, second->name);
+
+    return names ? names : strcmp(first->place, second->place);
 }
 
 static void add_size(struct yk_table *table, const struct yk_object_facts *facts)
@@ -70,6 +72,8 @@ static void add_size(struct yk_table *table, const struct yk_object_facts *facts
 
     if (strcmp(facts->kind, "region") == 0)
         yk_table_add(table, "%s", yk_format_size_exact(size, facts->region_size));
+    else if (yk_facts_is_stream(facts))
+        yk_table_add(table, "%s", yk_format_size_exact(size, facts->capacity));
     else if (!yk_facts_has_messages(facts))
         yk_table_add(table, "-");
     else if (facts->priorities > 1)
@@ -88,9 +92,14 @@ static void add_row(struct yk_table *table, const struct yk_object_facts *facts)
     add_size(table, facts);
     if (yk_facts_has_messages(facts))
         yk_table_add(table, "%" PRIu64, facts->waiting);
+    else if (yk_facts_is_stream(facts) && facts->known & YK_KNOWN_INSIDE)
+        yk_table_add(table, "%s", yk_format_size(size, facts->waiting));
     else
         yk_table_add(table, "-");
-    yk_table_add(table, "%" PRIu32, facts->participants_used);
+    if (yk_facts_is_stream(facts) && facts->place[0] != '\0')
+        yk_table_add(table, facts->participants_used ? "1+" : "0");
+    else
+        yk_table_add(table, "%" PRIu32, facts->participants_used);
     yk_table_add(table, "%s", yk_format_size(size, facts->memory_used));
     yk_table_add(table, "%s", facts->kept ? "kept" : "transient");
     yk_table_add(table, "%s", yk_format_age(age, facts->created_ns));

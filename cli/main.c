@@ -19,8 +19,11 @@
 static const struct yk_command commands[] = {
     {"region", "create a piece of shared memory: yoke region create", yk_region_main},
     {"port", "create a mailbox: yoke port create", yk_port_main},
+    {"stream", "create a byte stream: yoke stream create", yk_stream_main},
     {"send", "send messages: arguments, lines or files", yk_send_main},
     {"recv", "receive messages", yk_recv_main},
+    {"write", "write standard input into a stream", yk_write_main},
+    {"read", "read a stream to standard output", yk_read_main},
     {"peers", "list who is there", yk_peers_main},
     {"wait", "wait until a peer comes or goes", yk_wait_main},
     {"ls", "list what there is", yk_ls_main},
@@ -40,12 +43,10 @@ static void print_help(FILE *out)
         fprintf(out, "  %-8s %s\n", command->name, command->summary);
     fputs("\n"
           "'yoke COMMAND --help' shows a command's options and an example, 'yoke --version'\n"
-          "the version. Creating takes a bare name (jobs), all else an address (port:jobs).\n\n"
+          "the version. Creating takes a bare name (jobs), all else an address (port:jobs).\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there in the time given\n"
-          "(empty, full, timed out), 4 the other side died.\n\n"
-          "Example:\n"
-          "  yoke port create jobs; ls | yoke send port:jobs\n"
-          "  yoke recv port:jobs --follow --timeout 1s; yoke rm port:jobs\n",
+          "(empty, full, timed out), 4 the other side died.\n"
+          "Example: yoke port create jobs; ls | yoke send port:jobs; yoke recv port:jobs\n",
           out);
 }
 

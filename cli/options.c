@@ -232,6 +232,9 @@ const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text)
     if (strncmp(text, "peer:", 5) == 0)
         yk_usage_error(usage, "%s: %.160s is a process, messages go through a link to it",
                        usage->name, text);
+    if (strncmp(text, "stream:", 7) == 0)
+        yk_usage_error(usage, "%s: %.160s has bytes, not messages: yoke write and yoke read",
+                       usage->name, text);
     return text;
 }
 

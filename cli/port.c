@@ -162,7 +162,7 @@ static int create(int argc, char **argv)
         return status;
     }
     note_difference(address, &options, &common);
-    status = yk_create_done(&common, "port", name);
+    status = yk_create_done(&common, address);
     yoke_close(endpoint);
     free(address);
     return status;

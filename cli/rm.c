@@ -11,8 +11,8 @@
 static const struct yk_usage usage = {
     "rm",
     "Usage: yoke rm [--as NAME] ADDRESS...\n"
-    "Removes regions, ports and links: the name is free at once, the memory when the\n"
-    "last process that has it open lets go. No user of it is disturbed.\n\n"
+    "Removes regions, ports, links and streams: the name is free at once, the memory\n"
+    "when the last process that has it open lets go. No user of it is disturbed.\n\n"
     "  --as NAME    of link:OTHER: the one of NAME; the same as link:NAME/OTHER\n\n"
     "What can not be removed is reported; the others are removed all the same.\n"
     "\n"

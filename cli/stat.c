@@ -24,7 +24,8 @@ static const struct yk_usage usage = {
     "Usage: yoke stat ADDRESS [OPTION...]\n"
     "Shows one object and the processes that take part in it: pid and command as they\n"
     "gave them ('?': the pid is not proven), state (T: stopped), what their threads\n"
-    "wait for, messages sent, received and held (borrowed).\n\n"
+    "wait for, messages sent, received and held (borrowed); of a stream bytes, and\n"
+    "held is 1 where it is in the midst of a copy, and others of its end wait.\n\n"
     "  --interval T  look twice, T apart, and show the messages per second in between\n"
     "  --watch       go on: a line for each interval (1s) until a signal comes\n"
     "  --json        an object; with --watch one a line\n"
@@ -140,6 +141,8 @@ static void print_memory(const struct yk_object_facts *facts)
 {
     char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
 
+    if (facts->place[0] != '\0')
+        return;
     printf("memory        ");
     if (facts->known & YK_KNOWN_MEMORY)
         printf("%s in use, %s mapped, ", yk_format_size(used, facts->memory_used),
@@ -164,8 +167,11 @@ static void print_common(const struct yk_object_facts *facts)
     if (facts->known & YK_KNOWN_OWNER)
         print_owner(facts);
     if (facts->known & YK_KNOWN_HEADER)
-        printf("age           %s, created by process %" PRId32 "\n",
-               yk_format_age(age, facts->created_ns), facts->creator);
+        printf("age           %s", yk_format_age(age, facts->created_ns));
+    if ((facts->known & YK_KNOWN_HEADER) && facts->creator > 0)
+        printf(", created by process %" PRId32, facts->creator);
+    if (facts->known & YK_KNOWN_HEADER)
+        putchar('\n');
     if (facts->known & YK_KNOWN_NAME)
         print_memory(facts);
 }
@@ -197,6 +203,32 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
            span);
     printf("redelivered   %" PRIu64 "\n", facts->redelivered);
     printf("dropped       %" PRIu64 "\n", facts->dropped);
+}
+
+static void print_bytes(const char *what, uint64_t bytes, double rate, const struct rates *rates)
+{
+    char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
+
+    printf("%-13s %s (%" PRIu64 " bytes), %s/s%s\n", what, yk_format_size(size, bytes), bytes,
+           yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
+}
+
+static void print_stream(const struct yk_object_facts *facts, const struct rates *rates)
+{
+    char capacity[YK_SIZE_TEXT], waiting[YK_SIZE_TEXT];
+
+    printf("capacity      %s\n", yk_format_size_exact(capacity, facts->capacity));
+    if (facts->place[0] != '\0')
+        printf("users         %s\n", facts->participants_used ? "one or more" : "none");
+    if (!(facts->known & YK_KNOWN_INSIDE))
+        return;
+    printf("waiting       %s (%" PRIu64 " bytes)\n", yk_format_size(waiting, facts->waiting),
+           facts->waiting);
+    print_bytes("written", facts->sent, rates->in, rates);
+    print_bytes("read", facts->received, rates->out, rates);
+    printf("ends          %" PRIu32 " %s, %" PRIu32 " %s\n", facts->writers,
+           yk_plural(facts->writers, "writer", "writers"), facts->readers,
+           yk_plural(facts->readers, "reader", "readers"));
 }
 
 static void add_waits(struct yk_table *table, const struct yk_participant_facts *participant)
@@ -240,7 +272,7 @@ static void print_participants(const struct sample *sample)
         {"AGE", true},  {"WAITS", false}, {"SENT", true},     {"RECEIVED", true}, {"HELD", true},
     };
     const size_t for_all = 6; /* of these columns; the rest is for what carries messages */
-    bool traffic = yk_facts_has_messages(&sample->facts);
+    bool traffic = yk_facts_has_messages(&sample->facts) || yk_facts_is_stream(&sample->facts);
     struct yk_table table;
 
     printf("participants  %" PRIu32 " of %" PRIu32 "\n", sample->facts.participants_used,
@@ -264,6 +296,8 @@ static void print_text(const struct sample *sample, const struct rates *rates)
     if ((facts->known & YK_KNOWN_HEADER) && strcmp(facts->kind, "region") == 0)
         printf("size          %s (%" PRIu64 " bytes)\n", yk_format_size(size, facts->region_size),
                facts->region_size);
+    if ((facts->known & YK_KNOWN_HEADER) && yk_facts_is_stream(facts))
+        print_stream(facts, rates);
     if (!(facts->known & YK_KNOWN_INSIDE))
         return;
     if (yk_facts_has_messages(facts))
@@ -282,6 +316,13 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
     if (yk_facts_has_messages(&sample->facts)) {
         yk_json_real(object, "sent_per_second", rates->in);
         yk_json_real(object, "received_per_second", rates->out);
+        yk_json_bool(object, "rates_measured", rates->measured);
+    }
+    if (yk_facts_is_stream(&sample->facts)) {
+        yk_json_unsigned(object, "readers", sample->facts.readers);
+        yk_json_unsigned(object, "writers", sample->facts.writers);
+        yk_json_real(object, "written_per_second", rates->in);
+        yk_json_real(object, "read_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);
     }
     yk_json_add(object, "participants",

@@ -22,14 +22,14 @@
 #define NAP           500000
 #define CAPACITY_MOST (UINT64_C(1) << 31)
 
-static void fifo_path(char path[YK_ENTRY_MAX + 16], const char *name)
+static void fifo_path(char path[YK_ENTRY_MAX], const char *name)
 {
-    snprintf(path, YK_ENTRY_MAX + 16, ".fifo-%s", name);
+    snprintf(path, YK_ENTRY_MAX, ".fifo-%.200s", name);
 }
 
-static void file_path(char path[YK_ENTRY_MAX + 16], const char *name)
+void yk_fifo_entry(char entry[YK_ENTRY_MAX], const char *name)
 {
-    snprintf(path, YK_ENTRY_MAX + 16, "stream.%s" YK_FIFO_ENTRY, name);
+    snprintf(entry, YK_ENTRY_MAX, "stream.%.200s" YK_FIFO_ENTRY, name); /* names are shorter */
 }
 
 bool yk_fifo_is_entry(const char *entry, char name[YK_ENTRY_MAX])
@@ -64,8 +64,8 @@ static bool is_at(int fd, const struct yk_directory *directory, const char *path
 /* Its owner can change it, others can only be users. */
 static int open_file(const struct yk_directory *directory, const char *name, int flags)
 {
-    char path[YK_ENTRY_MAX + 16];
-    file_path(path, name);
+    char path[YK_ENTRY_MAX];
+    yk_fifo_entry(path, name);
     int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
     return fd == -EACCES && flags == 0 ? yk_sys_open(directory->fd, path, O_RDONLY, 0) : fd;
 }
@@ -76,7 +76,7 @@ static int open_file(const struct yk_directory *directory, const char *name, int
 static int read_facts(const struct yk_directory *directory, int fd, const char *name,
                       struct yk_fifo_facts *ret)
 {
-    char text[LINE_MOST + 1], path[YK_ENTRY_MAX + 16], end;
+    char text[LINE_MOST + 1], path[YK_ENTRY_MAX], end;
     struct stat file, fifo;
     struct yk_fifo_facts facts = {.kept = false};
     int kept;
@@ -101,11 +101,11 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
 
 static void unmake(const struct yk_directory *directory, int fd, const char *name)
 {
-    char path[YK_ENTRY_MAX + 16];
+    char path[YK_ENTRY_MAX];
     yk_sys_write_all(fd, "-", 1, 0); /* no line any more: from here on there is no stream */
     fifo_path(path, name);
     yk_sys_unlink(directory->fd, path);
-    file_path(path, name);
+    yk_fifo_entry(path, name);
     yk_sys_unlink(directory->fd, path);
 }
 
@@ -117,7 +117,7 @@ static int set_access(int fd, uint32_t mode, int64_t group)
 
 static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_plan *plan)
 {
-    char path[YK_ENTRY_MAX + 16];
+    char path[YK_ENTRY_MAX];
     fifo_path(path, plan->name);
     yk_sys_unlink(directory->fd, path); /* of who died while it made one */
     int result = yk_sys_make_fifo(directory->fd, path, 0600);
@@ -183,8 +183,8 @@ static bool is_deserted(int fd)
 static int use(const struct yk_directory *directory, int fd, const char *name,
                struct yk_fifo_facts *ret)
 {
-    char path[YK_ENTRY_MAX + 16];
-    file_path(path, name);
+    char path[YK_ENTRY_MAX];
+    yk_fifo_entry(path, name);
     int result = lock_patiently(fd, USERS, true, name);
     if (result < 0)
         return result;
@@ -223,8 +223,8 @@ static int open_existing(const struct yk_directory *directory, const char *name,
 static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
                   struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
 {
-    char path[YK_ENTRY_MAX + 16];
-    file_path(path, plan->name);
+    char path[YK_ENTRY_MAX];
+    yk_fifo_entry(path, plan->name);
     yk_guards_lock();
     int fd = open_file(directory, plan->name, O_CREAT | O_EXCL);
     if (fd == -EEXIST)
@@ -351,9 +351,9 @@ int yk_fifo_enter(struct yk_fifo *fifo)
 static bool unmake_if_deserted(const struct yk_directory *directory, int fd, const char *name,
                                bool dry_run)
 {
-    char path[YK_ENTRY_MAX + 16];
+    char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
-    file_path(path, name);
+    yk_fifo_entry(path, name);
     if (yk_sys_lock_byte(fd, CHANGING) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
     bool is = is_at(fd, directory, path) && is_deserted(fd) &&
@@ -399,9 +399,9 @@ int yk_fifo_look(const struct yk_directory *directory, const char *name, struct 
 
 static int remove_locked(const struct yk_directory *directory, int fd, const char *name)
 {
-    char path[YK_ENTRY_MAX + 16];
+    char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
-    file_path(path, name);
+    yk_fifo_entry(path, name);
     int result = is_at(fd, directory, path) ? read_facts(directory, fd, name, &facts) : -ENOENT;
     if (result == 0 || result == -EPROTO)
         unmake(directory, fd, name);
@@ -416,8 +416,8 @@ int yk_fifo_remove(const char *name)
         result = yk_directory_open(&directory, NULL, true);
     if (result < 0)
         return result;
-    char path[YK_ENTRY_MAX + 16];
-    file_path(path, name);
+    char path[YK_ENTRY_MAX];
+    yk_fifo_entry(path, name);
     int fd = yk_sys_open(directory.fd, path, O_RDWR, 0);
     result = fd == -EACCES ? yk_fail(EACCES,
                                      "stream:%s@kernel belongs to another user: only its owner or "
@@ -442,9 +442,9 @@ int yk_fifo_remove(const char *name)
 static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *directory,
                       bool writing)
 {
-    char path[YK_ENTRY_MAX + 16], file[YK_ENTRY_MAX + 16];
+    char path[YK_ENTRY_MAX], file[YK_ENTRY_MAX];
     fifo_path(path, fifo->name);
-    file_path(file, fifo->name);
+    yk_fifo_entry(file, fifo->name);
     int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
     if (fd != -ENXIO && fd != -ENOENT && fd < 0)
         return no_access(directory, fifo->name, fd);
@@ -469,7 +469,7 @@ int yk_fifo_connect(const struct yk_fifo *fifo, bool writing)
 
 int yk_fifo_watch(const struct yk_fifo *fifo)
 {
-    char path[sizeof fifo->directory + YK_ENTRY_MAX + 16], name[YK_ENTRY_MAX + 16];
+    char path[sizeof fifo->directory + YK_ENTRY_MAX], name[YK_ENTRY_MAX];
     fifo_path(name, fifo->name);
     snprintf(path, sizeof path, "%s/%s", fifo->directory, name);
     return yk_sys_watch_opens(path);

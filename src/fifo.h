@@ -69,6 +69,7 @@ int yk_fifo_remove(const char *name);
 
 /* Is this entry of a name directory such a FIFO's name? "stream.log@kernel": then name is "log". */
 bool yk_fifo_is_entry(const char *entry, char name[YK_ENTRY_MAX]);
+void yk_fifo_entry(char entry[YK_ENTRY_MAX], const char *name);
 /* 0, -ENOENT, or an error with a sentence. */
 int yk_fifo_look(const struct yk_directory *directory, const char *name, struct yk_fifo_facts *ret);
 /* Clears it (with dry_run: only looks) if all its users died, or who made it did. 1: so it was. */

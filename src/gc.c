@@ -26,6 +26,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "fifo.h"
 #include "inspect.h"
 #include "memory/object.h"
 #include "survey.h"
@@ -159,11 +160,24 @@ static int look_at_intents(const struct yk_directory *intents, void *context)
 
 /* ---- names whose memory is gone ---- */
 
+/* A stream in the kernel place: nobody uses it, or who made it died while at it. */
+static int look_at_fifo(struct gc *gc, const char *name)
+{
+    char address[YK_ENTRY_MAX];
+    if (yk_fifo_reap(&gc->directory, name, gc->dry_run) != 1)
+        return 0;
+    snprintf(address, sizeof address, "stream:%.200s" YK_FIFO_ENTRY, name);
+    return add_item(gc, "name", address, 0, "the last user died");
+}
+
 static int look_at_name(const char *entry, void *context)
 {
     struct gc *gc = context;
     struct yk_record record;
     const char *name;
+    char fifo[YK_ENTRY_MAX];
+    if (yk_fifo_is_entry(entry, fifo))
+        return look_at_fifo(gc, fifo);
     if (yk_entry_kind(entry, &name) == 0 || yk_record_read(&gc->directory, entry, &record) < 0)
         return 0;
     if (!may_clear(gc, record.uid) || !yk_record_is_dead(&gc->directory, &record, true))
@@ -219,7 +233,11 @@ static int mention_name(const char *entry, void *context)
 {
     struct gc *gc = context;
     const char *name;
-    return yk_entry_kind(entry, &name) == 0 ? 0 : add_mention(gc, &gc->directory, entry, false);
+    char fifo[YK_ENTRY_MAX];
+    /* a stream in the kernel place has neither memory nor a lock file */
+    return yk_fifo_is_entry(entry, fifo) || yk_entry_kind(entry, &name) == 0
+               ? 0
+               : add_mention(gc, &gc->directory, entry, false);
 }
 
 static bool is_mentioned(const struct gc *gc, uint64_t nonce, uint32_t uid)

@@ -23,8 +23,11 @@
 #include "address.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "fifo.h"
 #include "link.h"
+#include "place.h"
 #include "port.h"
+#include "stream.h"
 #include "survey.h"
 
 /* What one call looks at. */
@@ -275,6 +278,51 @@ static void count_ways(const struct yk_object *object, struct people *people)
     }
 }
 
+static struct yk_shm_stream *stream_of(const struct yk_object *object)
+{
+    return (struct yk_shm_stream *)(void *)yk_object_body(object);
+}
+
+static bool is_at_end(const struct yk_object *object, uint32_t slot, enum yk_bytes_side side)
+{
+    const struct yk_shm_stream_end *end = &stream_of(object)->ends[side];
+    return (yk_load_relaxed(&end->present[slot / 64]) >> slot % 64 & 1) != 0;
+}
+
+/* What is in it, and who is inside. `held` has room for each participant. */
+static int look_at_stream(const struct yk_object *object, struct yk_object_facts *facts,
+                          uint32_t *held)
+{
+    struct yk_shm_bytes *shm = &stream_of(object)->ring;
+    int result = yk_stream_check(&object->fixed, &facts->capacity);
+    if (result < 0)
+        return result;
+    facts->received = yk_load_relaxed(&shm->read);
+    facts->sent = yk_load_relaxed(&shm->written);
+    facts->waiting = facts->sent - facts->received;
+    if (facts->waiting > facts->capacity) /* others went on in between, or nonsense stands there */
+        facts->waiting = 0;
+    for (int side = 0; side < 2; side++) {
+        uint64_t inside = yk_load_relaxed(&shm->sides[side].inside);
+        if (inside != 0 && (inside & YK_BYTES_SLOT) < object->fixed.participants)
+            held[inside & YK_BYTES_SLOT] = 1;
+    }
+    return 0;
+}
+
+/* Which end each participant has. */
+static void note_ends(const struct yk_object *object, struct yk_object_facts *facts,
+                      struct people *people)
+{
+    for (size_t i = 0; i < people->count; i++) {
+        struct yk_participant_facts *one = &people->facts[i];
+        bool reads = is_at_end(object, one->slot, YK_BYTES_READING);
+        one->end = reads ? 'r' : is_at_end(object, one->slot, YK_BYTES_WRITING) ? 'w' : '?';
+        facts->readers += one->alive && one->end == 'r';
+        facts->writers += one->alive && one->end == 'w';
+    }
+}
+
 static int look_at_kind(const struct yk_object *object, struct yk_object_facts *facts,
                         uint32_t *held)
 {
@@ -283,6 +331,8 @@ static int look_at_kind(const struct yk_object *object, struct yk_object_facts *
         return look_at_messages(object, facts, held);
     case YK_KIND_LINK:
         return look_at_link(object, facts, held);
+    case YK_KIND_STREAM:
+        return look_at_stream(object, facts, held);
     default:
         return 0;
     }
@@ -302,6 +352,8 @@ static int look_inside(const struct look *look, const struct yk_object *object,
         look_at_participants(look, object, facts, people, held);
     if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_LINK)
         count_ways(object, people);
+    if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_STREAM)
+        note_ends(object, facts, people);
     if (facts->problem[0] == '\0')
         facts->known |= YK_KNOWN_INSIDE;
     free(held);
@@ -466,6 +518,38 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
     return result;
 }
 
+/*
+ * A stream in the kernel place: its ends are not opened to look, since that would be an end, however
+ * short. What is in it, and how many use it, the kernel tells only those.
+ */
+static int look_at_fifo(const struct look *look, const char *name, struct yk_object_facts *ret)
+{
+    struct yk_object_facts facts = {.segment = -1};
+    struct yk_fifo_facts fifo;
+    snprintf(facts.kind, sizeof facts.kind, "%s", yk_kind_name(YK_KIND_STREAM));
+    snprintf(facts.name, sizeof facts.name, "%s", name);
+    snprintf(facts.place, sizeof facts.place, "%s", yk_place_kernel.name);
+    if (yk_fifo_reap(&look->directory, name, false) == 1)
+        return -ENOENT;
+    int result = yk_fifo_look(&look->directory, name, &fifo);
+    if (result == -ENOENT)
+        return result;
+    if (result < 0) {
+        note_problem(&facts, "%s", yoke_explain());
+    } else {
+        facts.known = YK_KNOWN_OWNER | YK_KNOWN_NAME | YK_KNOWN_MEMORY | YK_KNOWN_HEADER;
+        facts.kept = fifo.kept;
+        facts.mode = fifo.mode;
+        facts.uid = fifo.uid;
+        facts.gid = fifo.gid;
+        facts.created_ns = fifo.created_ns;
+        facts.capacity = fifo.capacity;
+        facts.participants_used = fifo.used; /* one or more */
+    }
+    *ret = facts;
+    return 0;
+}
+
 /* ---- what the tool calls ---- */
 
 struct list {
@@ -478,14 +562,18 @@ static int list_entry(const char *entry, void *context)
 {
     struct list *list = context;
     struct people nobody = {NULL, 0};
+    char fifo[YK_ENTRY_MAX];
     const char *name;
-    if (yk_entry_kind(entry, &name) == 0)
+    bool is_fifo = yk_fifo_is_entry(entry, fifo);
+    if (!is_fifo && yk_entry_kind(entry, &name) == 0)
         return 0;
     void *facts = yk_grow_array(list->facts, list->count, &list->room, sizeof *list->facts);
     if (!facts)
         return yk_fail(ENOMEM, "no memory for a list of %zu objects", list->count + 1);
     list->facts = facts;
-    int result = look_at_entry(list->look, entry, &list->facts[list->count], &nobody);
+    struct yk_object_facts *next = &list->facts[list->count];
+    int result = is_fifo ? look_at_fifo(list->look, fifo, next)
+                         : look_at_entry(list->look, entry, next, &nobody);
     list->count += result == 0;
     return result == -ENOENT ? 0 : result; /* it went meanwhile */
 }
@@ -517,10 +605,15 @@ static int inspect_entry(const char *entry, struct yk_object_facts *ret, struct 
 {
     struct look look;
     int result = look_begin(&look);
+    char fifo[YK_ENTRY_MAX];
+    bool is_fifo = yk_fifo_is_entry(entry, fifo);
     if (result == 0) {
-        result = look_at_entry(&look, entry, ret, people);
+        result =
+            is_fifo ? look_at_fifo(&look, fifo, ret) : look_at_entry(&look, entry, ret, people);
         look_end(&look);
     }
+    if (result == -ENOENT && is_fifo)
+        return yk_fail(ENOENT, "there is no stream:%s@kernel in %s", fifo, yk_inspect_directory());
     if (result == -ENOENT)
         return yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
                        yk_inspect_directory());
@@ -541,7 +634,10 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
         if (!people.facts)
             return yk_fail(ENOMEM, "no memory for a list of participants");
     }
-    yk_name_entry(entry, parsed.kind, parsed.name);
+    if (parsed.place == &yk_place_kernel)
+        yk_fifo_entry(entry, parsed.name);
+    else
+        yk_name_entry(entry, parsed.kind, parsed.name);
     result = inspect_entry(entry, ret, &people);
     if (result < 0 || !ret_participants) {
         free(people.facts);

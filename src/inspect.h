@@ -26,7 +26,8 @@ struct yk_participant_facts {
     uint32_t waiting_receive, waiting_send; /* its threads that wait now */
     uint64_t sent, received;                /* messages */
     uint32_t held;                          /* messages that it has borrowed */
-    uint64_t joined_ns;                     /* CLOCK_REALTIME */
+    char end;           /* of a stream: 'r' or 'w', in `held` whether it is inside */
+    uint64_t joined_ns; /* CLOCK_REALTIME */
 };
 
 /* Which facts could be had, in this order: where there is a problem, the later ones could not. */
@@ -37,13 +38,14 @@ struct yk_participant_facts {
 #define YK_KNOWN_INSIDE 0x10u /* the rest */
 
 struct yk_object_facts {
-    char kind[8];   /* "region", "port", "link", "peer" */
+    char kind[8];   /* "region", "port", "link", "peer", "stream" */
     char name[256]; /* "jobs"; of a link "alice/bob" */
+    char place[8];  /* "kernel"; "": memory */
     uint32_t known; /* YK_KNOWN_... */
     bool kept, removed;
     uint32_t mode, uid, gid;
     int64_t created_ns;     /* CLOCK_REALTIME */
-    int32_t creator;        /* pid */
+    int32_t creator;        /* pid; 0: not known */
     uint64_t memory_mapped; /* bytes of the whole segment */
     uint64_t
         memory_used;   /* bytes really present, swap included (0 when /proc/sysvipc is not there) */
@@ -59,6 +61,9 @@ struct yk_object_facts {
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
+    /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
+    uint64_t capacity;
+    uint32_t readers, writers; /* living ones */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
 };
