@@ -285,7 +285,7 @@ static struct yk_shm_stream *stream_of(const struct yk_object *object)
 
 static bool is_at_end(const struct yk_object *object, uint32_t slot, enum yk_bytes_side side)
 {
-    const struct yk_shm_stream_end *end = &stream_of(object)->ends[side];
+    const struct yk_shm_bytes_end *end = &stream_of(object)->ends[side];
     return (yk_load_relaxed(&end->present[slot / 64]) >> slot % 64 & 1) != 0;
 }
 

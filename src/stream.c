@@ -1,10 +1,5 @@
 /*
  * stream.c - see stream.h.
- *
- * The end of a stream. A participant's bit is set before it is counted in `came`, and cleared when it
- * leaves or is recovered. So whoever has read `came`, then finds no bit, then finds `came` as it was,
- * knows of a moment at which nobody was at the other end, though somebody had been. What the last
- * writer wrote it wrote before its bit went: the reader looks for bytes once more.
  */
 #include "stream.h"
 
@@ -23,45 +18,36 @@ static bool reads(const struct yk_stream *stream)
     return stream->side == YK_BYTES_READING;
 }
 
-static struct yk_shm_stream_end *my_end(const struct yk_stream *stream)
+static struct yk_shm_bytes_end *my_end(const struct yk_stream *stream)
 {
     return &stream->shm->ends[stream->side];
 }
 
-static struct yk_shm_stream_end *other_end(const struct yk_stream *stream)
+static struct yk_shm_bytes_end *other_end(const struct yk_stream *stream)
 {
     return &stream->shm->ends[1 - stream->side];
 }
 
 /* ---- who is there ---- */
 
-static bool anybody_is_there(const struct yk_stream *stream, const struct yk_shm_stream_end *end)
-{
-    for (uint32_t i = 0; i < stream->waiting.words; i++) {
-        if (yk_load_acquire(&end->present[i]) != 0) /* SYNC stream.end acquire */
-            return true;
-    }
-    return false;
-}
-
 /* Nobody is at the other end, and somebody was, in this endpoint's time. */
 static bool other_left(const struct yk_stream *stream)
 {
-    const struct yk_shm_stream_end *other = other_end(stream);
-    if (yk_likely(!reads(stream) && anybody_is_there(stream, other)))
-        return false;
-    uint64_t came = yk_load_seq(&other->came); /* SYNC stream.end acquire */
-    return came != stream->mark && !anybody_is_there(stream, other) &&
-           yk_load_seq(&other->came) == came;
+    uint64_t came;
+    return yk_bytes_left(other_end(stream), stream->waiting.words, stream->mark, &came);
 }
 
-/* A reader that comes later need not be told of this end again. */
-static void note_told(const struct yk_stream *stream)
+/* For a reader: they left, and all is read. One that comes later need not be told of that again. */
+static bool is_over(const struct yk_stream *stream)
 {
-    struct yk_shm_stream_end *writers = other_end(stream);
-    uint64_t came = yk_load_relaxed(&writers->came);
-    if (yk_load_relaxed(&writers->told) != came)
+    uint64_t came;
+    struct yk_shm_bytes_end *writers = other_end(stream);
+    if (!yk_bytes_is_over(&stream->ring, writers, stream->waiting.words, stream->mark, &came))
+        return false;
+    /* relaxed: an older number only means that it is told once more */
+    if ((int64_t)(came - yk_load_relaxed(&writers->told)) > 0)
         yk_store_relaxed(&writers->told, came);
+    return true;
 }
 
 /*
@@ -70,33 +56,13 @@ static void note_told(const struct yk_stream *stream)
  */
 static uint64_t first_mark(const struct yk_stream *stream)
 {
-    const struct yk_shm_stream_end *other = other_end(stream);
+    const struct yk_shm_bytes_end *other = other_end(stream);
     if (stream->object.anonymous)
         return 0;
     if (reads(stream))
         return yk_load_relaxed(&other->told);
     uint64_t came = yk_load_seq(&other->came);
-    return anybody_is_there(stream, other) ? came - 1 : came;
-}
-
-static void come(struct yk_stream *stream)
-{
-    struct yk_shm_stream_end *end = my_end(stream);
-    uint32_t slot = stream->object.slot;
-    /* SYNC stream.end release: the bit first, so that who is counted has been there */
-    yk_or_seq(&end->present[slot / 64], UINT64_C(1) << slot % 64);
-    yk_add_seq(&end->came, 1);
-}
-
-/* True when it was there. */
-static bool go(struct yk_shm_stream_end *end, uint32_t slot, enum yk_end_state state)
-{
-    uint64_t bit = UINT64_C(1) << slot % 64;
-    if ((yk_load_acquire(&end->present[slot / 64]) & bit) == 0)
-        return false;
-    yk_store32_release(&end->ended, state); /* SYNC stream.end release: before the bit goes */
-    yk_and_seq(&end->present[slot / 64], ~bit);
-    return true;
+    return yk_bytes_anybody(other, stream->waiting.words) ? came - 1 : came;
 }
 
 static void wake_all(const struct yk_stream *stream)
@@ -114,7 +80,8 @@ static int end(void *self)
     int result = yk_object_enter(&stream->object);
     if (result < 0 || !other_left(stream))
         return result;
-    return yk_load32_acquire(&other_end(stream)->ended) == YK_END_DIED /* SYNC stream.end acquire */
+    return yk_load32_acquire(&other_end(stream)->ended) ==
+                   YK_BYTES_DIED /* SYNC bytes.end acquire */
                ? yk_fail(EOWNERDEAD, "the last %s of stream:%s died",
                          reads(stream) ? "writer" : "reader", stream->object.fixed.name)
                : yk_fail(EPIPE, "the last %s of stream:%s closed it",
@@ -144,7 +111,7 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
     struct yk_stream *stream = (struct yk_stream *)object;
     yk_bytes_recover(&stream->ring, slot);
     for (int i = 0; i < 2; i++)
-        go(&stream->shm->ends[i], slot, YK_END_DIED);
+        yk_bytes_go(&stream->shm->ends[i], slot, YK_BYTES_DIED);
     wake_all(stream);
 }
 
@@ -159,7 +126,7 @@ static void joined(struct yk_object *object)
     if (!stream->marked)
         stream->mark = first_mark(stream);
     stream->marked = true;
-    come(stream);
+    yk_bytes_come(my_end(stream), object->slot);
     wake_all(stream); /* who was told of the end may be told otherwise now */
 }
 
@@ -192,7 +159,7 @@ static void unprepare(struct yk_object *object)
 static bool look(struct yk_object *object)
 {
     struct yk_stream *stream = (struct yk_stream *)object;
-    struct yk_shm_stream_end *other = other_end(stream);
+    struct yk_shm_bytes_end *other = other_end(stream);
     uint64_t none = 0;
     for (int side = 0; side < 2; side++) {
         uint64_t inside = yk_bytes_inside(&stream->ring, side);
@@ -203,7 +170,7 @@ static bool look(struct yk_object *object)
     if (!object->anonymous || yk_load_relaxed(&other->came) != 0 ||
         yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(1 - stream->side), 1) != 0)
         return false;
-    yk_store32_release(&other->ended, YK_END_CLOSED); /* SYNC stream.end release */
+    yk_store32_release(&other->ended, YK_BYTES_CLOSED); /* SYNC bytes.end release */
     return yk_cas_seq(&other->came, &none, 1);
 }
 
@@ -233,7 +200,7 @@ static void close_stream(void *self)
     if (yk_load_relaxed(&stream->object.fork_stamp) == yk_fork_stamp()) {
         yk_cancel(&stream->object);
         yk_wait_for_visitors(&stream->object);
-        go(my_end(stream), stream->object.slot, YK_END_CLOSED);
+        yk_bytes_go(my_end(stream), stream->object.slot, YK_BYTES_CLOSED);
     }
     yk_object_close(&stream->object); /* and wakes those who wait: recover_participant() */
     free(stream);
@@ -422,15 +389,13 @@ static ssize_t attempt(void *context, enum yk_reason *reason)
     struct yk_stream_call *call = context;
     struct yk_stream *stream = call->stream;
     *reason = reason_of(stream->side);
-    if (!reads(stream))
-        return other_left(stream) ? -EPIPE : take_turn(call);
+    if (!reads(stream)) {
+        bool read = yk_bytes_anybody(other_end(stream), stream->waiting.words);
+        return !read && other_left(stream) ? -EPIPE : take_turn(call);
+    }
     int result = take_turn(call);
-    if (result != 0 || !other_left(stream))
+    if (result != 0 || !is_over(stream))
         return result;
-    /* whatever was written is there by now: once more, unless another reader is at it */
-    if (yk_bytes_guess(&stream->ring, YK_BYTES_READING) > 0)
-        return take_turn(call);
-    note_told(stream);
     call->ended = true;
     return 1;
 }

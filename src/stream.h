@@ -16,41 +16,6 @@ struct yk_stream_fixed {
     uint64_t capacity;
 };
 
-/* How the last one left that was at an end. */
-enum yk_end_state {
-    YK_END_NEW = 0, /* nobody did */
-    YK_END_CLOSED = 1,
-    YK_END_DIED = 2,
-};
-
-/*
- * Who is at one end of the stream.
- *
- * field   | written by               | read by    | order              | a crash leaves
- * --------+--------------------------+------------+--------------------+------------------------
- * present | a participant its own    | other end  | or, and: seq_cst;  | a bit: cleared by who
- *         | bit: set when it joins,  |            | acquire            | recovers the slot
- *         | cleared when it leaves;  |            | SYNC stream.end    |
- *         | who recovers it: cleared |            |                    |
- * came    | who joins, after its bit | other end  | add seq, acquire   | not counted: nobody
- *         |                          |            | SYNC stream.end    | came
- * told    | a reader, of the writers:| readers    | relaxed            | an older one: the end is
- *         | `came` at an end that it | that open  |                    | told once more
- *         | told its caller          |            |                    |
- * ended   | who leaves, or recovers, | other end  | before the bit     | of one who is there:
- *         | before the bit goes      |            | SYNC stream.end    | overwritten when it goes
- */
-struct yk_shm_stream_end {
-    yk_atomic64 present[YK_WAIT_WORDS];
-    yk_atomic64 came;
-    yk_atomic64 told;
-    yk_atomic32 ended; /* enum yk_end_state */
-    uint32_t pad0;
-    uint64_t pad1[13];
-};
-_Static_assert(sizeof(struct yk_shm_stream_end) == 256,
-               "what the other end reads has its own lines");
-
 /*
  *   body   +----------------+----------------+----------------+----------------------+
  *          | yk_shm_waiters | readers        | writers        | ring (ring/bytes.h)  |
@@ -58,13 +23,13 @@ _Static_assert(sizeof(struct yk_shm_stream_end) == 256,
  */
 struct yk_shm_stream {
     struct yk_shm_waiters waiters;
-    struct yk_shm_stream_end ends[2]; /* by enum yk_bytes_side */
+    struct yk_shm_bytes_end ends[2]; /* by enum yk_bytes_side */
     struct yk_shm_bytes ring;
 };
 _Static_assert(offsetof(struct yk_shm_stream, ring) % 128 == 0, "the ring is 128-byte aligned");
 
-#define YK_STREAM_LAYOUT                                                           \
-    (sizeof(struct yk_shm_stream) << 32 | sizeof(struct yk_shm_stream_end) << 16 | \
+#define YK_STREAM_LAYOUT                                                          \
+    (sizeof(struct yk_shm_stream) << 32 | sizeof(struct yk_shm_bytes_end) << 16 | \
      YK_BYTES_SLOT_BITS)
 
 #define YK_STREAM_CAPACITY_DEFAULT ((uint64_t)1 << 20)

@@ -16,6 +16,11 @@
  * - Nobody waits for anybody of the other side: the two share the counters alone, and each side
  *   stores only its own.
  *
+ * - The end. A participant's bit is set before it is counted in `came`, and cleared when it leaves or
+ *   is recovered. So whoever has read `came`, then finds no bit, then finds `came` as it was, knows of a
+ *   moment at which nobody was there, though somebody had been. What the last one wrote it wrote before
+ *   its bit went: a reader that looks for bytes once more finds all of them.
+ *
  * A process that is stopped inside keeps its side, as it would keep a lock: others of that side wait
  * for it, the other side goes on with what is there.
  */
@@ -162,4 +167,48 @@ void yk_bytes_take(struct yk_bytes *ring, void *buffer, uint64_t size)
     if (first < size)
         memcpy((unsigned char *)buffer + first, ring->bytes, size - first);
     yk_bytes_count(ring, YK_BYTES_READING, size);
+}
+
+/* ---- who is at an end ---- */
+
+void yk_bytes_come(struct yk_shm_bytes_end *end, uint32_t slot)
+{
+    /* SYNC bytes.end release: the bit first, so that who is counted has been there */
+    yk_or_seq(&end->present[slot / 64], UINT64_C(1) << slot % 64);
+    yk_add_seq(&end->came, 1);
+}
+
+bool yk_bytes_go(struct yk_shm_bytes_end *end, uint32_t slot, enum yk_bytes_ended how)
+{
+    uint64_t bit = UINT64_C(1) << slot % 64;
+    if ((yk_load_acquire(&end->present[slot / 64]) & bit) == 0)
+        return false;
+    yk_store32_release(&end->ended, how); /* SYNC bytes.end release: before the bit goes */
+    yk_and_seq(&end->present[slot / 64], ~bit);
+    return true;
+}
+
+bool yk_bytes_anybody(const struct yk_shm_bytes_end *end, uint32_t words)
+{
+    for (uint32_t i = 0; i < words; i++) {
+        if (yk_load_seq(&end->present[i]) != 0) /* SYNC bytes.end acquire */
+            return true;
+    }
+    return false;
+}
+
+bool yk_bytes_left(const struct yk_shm_bytes_end *end, uint32_t words, uint64_t mark,
+                   uint64_t *ret_came)
+{
+    uint64_t came = yk_load_seq(&end->came); /* SYNC bytes.end acquire */
+    *ret_came = came;
+    return came != mark && !yk_bytes_anybody(end, words) && yk_load_seq(&end->came) == came;
+}
+
+bool yk_bytes_is_over(const struct yk_bytes *ring, const struct yk_shm_bytes_end *writers,
+                      uint32_t words, uint64_t mark, uint64_t *ret_came)
+{
+    /* in this order: what they wrote is there when they are gone */
+    return yk_bytes_left(writers, words, mark, ret_came) &&
+           yk_bytes_guess(ring, YK_BYTES_READING) == 0;
 }

@@ -18,6 +18,8 @@
 
 #include "base/atomic.h"
 
+#define YK_BYTES_END_WORDS 16 /* 1024 participants */
+
 enum yk_bytes_side { YK_BYTES_READING = 0, YK_BYTES_WRITING = 1 };
 
 /*
@@ -47,6 +49,41 @@ struct yk_shm_bytes {
     /* then: the bytes */
 };
 _Static_assert(sizeof(struct yk_shm_bytes) == 512, "two lines for each word");
+
+/* How the last one left that was at an end. */
+enum yk_bytes_ended {
+    YK_BYTES_NEW = 0, /* nobody did */
+    YK_BYTES_CLOSED = 1,
+    YK_BYTES_DIED = 2,
+};
+
+/*
+ * Who is at one end of the stream.
+ *
+ * field   | written by               | read by    | order              | a crash leaves
+ * --------+--------------------------+------------+--------------------+------------------------
+ * present | a participant its own    | other end  | or, and: seq_cst;  | a bit: cleared by who
+ *         | bit: set when it joins,  |            | acquire            | recovers the slot
+ *         | cleared when it leaves;  |            | SYNC bytes.end    |
+ *         | who recovers it: cleared |            |                    |
+ * came    | who joins, after its bit | other end  | add seq, acquire   | not counted: nobody
+ *         |                          |            | SYNC bytes.end    | came
+ * told    | a reader, of the writers:| readers    | relaxed            | an older one: the end is
+ *         | `came` at an end that it | that open  |                    | told once more
+ *         | told its caller          |            |                    |
+ * ended   | who leaves, or recovers, | other end  | before the bit     | of one who is there:
+ *         | before the bit goes      |            | SYNC bytes.end    | overwritten when it goes
+ */
+struct yk_shm_bytes_end {
+    yk_atomic64 present[YK_BYTES_END_WORDS];
+    yk_atomic64 came;
+    yk_atomic64 told;
+    yk_atomic32 ended; /* enum yk_bytes_ended */
+    uint32_t pad0;
+    uint64_t pad1[13];
+};
+_Static_assert(sizeof(struct yk_shm_bytes_end) == 256,
+               "what the other end reads has its own lines");
 
 /* Who is inside signs with its slot (10 bits) and that slot's generation: never 0. */
 #define YK_BYTES_SLOT_BITS 10
@@ -95,5 +132,23 @@ void yk_bytes_take(struct yk_bytes *ring, void *buffer, uint64_t size);
 /* The same in place: where the next ones lie, up to *size of them in one piece; then counts them. */
 unsigned char *yk_bytes_piece(const struct yk_bytes *ring, enum yk_bytes_side side, uint64_t *size);
 void yk_bytes_count(struct yk_bytes *ring, enum yk_bytes_side side, uint64_t size);
+
+/* ---- who is at an end ---- */
+
+/* Participant `slot` is there; counted, which it is once its bit can be seen. */
+void yk_bytes_come(struct yk_shm_bytes_end *end, uint32_t slot);
+/* It is gone. True when it was there. May be done again. */
+bool yk_bytes_go(struct yk_shm_bytes_end *end, uint32_t slot, enum yk_bytes_ended how);
+/* Of the first 64 * words participants. */
+bool yk_bytes_anybody(const struct yk_shm_bytes_end *end, uint32_t words);
+/*
+ * Was there a moment at which nobody was there, though somebody had come since `came` was `mark`? Then
+ * *ret_came is `came` of that moment.
+ */
+bool yk_bytes_left(const struct yk_shm_bytes_end *end, uint32_t words, uint64_t mark,
+                   uint64_t *ret_came);
+/* Did the writers leave so, and is all that they wrote read? */
+bool yk_bytes_is_over(const struct yk_bytes *ring, const struct yk_shm_bytes_end *writers,
+                      uint32_t words, uint64_t mark, uint64_t *ret_came);
 
 #endif
