@@ -359,8 +359,8 @@ struct yoke_message {
 };
 
 /*
- * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link (see
- * below). PLACE: memory. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with
+ * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link, stream
+ * (see below). PLACE: memory; of a stream also kernel. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with
  * YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED
  * receives the parked messages. options: NULL means YOKE_OPTIONS_INIT.
  *
@@ -581,10 +581,11 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
 YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options);
 
 /*
- * Opens the end of a link that the descriptor stands for; the descriptor stays the caller's, and
- * may be closed. Of the options only spin_ns counts. A forked child opens its end itself; what its
- * parent has open stays the parent's. -EADDRINUSE (a living process has this end), -EINVAL (no such
- * descriptor), -EBADF, -EPROTO, -EPROTONOSUPPORT, -ENOMEM, -EMFILE, -ENFILE.
+ * Opens the end of a link, or of a stream, that the descriptor stands for; it stays the caller's,
+ * and may be closed. (A pipe is a stream, too: see there.) Of the options only spin_ns counts. A
+ * forked child opens its end itself; what its parent has open stays the parent's. -EADDRINUSE (a
+ * living process has this end), -EINVAL (no such descriptor), -EBADF, -EPROTO, -EPROTONOSUPPORT,
+ * -ENOMEM, -EMFILE, -ENFILE.
  */
 YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
                                   const struct yoke_options *options);
@@ -625,8 +626,24 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link);
  * `yoke stat` shows it as holding the stream. Calls on one endpoint may be made by several threads.
  */
 
+/*
+ * stream:NAME@kernel is the same over a FIFO of the kernel's: each write and read is a system call,
+ * and the parties share no memory. Of the options, capacity (by default 64 KiB; -EPERM, with the
+ * limit, beyond /proc/sys/fs/pipe-max-size), mode and group. What a pipe has its own way:
+ *
+ * - The first write waits for the first reader: a FIFO holds nothing for one that has not come.
+ * - What was not read goes with the last user, also of a kept one. What a reader had in hand when it
+ *   was killed is gone.
+ * - That the other end died is not told from that it closed (yoke_stream_end(): -EPIPE).
+ * - A forked child has what its parent had open at once, as it has any pipe: the end of the stream
+ *   comes when it has closed it, too, or exits.
+ *
+ * yoke_open_descriptor() takes a descriptor of any pipe or FIFO, too, such as standard input, and
+ * makes it such a stream without a name.
+ */
+
 /* The biggest stream in memory: 1 TiB. */
-#define YOKE_STREAM_CAPACITY_MAX ((size_t)1 << 40)
+#define YOKE_STREAM_CAPACITY_MAX ((uint64_t)1 << 40)
 
 /*
  * Writes `size` bytes from `data` into the stream, waiting for room until `timeout_ns` is over.
@@ -655,8 +672,12 @@ YOKE_API ssize_t yoke_read(yoke_endpoint *endpoint, void *buffer, size_t capacit
  * pipe or terminal: from a reading end into `descriptor`, from `descriptor` into a writing end.
  * Returns how many, when `size` is reached, what they come from has ended, or the time is over; 0
  * when it had ended at once. What was moved is neither lost nor there twice, whatever ends the
- * call. A stream in memory is read and written in place, with one copy; a kernel stream by
- * splice(2), with none where the kernel can.
+ * call, except a death: when this process is killed, the last piece (64 KiB at most) may be in the
+ * descriptor and still in the stream, or taken from the descriptor and not in the stream.
+ *
+ * A stream in memory is read and written in place, with one copy; a kernel stream by splice(2), with
+ * none where the kernel can. (Where it can not at all, as with a terminal, or a file opened with
+ * O_APPEND, bytes go through a buffer, and 4096 at most are lost when that descriptor fails.)
  *
  * The descriptor stays the caller's; its offset moves, if it has one. It may be blocking or not:
  * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a

@@ -71,8 +71,8 @@ static int check_stream(uint32_t flags, const struct yoke_options *options)
         return yk_fail(EINVAL, "%u participants are more than %d", options->participants,
                        YOKE_PARTICIPANTS_MAX);
     if (options->capacity > YOKE_STREAM_CAPACITY_MAX)
-        return yk_fail(EINVAL, "a stream of %zu bytes: %zu are the most", options->capacity,
-                       YOKE_STREAM_CAPACITY_MAX);
+        return yk_fail(EINVAL, "a stream of %zu bytes: %llu are the most", options->capacity,
+                       (unsigned long long)YOKE_STREAM_CAPACITY_MAX);
     return 0;
 }
 
