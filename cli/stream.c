@@ -107,8 +107,8 @@ static char *address_of(const struct creation *creation)
 }
 
 /*
- * A stream is made by opening an end of it. One that is there is not opened: that would be a reader that
- * came and left, to its writers.
+ * A stream is made by opening an end of it. One that is there is not opened: that would be a reader
+ * that came and left, to its writers.
  */
 static int make(const struct creation *creation, const char *address)
 {

@@ -360,9 +360,10 @@ struct yoke_message {
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link, stream
- * (see below). PLACE: memory; of a stream also kernel. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with
- * YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED
- * receives the parked messages. options: NULL means YOKE_OPTIONS_INIT.
+ * (see below). PLACE: memory; of a stream also kernel. flags: 0 opens what exists; YOKE_CREATE
+ * makes it if there is none, with YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then
+ * outlives its users; YOKE_PARKED receives the parked messages. options: NULL means
+ * YOKE_OPTIONS_INIT.
  *
  * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant. Blocks at
  * most 250 ms, for a name that another process is creating. Errors: as yoke_region_create() and
@@ -632,8 +633,8 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link);
  * limit, beyond /proc/sys/fs/pipe-max-size), mode and group. What a pipe has its own way:
  *
  * - The first write waits for the first reader: a FIFO holds nothing for one that has not come.
- * - What was not read goes with the last user, also of a kept one. What a reader had in hand when it
- *   was killed is gone.
+ * - What was not read goes with the last user, also of a kept one. What a reader had in hand when
+ *   it was killed is gone.
  * - That the other end died is not told from that it closed (yoke_stream_end(): -EPIPE).
  * - A forked child has what its parent had open at once, as it has any pipe: the end of the stream
  *   comes when it has closed it, too, or exits.
@@ -675,9 +676,9 @@ YOKE_API ssize_t yoke_read(yoke_endpoint *endpoint, void *buffer, size_t capacit
  * call, except a death: when this process is killed, the last piece (64 KiB at most) may be in the
  * descriptor and still in the stream, or taken from the descriptor and not in the stream.
  *
- * A stream in memory is read and written in place, with one copy; a kernel stream by splice(2), with
- * none where the kernel can. (Where it can not at all, as with a terminal, or a file opened with
- * O_APPEND, bytes go through a buffer, and 4096 at most are lost when that descriptor fails.)
+ * A stream in memory is read and written in place, with one copy; a kernel stream by splice(2),
+ * with none where the kernel can. (Where it can not at all, as with a terminal, or a file opened
+ * with O_APPEND, bytes go through a buffer, and 4096 at most are lost when that descriptor fails.)
  *
  * The descriptor stays the caller's; its offset moves, if it has one. It may be blocking or not:
  * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a

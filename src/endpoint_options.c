@@ -25,9 +25,8 @@ static int check_flags(enum yk_kind kind, uint32_t flags)
     if (kind == YK_KIND_STREAM)
         known |= YOKE_READ | YOKE_WRITE;
     else if (flags & (YOKE_READ | YOKE_WRITE))
-        return yk_fail(ENOTSUP,
-                       "a %s is for both ways: only a stream has a reading and a writing end",
-                       yk_kind_name(kind));
+        return yk_fail(EINVAL, "flags 0x%x: a %s is for both ways, only a stream has two ends",
+                       flags & (YOKE_READ | YOKE_WRITE), yk_kind_name(kind));
     if (flags & YOKE_READ_ONLY)
         return yk_fail(
             ENOTSUP,

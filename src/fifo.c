@@ -71,7 +71,8 @@ static int open_file(const struct yk_directory *directory, const char *name, int
 }
 
 /*
- * Reads what there is. 0; -ENOENT: nothing, or nothing whole; -EPROTO: the two do not belong together.
+ * Reads what there is. 0; -ENOENT: nothing, or nothing whole; -EPROTO: the two do not belong
+ * together.
  */
 static int read_facts(const struct yk_directory *directory, int fd, const char *name,
                       struct yk_fifo_facts *ret)
@@ -166,8 +167,8 @@ static int lock_patiently(int fd, off_t byte, bool shared, const char *name)
 }
 
 /*
- * Has everybody who used it died? Then it is the caller's alone, with both bytes, if it may change it at all.
- * `fd` holds CHANGING.
+ * Has everybody who used it died? Then it is the caller's alone, with both bytes, if it may change
+ * it at all. `fd` holds CHANGING.
  */
 static bool is_deserted(int fd)
 {
@@ -177,8 +178,8 @@ static bool is_deserted(int fd)
 /* ---- opening ---- */
 
 /*
- * The file's user now, and it is the one of that name. -EAGAIN: it went meanwhile. -ENOENT: there is no
- * stream, or only what dead ones left of it.
+ * The file's user now, and it is the one of that name. -EAGAIN: it went meanwhile. -ENOENT: there
+ * is no stream, or only what dead ones left of it.
  */
 static int use(const struct yk_directory *directory, int fd, const char *name,
                struct yk_fifo_facts *ret)

@@ -7,10 +7,10 @@
  *
  * Whoever looks through the names opens them: that must not be an end of the stream, however short.
  *
- * Everybody who has the stream open holds a shared lock on byte 0 of the file; the kernel drops it at
- * death. Who makes or removes the name holds byte 1 alone, and so do the last user and who finds that
- * all users died; those hold byte 0 alone, too: then nobody can come meanwhile. A file without its
- * line is that of somebody who died while it made the stream: nothing is there.
+ * Everybody who has the stream open holds a shared lock on byte 0 of the file; the kernel drops it
+ * at death. Who makes or removes the name holds byte 1 alone, and so do the last user and who finds
+ * that all users died; those hold byte 0 alone, too: then nobody can come meanwhile. A file without
+ * its line is that of somebody who died while it made the stream: nothing is there.
  *
  * step               | a crash leaves
  * -------------------+--------------------------------------------------------------

@@ -519,8 +519,8 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
 }
 
 /*
- * A stream in the kernel place: its ends are not opened to look, since that would be an end, however
- * short. What is in it, and how many use it, the kernel tells only those.
+ * A stream in the kernel place: its ends are not opened to look, since that would be an end,
+ * however short. What is in it, and how many use it, the kernel tells only those.
  */
 static int look_at_fifo(const struct look *look, const char *name, struct yk_object_facts *ret)
 {

@@ -3,8 +3,9 @@
  *
  * A descriptor may be blocking, and its flags belong to whoever shares it: they are not ours to
  * change. A socket takes the wish not to wait with each call. A pipe can be opened once more by way
- * of /proc, with flags of its own. Files and memory devices never wait long. What is left (terminals,
- * and pipes where /proc refuses) is asked by poll() first, and then gets so little that it takes it.
+ * of /proc, with flags of its own. Files and memory devices never wait long. What is left
+ * (terminals, and pipes where /proc refuses) is asked by poll() first, and then gets so little that
+ * it takes it.
  */
 #include "outside.h"
 

@@ -52,7 +52,8 @@ static bool is_over(const struct yk_stream *stream)
 
 /*
  * From when on is the other end gone, if nobody is there? A reader is told of writers whose end no
- * reader was told of; a writer of readers that are there, or come. Who was handed its end: of anybody.
+ * reader was told of; a writer of readers that are there, or come. Who was handed its end: of
+ * anybody.
  */
 static uint64_t first_mark(const struct yk_stream *stream)
 {

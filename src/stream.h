@@ -48,8 +48,8 @@ struct yk_stream {
 };
 
 /*
- * A call that copies, as it goes on: `copy` is called while the caller is inside, with at least `least`
- * bytes available: it copies some, adds them to `done` and returns 1, or an error.
+ * A call that copies, as it goes on: `copy` is called while the caller is inside, with at least
+ * `least` bytes available: it copies some, adds them to `done` and returns 1, or an error.
  */
 struct yk_stream_call {
     struct yk_stream *stream;

@@ -1,5 +1,6 @@
 /*
- * kernel.c - the kernel place: what is in it lives in the kernel's memory, and its parties share none.
+ * kernel.c - the kernel place: what is in it lives in the kernel's memory, and its parties share
+ * none.
  */
 #include "kernel_stream.h"
 #include "place.h"

@@ -1,16 +1,18 @@
 /*
  * kernel_stream.c - see kernel_stream.h.
  *
- * The reading end is a descriptor of the pipe that does not wait. It tells the end of the stream from
- * a stream that nobody has come to yet as poll() does: POLLHUP is there when a writer was, and is gone.
+ * The reading end is a descriptor of the pipe that does not wait. It tells the end of the stream
+ * from a stream that nobody has come to yet as poll() does: POLLHUP is there when a writer was, and
+ * is gone.
  *
- * The writing end is one, too, but it is there only when somebody reads: a FIFO can not be opened for
- * writing before that. Opening it both ways would do, and hide for ever that the last reader left. So
- * the first write waits for the first reader; nothing is held for one that has not come.
+ * The writing end is one, too, but it is there only when somebody reads: a FIFO can not be opened
+ * for writing before that. Opening it both ways would do, and hide for ever that the last reader
+ * left. So the first write waits for the first reader; nothing is held for one that has not come.
  *
- * Between the pipe and a descriptor bytes are moved by splice(), which hands pages on where the kernel
- * can. tee() and vmsplice() are not used: nothing here needs the same bytes twice, and a page of the
- * caller's own that was lent to a pipe would change in it when the caller writes there again.
+ * Between the pipe and a descriptor bytes are moved by splice(), which hands pages on where the
+ * kernel can. tee() and vmsplice() are not used: nothing here needs the same bytes twice, and a
+ * page of the caller's own that was lent to a pipe would change in it when the caller writes there
+ * again.
  */
 #include "kernel_stream.h"
 

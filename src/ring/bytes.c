@@ -3,10 +3,10 @@
  *
  * Why it holds, whoever stops or dies wherever:
  *
- * - Bytes from `read` to `written` are whole. Only who is inside WRITING changes bytes, and only those
- *   that are not between the two: it has read `written`, which nobody else changes meanwhile, and a
- *   `read` that may be old, which makes the room smaller than it is, never bigger. It copies, then
- *   stores `written`: before that store it has written nothing, after it everything.
+ * - Bytes from `read` to `written` are whole. Only who is inside WRITING changes bytes, and only
+ *   those that are not between the two: it has read `written`, which nobody else changes meanwhile,
+ *   and a `read` that may be old, which makes the room smaller than it is, never bigger. It copies,
+ *   then stores `written`: before that store it has written nothing, after it everything.
  * - No byte is skipped: only who is inside READING moves `read`, and only over what it has copied.
  *   One that dies between the copy and the store leaves them to be read again.
  * - One at a time: `inside` leaves 0 by a compare-and-swap, and becomes 0 again by the one who is
@@ -15,14 +15,13 @@
  *   counters as they will stay.
  * - Nobody waits for anybody of the other side: the two share the counters alone, and each side
  *   stores only its own.
+ * - The end. A participant's bit is set before it is counted in `came`, and cleared when it leaves
+ *   or is recovered. So whoever has read `came`, then finds no bit, then finds `came` as it was,
+ *   knows of a moment at which nobody was there, though somebody had been. What the last one wrote
+ *   it wrote before its bit went: a reader that looks for bytes once more finds all of them.
  *
- * - The end. A participant's bit is set before it is counted in `came`, and cleared when it leaves or
- *   is recovered. So whoever has read `came`, then finds no bit, then finds `came` as it was, knows of a
- *   moment at which nobody was there, though somebody had been. What the last one wrote it wrote before
- *   its bit went: a reader that looks for bytes once more finds all of them.
- *
- * A process that is stopped inside keeps its side, as it would keep a lock: others of that side wait
- * for it, the other side goes on with what is there.
+ * A process that is stopped inside keeps its side, as it would keep a lock: others of that side
+ * wait for it, the other side goes on with what is there.
  */
 #include "ring/bytes.h"
 

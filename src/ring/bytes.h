@@ -35,7 +35,8 @@ enum yk_bytes_side { YK_BYTES_READING = 0, YK_BYTES_WRITING = 1 };
  * bytes   | who is inside WRITING    | who is      | ordered by the       | garbage behind
  *         |                          | in READING  | counters             | `written`
  *
- * Each word has two lines alone. All of it is input: whoever reads it survives whatever stands there.
+ * Each word has two lines alone. All of it is input: whoever reads it survives whatever stands
+ * there.
  */
 struct yk_shm_bytes {
     yk_atomic64 written;
@@ -142,8 +143,8 @@ bool yk_bytes_go(struct yk_shm_bytes_end *end, uint32_t slot, enum yk_bytes_ende
 /* Of the first 64 * words participants. */
 bool yk_bytes_anybody(const struct yk_shm_bytes_end *end, uint32_t words);
 /*
- * Was there a moment at which nobody was there, though somebody had come since `came` was `mark`? Then
- * *ret_came is `came` of that moment.
+ * Was there a moment at which nobody was there, though somebody had come since `came` was `mark`?
+ * Then *ret_came is `came` of that moment.
  */
 bool yk_bytes_left(const struct yk_shm_bytes_end *end, uint32_t words, uint64_t mark,
                    uint64_t *ret_came);

@@ -7,7 +7,6 @@
 
 struct bytes_world *bytes_world;
 struct bytes_image *bytes_image;
-uint64_t bytes_base;
 
 #define LEDGER  (&bytes_world->ledger)
 #define WRITERS (&bytes_image->ends[YK_BYTES_WRITING])

@@ -37,11 +37,12 @@ struct bytes_ledger {
 struct bytes_world {
     struct yk_bytes views[BYTES_PEOPLE];
     struct bytes_ledger ledger;
+    uint64_t base; /* the first byte's position */
 };
 
 extern struct bytes_world *bytes_world;
 extern struct bytes_image *bytes_image;
-extern uint64_t bytes_base; /* the first byte's position */
+#define bytes_base (bytes_world->base)
 
 /* `wrap`: the counters run over 2^64 soon. */
 void bytes_open(bool wrap, struct bytes_image *image, struct bytes_world *world);
