@@ -459,6 +459,23 @@ YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *
                                   size_t count, int64_t timeout_ns);
 
 /*
+ * A descriptor for an event loop: poll, epoll, io_uring and whatever is built on them. It is
+ * readable whenever receiving would not wait: a message, or the other side's end, or what else
+ * yoke_recv() has to say. It may be so once too often: receiving then says -EAGAIN, which clears it.
+ * So the loop is: when it is readable, receive with YOKE_NOW until that says -EAGAIN, or once each
+ * time (it stays readable as long as there is something). Receiving by blocking calls is fine, too.
+ *
+ * While it is readable, and while nobody asked for one, it costs senders nothing; else the first
+ * message rings it, by one system call. While nothing comes nobody is woken. The death of another
+ * participant is seen through it within 10 ms, as far as it matters to who receives.
+ *
+ * The same one every time; it is the endpoint's: not to be read, written or closed, and gone when
+ * the endpoint is closed. A forked child asks for its own. Thread-safe. Does not block. -EINVAL,
+ * -ENOTSUP (parked messages), -EBUSY (it is in a wait set), -EMFILE, -ENFILE, -ENOMEM, -EACCES.
+ */
+YOKE_API int yoke_fd(yoke_endpoint *endpoint);
+
+/*
  * ---- peers and links ----------------------------------------------------------------------------
  */
 
@@ -560,6 +577,12 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
  * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
  */
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
+
+/*
+ * As yoke_fd(): readable whenever yoke_peer_next() would not wait; -EAGAIN from that clears it. It
+ * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left.
+ */
+YOKE_API int yoke_peer_fd(yoke_peer *peer);
 
 /*
  * A link without names, as a socketpair is a connection without addresses: two descriptors, one for

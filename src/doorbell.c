@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode)
+int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group)
 {
     struct yk_directory opened;
     char path[48];
@@ -19,13 +19,24 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode)
         return result;
     yk_bell_path(path, nonce);
     /* who may write the object may ring: that takes the right to read, too (open_bell()) */
-    result = yk_sys_make_fifo(opened.fd, path, (mode & 0222) | (mode & 0222) << 1);
+    result = yk_sys_make_fifo(opened.fd, path, (mode & 0222) | (mode & 0222) << 1, group);
     /* for both ways: then there is always a writer, and no end of file when the last one left */
     int fd = result == 0 || result == -EEXIST ? yk_sys_open(opened.fd, path, O_RDWR, 0) : result;
     if (fd < 0)
         yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
     yk_directory_close(&opened);
     return fd;
+}
+
+void yk_doorbell_remove(const char *directory, uint64_t nonce)
+{
+    struct yk_directory opened;
+    char path[48];
+    if (yk_directory_open(&opened, directory, true) < 0)
+        return;
+    yk_bell_path(path, nonce);
+    yk_sys_unlink(opened.fd, path);
+    yk_directory_close(&opened);
 }
 
 static int open_bell(const char *directory, uint64_t nonce)
@@ -50,7 +61,8 @@ static int open_bell(const char *directory, uint64_t nonce)
     return fd;
 }
 
-void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce)
+void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce,
+                      uint64_t mark)
 {
     if (bell->nonce != nonce) {
         yk_doorbell_close(bell);
@@ -58,7 +70,7 @@ void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t 
         bell->nonce = nonce;
     }
     if (bell->fd >= 0)
-        yk_sys_ring(bell->fd);
+        yk_sys_ring(bell->fd, mark);
 }
 
 void yk_doorbell_close(struct yk_doorbell *bell)

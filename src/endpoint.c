@@ -230,6 +230,41 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link)
     return is_link(link) && link->link.peer ? link->link.other : "";
 }
 
+/* ---- descriptors ---- */
+
+static struct yk_waiting *waiting_of(yoke_endpoint *endpoint)
+{
+    return is_link(endpoint) ? &endpoint->link.waiting : &endpoint->port.waiting;
+}
+
+YOKE_API int yoke_fd(yoke_endpoint *endpoint)
+{
+    if (!endpoint)
+        return no_endpoint();
+    if (is_other(endpoint))
+        return endpoint->operations->fd ? endpoint->operations->fd(endpoint->self)
+                                        : can_not(endpoint, "be waited for through a descriptor");
+    if (!is_link(endpoint) && endpoint->port.parked)
+        return yk_fail(ENOTSUP, "nothing tells when a message is parked: look now and then");
+    int result =
+        is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(&endpoint->object);
+    return result < 0 ? result : yk_descriptor_open(waiting_of(endpoint));
+}
+
+YOKE_API int yoke_peer_fd(yoke_peer *peer)
+{
+    if (!peer)
+        return yk_fail(EINVAL, "the peer is NULL");
+    int result = yk_peer_visit_begin(peer);
+    if (result < 0)
+        return result;
+    result = yk_peer_descriptor(peer->peer);
+    yk_peer_visit_end(peer);
+    return result;
+}
+
+/* ---- closing ---- */
+
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
 {
     if (!endpoint)
@@ -243,6 +278,7 @@ YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
     yk_store32_release(&object->cancelled, 1);
     yk_fence_seq(); /* before the look who is inside, and before the bells */
     yk_wake_own(object);
+    yk_ring_own(waiting_of(endpoint));
     return 0;
 }
 

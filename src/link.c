@@ -81,15 +81,12 @@ static uint32_t my_side(const struct yk_link *link)
     return (uint32_t)link->object.seat & 1;
 }
 
-static void wake_sleeper(struct yk_link *link, enum yk_reason reason);
-
 /* A row is asked after something else was changed: the two must not change places. */
 static void wake_any_side(struct yk_link *link, uint32_t side)
 {
     yk_fence_seq(); /* the state of a side before the look at the rows: SYNC link.end */
-    uint64_t receive = yk_load_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0]);
-    if (side != my_side(link) && (receive >> side & 1) != 0)
-        wake_sleeper(link, YK_WAIT_RECEIVE);
+    if (yk_load_seq(&link->shm->waiters.bits[0][YK_WAIT_DESCRIPTOR]) >> side & 1)
+        yk_ring_descriptor(&link->waiting, side);
     yk_changed_for(&link->waiting, YK_WAIT_RECEIVE, side);
     yk_changed_for(&link->waiting, YK_WAIT_ROOM, side);
 }
@@ -105,6 +102,7 @@ static void recover_side(struct yk_object *object, uint32_t slot)
     yk_spsc_recover_receiver(&ring);
     if (yk_load32_relaxed(&side->state) == YK_SIDE_OPEN) /* relaxed: only we may write it now */
         yk_store32_release(&side->state, YK_SIDE_DIED);  /* SYNC link.end release */
+    yk_unarm_all(&link->waiting, slot);
     wake_any_side(link, 1 - slot);
 }
 
@@ -114,8 +112,8 @@ static void joined(struct yk_object *object)
     struct yk_shm_link_side *side = &link->shm->sides[my_side(link)];
     yk_spsc_resume_sender(&link->out);
     yk_spsc_resume_receiver(&link->in);
-    for (int i = 0; i < YK_WAIT_REASONS; i++)
-        yk_store32_relaxed(&link->waiting.sleepers[i], 0);
+    yk_waiting_join(&link->waiting);
+    link->noticed = false;
     for (int i = 0; i < 2; i++)
         yk_store32_relaxed(&link->inside[i], 0);
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
@@ -323,7 +321,7 @@ void yk_link_close(struct yk_link *link)
         leave(link);
     if (link->peer)
         yk_peer_remove_link(link->peer, link);
-    yk_doorbell_close(&link->bell);
+    yk_waiting_end(&link->waiting); /* while the slot is ours */
     yk_object_close(&link->object);
     if (link->peer)
         yk_peer_drop(link->peer);
@@ -353,14 +351,12 @@ static void go_out(struct yk_link *link, int way)
     yk_store32_release(&link->inside[way], 0);
 }
 
-/* The other side sleeps, or is about to: on the bell of its slot, or on its peer's doorbell. */
 static void wake_sleeper(struct yk_link *link, enum yk_reason reason)
 {
     uint32_t other = 1 - my_side(link);
-    yk_wake_slot(&link->waiting, reason, other);
-    uint64_t doorbell = yk_load_relaxed(&link->shm->sides[other].doorbell);
-    if (doorbell != 0 && reason == YK_WAIT_RECEIVE && !link->object.anonymous)
-        yk_doorbell_ring(&link->bell, link->object.directory, doorbell);
+    yk_changed_for(&link->waiting, reason, other);
+    if (reason == YK_WAIT_RECEIVE)
+        yk_ring_descriptor(&link->waiting, other);
 }
 
 /* After a change that the other side may sleep for. */
@@ -372,7 +368,10 @@ static inline void wake_other(struct yk_link *link, enum yk_reason reason)
         yk_fence_compiler();
     else
         yk_fence_seq(); /* the change before the look at the row: SYNC wait.receive, wait.room */
-    uint64_t row = yk_load_relaxed(&shm->waiters.bits[reason][0]);
+    const yk_atomic64 *rows = shm->waiters.bits[0];
+    uint64_t row = yk_load_relaxed(&rows[reason]);
+    if (reason == YK_WAIT_RECEIVE)
+        row |= yk_load_relaxed(&rows[YK_WAIT_DESCRIPTOR]);
     if (yk_unlikely(row >> other & 1))
         wake_sleeper(link, reason);
 }
@@ -731,19 +730,6 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
 bool yk_link_is_ready(struct yk_link *link)
 {
     return yk_spsc_peek(&link->in) || other_end(link) != 0;
-}
-
-void yk_link_announce(struct yk_link *link, uint64_t doorbell)
-{
-    uint32_t me = my_side(link);
-    yk_store_relaxed(&link->shm->sides[me].doorbell, doorbell);
-    /* SYNC wait.receive: the doorbell before the bit, the bit before the caller's look */
-    yk_or_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], UINT64_C(1) << me);
-}
-
-void yk_link_withdraw(struct yk_link *link)
-{
-    yk_and_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], ~(UINT64_C(1) << my_side(link)));
 }
 
 /* ---- giving up ---- */

@@ -40,6 +40,12 @@ static void nothing(struct yk_object *object)
     (void)object;
 }
 
+/* What a forked child inherited to wait with is its parent's. */
+static void joined(struct yk_object *object)
+{
+    yk_peer_forget_waiting((struct yk_peer *)object);
+}
+
 static void nothing_held(struct yk_object *object, uint32_t slot)
 {
     (void)object;
@@ -50,7 +56,7 @@ static const struct yk_kind_operations operations = {
     .prepare = prepare,
     .unprepare = nothing,
     .recover = nothing_held,
-    .joined = nothing,
+    .joined = joined,
 };
 
 static int open_peer(struct yk_peer *peer, const char *name, const struct yoke_options *options)
@@ -97,12 +103,12 @@ static int hold_locked(struct yk_peer **ret_peer, const char *name,
         peer = calloc(1, sizeof *peer);
         if (!peer)
             return yk_fail(ENOMEM, "no memory for a peer");
+        peer->bell.fd = peer->epoll = peer->timer = -1;
         int result = open_peer(peer, name, options);
         if (result < 0) {
             free(peer);
             return result;
         }
-        peer->bell = peer->names = -1;
         peer->next = peers;
         peers = peer;
     }
@@ -122,15 +128,6 @@ int yk_peer_hold(struct yk_peer **ret_peer, const char *name, const struct yoke_
     return result;
 }
 
-static void close_waiting(struct yk_peer *peer)
-{
-    if (peer->bell >= 0)
-        yk_sys_close(peer->bell);
-    if (peer->names >= 0)
-        yk_sys_close(peer->names);
-    free(peer->refused);
-}
-
 static void drop_locked(struct yk_peer *peer)
 {
     if (--peer->references > 0)
@@ -141,8 +138,9 @@ static void drop_locked(struct yk_peer *peer)
             break;
         }
     }
+    yk_peer_end_waiting(peer);
     yk_object_close(&peer->object);
-    close_waiting(peer);
+    free(peer->refused);
     free(peer);
 }
 
@@ -169,6 +167,9 @@ static void remove_link(struct yk_peer *peer, struct yk_link *link)
     }
     if (peer->served == link)
         peer->served = NULL;
+    if (link->noticed && is_mine(peer))
+        yk_notice_end(&link->peers);
+    link->noticed = false;
 }
 
 void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link)

@@ -5,7 +5,7 @@
 #ifndef YK_PEER_H
 #define YK_PEER_H
 
-#include "memory/object.h"
+#include "notice.h"
 #include "yoke.h"
 
 struct yk_link;
@@ -16,7 +16,10 @@ struct yk_peer {
     uint32_t references;     /* this and all below under the process-wide mutex */
     struct yk_link *links;   /* that are open as this peer */
     struct yk_link *served;  /* that yoke_peer_next() returned last */
-    int bell, names;         /* its doorbell, and a watch on the directory; -1: not made yet */
+    struct yk_bell bell;     /* of all its links; fd -1: not made yet */
+    struct yk_watch names;   /* on the directory: rings the bell */
+    bool watched;            /* the names are */
+    int epoll, timer;        /* yoke_peer_fd(); -1: not asked for */
     int64_t looked;          /* when yoke_peer_next() last looked for newcomers and for the dead */
     uint64_t *refused;       /* whose links could not be opened since `refused_at`, by hash */
     size_t refused_count, refused_room;
@@ -69,5 +72,11 @@ int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_M
  */
 int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
                  char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns);
+
+/* yoke_peer_fd(). */
+int yk_peer_descriptor(struct yk_peer *peer);
+/* Closes what waiting has made: the process's own, and what a parent had. */
+void yk_peer_end_waiting(struct yk_peer *peer);
+void yk_peer_forget_waiting(struct yk_peer *peer);
 
 #endif

@@ -106,8 +106,9 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
      * One wake for each message given back; and places may have become free, for whoever wants
      * them.
      */
-    for (uint32_t i = 0; i < given_back; i++)
-        yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_unarm_all(&port->waiting, slot);
+    if (given_back > 0)
+        yk_message_came(&port->waiting, given_back);
     yk_changed(&port->waiting, YK_WAIT_ROOM);
     for (uint32_t i = 0; i < object->fixed.participants; i++)
         yk_changed_for(&port->waiting, YK_WAIT_POOL, i);
@@ -130,8 +131,7 @@ static void joined(struct yk_object *object)
     yk_store32_relaxed(&port->borrowed, 0);
     for (int i = 0; i < YOKE_PRIORITIES_MAX; i++)
         yk_store_relaxed(&port->open[i], 0);
-    for (int i = 0; i < YK_WAIT_REASONS; i++)
-        yk_store32_relaxed(&port->waiting.sleepers[i], 0);
+    yk_waiting_join(&port->waiting);
 }
 
 /* The private view of a freshly attached segment. Called before the participant joins. */
@@ -200,6 +200,7 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
 
 void yk_port_close(struct yk_port *port)
 {
+    yk_waiting_end(&port->waiting); /* while the slot is ours */
     yk_object_close(&port->object);
 }
 
@@ -268,12 +269,6 @@ struct sending {
     uint32_t block;
 };
 
-static void woken_by(struct sending *sending, size_t sent)
-{
-    for (size_t i = 0; i < sent && yk_anyone_waits(&sending->port->waiting, YK_WAIT_RECEIVE); i++)
-        yk_wake_any(&sending->port->waiting, YK_WAIT_RECEIVE);
-}
-
 static bool get_block(struct sending *sending, const struct yoke_message *message)
 {
     struct yk_port *port = sending->port;
@@ -338,7 +333,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
     if (sent == 0)
         return sending->error;
     add_count(&yk_object_slot(&port->object, port->object.slot)->sent, sent);
-    woken_by(sending, sent);
+    yk_message_came(&port->waiting, sent);
     return 1;
 }
 
@@ -427,7 +422,7 @@ static ssize_t send_waiting(struct yk_port *port, const void *data, size_t size,
         yk_visit_begin(&port->object);
     if (timeout_ns != 0 && port->waiting.spin_ns > 0 && much_room_soon(port) &&
         send_short(port, data, size))
-        yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+        yk_message_came(&port->waiting, 1);
     else
         sent = run_send(&sending, timeout_ns);
     if (visits)
@@ -444,7 +439,7 @@ ssize_t yk_port_send(struct yk_port *port, const void *data, size_t size, int64_
         return result;
     if (yk_unlikely(!send_short(port, data, size)))
         return send_waiting(port, data, size, timeout_ns);
-    yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_message_came(&port->waiting, 1);
     yk_pool_prefetch(port, size);
     return 0;
 }
@@ -667,7 +662,7 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     return 1;
 }
 
-static bool has_message(const struct yk_port *port)
+bool yk_port_is_ready(const struct yk_port *port)
 {
     for (uint32_t ring = 0; ring < port->ring.geometry.rings; ring++) {
         if (yk_ring_peek(&port->ring, ring))
@@ -678,7 +673,7 @@ static bool has_message(const struct yk_port *port)
 
 static void pass_on_message(struct yk_port *port)
 {
-    if (yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && has_message(port))
+    if (yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && yk_port_is_ready(port))
         yk_wake_any(&port->waiting, YK_WAIT_RECEIVE);
 }
 
@@ -873,7 +868,7 @@ int yk_port_return(struct yk_port *port, const void *message)
     result = yk_ring_return(&port->ring, &held);
     if (result == 1)
         one_less(port);
-    yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_message_came(&port->waiting, 1);
     block_freed(port, held.block);
     return result < 0
                ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")

@@ -62,6 +62,9 @@ ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages
 int yk_port_release(struct yk_port *port, const void *message);
 int yk_port_return(struct yk_port *port, const void *message);
 
+/* Would receiving not wait? */
+bool yk_port_is_ready(const struct yk_port *port);
+
 /* Checks a segment's port header for the inspector, too: 0 or -EPROTO / -EPROTONOSUPPORT. */
 int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret_geometry);
 uint64_t yk_port_blocks_offset(const struct yk_ring_geometry *geometry);

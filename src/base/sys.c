@@ -14,12 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -360,16 +363,102 @@ void yk_sys_clear(int fd)
         ;
 }
 
-int yk_sys_make_fifo(int dir, const char *path, mode_t mode)
+int yk_sys_make_fifo(int dir, const char *path, mode_t mode, uint32_t group)
 {
     int result = (int)CALL(mkfifoat(dir, path, 0600));
-    return result < 0 ? result : (int)CALL(fchmodat(dir, path, mode, 0));
+    if (result < 0)
+        return result;
+    /* a group that can not be had only means that its members ring in vain */
+    CALL(fchownat(dir, path, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW));
+    return (int)CALL(fchmodat(dir, path, mode, 0));
 }
 
-int yk_sys_ring(int fd)
+int yk_sys_ring(int fd, uint64_t mark)
 {
-    int result = (int)CALL(write(fd, "", 1));
+    int result = (int)CALL(write(fd, &mark, sizeof mark));
     return result == -EAGAIN ? 0 : result < 0 ? result : 0; /* full: it is rung already */
+}
+
+int yk_sys_eventfd(void)
+{
+    return (int)CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int yk_sys_epoll(void)
+{
+    return (int)CALL(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static int epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event event = {.events = events, .data.u64 = data};
+    return (int)CALL(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int yk_sys_epoll_add(int epoll, int fd, uint32_t events, uint64_t data)
+{
+    return epoll_control(epoll, EPOLL_CTL_ADD, fd, events, data);
+}
+
+int yk_sys_epoll_change(int epoll, int fd, uint32_t events, uint64_t data)
+{
+    return epoll_control(epoll, EPOLL_CTL_MOD, fd, events, data);
+}
+
+int yk_sys_epoll_remove(int epoll, int fd)
+{
+    return epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+int yk_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int64_t timeout_ns)
+{
+    int saved = errno;
+    int result = timeout_ns > 0 ? yk_sys_poll(epoll, -1, timeout_ns) : 1; /* in nanoseconds */
+    if (result > 0) {
+        result = epoll_wait(epoll, events, count, 0);
+        result = result < 0 ? -errno : result;
+    }
+    errno = saved;
+    return result;
+}
+
+int yk_sys_timer(void)
+{
+    return (int)CALL(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+int yk_sys_timer_set(int fd, int64_t first_ns, int64_t every_ns)
+{
+    struct itimerspec times = {
+        .it_value = {first_ns / 1000000000, first_ns % 1000000000},
+        .it_interval = {every_ns / 1000000000, every_ns % 1000000000},
+    };
+    return (int)CALL(timerfd_settime(fd, 0, &times, NULL));
+}
+
+int yk_sys_inotify(void)
+{
+    return (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+int yk_sys_inotify_names(int fd, const char *directory)
+{
+    return (int)CALL(inotify_add_watch(fd, directory, IN_MOVED_TO | IN_ONLYDIR));
+}
+
+int yk_sys_inotify_file(int fd, const char *path)
+{
+    return (int)CALL(inotify_add_watch(fd, path, IN_CLOSE_WRITE | IN_MODIFY | IN_DELETE_SELF));
+}
+
+int yk_sys_inotify_remove(int fd, int wd)
+{
+    return (int)CALL(inotify_rm_watch(fd, wd));
+}
+
+ssize_t yk_sys_read(int fd, void *buffer, size_t capacity)
+{
+    return CALL(read(fd, buffer, capacity));
 }
 
 int yk_sys_poll(int fd, int other, int64_t timeout_ns)

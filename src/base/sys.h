@@ -92,9 +92,33 @@ void yk_sys_clear(int fd);
 /* Waits until one of two is readable (1), for that long (0); -EINTR. Negative ones are passed over. */
 int yk_sys_poll(int fd, int other, int64_t timeout_ns);
 
-/* doorbells: a FIFO is rung by a byte in it, and is readable until it is cleared */
-int yk_sys_make_fifo(int dir, const char *path, mode_t mode);
-int yk_sys_ring(int fd);
+/* doorbells: a FIFO or an eventfd is rung by a number (not 0) in it, and readable until cleared */
+int yk_sys_make_fifo(int dir, const char *path, mode_t mode, uint32_t group);
+int yk_sys_ring(int fd, uint64_t mark);
+int yk_sys_eventfd(void);
+
+/* many descriptors behind one */
+#define YK_SYS_READABLE 1u /* POLLIN, EPOLLIN */
+int yk_sys_epoll(void);
+int yk_sys_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
+int yk_sys_epoll_change(int epoll, int fd, uint32_t events, uint64_t data);
+int yk_sys_epoll_remove(int epoll, int fd);
+struct epoll_event;
+/* How many of them are ready, 0 when the time is over, -EINTR. */
+int yk_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int64_t timeout_ns);
+
+/* a descriptor that is readable when its time has come: 0 stops it */
+int yk_sys_timer(void);
+int yk_sys_timer_set(int fd, int64_t first_ns, int64_t every_ns);
+
+/* one instance over many files; events are struct inotify_event, had by yk_sys_read() */
+int yk_sys_inotify(void);
+int yk_sys_inotify_names(int fd, const char *directory);
+/* Closed after writing, written, or gone. Follows links: for /proc. */
+int yk_sys_inotify_file(int fd, const char *path);
+int yk_sys_inotify_remove(int fd, int wd);
+ssize_t yk_sys_read(int fd, void *buffer,
+                    size_t capacity); /* does not begin again: for what is non-blocking */
 
 /* other */
 int yk_sys_random(void *buffer, size_t size);

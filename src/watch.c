@@ -1,0 +1,141 @@
+/*
+ * watch.c - see watch.h.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/inotify.h>
+
+#include "base/fork.h"
+#include "base/sys.h"
+
+#define DRAINS 64 /* reads in one go: what comes faster than that is seen the next time */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    int fd;
+    uint64_t fork_stamp; /* the process that it belongs to; 0: nobody's */
+    struct yk_watch *watches;
+} own = {.fd = -1};
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&mutex);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&mutex);
+}
+
+static void keep_over_forks(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+static void lock(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, keep_over_forks);
+    pthread_mutex_lock(&mutex);
+    if (own.fork_stamp == yk_fork_stamp())
+        return;
+    /* a forked child: the instance and what it watches are the parent's */
+    if (own.fd >= 0)
+        yk_sys_close(own.fd);
+    own.fd = -1;
+    own.watches = NULL;
+    own.fork_stamp = yk_fork_stamp();
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&mutex);
+}
+
+static int begin(struct yk_watch *watch, const char *path, int (*add)(int fd, const char *path))
+{
+    lock();
+    if (own.fd < 0)
+        own.fd = yk_sys_inotify();
+    int result = own.fd < 0 ? own.fd : add(own.fd, path);
+    if (result >= 0) {
+        watch->number = result;
+        watch->fork_stamp = own.fork_stamp;
+        watch->next = own.watches;
+        own.watches = watch;
+    }
+    unlock();
+    return result < 0 ? result : 0;
+}
+
+int yk_watch_file(struct yk_watch *watch, const char *path)
+{
+    return begin(watch, path, yk_sys_inotify_file);
+}
+
+int yk_watch_names(struct yk_watch *watch, const char *directory)
+{
+    return begin(watch, directory, yk_sys_inotify_names);
+}
+
+static bool is_watched(int number)
+{
+    for (const struct yk_watch *watch = own.watches; watch; watch = watch->next) {
+        if (watch->number == number)
+            return true;
+    }
+    return false;
+}
+
+void yk_watch_end(struct yk_watch *watch)
+{
+    lock();
+    if (watch->fork_stamp == own.fork_stamp) {
+        for (struct yk_watch **at = &own.watches; *at; at = &(*at)->next) {
+            if (*at == watch) {
+                *at = watch->next;
+                break;
+            }
+        }
+        if (!is_watched(watch->number))
+            yk_sys_inotify_remove(own.fd, watch->number);
+    }
+    watch->fork_stamp = 0;
+    unlock();
+}
+
+int yk_watch_descriptor(void)
+{
+    lock();
+    int fd = own.fd;
+    unlock();
+    return fd;
+}
+
+/* All of them when events were lost: then nobody knows whom they concerned. */
+static void stir(const struct inotify_event *event)
+{
+    bool all = (event->mask & IN_Q_OVERFLOW) != 0;
+    for (struct yk_watch *watch = own.watches; watch; watch = watch->next) {
+        if (all || watch->number == event->wd)
+            watch->stir(watch, event->mask == IN_MODIFY);
+    }
+}
+
+void yk_watch_drain(void)
+{
+    _Alignas(struct inotify_event) char events[4096];
+    lock();
+    ssize_t size = 1;
+    for (int i = 0; i < DRAINS && own.fd >= 0 && size > 0; i++) {
+        size = yk_sys_read(own.fd, events, sizeof events);
+        for (ssize_t at = 0; at < size;) {
+            const struct inotify_event *event = (const void *)&events[at];
+            stir(event);
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    }
+    unlock();
+}
