@@ -610,6 +610,87 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
 /* The other peer's name. It stays valid until the link is closed; "" for what is no link. */
 YOKE_API const char *yoke_link_other(yoke_endpoint *link);
 
+/*
+ * ---- wait sets ----------------------------------------------------------------------------------
+ */
+
+/*
+ * One wait over many things: endpoints, peers, other peers' deaths, timers, and plain descriptors.
+ * What a wait costs depends on what is ready, not on how many are watched.
+ *
+ * A set is used by one thread at a time (yoke_set_cancel() excepted), in the process that made it: a
+ * forked child only closes it. It owns nothing that is added: whoever closes an endpoint or leaves a
+ * peer that is in a set does so in the set's thread, and thereby takes it out. A plain descriptor is
+ * removed before it is closed.
+ */
+typedef struct yoke_set yoke_set;
+
+#define YOKE_SET_ENDPOINT   1u /* receiving from it would not wait */
+#define YOKE_SET_PEER       2u /* yoke_peer_next() would not wait */
+#define YOKE_SET_GONE       3u /* the other peer has left or died; said once */
+#define YOKE_SET_TIMER      4u
+#define YOKE_SET_DESCRIPTOR 5u
+
+struct yoke_ready {
+    uint32_t what;   /* YOKE_SET_… */
+    uint32_t events; /* descriptors: POLLIN, POLLOUT, POLLERR, POLLHUP … */
+    int32_t member;  /* as yoke_set_add…() returned it */
+    int32_t descriptor;
+    uint64_t count;  /* timers: how often its time came since it was told last */
+    yoke_endpoint *endpoint;
+    yoke_peer *peer;
+    void *user; /* as it was added with */
+};
+
+/*
+ * The caller owns *ret_set until yoke_set_close(). -EMFILE, -ENFILE, -ENOMEM.
+ */
+YOKE_API int yoke_set_create(yoke_set **ret_set);
+
+/* NULL is fine. Always succeeds: 0. */
+YOKE_API int yoke_set_close(yoke_set *set);
+
+/*
+ * Each adds a member with the caller's `user`, and returns its number (0 and up), by which it is
+ * removed. None of them blocks. -EINVAL, -ENOMEM, -ENOSPC (65,536 members), -EPERM (a parent's set);
+ * and for
+ *
+ * - an endpoint: -EBUSY (it is in a set, or has a descriptor of its own), -ENOTSUP (parked messages),
+ *   -EMFILE, -ENFILE, -EACCES;
+ * - a peer of this process: as yoke_peer_fd(), and -EBUSY;
+ * - another peer's end, by its name: ready once whoever has the name now has left or died, or at
+ *   once if nobody has it. -EACCES (another user's, who does not let us look);
+ * - a timer: ready after first_ns (0: at once), and then every every_ns (0: only once). -EMFILE;
+ * - a descriptor: ready as poll() says for `events` (POLLIN, POLLPRI, POLLOUT, POLLRDHUP; POLLERR
+ *   and POLLHUP always). -EBADF, -EEXIST (it is in this set), -EPERM (a regular file).
+ */
+YOKE_API int yoke_set_add(yoke_set *set, yoke_endpoint *endpoint, void *user);
+YOKE_API int yoke_set_add_peer(yoke_set *set, yoke_peer *peer, void *user);
+YOKE_API int yoke_set_add_gone(yoke_set *set, const char *peer, void *user);
+YOKE_API int yoke_set_add_timer(yoke_set *set, int64_t first_ns, int64_t every_ns, void *user);
+YOKE_API int yoke_set_add_descriptor(yoke_set *set, int descriptor, uint32_t events, void *user);
+
+/* Takes a member out; its number may be given to the next. -EINVAL: there is no such member. */
+YOKE_API int yoke_set_remove(yoke_set *set, int member);
+
+/*
+ * Waits until something is ready, and fills in up to `capacity` of `ready`: how many. A member is
+ * told again and again as long as it is ready (timers and deaths: once), and all take turns. What is
+ * told of an endpoint may be so once too often, as with yoke_fd(): receive with YOKE_NOW. -EAGAIN,
+ * -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPERM.
+ */
+YOKE_API ssize_t yoke_set_wait(yoke_set *set, struct yoke_ready *ready, size_t capacity,
+                               int64_t timeout_ns);
+
+/* Ends every wait on it, now and later, with -ECANCELED. From any thread. */
+YOKE_API int yoke_set_cancel(yoke_set *set);
+
+/*
+ * As yoke_fd(), for all of the set: readable whenever yoke_set_wait() would not wait, and perhaps
+ * once too often; -EAGAIN from that clears it. The set's own.
+ */
+YOKE_API int yoke_set_fd(yoke_set *set);
+
 #ifdef __cplusplus
 }
 #endif

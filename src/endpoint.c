@@ -10,6 +10,7 @@
 #include "endpoint.h"
 #include "peer.h"
 #include "place.h"
+#include "set.h"
 
 static bool is_link(const yoke_endpoint *endpoint)
 {
@@ -234,21 +235,39 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link)
 
 static struct yk_waiting *waiting_of(yoke_endpoint *endpoint)
 {
+    if (is_other(endpoint))
+        return endpoint->operations->waiting ? endpoint->operations->waiting(endpoint->self) : NULL;
     return is_link(endpoint) ? &endpoint->link.waiting : &endpoint->port.waiting;
+}
+
+static int enter(yoke_endpoint *endpoint)
+{
+    if (is_other(endpoint))
+        return endpoint->operations->enter ? endpoint->operations->enter(endpoint->self) : 0;
+    return is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(&endpoint->object);
+}
+
+int yk_endpoint_waiting(yoke_endpoint *endpoint, struct yk_waiting **ret)
+{
+    if (is_other(endpoint) && !endpoint->operations->fd && !endpoint->operations->waiting)
+        return can_not(endpoint, "be waited for through a descriptor");
+    if (!is_other(endpoint) && !is_link(endpoint) && endpoint->port.parked)
+        return yk_fail(ENOTSUP, "nothing tells when a message is parked: look now and then");
+    int result = enter(endpoint);
+    if (result == 0)
+        *ret = waiting_of(endpoint);
+    return result;
 }
 
 YOKE_API int yoke_fd(yoke_endpoint *endpoint)
 {
+    struct yk_waiting *waiting;
     if (!endpoint)
         return no_endpoint();
-    if (is_other(endpoint))
-        return endpoint->operations->fd ? endpoint->operations->fd(endpoint->self)
-                                        : can_not(endpoint, "be waited for through a descriptor");
-    if (!is_link(endpoint) && endpoint->port.parked)
-        return yk_fail(ENOTSUP, "nothing tells when a message is parked: look now and then");
-    int result =
-        is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(&endpoint->object);
-    return result < 0 ? result : yk_descriptor_open(waiting_of(endpoint));
+    int result = yk_endpoint_waiting(endpoint, &waiting);
+    if (result < 0)
+        return result;
+    return waiting ? yk_descriptor_open(waiting) : endpoint->operations->fd(endpoint->self);
 }
 
 YOKE_API int yoke_peer_fd(yoke_peer *peer)
@@ -295,6 +314,7 @@ YOKE_API int yoke_close(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return 0;
+    yk_set_drop(endpoint->member);
     if (is_other(endpoint)) {
         endpoint->operations->close(endpoint->self);
         free(endpoint);

@@ -20,9 +20,6 @@
 #include "base/sys.h"
 #include "doorbell.h"
 
-#define LOOKS     3
-#define LOOK_NS   INT64_C(1000000) /* the first; each next one eight times later */
-#define NO_WATCH  INT64_C(50000000)
 #define ONLY_MARK 1 /* nobody asks which it was */
 
 /* ---- bells ---- */
@@ -68,13 +65,12 @@ static struct yk_shm_notice *shared(const struct yk_notice *notice)
 /* A memory file is written to by whoever rings, for this side or for the other one. */
 static void stir(struct yk_watch *watch, bool written)
 {
-    struct yk_notice *notice = (struct yk_notice *)watch;
-    if (!written)
-        yk_store32_release(&notice->stirred, 1);
+    const struct yk_notice *notice = (const struct yk_notice *)watch;
+    (void)written;
     yk_sys_ring(notice->bell, notice->mark);
 }
 
-static int watch_object(struct yk_notice *notice)
+static void watch_object(struct yk_notice *notice)
 {
     const struct yk_object *object = notice->waiting->object;
     char path[sizeof object->directory + 64], file[48];
@@ -85,7 +81,7 @@ static int watch_object(struct yk_notice *notice)
         yk_live_path(file, object->fixed.nonce);
         snprintf(path, sizeof path, "%s/%s", object->directory, file);
     }
-    return yk_watch_file(&notice->watch, path);
+    yk_watch_file(&notice->watch, path); /* or it looks by a timer */
 }
 
 void yk_notice_begin(struct yk_notice *notice, struct yk_waiting *waiting, uint32_t which,
@@ -96,7 +92,7 @@ void yk_notice_begin(struct yk_notice *notice, struct yk_waiting *waiting, uint3
     /* relaxed: `armed` orders them. SYNC notice.armed */
     yk_store_relaxed(&shared(notice)->doorbell, bell->nonce);
     yk_store_relaxed(&shared(notice)->mark, mark);
-    notice->watched = watch_object(notice) == 0;
+    watch_object(notice);
 }
 
 void yk_notice_end(struct yk_notice *notice)
@@ -130,19 +126,9 @@ void yk_notice_ring(struct yk_notice *notice)
 
 int64_t yk_notice_look_for_dead(struct yk_notice *notice)
 {
-    struct yk_object *object = notice->waiting->object;
-    if (!notice->watched) {
-        yk_recover_dead_sometimes(object);
-        return NO_WATCH;
-    }
-    uint32_t stirred = 1, looks = yk_load32_relaxed(&notice->looks); /* relaxed: own process */
-    if (yk_cas32_seq(&notice->stirred, &stirred, 0))
-        looks = LOOKS + 1;
-    if (looks == 0)
+    if (!yk_watch_is_due(&notice->watch))
         return 0;
-    looks = yk_recover_dead(object) > 0 ? 0 : looks - 1;
-    yk_store32_relaxed(&notice->looks, looks);
-    return looks == 0 ? 0 : LOOK_NS << 3 * (LOOKS - looks);
+    return yk_watch_again(&notice->watch, yk_recover_dead(notice->waiting->object) > 0);
 }
 
 /* ---- an endpoint's own descriptor ---- */

@@ -36,9 +36,6 @@ struct yk_notice {
     uint32_t which; /* of the slot's */
     int bell;       /* the descriptor of the bell, not owned */
     uint64_t mark;  /* what it is rung with */
-    bool watched;
-    yk_atomic32 stirred; /* somebody may have died */
-    yk_atomic32 looks;   /* how often to look again; private */
 };
 
 /* Shows the bell in the slot, and watches. The notice is not armed, and the bell not rung. */

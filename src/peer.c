@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "link.h"
+#include "set.h"
 
 #define REFUSED_NS INT64_C(100000000)
 
@@ -375,6 +376,72 @@ static int wait_for_going(struct sight *sight, int64_t timeout_ns)
     return watch(look_for_going, sight, NULL, path, false, timeout_ns);
 }
 
+/* ---- somebody's end, for wait sets ---- */
+
+struct yk_gone {
+    struct yk_watch watch; /* first */
+    struct sight sight;
+    void (*notify)(void *context);
+    void *context;
+};
+
+static void gone_stirred(struct yk_watch *watch, bool written)
+{
+    const struct yk_gone *gone = (const struct yk_gone *)watch;
+    (void)written;
+    gone->notify(gone->context);
+}
+
+int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(void *context),
+                  void *context)
+{
+    char path[sizeof((struct yk_directory *)0)->path + 64], file[48];
+    int result = yk_name_check(YK_KIND_PEER, name);
+    if (result == 0)
+        result = yk_fork_init();
+    if (result < 0)
+        return result;
+    struct yk_gone *gone = calloc(1, sizeof *gone);
+    if (!gone)
+        return yk_fail(ENOMEM, "no memory for peer:%s", name);
+    gone->watch.stir = gone_stirred;
+    gone->notify = notify;
+    gone->context = context;
+    result = yk_directory_open(&gone->sight.directory, NULL, false);
+    if (result < 0) {
+        free(gone);
+        return result;
+    }
+    yk_name_entry(gone->sight.entry, YK_KIND_PEER, name);
+    result = catch_sight(&gone->sight);
+    if (result < 0) {
+        yk_gone_end(gone);
+        return result;
+    }
+    yk_live_path(file, gone->sight.nonce);
+    snprintf(path, sizeof path, "%s/%s", gone->sight.directory.path, file);
+    if (result == 1)
+        yk_watch_file(&gone->watch, path); /* or it looks by a timer */
+    *ret_gone = gone;
+    return 0;
+}
+
+int64_t yk_gone_look(struct yk_gone *gone, bool *ret_gone)
+{
+    *ret_gone = !gone->sight.base || !still_there(&gone->sight);
+    if (*ret_gone || !yk_watch_is_due(&gone->watch))
+        return 0;
+    return yk_watch_again(&gone->watch, false);
+}
+
+void yk_gone_end(struct yk_gone *gone)
+{
+    yk_watch_end(&gone->watch);
+    lose_sight(&gone->sight);
+    yk_directory_close(&gone->sight.directory);
+    free(gone);
+}
+
 YOKE_API int yoke_peer_wait(const char *name, uint32_t what, int64_t timeout_ns)
 {
     struct sight sight = {.base = NULL};
@@ -509,6 +576,7 @@ YOKE_API int yoke_peer_leave(yoke_peer *peer)
 {
     if (!peer)
         return 0;
+    yk_set_drop(peer->member);
     yk_store32_release(&peer->cancelled, 1);
     while (counts_here(peer) && yk_load32_seq(&peer->inside) != 0)
         yk_nap(1000000); /* they look every 100 ms */

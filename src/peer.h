@@ -9,6 +9,7 @@
 #include "yoke.h"
 
 struct yk_link;
+struct yk_member;
 
 /* A name of this process. */
 struct yk_peer {
@@ -18,7 +19,6 @@ struct yk_peer {
     struct yk_link *served;  /* that yoke_peer_next() returned last */
     struct yk_bell bell;     /* of all its links; fd -1: not made yet */
     struct yk_watch names;   /* on the directory: rings the bell */
-    bool watched;            /* the names are */
     int epoll, timer;        /* yoke_peer_fd(); -1: not asked for */
     int64_t looked;          /* when yoke_peer_next() last looked for newcomers and for the dead */
     uint64_t *refused;       /* whose links could not be opened since `refused_at`, by hash */
@@ -32,8 +32,18 @@ struct yoke_peer {
     struct yk_peer *peer;
     yk_atomic64 fork_stamp; /* the process that `inside` counts the threads of */
     yk_atomic32 cancelled;
-    yk_atomic32 inside; /* threads that wait through this handle */
+    yk_atomic32 inside;       /* threads that wait through this handle */
+    struct yk_member *member; /* in a wait set; NULL: it is in none */
 };
+
+/* Somebody who is there, until that one is gone. */
+struct yk_gone;
+/* `notify` is called, in any thread, when it is time to look. 0, or an error. */
+int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(void *context),
+                  void *context);
+/* Is that so? How long until one should look again, in nanoseconds; 0: when notified. */
+int64_t yk_gone_look(struct yk_gone *gone, bool *ret_gone);
+void yk_gone_end(struct yk_gone *gone);
 
 /* Joins as `name`, or finds that this process has: then one reference more. -EADDRINUSE … */
 int yk_peer_hold(struct yk_peer **ret_peer, const char *name, const struct yoke_options *options);

@@ -118,10 +118,9 @@ static int make_bell(struct yk_peer *peer)
 static int open_waiting_locked(struct yk_peer *peer)
 {
     int result = peer->bell.fd < 0 ? make_bell(peer) : 0;
-    if (result == 0 && !peer->watched) {
+    if (result == 0 && peer->names.fork_stamp == 0) {
         peer->names.stir = stir;
-        /* or every 100 ms */
-        peer->watched = yk_watch_names(&peer->names, peer->object.directory) == 0;
+        yk_watch_names(&peer->names, peer->object.directory); /* or every 100 ms */
     }
     return result;
 }
@@ -143,7 +142,7 @@ static void clear_and_announce(struct yk_peer *peer)
     announce(peer);
     if (peer->timer >= 0) {
         yk_sys_clear(peer->timer);
-        if (again == 0 && !peer->watched)
+        if (again == 0 && peer->names.fork_stamp == 0)
             again = LOOK_NS;
         if (again > 0)
             yk_sys_timer_set(peer->timer, again, 0);
@@ -291,7 +290,7 @@ void yk_peer_forget_waiting(struct yk_peer *peer)
             yk_sys_close(*fds[i]);
         *fds[i] = -1;
     }
-    peer->watched = false;
+    peer->names.fork_stamp = 0;
 }
 
 void yk_peer_end_waiting(struct yk_peer *peer)

@@ -10,6 +10,10 @@
 #include "base/fork.h"
 #include "base/sys.h"
 
+#define LOOKS    3
+#define LOOK_NS  INT64_C(1000000) /* after the first; each next one eight times later */
+#define NO_WATCH INT64_C(50000000)
+
 #define DRAINS 64 /* reads in one go: what comes faster than that is seen the next time */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -119,8 +123,12 @@ static void stir(const struct inotify_event *event)
 {
     bool all = (event->mask & IN_Q_OVERFLOW) != 0;
     for (struct yk_watch *watch = own.watches; watch; watch = watch->next) {
-        if (all || watch->number == event->wd)
-            watch->stir(watch, event->mask == IN_MODIFY);
+        bool written = event->mask == IN_MODIFY;
+        if (!all && watch->number != event->wd)
+            continue;
+        if (!written)
+            yk_store32_release(&watch->stirred, 1);
+        watch->stir(watch, written);
     }
 }
 
@@ -138,4 +146,22 @@ void yk_watch_drain(void)
         }
     }
     unlock();
+}
+
+bool yk_watch_is_due(struct yk_watch *watch)
+{
+    uint32_t stirred = 1;
+    if (yk_cas32_seq(&watch->stirred, &stirred, 0))
+        yk_store32_relaxed(&watch->looks, LOOKS + 1); /* relaxed: a look more or less */
+    return watch->fork_stamp == 0 || yk_load32_relaxed(&watch->looks) != 0;
+}
+
+int64_t yk_watch_again(struct yk_watch *watch, bool found)
+{
+    uint32_t looks = yk_load32_relaxed(&watch->looks);
+    if (watch->fork_stamp == 0)
+        return NO_WATCH;
+    looks = found || looks == 0 ? 0 : looks - 1;
+    yk_store32_relaxed(&watch->looks, looks);
+    return looks == 0 ? 0 : LOOK_NS << 3 * (LOOKS - looks);
 }

@@ -9,7 +9,8 @@
 #define YK_WATCH_H
 
 #include <stdbool.h>
-#include <stdint.h>
+
+#include "base/atomic.h"
 
 struct yk_watch {
     /*
@@ -17,8 +18,10 @@ struct yk_watch {
      * closed it, or came or went.
      */
     void (*stir)(struct yk_watch *watch, bool written);
-    int number; /* inotify's; several may have the same */
-    uint64_t fork_stamp;
+    int number;          /* inotify's; several may have the same */
+    uint64_t fork_stamp; /* whose it is; 0: nothing is watched */
+    yk_atomic32 stirred; /* by something else than writing, and nobody has looked yet */
+    yk_atomic32 looks;   /* how often still to look; private to the process, as all of this */
     struct yk_watch *next;
 };
 
@@ -32,5 +35,13 @@ void yk_watch_end(struct yk_watch *watch);
 int yk_watch_descriptor(void);
 /* Stirs whom what has happened concerns. */
 void yk_watch_drain(void);
+
+/*
+ * A closed lock file is told of just before its lock is dropped. So whoever was stirred looks at once
+ * and, if it found nothing, some more times later: is it time to look, and, after that, in how many
+ * nanoseconds again? 0: when it is stirred. What could not be watched is always due, every 50 ms.
+ */
+bool yk_watch_is_due(struct yk_watch *watch);
+int64_t yk_watch_again(struct yk_watch *watch, bool found);
 
 #endif

@@ -384,6 +384,11 @@ int yk_sys_eventfd(void)
     return (int)CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
+int yk_sys_pipe(int ret[2])
+{
+    return (int)CALL(pipe2(ret, O_CLOEXEC | O_NONBLOCK));
+}
+
 int yk_sys_epoll(void)
 {
     return (int)CALL(epoll_create1(EPOLL_CLOEXEC));

@@ -96,6 +96,7 @@ int yk_sys_poll(int fd, int other, int64_t timeout_ns);
 int yk_sys_make_fifo(int dir, const char *path, mode_t mode, uint32_t group);
 int yk_sys_ring(int fd, uint64_t mark);
 int yk_sys_eventfd(void);
+int yk_sys_pipe(int ret[2]); /* non-blocking */
 
 /* many descriptors behind one */
 #define YK_SYS_READABLE 1u /* POLLIN, EPOLLIN */
