@@ -100,8 +100,8 @@ static void messages_come_from_whichever_endpoint_has_some(void **state)
     int users[2];
 
     (void)state;
-    int ids[] = {must(yoke_set_add(set, port, &users[0])),
-                 must(yoke_set_add(set, link, &users[1]))};
+    int ids[] = {(int)must(yoke_set_add(set, port, &users[0])),
+                 (int)must(yoke_set_add(set, link, &users[1]))};
     for (int i = 0; i < 100; i++) {
         nothing_is_ready(set);
         send_number(i % 2 ? sender : other, (uint64_t)i);
