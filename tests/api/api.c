@@ -184,7 +184,7 @@ void send_details(yoke_endpoint *endpoint, const void *data, size_t size, uint32
 void borrow_details(yoke_endpoint *endpoint, struct yoke_message *into)
 {
     *into = (struct yoke_message){.data = NULL};
-    assert_int_equal(must(yoke_borrow_many(endpoint, into, 1, SOON_MS * MS)), 1);
+    assert_int_equal(must(yoke_borrow_many(endpoint, into, 1, LONG_WAIT)), 1);
 }
 
 /* ---- waiting calls ---------------------------------------------------------------------------- */

@@ -273,7 +273,7 @@ static bool was_woken(void)
 static bool survey(const struct scene *scene, uint64_t *random, struct places *ret)
 {
     struct surveyor surveyor = {
-        .random = random, .asleep = wake_surveyed, .context = (void *)(uintptr_t)scene};
+        .random = random, .enough = time_is_over, .asleep = wake_surveyed, .context = (void *)(uintptr_t)scene};
     bool done = start_victim(scene);
     if (options.thorough) {
         done = done && survey_instructions(V, &surveyor, 1, ret) && was_woken();

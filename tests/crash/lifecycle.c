@@ -553,7 +553,7 @@ static bool start_over(const struct scene *scene)
 /* Lists the places of the victim's call: those where something changes, and a sample (--long: many) of the others. */
 static bool survey(const struct scene *scene, uint64_t *random, struct places *ret)
 {
-    struct surveyor surveyor = {.random = random};
+    struct surveyor surveyor = {.random = random, .enough = time_is_over};
     bool done = start_over(scene);
     if (options.thorough)
         done = done && survey_instructions(run.victim, &surveyor, 100, ret);
@@ -586,7 +586,7 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
     for (uint32_t i = 0; i <= places.count && !time_is_over(); i++) {
         run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
         if (options.thorough) {
-            for (uint32_t then = 0; then < choices; then++)
+            for (uint32_t then = 0; then < choices && !time_is_over(); then++)
                 one_run(mode, then);
         } else if (random_of(random) % (scene->setup == BROKEN ? 8 : mode == STOP ? 3 : 1) == 0) {
             one_run(mode, (first + i) % choices);
@@ -625,7 +625,7 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
         wrong("the breaker's call could not be surveyed");
         return;
     }
-    for (uint32_t i = 0; i < places.count; i++) {
+    for (uint32_t i = 0; i < places.count && !time_is_over(); i++) {
         run.broken = places.list[i];
         break_it(scene);
         uint64_t one = signature();

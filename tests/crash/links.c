@@ -349,7 +349,7 @@ static void one_run(enum mode mode, bool goes_on)
 
 static bool survey(uint64_t *random, struct places *ret)
 {
-    struct surveyor surveyor = {.random = random};
+    struct surveyor surveyor = {.random = random, .enough = time_is_over};
     start_over();
     bool done = start_victim(run.scene);
     if (options.thorough || run.scene->call.verb == DO_SEND || run.scene->call.verb == DO_RECV) {

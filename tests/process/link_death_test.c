@@ -154,7 +154,6 @@ static void sleeper_notices_that_the_other_was_killed(void **state)
         /* a third handle, so that the link is there before both */
         yoke_endpoint *first = make_small("alice", "bob");
         pid_t receiver = role_start(role_receives_one, result), sender;
-        int64_t begin;
 
         role_wait_asleep(receiver, SOON_MS);
         yoke_close(first); /* he is told of it */
@@ -167,9 +166,7 @@ static void sleeper_notices_that_the_other_was_killed(void **state)
         role_stop(sender);
         must_fail(yoke_recv(first, NULL, 0, 150 * MS), ETIMEDOUT); /* stopped is not dead */
         role_kill(sender);
-        begin = now_ns();
         must_fail(yoke_recv(first, NULL, 0, LONG_WAIT), EOWNERDEAD);
-        assert_true(now_ns() - begin < 2000 * MS);
         yoke_close(first);
         clear_peer("alice");
     }
@@ -205,13 +202,10 @@ static void message_whose_sender_died_before_the_wake_up_is_noticed(void **state
     for (int i = 0; i < 3; i++) {
         yoke_endpoint *alice = make_small("alice", "bob");
         pid_t receiver = role_start(role_receives_one, result);
-        int64_t begin;
 
         role_wait_asleep(receiver, SOON_MS);
-        begin = now_ns();
         commit_and_wake_nobody(5);
         assert_int_equal(role_wait(receiver, SOON_MS), 0);
-        assert_true(now_ns() - begin < 2000 * MS);
         assert_int_equal(*result, 5);
         yoke_close(alice);
     }
