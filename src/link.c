@@ -37,7 +37,7 @@ enum { RECEIVING, SENDING };
 
 /* ---- opening ---- */
 
-int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
+void yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
 {
     *geometry = (struct yk_spsc_geometry){
         .depth = options->depth ? options->depth : 256,
@@ -46,7 +46,6 @@ int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *o
         .once = options->policy == YOKE_POLICY_ONCE,
     };
     yk_spsc_plan(geometry);
-    return 0;
 }
 
 uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry)
@@ -170,9 +169,7 @@ static int open_as(struct yk_link *link, const char *other, uint32_t flags,
 {
     char name[YK_ENTRY_MAX];
     struct yk_link_fixed fixed = {.layout = YK_LINK_LAYOUT};
-    int result = yk_link_plan(&fixed.geometry, options);
-    if (result < 0)
-        return result;
+    yk_link_plan(&fixed.geometry, options);
     yk_name_link(name, options->as, other);
     uint64_t bytes = yk_link_body_bytes(&fixed.geometry);
     struct yk_object_plan plan = {
@@ -237,10 +234,9 @@ YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *option
     int result = yk_options_check(YK_KIND_LINK, YOKE_CREATE, options);
     if (result == 0 && options->as)
         result = yk_fail(EINVAL, "a pair has no names: '%.100s' can not be one end", options->as);
-    if (result == 0)
-        result = yk_link_plan(&fixed.geometry, options);
     if (result < 0)
         return result;
+    yk_link_plan(&fixed.geometry, options);
     struct yk_object_plan plan = {
         .kind = YK_KIND_LINK,
         .name = "",

@@ -125,8 +125,8 @@ bool yk_link_is_ready(struct yk_link *link);
 void yk_link_announce(struct yk_link *link, uint64_t doorbell);
 void yk_link_withdraw(struct yk_link *link);
 
-/* Fills in the geometry from the options; -EINVAL, -ENOTSUP. */
-int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options);
+/* Fills in the geometry from the options, which are checked. */
+void yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options);
 uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry);
 /* Checks a segment's link header for the inspector, too: 0 or -EPROTO / -EPROTONOSUPPORT. */
 int yk_link_check(const struct yk_shm_fixed *fixed, struct yk_spsc_geometry *ret_geometry);
