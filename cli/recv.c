@@ -6,6 +6,7 @@
  * is then marked by its number of deliveries.)
  */
 #include "cli.h"
+#include "create.h"
 #include "json.h"
 #include "link.h"
 #include "options.h"
@@ -301,6 +302,8 @@ int yk_recv_main(int argc, char **argv)
     result = yoke_open(&receiving.endpoint, receiving.address, receiving.flags, &receiving.options);
     if (result < 0)
         return yk_report_on(receiving.address, result);
+    yk_create_note_less(receiving.address, "max-message", yoke_max_message(receiving.endpoint),
+                        receiving.options.max_message);
     status = receive(&receiving);
     yoke_close(receiving.endpoint);
     return status;

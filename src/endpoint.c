@@ -272,7 +272,8 @@ YOKE_API int yoke_remove(const char *address)
     if (result < 0)
         return result;
     if (parsed.kind == YK_KIND_PEER)
-        return yk_fail(ENOTSUP, "%s goes with its process, and can not be removed", address);
+        return yk_fail(ENOTSUP, "%s can not be removed: it is no object, and goes with its process",
+                       address);
     return yk_object_remove(parsed.kind, parsed.name);
 }
 

@@ -36,6 +36,13 @@ struct yk_participant_facts {
 #define YK_KNOWN_HEADER 0x08u /* created_ns, creator, participants_max, region_size */
 #define YK_KNOWN_INSIDE 0x10u /* the rest */
 
+/* One direction of a link; its depth is that of the object. */
+struct yk_way_facts {
+    uint64_t waiting, held;  /* messages on the way: not yet received; borrowed */
+    uint64_t bytes;          /* of both */
+    uint64_t sent, received; /* since creation */
+};
+
 struct yk_object_facts {
     char kind[8];   /* "region", "port", "link", "peer" */
     char name[256]; /* "jobs"; of a link "alice/bob" */
@@ -59,6 +66,7 @@ struct yk_object_facts {
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
+    struct yk_way_facts ways[2]; /* links: from the first peer of the name, and from the second */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
 };
@@ -76,6 +84,9 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret);
  */
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
+
+/* Can a peer have this name? 0, or -EINVAL with the sentence that says which rule it breaks. */
+int yk_inspect_peer_name(const char *name);
 
 /* The name directory that is in force (whether it exists or not). */
 const char *yk_inspect_directory(void);
