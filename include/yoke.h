@@ -556,7 +556,9 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
  * to it: a server's loop. YOKE_NEXT_READY (0): the next thing to do with *ret_link, which the
  * caller has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
  * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One
- * thread at a time for each peer, and not while another one receives from one of its links.
+ * thread at a time for each peer, and not while another one receives from one of its links. Where no
+ * descriptor is left to sleep on, it looks every 100 ms; where there is none to look for newcomers
+ * with, those wait until there is (-EMFILE, -ENFILE with time-out 0, or when one was found).
  * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
  */
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
