@@ -93,7 +93,7 @@ const char *yk_inspect_directory(void);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
-    char what[16]; /* "intent", "name", "segment", "lock file" */
+    char what[16]; /* "intent", "name", "segment", "lock file", "doorbell" */
     char name[264];
     uint64_t bytes; /* memory that goes with it */
     char reason[96];
@@ -101,7 +101,7 @@ struct yk_gc_item {
 
 /*
  * Clears what is provably dead: finishes interrupted creations and removals, names whose segment is
- * gone, segments of yoke's own without a name. With dry_run only lists. The caller frees *ret.
+ * gone, segments of yoke's own without a name, and the files that went with such objects. With dry_run only lists. The caller frees *ret.
  * Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
