@@ -1065,6 +1065,73 @@ static void what_is_no_end_of_a_link_is_refused(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void change_handle_byte(int fd, int seat, short type)
+{
+    struct flock lock = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = YK_HANDLE_BYTE(seat), .l_len = 1};
+
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+}
+
+static void lock_handle_byte(int fd, int seat)
+{
+    change_handle_byte(fd, seat, F_WRLCK);
+}
+
+/* Whoever has a copy of a descriptor can change the flags of all. */
+static void flags_of_a_descriptor_do_not_say_which_end_it_is(void **state)
+{
+    yoke_endpoint *links[2];
+    int ends[2];
+
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        make_pair(ends);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(fcntl(ends[i], F_SETFL, kind >> i & 1 ? O_APPEND : 0), 0);
+        for (int i = 1; i >= 0; i--) { /* one after the other, with and without the other's */
+            links[i] = open_end(ends[i]);
+            close(ends[i]);
+        }
+        send_number(links[0], 1);
+        assert_int_equal(recv_number(links[1], YOKE_NOW), 1);
+        send_number(links[1], 2);
+        assert_int_equal(recv_number(links[0], YOKE_NOW), 2);
+        yoke_close(links[0]);
+        yoke_close(links[1]);
+    }
+}
+
+/* It is refused, and not taken for the other end. */
+static void descriptor_that_lost_its_handle_byte_is_no_end(void **state)
+{
+    yoke_endpoint *link = NULL, *other;
+    char path[64];
+    int ends[2], again;
+
+    (void)state;
+    make_pair(ends);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
+    again = open(path, O_RDWR | O_CLOEXEC); /* not a copy: a description of its own */
+    must_fail(yoke_open_descriptor(&link, again, NULL), EINVAL);
+    other = open_end(ends[0]);
+    close(ends[0]);
+    lock_handle_byte(ends[1], 0); /* is free now: it has both */
+    must_fail(yoke_open_descriptor(&link, ends[1], NULL), EINVAL);
+    change_handle_byte(ends[1], 1, F_UNLCK);
+    must_fail(yoke_open_descriptor(&link, ends[1], NULL), EADDRINUSE); /* the other one's */
+    change_handle_byte(ends[1], 0, F_UNLCK);
+    must_fail(yoke_open_descriptor(&link, ends[1], NULL), EINVAL);
+    lock_handle_byte(ends[1], 1);
+    link = open_end(ends[1]);
+    send_number(link, 1);
+    assert_int_equal(recv_number(other, YOKE_NOW), 1);
+    yoke_close(link);
+    yoke_close(other);
+    close(ends[1]);
+    close(again);
+}
+
 /* A copy of a pair's memory with something else in it, sealed as yoke's. */
 static void pair_with_a_header_that_no_yoke_wrote_is_refused(void **state)
 {
@@ -1086,6 +1153,7 @@ static void pair_with_a_header_that_no_yoke_wrote_is_refused(void **state)
             assert_int_equal(pwrite(fd, original, (size_t)size, 0), size);
             assert_int_equal(pwrite(fd, &value, sizeof value, (off_t)at), sizeof value);
             assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+            lock_handle_byte(fd, k % 2);
             if (yoke_open_descriptor(&link, fd, NULL) == 0) { /* what does not matter */
                 yoke_send(link, "x", 1, YOKE_NOW);
                 yoke_recv(link, NULL, 0, YOKE_NOW);
@@ -1214,6 +1282,8 @@ int main(int argc, char **argv)
         api_test(processes_of_other_users_have_an_end_one_at_a_time),
         api_test(what_a_parent_has_open_stays_the_parents),
         api_test(what_is_no_end_of_a_link_is_refused),
+        api_test(flags_of_a_descriptor_do_not_say_which_end_it_is),
+        api_test(descriptor_that_lost_its_handle_byte_is_no_end),
         api_test(pair_with_a_header_that_no_yoke_wrote_is_refused),
         api_test(what_is_wrong_with_a_header_is_told_apart),
         api_test(nothing_is_left_of_a_pair_when_all_are_killed),
