@@ -16,13 +16,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 #include <yoke.h>
 
 /* How long a command that waits may take to notice that nobody reads its output any more. */
 #define LOOK_NS 1000000000ll
-/* How often to look whether the other end of a link is back. */
-#define RETURN_NS 100000000ll
 
 static const struct yk_usage usage = {
     "recv",
@@ -235,17 +232,6 @@ static int64_t next_piece(int64_t end)
     return left < LOOK_NS ? left : LOOK_NS;
 }
 
-/* Who closed the link may come back: looked for again a little later, in the time left. */
-static int await_return(int64_t piece)
-{
-    int64_t nap = piece < RETURN_NS ? piece : RETURN_NS;
-    struct timespec time = {0, (long)nap};
-
-    if (piece == 0)
-        return -EAGAIN;
-    return nanosleep(&time, NULL) < 0 ? -errno : -ETIMEDOUT;
-}
-
 /* Borrows up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
 static ssize_t borrow(const struct receiving *receiving, struct yoke_message *messages,
                       size_t count)
@@ -259,8 +245,11 @@ static ssize_t borrow(const struct receiving *receiving, struct yoke_message *me
         if (yk_recv_output_check(&receiving->output) < 0)
             return 0;
         got = yoke_borrow_many(receiving->endpoint, messages, count, piece);
-        if (got == -EPIPE)
-            got = await_return(piece);
+        if (got == -EPIPE) { /* who closed the link may come back */
+            got = yoke_link_wait(receiving->endpoint, piece);
+            if (got == 0)
+                continue;
+        }
         if (got == -EAGAIN && receiving->timeout != YOKE_NOW)
             got = -ETIMEDOUT; /* nothing was left of the time for the last piece */
         if (got != -ETIMEDOUT || next_piece(end) == 0)

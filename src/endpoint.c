@@ -228,6 +228,17 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link)
     return link && is_link(link) && link->link.peer ? link->link.other : "";
 }
 
+YOKE_API int yoke_link_wait(yoke_endpoint *link, int64_t timeout_ns)
+{
+    if (!link)
+        return no_endpoint();
+    if (!is_link(link))
+        return yk_fail(EINVAL, "the endpoint is a port, and has no other end to wait for");
+    if (timeout_ns < YOKE_FOREVER)
+        return yk_bad_timeout(timeout_ns);
+    return yk_link_wait(&link->link, timeout_ns);
+}
+
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
 {
     if (!endpoint)

@@ -101,8 +101,8 @@ struct yk_gc_item {
 
 /*
  * Clears what is provably dead: finishes interrupted creations and removals, names whose segment is
- * gone, segments of yoke's own without a name, and the files that went with such objects. With dry_run only lists. The caller frees *ret.
- * Count or negative errno.
+ * gone, segments of yoke's own without a name, and the files that went with such objects. With
+ * dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
 

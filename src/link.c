@@ -120,6 +120,7 @@ static void joined(struct yk_object *object)
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
     yk_store32_relaxed(&side->membarrier, link->membarrier);
     yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
+    wake_any_side(link, 1 - my_side(link));         /* it may wait for us: yoke_link_wait() */
 }
 
 static bool look(struct yk_object *object);
@@ -262,6 +263,12 @@ int yk_link_open_descriptor(struct yk_link *link, int descriptor,
     return yk_object_open_anonymous(&link->object, descriptor, &plan);
 }
 
+/* Of a pair: has anybody a descriptor for this end? (Not being able to ask is no proof.) */
+static bool can_come(const struct yk_object *object, uint32_t side)
+{
+    return yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(side), 1) != 0;
+}
+
 /*
  * Nobody has been at the other end, and nobody can come any more: all copies of its descriptor are
  * closed. True when this call found it out.
@@ -272,8 +279,7 @@ static bool look(struct yk_object *object)
     uint32_t other = 1 - my_side(link);
     yk_atomic32 *state = &link->shm->sides[other].state;
     uint32_t new = YK_SIDE_NEW;
-    if (!object->anonymous || yk_load32_relaxed(state) != new ||
-        yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(other), 1) != 0)
+    if (!object->anonymous || yk_load32_relaxed(state) != new || can_come(object, other))
         return false;
     return yk_cas32_seq(state, &new, YK_SIDE_DIED); /* SYNC link.end release */
 }
@@ -722,6 +728,29 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
         return (ssize_t)size;
     }
     return recv_slowly(link, buffer, capacity, timeout_ns);
+}
+
+/* 1 when the other side is there, or has left something; an error when it never can be. */
+static ssize_t attempt_meet(void *context, enum yk_reason *reason)
+{
+    struct yk_link *link = context;
+    uint32_t other = 1 - my_side(link);
+    *reason = YK_WAIT_RECEIVE;
+    /* SYNC link.end acquire */
+    if (yk_load32_acquire(&link->shm->sides[other].state) == YK_SIDE_OPEN ||
+        yk_spsc_peek(&link->in))
+        return 1;
+    return link->object.anonymous && !can_come(&link->object, other) ? other_end(link) : 0;
+}
+
+int yk_link_wait(struct yk_link *link, int64_t timeout_ns)
+{
+    int result = yk_link_enter(link);
+    if (result < 0)
+        return result;
+    yk_recover_dead(&link->object); /* one whose death nobody noticed is not there */
+    ssize_t met = try_and_wait(link, RECEIVING, attempt_meet, link, 0, timeout_ns);
+    return met < 0 ? (int)met : 0;
 }
 
 bool yk_link_is_ready(struct yk_link *link)

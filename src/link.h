@@ -116,6 +116,7 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
 ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                             int64_t timeout_ns);
 int yk_link_loan(struct yk_link *link, size_t size, void **ret_block, int64_t timeout_ns);
+int yk_link_wait(struct yk_link *link, int64_t timeout_ns);
 int yk_link_release(struct yk_link *link, const void *message);
 int yk_link_return(struct yk_link *link, const void *message);
 

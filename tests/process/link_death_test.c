@@ -904,6 +904,80 @@ static void successor_on_the_same_descriptor_gets_what_was_not_released(void **s
     close_both(ends);
 }
 
+struct helper {
+    int descriptor;
+    struct baton go;
+};
+
+static int role_helps_once(void *argument)
+{
+    struct helper *helper = argument;
+    yoke_endpoint *link = open_end(helper->descriptor);
+
+    send_number(link, recv_number(link, LONG_WAIT) + 1);
+    baton_take(&helper->go);
+    raise(SIGKILL);
+    return 0;
+}
+
+static int64_t wait_for_the_other(void *link)
+{
+    return yoke_link_wait(link, LONG_WAIT);
+}
+
+static void parent_waits_until_a_helper_that_was_started_again_is_there(void **state)
+{
+    yoke_endpoint *link;
+    struct helper helper;
+    int ends[2];
+
+    (void)state;
+    baton_make(&helper.go);
+    make_pair(ends);
+    link = open_end(ends[0]);
+    helper.descriptor = ends[1];
+    must_fail(yoke_link_wait(link, 20 * MS), ETIMEDOUT); /* its descriptor is there */
+    for (int i = 0; i < 5; i++) {
+        struct worker worker;
+        pid_t pid;
+
+        worker_start(&worker, wait_for_the_other, link);
+        worker_wait_asleep(&worker);
+        pid = role_start(role_helps_once, &helper);
+        must(worker_join(&worker));
+        send_number(link, 1);
+        assert_int_equal(recv_number(link, SOON_MS * MS), 2);
+        must(yoke_link_wait(link, YOKE_NOW));
+        baton_pass(&helper.go);
+        assert_int_equal(role_wait(pid, SOON_MS), 128 + SIGKILL);
+        must_fail(yoke_link_wait(link, YOKE_NOW), EAGAIN); /* though nobody has noticed it yet */
+        must_fail(yoke_recv(link, NULL, 0, LONG_WAIT), EOWNERDEAD);
+        must_fail(yoke_link_wait(link, 20 * MS), ETIMEDOUT);
+    }
+    close(ends[1]); /* nobody can come any more */
+    must_fail(yoke_link_wait(link, LONG_WAIT), EOWNERDEAD);
+    yoke_close(link);
+    close(ends[0]);
+    baton_drop(&helper.go);
+}
+
+static void waiting_for_one_who_never_came_ends_when_nobody_can(void **state)
+{
+    struct worker worker;
+    yoke_endpoint *link;
+    int ends[2];
+
+    (void)state;
+    make_pair(ends);
+    link = open_end(ends[0]);
+    worker_start(&worker, wait_for_the_other, link);
+    worker_wait_asleep(&worker);
+    close(ends[1]);
+    must_fail(worker_join(&worker), EOWNERDEAD);
+    yoke_close(link);
+    close(ends[0]);
+}
+
 struct refused {
     int descriptor;
     unsigned user; /* 0: the same */
@@ -1278,6 +1352,8 @@ int main(int argc, char **argv)
         api_test(pair_needs_no_ipc_namespace_in_common),
         api_test(child_that_dies_before_it_opened_its_end_is_dead_when_no_copy_is_left),
         api_test(successor_on_the_same_descriptor_gets_what_was_not_released),
+        api_test(parent_waits_until_a_helper_that_was_started_again_is_there),
+        api_test(waiting_for_one_who_never_came_ends_when_nobody_can),
         api_test(second_process_on_one_end_is_refused),
         api_test(processes_of_other_users_have_an_end_one_at_a_time),
         api_test(what_a_parent_has_open_stays_the_parents),
