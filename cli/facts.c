@@ -17,7 +17,26 @@ bool yk_facts_is_port(const struct yk_object_facts *facts)
 
 bool yk_facts_has_messages(const struct yk_object_facts *facts)
 {
-    return yk_facts_is_port(facts) || strcmp(facts->kind, "link") == 0;
+    return yk_facts_is_port(facts) || yk_facts_is_link(facts);
+}
+
+bool yk_facts_is_link(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->kind, "link") == 0;
+}
+
+bool yk_facts_is_peer(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->kind, "peer") == 0;
+}
+
+void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends *ret)
+{
+    int length = (int)strcspn(facts->name, "/");
+    const char *second = facts->name + length + (facts->name[length] == '/');
+
+    snprintf(way == 0 ? ret->from : ret->to, sizeof ret->from, "%.*s", length, facts->name);
+    snprintf(way == 0 ? ret->to : ret->from, sizeof ret->to, "%s", second);
 }
 
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
@@ -53,6 +72,33 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "dropped", facts->dropped);
 }
 
+static yk_json *way_json(const struct yk_object_facts *facts, int way)
+{
+    const struct yk_way_facts *one = &facts->ways[way];
+    yk_json *object = yk_json_object();
+    struct yk_ends ends;
+
+    yk_facts_ends(facts, way, &ends);
+    yk_json_string(object, "from", ends.from);
+    yk_json_string(object, "to", ends.to);
+    yk_json_unsigned(object, "depth", facts->depth);
+    yk_json_unsigned(object, "waiting", one->waiting);
+    yk_json_unsigned(object, "held", one->held);
+    yk_json_unsigned(object, "bytes", one->bytes);
+    yk_json_unsigned(object, "sent", one->sent);
+    yk_json_unsigned(object, "received", one->received);
+    return object;
+}
+
+static void add_ways(yk_json *object, const struct yk_object_facts *facts)
+{
+    yk_json *array = yk_json_array();
+
+    for (int way = 0; way < 2; way++)
+        yk_json_append(array, way_json(facts, way));
+    yk_json_add(object, "ways", array);
+}
+
 static void add_memory(yk_json *object, const struct yk_object_facts *facts)
 {
     add_mode(object, facts->mode);
@@ -75,6 +121,8 @@ static void add_inside(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "participants_used", facts->participants_used);
     if (yk_facts_has_messages(facts))
         add_messages(object, facts);
+    if (yk_facts_is_link(facts))
+        add_ways(object, facts);
 }
 
 yk_json *yk_facts_json(const struct yk_object_facts *facts)

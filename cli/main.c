@@ -76,6 +76,11 @@ static int run(int argc, char **argv)
         printf("yoke %s\n", yoke_version());
         return YK_DONE;
     }
+    if (strcmp(argv[1], "link") == 0) {
+        yk_complain("there is no command 'link': whoever sends or receives first makes the link, "
+                    "as in 'yoke send --as alice link:bob hello'");
+        return YK_USAGE;
+    }
     return yk_command_run(commands, "", argc, argv);
 }
 

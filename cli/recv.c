@@ -6,6 +6,7 @@
  * is then marked by its number of deliveries.)
  */
 #include "cli.h"
+#include "create.h"
 #include "json.h"
 #include "link.h"
 #include "options.h"
@@ -15,13 +16,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 #include <yoke.h>
 
 /* How long a command that waits may take to notice that nobody reads its output any more. */
 #define LOOK_NS 1000000000ll
-/* How often to look whether the other end of a link is back. */
-#define RETURN_NS 100000000ll
 
 static const struct yk_usage usage = {
     "recv",
@@ -234,17 +232,6 @@ static int64_t next_piece(int64_t end)
     return left < LOOK_NS ? left : LOOK_NS;
 }
 
-/* Who closed the link may come back: looked for again a little later, in the time left. */
-static int await_return(int64_t piece)
-{
-    int64_t nap = piece < RETURN_NS ? piece : RETURN_NS;
-    struct timespec time = {0, (long)nap};
-
-    if (piece == 0)
-        return -EAGAIN;
-    return nanosleep(&time, NULL) < 0 ? -errno : -ETIMEDOUT;
-}
-
 /* Borrows up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
 static ssize_t borrow(const struct receiving *receiving, struct yoke_message *messages,
                       size_t count)
@@ -258,8 +245,11 @@ static ssize_t borrow(const struct receiving *receiving, struct yoke_message *me
         if (yk_recv_output_check(&receiving->output) < 0)
             return 0;
         got = yoke_borrow_many(receiving->endpoint, messages, count, piece);
-        if (got == -EPIPE)
-            got = await_return(piece);
+        if (got == -EPIPE) { /* who closed the link may come back */
+            got = yoke_link_wait(receiving->endpoint, piece);
+            if (got == 0)
+                continue;
+        }
         if (got == -EAGAIN && receiving->timeout != YOKE_NOW)
             got = -ETIMEDOUT; /* nothing was left of the time for the last piece */
         if (got != -ETIMEDOUT || next_piece(end) == 0)
@@ -301,6 +291,8 @@ int yk_recv_main(int argc, char **argv)
     result = yoke_open(&receiving.endpoint, receiving.address, receiving.flags, &receiving.options);
     if (result < 0)
         return yk_report_on(receiving.address, result);
+    yk_create_note_less(receiving.address, "max-message", yoke_max_message(receiving.endpoint),
+                        receiving.options.max_message);
     status = receive(&receiving);
     yoke_close(receiving.endpoint);
     return status;

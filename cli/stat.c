@@ -24,7 +24,8 @@ static const struct yk_usage usage = {
     "Usage: yoke stat ADDRESS [OPTION...]\n"
     "Shows one object and the processes that take part in it: pid and command as they\n"
     "gave them ('?': the pid is not proven), state (T: stopped), what their threads\n"
-    "wait for, messages sent, received and held (borrowed).\n\n"
+    "wait for, messages sent, received and held (borrowed); of a link each way, too:\n"
+    "its depth, and what is on the way.\n\n"
     "  --interval T  look twice, T apart, and show the messages per second in between\n"
     "  --watch       go on: a line for each interval (1s) until a signal comes\n"
     "  --json        an object; with --watch one a line\n"
@@ -175,8 +176,9 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
     const char *span = rates->measured ? "" : " on average";
     char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
 
-    printf("room          %" PRIu32 " %s, %" PRIu32 " %s, %s bytes each at most\n", facts->depth,
-           yk_plural(facts->depth, "message", "messages"), facts->priorities,
+    printf("room          %" PRIu32 " %s%s, %" PRIu32 " %s, %s bytes each at most\n", facts->depth,
+           yk_plural(facts->depth, "message", "messages"),
+           yk_facts_is_link(facts) ? " each way" : "", facts->priorities,
            yk_plural(facts->priorities, "priority", "priorities"),
            yk_format_size_exact(size, facts->max_message));
     if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
@@ -197,6 +199,48 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
            span);
     printf("redelivered   %" PRIu64 "\n", facts->redelivered);
     printf("dropped       %" PRIu64 "\n", facts->dropped);
+}
+
+/* Of a link: what is on the way to either end. */
+static void print_ways(const struct yk_object_facts *facts)
+{
+    static const struct yk_column columns[] = {
+        {"FROM", false}, {"TO", false},  {"DEPTH", true}, {"WAITING", true},
+        {"HELD", true},  {"SIZE", true}, {"SENT", true},  {"RECEIVED", true},
+    };
+    struct yk_table table;
+
+    putchar('\n');
+    yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    for (int way = 0; way < 2; way++) {
+        const struct yk_way_facts *one = &facts->ways[way];
+        char size[YK_SIZE_TEXT];
+        struct yk_ends ends;
+
+        yk_facts_ends(facts, way, &ends);
+        yk_table_add(&table, "%s", ends.from);
+        yk_table_add(&table, "%s", ends.to);
+        yk_table_add(&table, "%" PRIu32, facts->depth);
+        yk_table_add(&table, "%" PRIu64, one->waiting);
+        yk_table_add(&table, "%" PRIu64, one->held);
+        yk_table_add(&table, "%s", yk_format_size(size, one->bytes));
+        yk_table_add(&table, "%" PRIu64, one->sent);
+        yk_table_add(&table, "%" PRIu64, one->received);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
+/* Of a peer: who it is. */
+static void print_process(const struct sample *sample)
+{
+    for (size_t i = 0; i < sample->count; i++) {
+        const struct yk_participant_facts *one = &sample->participants[i];
+
+        if (one->alive)
+            printf("process       %" PRId32 "%s (%.16s)\n", one->pid, one->proven ? "" : "?",
+                   one->command);
+    }
 }
 
 static void add_waits(struct yk_table *table, const struct yk_participant_facts *participant)
@@ -268,7 +312,11 @@ static void print_text(const struct sample *sample, const struct rates *rates)
         return;
     if (yk_facts_has_messages(facts))
         print_messages(facts, rates);
+    if (yk_facts_is_peer(facts))
+        print_process(sample);
     print_participants(sample);
+    if (yk_facts_is_link(facts))
+        print_ways(facts);
 }
 
 /* ---- for programs ---------------------------------------------------------------------------- */
@@ -284,6 +332,9 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
         yk_json_real(object, "received_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);
     }
+    for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
+        if (sample->participants[i].alive)
+            yk_json_signed(object, "pid", sample->participants[i].pid);
     yk_json_add(object, "participants",
                 yk_participants_json(&sample->facts, sample->participants, sample->count));
     return object;

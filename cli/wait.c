@@ -14,7 +14,7 @@ static const struct yk_usage usage = {
     "wait",
     "Usage: yoke wait --for peer:NAME [OPTION...]\n"
     "Waits until a living process has joined as NAME.\n\n"
-    "  --for ADDRESS  the peer to wait for\n"
+    "  --for ADDRESS  the peer to wait for; one\n"
     "  --gone         wait until it has left, or died, instead\n"
     "  --timeout T    how long to wait: 100ms, 5s; 0 does not wait (forever)\n"
     "\n"
@@ -47,6 +47,11 @@ static void parse(struct request *request, int argc, char **argv)
         if (option == FOR) {
             if (strncmp(optarg, "peer:", 5) != 0)
                 yk_usage_error(&usage, "--for '%s': not a peer, such as peer:bob", optarg);
+            if (request->name)
+                yk_usage_error(&usage,
+                               "--for is given twice, for peer:%.120s and for %.120s: one wait is "
+                               "for one peer",
+                               request->name, optarg);
             request->name = optarg + 5;
         } else if (option == GONE) {
             request->what = YOKE_PEER_GONE;

@@ -574,6 +574,10 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
  * caller has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
  * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One
  * thread at a time for each peer, and not while another one receives from one of its links.
+ *
+ * Where no descriptor is left to sleep on, it looks every 100 ms; where there is none to look for
+ * newcomers with, those wait until there is (-EMFILE, -ENFILE with time-out 0, or when one was
+ * found).
  * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
  */
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
@@ -593,8 +597,8 @@ YOKE_API int yoke_peer_fd(yoke_peer *peer);
  * yoke_open_descriptor(), and another process after that one is gone. Close the copies that a
  * process does not need: when the last copy of an end's descriptor is closed before anybody opened
  * that end, the other one gets -EOWNERDEAD. So it does after the death of who had opened it, until
- * somebody opens it anew. The caller owns both. Does not block. -EINVAL, -ENOTSUP, -ENOMEM,
- * -EMFILE, -ENFILE, -ENOENT (no /proc).
+ * somebody opens it anew, which yoke_link_wait() waits for. The caller owns both. Does not block.
+ * -EINVAL, -ENOTSUP, -ENOMEM, -EMFILE, -ENFILE, -ENOENT (no /proc).
  */
 YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options);
 
@@ -606,6 +610,21 @@ YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *option
  */
 YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
                                   const struct yoke_options *options);
+
+/*
+ * Waits until the other end of a link is open, or has left something to receive: 0, at once when it
+ * is so. What to do between the end of one process and the beginning of the next, while receiving
+ * says -EPIPE or -EOWNERDEAD; as of who starts a helper again, at the other end of a pair:
+ *
+ *     size = yoke_recv(link, buffer, sizeof buffer, YOKE_FOREVER);
+ *     if (size == -EOWNERDEAD && start_helper(descriptor) == 0)
+ *         result = yoke_link_wait(link, timeout_ns);
+ *
+ * It waits as a receiving call does, in that thread's stead. -EAGAIN (not so now, time-out 0),
+ * -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL (no link). Of a pair, -EPIPE or -EOWNERDEAD: the last
+ * copy of the other end's descriptor is closed, so nobody can come.
+ */
+YOKE_API int yoke_link_wait(yoke_endpoint *link, int64_t timeout_ns);
 
 /* The other peer's name. It stays valid until the link is closed; "" for what is no link. */
 YOKE_API const char *yoke_link_other(yoke_endpoint *link);

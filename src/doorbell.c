@@ -66,7 +66,10 @@ void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t 
 {
     if (bell->nonce != nonce) {
         yk_doorbell_close(bell);
-        bell->fd = open_bell(directory, nonce);
+        int fd = open_bell(directory, nonce);
+        if (fd == -EMFILE || fd == -ENFILE)
+            return; /* there may be a descriptor the next time */
+        bell->fd = fd;
         bell->nonce = nonce;
     }
     if (bell->fd >= 0)

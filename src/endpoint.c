@@ -142,16 +142,24 @@ static struct yoke_options options_as(const yoke_peer *peer, int64_t spin_ns)
 }
 
 /*
- * A link that was seen could not be opened. If that lies with the link (it went meanwhile, it is
- * another user's, it is broken), it must not stand in the way of others: it is passed over for a
- * while, and the next one is looked for.
+ * Opens a link that was seen: 1, or an error, or 0 for none. If it could not be opened, and that lies
+ * with the link (it went meanwhile, it is another user's, it is broken), it must not stand in the
+ * way of others: it is passed over for a while, and the next one is looked for.
  */
-static bool passes_over(const yoke_peer *peer, const char *other, int result)
+static int open_seen(yoke_endpoint **ret_link, yoke_peer *peer, const struct yk_address *address,
+                     int64_t spin_ns)
 {
+    struct yoke_options options = options_as(peer, spin_ns);
+    if (!yk_peer_begin_opening(peer->peer, address->name))
+        return 0;
+    int result = open_endpoint(ret_link, address, 0, &options);
+    yk_peer_end_opening(peer->peer);
+    if (result == 0)
+        return 1;
     if (result == -EMFILE || result == -ENFILE || result == -ENOMEM)
-        return false;
-    yk_peer_refuse(peer->peer, other);
-    return true;
+        return result;
+    yk_peer_refuse(peer->peer, address->name);
+    return 0;
 }
 
 static int out_of_time(int result, int64_t timeout_ns)
@@ -163,15 +171,14 @@ static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_n
                        int64_t timeout_ns)
 {
     struct yk_address address = {.kind = YK_KIND_LINK};
-    struct yoke_options options = options_as(peer, spin_ns);
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
         int result = yk_peer_await_link(peer, address.name, left);
         if (result < 0)
             return out_of_time(result, timeout_ns);
-        result = open_endpoint(ret_link, &address, 0, &options);
-        if (result == 0 || !passes_over(peer, address.name, result))
-            return result;
+        result = open_seen(ret_link, peer, &address, spin_ns);
+        if (result != 0)
+            return result < 0 ? result : 0;
     }
 }
 
@@ -193,7 +200,6 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
 static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_ns)
 {
     struct yk_address address = {.kind = YK_KIND_LINK};
-    struct yoke_options options = options_as(peer, -1);
     struct yk_link *link = NULL;
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
@@ -202,11 +208,9 @@ static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_
             *ret_link = (yoke_endpoint *)link; /* its first member */
         if (result != YOKE_NEXT_OPENED)
             return out_of_time(result, timeout_ns);
-        result = open_endpoint(ret_link, &address, 0, &options);
-        if (result == 0)
-            return YOKE_NEXT_OPENED;
-        if (!passes_over(peer, address.name, result))
-            return result;
+        result = open_seen(ret_link, peer, &address, -1);
+        if (result != 0)
+            return result < 0 ? result : YOKE_NEXT_OPENED;
     }
 }
 
@@ -229,6 +233,18 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link)
     if (is_other(link))
         return link->operations->link_other ? link->operations->link_other(link->self) : "";
     return is_link(link) && link->link.peer ? link->link.other : "";
+}
+
+YOKE_API int yoke_link_wait(yoke_endpoint *link, int64_t timeout_ns)
+{
+    if (!link)
+        return no_endpoint();
+    if (!is_link(link))
+        return yk_fail(EINVAL,
+                       "the endpoint is no link in memory: there is no other end to wait for");
+    if (timeout_ns < YOKE_FOREVER)
+        return yk_bad_timeout(timeout_ns);
+    return yk_link_wait(&link->link, timeout_ns);
 }
 
 /* ---- descriptors ---- */
@@ -341,7 +357,8 @@ YOKE_API int yoke_remove(const char *address)
     if (result < 0)
         return result;
     if (parsed.kind == YK_KIND_PEER)
-        return yk_fail(ENOTSUP, "%s goes with its process, and can not be removed", address);
+        return yk_fail(ENOTSUP, "%s can not be removed: it is no object, and goes with its process",
+                       address);
     return parsed.place ? parsed.place->remove(&parsed)
                         : yk_object_remove(parsed.kind, parsed.name);
 }

@@ -2,8 +2,8 @@
  * gc.c - yk_gc(): clears what is provably dead. See inspect.h.
  *
  * Everywhere else in yoke, what is dead is cleared by who stumbles over it. This looks at
- * everything at once, and also finds what nobody stumbles over any more: memory and lock files to
- * which no name leads, because the files of the name directory went without the memory.
+ * everything at once, and also finds what nobody stumbles over any more: memory, lock files and
+ * doorbells to which no name leads, because the files of the name directory went without the memory.
  *
  * What is healthy is never cleared. A name's memory must be gone, shown by the kernel; or, where it is
  * a transient one's in another IPC namespace, nobody may take part any more. Memory must
@@ -11,8 +11,8 @@
  * nonce, looked for once among all and once more under the lock of its name. Where a file can not
  * be read, and so might have it, the things of that file's owner are left alone.
  *
- * The order matters, because others create and remove meanwhile: first the lock files are listed,
- * then the intents are read, then the names. A lock file in the list is younger than its intent,
+ * The order matters, because others create and remove meanwhile: first the lock files and doorbells
+ * are listed, then the intents are read, then the names. One in the list is younger than its intent,
  * and an intent turns into a name by one rename; so whoever is neither among the intents nor,
  * later, among the names, is neither being made nor made.
  */
@@ -37,9 +37,11 @@ struct mention {
     bool unreadable; /* whatever of this user's it may mean */
 };
 
-struct lock_file {
+/* What goes with an object: its lock file, and a peer's doorbell. */
+struct side_file {
     uint64_t nonce;
     uint32_t uid;
+    bool bell;
 };
 
 struct gc {
@@ -51,8 +53,8 @@ struct gc {
     size_t item_count, item_room;
     struct mention *mentions;
     size_t mention_count, mention_room;
-    struct lock_file *lock_files;
-    size_t lock_file_count, lock_file_room;
+    struct side_file *side_files;
+    size_t side_file_count, side_file_room;
 };
 
 static int no_memory(void)
@@ -324,51 +326,65 @@ static int look_at_segments(struct gc *gc)
     return result;
 }
 
-/* ---- lock files without an object ---- */
+/* ---- lock files and doorbells without an object ---- */
 
-static int list_lock_file(const char *file, void *context)
+static void side_path(char path[48], const struct side_file *file)
+{
+    if (file->bell)
+        yk_bell_path(path, file->nonce);
+    else
+        yk_live_path(path, file->nonce);
+}
+
+static int list_side_file(const char *name, void *context)
 {
     struct gc *gc = context;
-    struct lock_file found;
+    struct side_file found = {.bell = strncmp(name, ".bell-", 6) == 0};
     char path[48];
     struct stat facts;
-    if (sscanf(file, ".live-%16" SCNx64, &found.nonce) != 1)
+    if (sscanf(name, found.bell ? ".bell-%16" SCNx64 : ".live-%16" SCNx64, &found.nonce) != 1)
         return 0;
-    yk_live_path(path, found.nonce);
-    if (strcmp(path, file) != 0 || yk_sys_stat_at(gc->directory.fd, path, &facts) < 0 ||
-        !S_ISREG(facts.st_mode) || !may_clear(gc, facts.st_uid))
+    side_path(path, &found);
+    if (strcmp(path, name) != 0 || yk_sys_stat_at(gc->directory.fd, path, &facts) < 0 ||
+        (found.bell ? !S_ISFIFO(facts.st_mode) : !S_ISREG(facts.st_mode)) ||
+        !may_clear(gc, facts.st_uid))
         return 0;
-    void *files = yk_grow_array(gc->lock_files, gc->lock_file_count, &gc->lock_file_room,
-                                sizeof *gc->lock_files);
+    void *files = yk_grow_array(gc->side_files, gc->side_file_count, &gc->side_file_room,
+                                sizeof *gc->side_files);
     if (!files)
         return no_memory();
     found.uid = facts.st_uid;
-    gc->lock_files = files;
-    gc->lock_files[gc->lock_file_count++] = found;
+    gc->side_files = files;
+    gc->side_files[gc->side_file_count++] = found;
     return 0;
 }
 
-static bool is_free(const struct gc *gc, const char *path)
+/* Nobody takes part in the object of this nonce: its lock file is not locked, or not there. */
+static bool is_free(const struct gc *gc, uint64_t nonce)
 {
+    char path[48];
+    yk_live_path(path, nonce);
     int fd = yk_sys_open(gc->directory.fd, path, O_RDONLY, 0);
     if (fd < 0)
-        return false;
+        return fd == -ENOENT;
     bool is = yk_sys_byte_is_locked(fd, 0, 0) == 0; /* 0 bytes from 0: the whole file */
     yk_sys_close(fd);
     return is;
 }
 
-static int look_at_lock_files(struct gc *gc)
+static int look_at_side_files(struct gc *gc)
 {
     int result = 0;
-    for (size_t i = 0; i < gc->lock_file_count && result == 0; i++) {
-        const struct lock_file *file = &gc->lock_files[i];
+    for (size_t i = 0; i < gc->side_file_count && result == 0; i++) {
+        const struct side_file *file = &gc->side_files[i];
         char path[48];
-        yk_live_path(path, file->nonce);
-        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, path) ||
+        side_path(path, file);
+        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, file->nonce) ||
             (!gc->dry_run && yk_sys_unlink(gc->directory.fd, path) < 0))
             continue;
-        result = add_item(gc, "lock file", path, 0, "its object is gone, and nobody locks it");
+        result = file->bell ? add_item(gc, "doorbell", path, 0, "its peer is gone")
+                            : add_item(gc, "lock file", path, 0,
+                                       "its object is gone, and nobody locks it");
     }
     return result;
 }
@@ -381,7 +397,7 @@ static int clear_all(struct gc *gc)
     if (result == 0)
         result = walk_directory(&gc->directory, look_at_name, gc);
     if (result == 0)
-        result = walk_directory(&gc->directory, list_lock_file, gc);
+        result = walk_directory(&gc->directory, list_side_file, gc);
     if (result == 0)
         result = yk_directory_each_intents(&gc->directory, mention_intents, gc);
     if (result == 0)
@@ -389,7 +405,7 @@ static int clear_all(struct gc *gc)
     if (result == 0)
         result = look_at_segments(gc);
     if (result == 0)
-        result = look_at_lock_files(gc);
+        result = look_at_side_files(gc);
     return result;
 }
 
@@ -410,7 +426,7 @@ ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret)
     }
     yk_directory_close(&gc.directory);
     free(gc.mentions);
-    free(gc.lock_files);
+    free(gc.side_files);
     if (result < 0) {
         free(gc.items);
         return result;

@@ -222,16 +222,22 @@ static void copy_fixed(struct yk_object_facts *facts, const struct yk_shm_fixed 
         facts->region_size = fixed->body_size;
 }
 
-/* One way of a link: what is on it, and what its receiver has in hand. */
-static void add_way(struct yk_object_facts *facts, const struct yk_spsc *ring, uint32_t *held)
+static void add_way(struct yk_object_facts *facts, const struct yk_spsc *ring,
+                    struct yk_way_facts *way)
 {
     struct yk_spsc_counts counts;
     yk_spsc_count(ring, &counts);
-    facts->waiting += counts.sent - counts.taken;
-    facts->held += counts.taken - counts.released;
-    *held = (uint32_t)(counts.taken - counts.released);
-    facts->sent += counts.sent;
-    facts->received += counts.released;
+    *way = (struct yk_way_facts){
+        .waiting = counts.sent - counts.taken,
+        .held = counts.taken - counts.released,
+        .bytes = counts.bytes,
+        .sent = counts.sent,
+        .received = counts.released,
+    };
+    facts->waiting += way->waiting;
+    facts->held += way->held;
+    facts->sent += way->sent;
+    facts->received += way->received;
     facts->redelivered += yk_load_relaxed(&ring->shm->redelivered);
     facts->dropped += yk_load_relaxed(&ring->shm->dropped);
 }
@@ -246,7 +252,8 @@ static int look_at_link(const struct yk_object *object, struct yk_object_facts *
         return result;
     for (int from = 0; from < 2; from++) {
         yk_link_ring(&ring, &geometry, yk_object_body(object), from);
-        add_way(facts, &ring, &held[1 - from]);
+        add_way(facts, &ring, &facts->ways[from]);
+        held[1 - from] = (uint32_t)facts->ways[from].held;
     }
     facts->max_message = geometry.max_message;
     facts->depth = geometry.depth;
@@ -257,21 +264,12 @@ static int look_at_link(const struct yk_object *object, struct yk_object_facts *
 }
 
 /* What the two ends of a link sent and received, over all who were there: the rings tell. */
-static void count_ways(const struct yk_object *object, struct people *people)
+static void copy_ways(const struct yk_object_facts *facts, struct people *people)
 {
-    struct yk_spsc_geometry geometry;
-    struct yk_spsc_counts counts[2];
-    if (yk_link_check(&object->fixed, &geometry) < 0)
-        return;
-    for (int from = 0; from < 2; from++) {
-        struct yk_spsc ring;
-        yk_link_ring(&ring, &geometry, yk_object_body(object), from);
-        yk_spsc_count(&ring, &counts[from]);
-    }
     for (size_t i = 0; i < people->count; i++) {
         struct yk_participant_facts *one = &people->facts[i];
-        one->sent = counts[one->slot & 1].sent;
-        one->received = counts[1 - (one->slot & 1)].released;
+        one->sent = facts->ways[one->slot & 1].sent;
+        one->received = facts->ways[1 - (one->slot & 1)].received;
     }
 }
 
@@ -301,7 +299,7 @@ static int look_inside(const struct look *look, const struct yk_object *object,
     else
         look_at_participants(look, object, facts, people, held);
     if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_LINK)
-        count_ways(object, people);
+        copy_ways(facts, people);
     if (facts->problem[0] == '\0')
         facts->known |= YK_KNOWN_INSIDE;
     free(held);
@@ -550,6 +548,11 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     *ret_participants = people.facts;
     *ret_count = people.count;
     return 0;
+}
+
+int yk_inspect_peer_name(const char *name)
+{
+    return yk_name_check(YK_KIND_PEER, name);
 }
 
 const char *yk_inspect_directory(void)

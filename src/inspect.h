@@ -36,6 +36,13 @@ struct yk_participant_facts {
 #define YK_KNOWN_HEADER 0x08u /* created_ns, creator, participants_max, region_size */
 #define YK_KNOWN_INSIDE 0x10u /* the rest */
 
+/* One direction of a link; its depth is that of the object. */
+struct yk_way_facts {
+    uint64_t waiting, held;  /* messages on the way: not yet received; borrowed */
+    uint64_t bytes;          /* of both */
+    uint64_t sent, received; /* since creation */
+};
+
 struct yk_object_facts {
     char kind[8];   /* "region", "port", "link", "peer" */
     char name[256]; /* "jobs"; of a link "alice/bob" */
@@ -59,6 +66,7 @@ struct yk_object_facts {
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
+    struct yk_way_facts ways[2]; /* links: from the first peer of the name, and from the second */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
 };
@@ -77,12 +85,15 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret);
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
 
+/* Can a peer have this name? 0, or -EINVAL with the sentence that says which rule it breaks. */
+int yk_inspect_peer_name(const char *name);
+
 /* The name directory that is in force (whether it exists or not). */
 const char *yk_inspect_directory(void);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
-    char what[16]; /* "intent", "name", "segment", "lock file" */
+    char what[16]; /* "intent", "name", "segment", "lock file", "doorbell" */
     char name[264];
     uint64_t bytes; /* memory that goes with it */
     char reason[96];
@@ -90,8 +101,8 @@ struct yk_gc_item {
 
 /*
  * Clears what is provably dead: finishes interrupted creations and removals, names whose segment is
- * gone, segments of yoke's own without a name. With dry_run only lists. The caller frees *ret.
- * Count or negative errno.
+ * gone, segments of yoke's own without a name, and the files that went with such objects. With
+ * dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
 

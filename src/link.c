@@ -37,7 +37,7 @@ enum { RECEIVING, SENDING };
 
 /* ---- opening ---- */
 
-int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
+void yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
 {
     *geometry = (struct yk_spsc_geometry){
         .depth = options->depth ? options->depth : 256,
@@ -46,7 +46,6 @@ int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *o
         .once = options->policy == YOKE_POLICY_ONCE,
     };
     yk_spsc_plan(geometry);
-    return 0;
 }
 
 uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry)
@@ -119,6 +118,7 @@ static void joined(struct yk_object *object)
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
     yk_store32_relaxed(&side->membarrier, link->membarrier);
     yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
+    wake_any_side(link, 1 - my_side(link));         /* it may wait for us: yoke_link_wait() */
 }
 
 static bool look(struct yk_object *object);
@@ -168,9 +168,7 @@ static int open_as(struct yk_link *link, const char *other, uint32_t flags,
 {
     char name[YK_ENTRY_MAX];
     struct yk_link_fixed fixed = {.layout = YK_LINK_LAYOUT};
-    int result = yk_link_plan(&fixed.geometry, options);
-    if (result < 0)
-        return result;
+    yk_link_plan(&fixed.geometry, options);
     yk_name_link(name, options->as, other);
     uint64_t bytes = yk_link_body_bytes(&fixed.geometry);
     struct yk_object_plan plan = {
@@ -235,10 +233,9 @@ YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *option
     int result = yk_options_check(YK_KIND_LINK, YOKE_CREATE, options);
     if (result == 0 && options->as)
         result = yk_fail(EINVAL, "a pair has no names: '%.100s' can not be one end", options->as);
-    if (result == 0)
-        result = yk_link_plan(&fixed.geometry, options);
     if (result < 0)
         return result;
+    yk_link_plan(&fixed.geometry, options);
     struct yk_object_plan plan = {
         .kind = YK_KIND_LINK,
         .name = "",
@@ -264,6 +261,12 @@ int yk_link_open_descriptor(struct yk_link *link, int descriptor,
     return yk_object_open_anonymous(&link->object, descriptor, &plan);
 }
 
+/* Of a pair: has anybody a descriptor for this end? (Not being able to ask is no proof.) */
+static bool can_come(const struct yk_object *object, uint32_t side)
+{
+    return yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(side), 1) != 0;
+}
+
 /*
  * Nobody has been at the other end, and nobody can come any more: all copies of its descriptor are
  * closed. True when this call found it out.
@@ -274,8 +277,7 @@ static bool look(struct yk_object *object)
     uint32_t other = 1 - my_side(link);
     yk_atomic32 *state = &link->shm->sides[other].state;
     uint32_t new = YK_SIDE_NEW;
-    if (!object->anonymous || yk_load32_relaxed(state) != new ||
-        yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(other), 1) != 0)
+    if (!object->anonymous || yk_load32_relaxed(state) != new || can_come(object, other))
         return false;
     return yk_cas32_seq(state, &new, YK_SIDE_DIED); /* SYNC link.end release */
 }
@@ -725,6 +727,29 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
         return (ssize_t)size;
     }
     return recv_slowly(link, buffer, capacity, timeout_ns);
+}
+
+/* 1 when the other side is there, or has left something; an error when it never can be. */
+static ssize_t attempt_meet(void *context, enum yk_reason *reason)
+{
+    struct yk_link *link = context;
+    uint32_t other = 1 - my_side(link);
+    *reason = YK_WAIT_RECEIVE;
+    /* SYNC link.end acquire */
+    if (yk_load32_acquire(&link->shm->sides[other].state) == YK_SIDE_OPEN ||
+        yk_spsc_peek(&link->in))
+        return 1;
+    return link->object.anonymous && !can_come(&link->object, other) ? other_end(link) : 0;
+}
+
+int yk_link_wait(struct yk_link *link, int64_t timeout_ns)
+{
+    int result = yk_link_enter(link);
+    if (result < 0)
+        return result;
+    yk_recover_dead(&link->object); /* one whose death nobody noticed is not there */
+    ssize_t met = try_and_wait(link, RECEIVING, attempt_meet, link, 0, timeout_ns);
+    return met < 0 ? (int)met : 0;
 }
 
 bool yk_link_is_ready(struct yk_link *link)

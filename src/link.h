@@ -114,14 +114,15 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
 ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                             int64_t timeout_ns);
 int yk_link_loan(struct yk_link *link, size_t size, void **ret_block, int64_t timeout_ns);
+int yk_link_wait(struct yk_link *link, int64_t timeout_ns);
 int yk_link_release(struct yk_link *link, const void *message);
 int yk_link_return(struct yk_link *link, const void *message);
 
 /* Has it something for a receiver: a message, or the other side's end? */
 bool yk_link_is_ready(struct yk_link *link);
 
-/* Fills in the geometry from the options; -EINVAL, -ENOTSUP. */
-int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options);
+/* Fills in the geometry from the options, which are checked. */
+void yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options);
 uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry);
 /* Checks a segment's link header for the inspector, too: 0 or -EPROTO / -EPROTONOSUPPORT. */
 int yk_link_check(const struct yk_shm_fixed *fixed, struct yk_spsc_geometry *ret_geometry);

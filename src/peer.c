@@ -655,6 +655,21 @@ static bool is_open(const struct yk_peer *peer, const char *other)
     return open;
 }
 
+/* The object's mutex is made anew in a forked child, where the thread that has it is not. */
+bool yk_peer_begin_opening(struct yk_peer *peer, const char *other)
+{
+    pthread_mutex_lock(&peer->object.mutex);
+    bool first = !is_open(peer, other);
+    if (!first)
+        pthread_mutex_unlock(&peer->object.mutex);
+    return first;
+}
+
+void yk_peer_end_opening(struct yk_peer *peer)
+{
+    pthread_mutex_unlock(&peer->object.mutex);
+}
+
 /* A link that this peer left is of interest again when somebody new came to its other end. */
 static bool is_of_interest(const struct yk_directory *directory, const char *entry,
                            const struct yk_record *record, int side)

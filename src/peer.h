@@ -64,6 +64,13 @@ int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory
                       char ret_other[YOKE_PEER_NAME_MAX + 1]);
 
 /*
+ * Threads that wait find the same link, and open it one after the other: false when another one was
+ * first. To be ended where it was true.
+ */
+bool yk_peer_begin_opening(struct yk_peer *peer, const char *other);
+void yk_peer_end_opening(struct yk_peer *peer);
+
+/*
  * The link of that peer could not be opened: it is passed over for a while, so that it can not stand
  * in the way of others.
  */

@@ -5,7 +5,9 @@
  * The sleeper announces itself on each of its links (its doorbell, then its bit), looks at all of
  * them once more, and sleeps on the doorbell and on the watch of the name directory. Whoever changes
  * something on one of the links takes that link's bit and rings the doorbell. As everywhere it looks
- * again by itself every 100 ms, and then also for the dead.
+ * again by itself every 100 ms, and then also for the dead. That is all that is left where there is no
+ * descriptor for the doorbell; where there is none for the name directory either, newcomers are not
+ * seen until there is.
  *
  * The list of links is walked under the process-wide mutex, which is not held while sleeping: other
  * threads may open and close links meanwhile.
@@ -75,8 +77,21 @@ struct waiting {
     struct yk_peer *peer;
     const yk_atomic32 *cancelled; /* the handle's */
     struct yk_directory directory;
+    bool opened; /* the directory */
     char *other; /* who opened a link that is not open here */
 };
+
+/* 1: somebody opened a link that is not open here, 0, or an error. */
+static int find_newcomer(struct waiting *waiting)
+{
+    if (!waiting->opened) {
+        int result = yk_directory_open(&waiting->directory, waiting->peer->object.directory, true);
+        if (result < 0)
+            return result;
+        waiting->opened = true;
+    }
+    return yk_peer_find_link(waiting->peer, &waiting->directory, waiting->other);
+}
 
 /* YOKE_NEXT_READY or YOKE_NEXT_OPENED plus 1, 0 for nothing yet, or an error. */
 static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_names)
@@ -88,9 +103,14 @@ static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_name
         *ret_link = ready;
         return YOKE_NEXT_READY + 1;
     }
-    int found =
-        at_names ? yk_peer_find_link(waiting->peer, &waiting->directory, waiting->other) : 0;
+    int found = at_names ? find_newcomer(waiting) : 0;
     return found > 0 ? YOKE_NEXT_OPENED + 1 : found;
+}
+
+static void ring_own(const struct yk_peer *peer)
+{
+    if (peer->bell.fd >= 0)
+        yk_sys_ring(peer->bell.fd, MARK);
 }
 
 /* A name came into the directory: it may be a link to us. */
@@ -99,7 +119,7 @@ static void stir(struct yk_watch *watch, bool written)
     const struct yk_peer *peer =
         (const struct yk_peer *)((const char *)watch - offsetof(struct yk_peer, names));
     (void)written;
-    yk_sys_ring(peer->bell.fd, MARK);
+    ring_own(peer);
 }
 
 static int make_bell(struct yk_peer *peer)
@@ -115,31 +135,29 @@ static int make_bell(struct yk_peer *peer)
     return peer->bell.fd < 0 ? peer->bell.fd : 0;
 }
 
-static int open_waiting_locked(struct yk_peer *peer)
+/* Under the mutex. What can not be had is done without, and asked for again the next time. */
+static int open_waiting(struct yk_peer *peer)
 {
     int result = peer->bell.fd < 0 ? make_bell(peer) : 0;
     if (result == 0 && peer->names.fork_stamp == 0) {
         peer->names.stir = stir;
-        yk_watch_names(&peer->names, peer->object.directory); /* or every 100 ms */
+        yk_watch_names(&peer->names, peer->object.directory);
     }
-    return result;
-}
-
-static int open_waiting(struct yk_peer *peer)
-{
-    yk_process_lock();
-    int result = open_waiting_locked(peer);
-    yk_process_unlock();
     return result;
 }
 
 static void clear_and_announce(struct yk_peer *peer)
 {
-    yk_watch_drain();            /* before the bell is cleared, which it may ring */
-    yk_sys_clear(peer->bell.fd); /* before the look: what is rung after it is heard */
+    yk_process_lock();
+    int result = open_waiting(peer);
+    yk_process_unlock();
+    yk_watch_drain(); /* before the bell is cleared, which it may ring */
+    if (result == 0)
+        yk_sys_clear(peer->bell.fd); /* before the look: what is rung after it is heard */
     yk_process_lock();
     int64_t again = look_for_dead(peer);
-    announce(peer);
+    if (result == 0)
+        announce(peer);
     if (peer->timer >= 0) {
         yk_sys_clear(peer->timer);
         if (again == 0 && peer->names.fork_stamp == 0)
@@ -150,19 +168,26 @@ static void clear_and_announce(struct yk_peer *peer)
     yk_process_unlock();
 }
 
+/* As look(), but goes on while there is no descriptor to look at the names with. */
+static int look_while_waiting(struct waiting *waiting, struct yk_link **ret_link)
+{
+    int result = look(waiting, ret_link, true);
+    return result == -EMFILE || result == -ENFILE ? 0 : result;
+}
+
 /* Lies down once. What look() says, or -ETIMEDOUT, -EINTR, -ECANCELED. */
 static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_t deadline)
 {
     struct yk_peer *peer = waiting->peer;
     clear_and_announce(peer);
-    int result = look(waiting, ret_link, true);
+    int result = look_while_waiting(waiting, ret_link);
     if (result == 0 && yk_load32_seq(waiting->cancelled))
         result = -ECANCELED;
     int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
     if (result == 0 && left <= 0)
         result = -ETIMEDOUT;
     if (result != 0) {
-        yk_sys_ring(peer->bell.fd, MARK); /* whoever polls it is to come back */
+        ring_own(peer); /* whoever polls it is to come back */
         return result;
     }
     return yk_sys_poll(peer->bell.fd, yk_watch_descriptor(), left < YK_SLICE ? left : YK_SLICE) ==
@@ -179,14 +204,15 @@ static int look_armed(struct waiting *waiting, struct yk_link **ret_link)
     if (result == 0 && yk_load32_seq(waiting->cancelled))
         result = -ECANCELED;
     if (result != 0)
-        yk_sys_ring(waiting->peer->bell.fd, MARK);
+        ring_own(waiting->peer);
     return result;
 }
 
 static int wait_next(struct waiting *waiting, struct yk_link **ret_link, int64_t timeout_ns)
 {
     int64_t deadline = yk_deadline(timeout_ns);
-    int result = look(waiting, ret_link, true);
+    int result =
+        timeout_ns == 0 ? look(waiting, ret_link, true) : look_while_waiting(waiting, ret_link);
     if (result == 0 && timeout_ns == 0) {
         yk_process_lock();
         look_for_dead(waiting->peer);
@@ -195,8 +221,6 @@ static int wait_next(struct waiting *waiting, struct yk_link **ret_link, int64_t
                                           : look_armed(waiting, ret_link);
         return result == 0 ? -EAGAIN : result;
     }
-    if (result == 0)
-        result = open_waiting(waiting->peer);
     while (result == 0)
         result = sleep_once(waiting, ret_link, deadline);
     return result;
@@ -226,16 +250,11 @@ int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
     struct yk_link *ready = find_ready(handle->peer);
     yk_process_unlock();
     int result = 0;
-    if (!ready || due)
-        result = yk_directory_open(&waiting.directory, handle->peer->object.directory, true);
-    bool opened = (!ready || due) && result == 0;
-    if (ready && opened) {
-        int found = yk_peer_find_link(handle->peer, &waiting.directory, ret_other);
-        result = found > 0 ? YOKE_NEXT_OPENED + 1 : 0;
-    } else if (opened) {
+    if (!ready)
         result = wait_next(&waiting, ret_link, timeout_ns);
-    }
-    if (opened)
+    else if (due)
+        result = find_newcomer(&waiting) > 0 ? YOKE_NEXT_OPENED + 1 : 0;
+    if (waiting.opened)
         yk_directory_close(&waiting.directory);
     if (ready && result <= 0) { /* whatever went wrong beside it can wait */
         *ret_link = ready;
@@ -248,7 +267,7 @@ int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
 
 static int open_descriptor(struct yk_peer *peer)
 {
-    int result = open_waiting_locked(peer);
+    int result = open_waiting(peer);
     if (result < 0 || peer->epoll >= 0)
         return result;
     peer->epoll = yk_sys_epoll();

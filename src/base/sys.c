@@ -201,6 +201,20 @@ int yk_sys_byte_is_locked(int fd, off_t byte, off_t count)
     return result < 0 ? result : lock.l_type != F_UNLCK;
 }
 
+/*
+ * A description never hears of its own locks, a process hears of all that descriptions have: what
+ * the one is told of and the other is not is the description's.
+ */
+int yk_sys_byte_is_locked_by(int fd, off_t byte)
+{
+    struct flock lock;
+    int result = byte_lock(fd, F_GETLK, F_WRLCK, byte, 1, &lock);
+    if (result < 0 || lock.l_type == F_UNLCK)
+        return result;
+    result = yk_sys_byte_is_locked(fd, byte, 1);
+    return result < 0 ? result : !result;
+}
+
 int yk_sys_shm_get(key_t key, size_t size, int flags)
 {
     return (int)CALL(shmget(key, size, flags));
@@ -322,11 +336,6 @@ int yk_sys_map_shared(int fd, size_t size, void **ret_base)
 int yk_sys_unmap(void *base, size_t size)
 {
     return (int)CALL(munmap(base, size));
-}
-
-int yk_sys_file_flags(int fd)
-{
-    return (int)CALL(fcntl(fd, F_GETFL));
 }
 
 int yk_sys_duplicate(int fd)

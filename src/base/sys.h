@@ -43,6 +43,7 @@ int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const ch
 int yk_sys_lock_byte(int fd, off_t byte); /* 0, or -EAGAIN: somebody else has it */
 int yk_sys_unlock_byte(int fd, off_t byte);
 int yk_sys_byte_is_locked(int fd, off_t byte, off_t count); /* by another description: 1 or 0 */
+int yk_sys_byte_is_locked_by(int fd, off_t byte); /* by the very description of fd: 1 or 0 */
 
 /* System V segments */
 int yk_sys_shm_get(key_t key, size_t size, int flags);
@@ -72,7 +73,6 @@ int64_t yk_sys_memfd_size(int fd);
 int yk_sys_map_shared(int fd, size_t size, void **ret_base);
 int yk_sys_unmap(void *base, size_t size);
 int yk_sys_duplicate(int fd);
-int yk_sys_file_flags(int fd); /* O_APPEND … */
 
 /*
  * futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT,
