@@ -30,8 +30,6 @@
 #define ROUNDS_MAX  100000u
 /* How many times its share of the time a row may have before it lets the others go first. */
 #define SHARES 4u
-/* Messages from this size on take long: the first round is without them. */
-#define HUGE_MESSAGE ((size_t)16 << 20)
 /* At most such a part of all time is for counting system calls, at least such a one for rounds. */
 #define COUNTING_PART 4
 #define ROUNDS_PART   4
@@ -42,7 +40,7 @@ static const struct yk_usage usage = {
     "Measures messages between two processes on this machine: yoke, other systems, and the raw\n"
     "limit, interleaved in rounds.\n"
     "\n"
-    "  --quick            under 40 seconds, not some 5 minutes: fewer systems and sizes\n"
+    "  --quick            under 40 seconds, not some 4 minutes: fewer systems and sizes\n"
     "  --case NAME,...    all of these unless given:\n"
     "                     latency  round trip\n"
     "                     rate     one way, messages a second\n"
@@ -167,8 +165,10 @@ static void set_quick(struct request *request)
 {
     request->plan.quick = true;
     request->time_ns = (int64_t)(30000 * MILLISECOND);
-    request->pace = (struct bench_pace){
-        .warm_ns = 1 * MILLISECOND, .probe_ns = 6 * MILLISECOND, .system_ns = 15 * MILLISECOND};
+    request->pace = (struct bench_pace){.warm_ns = 1 * MILLISECOND,
+                                        .probe_ns = 6 * MILLISECOND,
+                                        .system_ns = 15 * MILLISECOND,
+                                        .most_ns = 4000 * MILLISECOND};
     request->observe_ns = 250 * MILLISECOND;
     request->idle_ns = 500 * MILLISECOND;
 }
@@ -268,6 +268,7 @@ static int count_for_row(const struct request *request, struct bench_row *row)
     if (!error) {
         row->calls = calls.all;
         row->futex_calls = calls.futex;
+        row->futex_wakes = calls.wakes;
     } else {
         snprintf(row->calls_problem, sizeof row->calls_problem, "%.100s", run.reason);
     }
@@ -341,7 +342,7 @@ static int take_sample(const struct request *request, struct bench_run *run,
                        struct bench_sample *ret_sample)
 {
     struct bench_run limit = {.system = bench_limit_for(run->system, &run->setting),
-                              .setting = run->setting,
+                              .setting = bench_limit_setting(run->system, &run->setting),
                               .side = BENCH_PARENT};
     int error;
 
@@ -374,7 +375,9 @@ static int take_row_sample(const struct request *request, struct bench_row *row)
     } else if (error == -ETIMEDOUT && !bench_row_give_up(row)) {
         error = 0;
     } else if (error != -EINTR) {
-        row->state = error == -ENOTSUP ? BENCH_SKIPPED : BENCH_FAILED;
+        bool skipped = error == -ENOTSUP || (error == -ETIMEDOUT && !row->system->own);
+
+        row->state = skipped ? BENCH_SKIPPED : BENCH_FAILED;
         snprintf(row->reason, sizeof row->reason, "%s",
                  run.reason[0] ? run.reason : strerror(-error));
         error = 0;
@@ -404,7 +407,7 @@ static bool has_its_turn(const struct request *request, const struct bench_resul
     if (request->rounds > 0)
         return true;
     if (row->samples == 0)
-        return round > 1 || row->setting.size < HUGE_MESSAGE;
+        return round > 1 || row->setting.size < BENCH_HUGE_MESSAGE; /* they take long */
     if (request->time_ns != YOKE_FOREVER && (int64_t)(row->spent_ns / row->samples) > left)
         return false;
     for (size_t i = 0; i < results->row_count; i++)
@@ -412,18 +415,21 @@ static bool has_its_turn(const struct request *request, const struct bench_resul
     return row->spent_ns <= SHARES * (spent / results->row_count);
 }
 
+/* Until the time is over, or a round in which no row has its turn: no later one would. */
 static int take_rounds(const struct request *request, struct bench_results *results, int64_t start)
 {
+    bool any = true;
     int error = 0;
 
-    for (uint64_t round = 1; !error && results->row_count && !is_over(request, round, start);
-         round++) {
+    for (uint64_t round = 1; !error && any && !is_over(request, round, start); round++) {
+        any = round == 1;
         for (size_t i = 0; i < results->row_count && !error; i++) {
             struct bench_row *row = &results->rows[i];
 
             if (is_over(request, round, start) ||
                 !has_its_turn(request, results, row, round, start))
                 continue;
+            any = true;
             say_round(request, round, row);
             error = yk_stop_signal() ? -EINTR : take_row_sample(request, row);
         }
@@ -456,6 +462,7 @@ static int measure(const struct request *request, struct bench_results *results)
         error = observe_growth(request, results);
     if (!error)
         error = take_rounds(request, results, rounds_start(request, start));
+    bench_rows_settle(results->rows, results->row_count);
     say_progress("\r", NULL);
     results->seconds = (double)(yk_time_monotonic() - start) / 1e9;
     return error;
@@ -499,17 +506,20 @@ int yk_bench_main(int argc, char **argv)
 {
     struct request request = {
         .plan.topics = (1u << BENCH_TOPICS) - 1,
-        .time_ns = (int64_t)(300000 * MILLISECOND),
+        .time_ns = (int64_t)(210000 * MILLISECOND),
         .pace = {.warm_ns = 2 * MILLISECOND,
                  .probe_ns = 12 * MILLISECOND,
-                 .system_ns = 25 * MILLISECOND},
+                 .system_ns = 25 * MILLISECOND,
+                 .most_ns = 12000 * MILLISECOND},
         .observe_ns = 1000 * MILLISECOND,
-        .idle_ns = 2000 * MILLISECOND,
+        .idle_ns = 1000 * MILLISECOND,
     };
     struct bench_results results = {0};
     int error, status;
 
     parse_options(&request, argc, argv);
+    if (request.report && bench_html_try(request.report) < 0)
+        return YK_FAILED;
     warn_about_build();
     bench_cpus_choose(&request.plan.cpus);
     results.cpus = request.plan.cpus;
