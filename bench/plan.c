@@ -30,7 +30,7 @@ struct sizes {
 
 static const struct sizes some_sizes = {4, {8, 64, K, 64 * K}};
 /* 56 bytes are what one line has room for beside its flag. */
-static const struct sizes more_sizes = {7, {8, 56, 64, K, 4 * K, 64 * K, M}};
+static const struct sizes more_sizes = {6, {8, 56, 64, K, 64 * K, M}};
 static const struct sizes three_sizes = {3, {56, 64, K}};
 static const struct sizes two_sizes = {2, {64, 64 * K}};
 static const struct sizes one_size = {1, {64}};

@@ -38,12 +38,16 @@ struct link {
 static void yoke_link_teardown(struct bench_run *run)
 {
     struct link *state = run->state;
+    yoke_peer *peer;
 
     for (int end = 0; end < 2; end++)
         if (state->ends[end] >= 0)
             close(state->ends[end]);
     for (int other = 0; other < OTHERS; other++)
         yoke_close(state->made[other]);
+    /* A killed worker leaves its peer's name; whoever has joined takes it away. */
+    if (state->peer[0] && yoke_peer_join(&peer, state->peer, NULL) == 0)
+        yoke_peer_leave(peer);
     free(state);
 }
 
