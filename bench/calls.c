@@ -17,6 +17,7 @@
 #include "stop.h"
 #include "worker.h"
 
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ struct trace {
     struct bench_child *children;
     int running; /* workers that have not ended */
     bool failed;
-    uint64_t calls, futex_calls;
+    uint64_t calls, futex_calls, futex_wakes;
 };
 
 /* ---- in the workers ------------------------------------------------------------------------- */
@@ -122,7 +123,10 @@ static void note_call(struct trace *trace, pid_t thread)
         info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_counting(trace, thread))
         return;
     trace->calls++;
-    trace->futex_calls += info.entry.nr == SYS_futex;
+    if (info.entry.nr == SYS_futex) {
+        trace->futex_calls++;
+        trace->futex_wakes += ((int)info.entry.args[1] & FUTEX_CMD_MASK) == FUTEX_WAKE;
+    }
 }
 
 static void note_end(struct trace *trace, pid_t pid, int status)
@@ -271,7 +275,8 @@ int bench_calls_count(struct bench_run *run, const struct bench_cpus *cpus,
         if (run->setting.what == BENCH_LATENCY)
             messages *= 2; /* there and back */
         *ret_calls = (struct bench_calls){(double)trace.calls / messages,
-                                          (double)trace.futex_calls / messages};
+                                          (double)trace.futex_calls / messages,
+                                          (double)trace.futex_wakes / messages};
     }
     if (control)
         bench_unmap_shared(control, sizeof *control);

@@ -159,7 +159,8 @@ static void add_limit_line(struct bench_chart *chart, const struct bench_results
     for (size_t i = 0; i < results->row_count; i++) {
         const struct bench_row *row = &results->rows[i];
 
-        if (!is_in(row, topic, mode) || bench_limit_for(row->system, &row->setting) != limit)
+        if (!is_in(row, topic, mode) || bench_limit_for(row->system, &row->setting) != limit ||
+            (limit == row->system && !limit->raw)) /* compared with itself */
             continue;
         if (!series) {
             series = add_system(chart, limit, " (limit)");

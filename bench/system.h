@@ -136,6 +136,10 @@ extern const struct bench_system *const bench_systems[];
 const struct bench_system *bench_limit_for(const struct bench_system *system,
                                            const struct bench_setting *setting);
 
+/* The setting in which that limit is probed: the same, but for what is compared with itself. */
+struct bench_setting bench_limit_setting(const struct bench_system *system,
+                                         const struct bench_setting *setting);
+
 /* Zeroed memory that workers share with their parent; NULL if there is none. */
 void *bench_map_shared(size_t size);
 void bench_unmap_shared(void *memory, size_t size);

@@ -11,6 +11,8 @@
 
 /* From here on a message's cost is that of its copies. */
 #define BIG_MESSAGE 4096u
+/* In place a message of any size should cost what one of this size does. */
+#define IN_PLACE 64u
 
 /* clang-format off */
 const struct bench_system *const bench_systems[] = {
@@ -38,6 +40,8 @@ const struct bench_system *bench_limit_for(const struct bench_system *system,
         return own;
     if (setting->topic == BENCH_TOPIC_FAN_IN)
         return system; /* alone on each side */
+    if (system->in_place && setting->topic == BENCH_TOPIC_SIZE)
+        return system; /* with small messages: see bench_limit_setting() */
     if (setting->what == BENCH_OPEN)
         return &bench_raw_open;
     if (setting->what == BENCH_LATENCY)
@@ -46,6 +50,16 @@ const struct bench_system *bench_limit_for(const struct bench_system *system,
         return &bench_raw_memcpy;
     /* A port is many-to-many, so small messages are compared with the best many-to-many ring. */
     return setting->size < BIG_MESSAGE ? &bench_vyukov : &bench_raw_memcpy;
+}
+
+struct bench_setting bench_limit_setting(const struct bench_system *system,
+                                         const struct bench_setting *setting)
+{
+    struct bench_setting limit = *setting;
+
+    if (system->in_place && bench_limit_for(system, setting) == system && limit.size > IN_PLACE)
+        limit.size = IN_PLACE;
+    return limit;
 }
 
 void *bench_map_shared(size_t size)
