@@ -10,18 +10,28 @@
 #include "base/error.h"
 #include "base/sys.h"
 
+#define TRIES 8
+
+/* Made, and open both ways: then there is always a writer, and no end of file when the last left. */
+static int make_and_open(const struct yk_directory *directory, const char *path, uint32_t mode,
+                         uint32_t group)
+{
+    /* who may write the object may ring: that takes the right to read, too (open_bell()) */
+    int result = yk_sys_make_fifo(directory->fd, path, (mode & 0222) | (mode & 0222) << 1, group);
+    return result == 0 || result == -EEXIST ? yk_sys_open(directory->fd, path, O_RDWR, 0) : result;
+}
+
 int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group)
 {
     struct yk_directory opened;
     char path[48];
-    int result = yk_directory_open(&opened, directory, true);
+    int result = yk_directory_open(&opened, directory, true), fd = -ENOENT;
     if (result < 0)
         return result;
     yk_bell_path(path, nonce);
-    /* who may write the object may ring: that takes the right to read, too (open_bell()) */
-    result = yk_sys_make_fifo(opened.fd, path, (mode & 0222) | (mode & 0222) << 1, group);
-    /* for both ways: then there is always a writer, and no end of file when the last one left */
-    int fd = result == 0 || result == -EEXIST ? yk_sys_open(opened.fd, path, O_RDWR, 0) : result;
+    /* until it is open, others may take it for deserted */
+    for (int i = 0; i < TRIES && fd == -ENOENT; i++)
+        fd = make_and_open(&opened, path, mode, group);
     if (fd < 0)
         yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
     yk_directory_close(&opened);

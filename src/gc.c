@@ -2,8 +2,9 @@
  * gc.c - yk_gc(): clears what is provably dead. See inspect.h.
  *
  * Everywhere else in yoke, what is dead is cleared by who stumbles over it. This looks at
- * everything at once, and also finds what nobody stumbles over any more: memory, lock files and
- * doorbells to which no name leads, because the files of the name directory went without the memory.
+ * everything at once, and also finds what nobody stumbles over any more: memory and lock files to
+ * which no name leads, because the files of the name directory went without the memory; and
+ * doorbells that nobody has open.
  *
  * What is healthy is never cleared. A name's memory must be gone, shown by the kernel; or, where it is
  * a transient one's in another IPC namespace, nobody may take part any more. Memory must
@@ -359,11 +360,16 @@ static int list_side_file(const char *name, void *context)
     return 0;
 }
 
-/* Nobody takes part in the object of this nonce: its lock file is not locked, or not there. */
-static bool is_free(const struct gc *gc, uint64_t nonce)
+/*
+ * Nobody uses it any more. A doorbell's owner has it open. A lock file's object is locked by whoever
+ * takes part in it.
+ */
+static bool is_free(const struct gc *gc, const struct side_file *file)
 {
     char path[48];
-    yk_live_path(path, nonce);
+    side_path(path, file);
+    if (file->bell)
+        return yk_bell_is_deserted(&gc->directory, path);
     int fd = yk_sys_open(gc->directory.fd, path, O_RDONLY, 0);
     if (fd < 0)
         return fd == -ENOENT;
@@ -379,10 +385,10 @@ static int look_at_side_files(struct gc *gc)
         const struct side_file *file = &gc->side_files[i];
         char path[48];
         side_path(path, file);
-        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, file->nonce) ||
+        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, file) ||
             (!gc->dry_run && yk_sys_unlink(gc->directory.fd, path) < 0))
             continue;
-        result = file->bell ? add_item(gc, "doorbell", path, 0, "its peer is gone")
+        result = file->bell ? add_item(gc, "doorbell", path, 0, "nobody has it open")
                             : add_item(gc, "lock file", path, 0,
                                        "its object is gone, and nobody locks it");
     }

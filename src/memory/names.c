@@ -141,6 +141,15 @@ void yk_bell_path(char path[48], uint64_t nonce)
     snprintf(path, 48, ".bell-%016" PRIx64, nonce);
 }
 
+bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path)
+{
+    /* for writing, and not waiting for a reader: then the kernel says that there is none */
+    int fd = yk_sys_open(directory->fd, path, O_WRONLY | O_NONBLOCK, 0);
+    if (fd >= 0)
+        yk_sys_close(fd);
+    return fd == -ENXIO;
+}
+
 static int format_record(char text[RECORD_MOST], const struct yk_record *record)
 {
     return snprintf(text, RECORD_MOST, RECORD_FORMAT, yk_kind_name(record->kind), record->name,

@@ -55,6 +55,8 @@ void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other);
 void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name);
 void yk_live_path(char path[48], uint64_t nonce);
 void yk_bell_path(char path[48], uint64_t nonce);
+/* A doorbell that no process has open any more: whoever it belonged to has died. */
+bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path);
 
 /*
  * Reads the file `entry` ("KIND.NAME") of a name directory or of intents. 0, -ENOENT, -EACCES,

@@ -286,11 +286,19 @@ static int look_at_intents(const struct yk_directory *intents, void *context)
     return 0;
 }
 
+static void look_at_bell(const struct yk_directory *directory, const char *name)
+{
+    if (yk_bell_is_deserted(directory, name))
+        unlink_own(directory, name, yk_sys_effective_uid());
+}
+
 static int look_at_name(const char *name, void *context)
 {
     const struct yk_directory *directory = context;
     struct yk_record record;
     uint32_t me = yk_sys_effective_uid();
+    if (strncmp(name, ".bell-", 6) == 0)
+        look_at_bell(directory, name);
     if (name[0] == '.' || yk_record_read(directory, name, &record) < 0)
         return 0;
     if ((record.uid == me || me == 0) && yk_record_is_dead(directory, &record, false))

@@ -234,37 +234,33 @@ static void lock_file_without_an_object_is_cleared_unless_it_is_locked(void **st
     assert_int_equal(yoke_remove("port:other"), 0);
 }
 
-/* Makes the file, and its peer's lock file, as they are while the peer lives. */
-static int make_bell(const char *bell, const char *live)
-{
-    int fd;
-    assert_int_equal(mkfifo(path_of(bell), 0600), 0);
-    write_file(live, "");
-    fd = open(path_of(live), O_RDWR | O_CLOEXEC);
-    assert_int_equal(yk_sys_lock_byte(fd, YK_LIFE_BYTE(0)), 0);
-    return fd;
-}
-
-static void doorbell_without_a_peer_is_cleared_unless_that_is_alive(void **state)
+static void doorbell_is_cleared_unless_somebody_has_it_open(void **state)
 {
     (void)state;
-    const char *bell = ".bell-0123456789abcdef", *live = ".live-0123456789abcdef";
+    const char *bell = ".bell-0123456789abcdef";
     make_kept_port("port:other");
-    int fd = make_bell(bell, live);
+    assert_int_equal(mkfifo(path_of(bell), 0600), 0);
+    int fd = open(path_of(bell), O_RDWR | O_CLOEXEC);
     write_file(".bell-fedcba9876543210", ""); /* is none */
     expect_nothing_to_clear();
-    assert_int_equal(unlink(path_of(live)), 0);
+    close(fd);
     expect_cleared("doorbell .bell-0123456789abcdef\n");
     assert_false(is_there(bell));
-    close(fd);
-    close(make_bell(bell, live));
-    char lines[200];
-    assert_int_equal(collect(true, lines, sizeof lines), 2); /* in whichever order */
-    assert_int_equal(collect(false, lines, sizeof lines), 2);
-    assert_false(is_there(bell));
-    assert_false(is_there(live));
     expect_nothing_to_clear();
     assert_int_equal(unlink(path_of(".bell-fedcba9876543210")), 0);
+    assert_int_equal(yoke_remove("port:other"), 0);
+}
+
+static void doorbells_that_are_waited_at_are_kept(void **state)
+{
+    (void)state;
+    yoke_endpoint *port;
+    make_kept_port("port:other");
+    assert_int_equal(yoke_open(&port, "port:other", 0, NULL), 0);
+    assert_true(yoke_fd(port) >= 0);
+    expect_nothing_to_clear();
+    yoke_close(port);
+    expect_nothing_to_clear();
     assert_int_equal(yoke_remove("port:other"), 0);
 }
 
@@ -385,7 +381,8 @@ int main(void)
         TEST(intent_of_a_living_process_is_left_alone),
         TEST(intent_that_another_user_put_there_is_not_believed),
         TEST(lock_file_without_an_object_is_cleared_unless_it_is_locked),
-        TEST(doorbell_without_a_peer_is_cleared_unless_that_is_alive),
+        TEST(doorbell_is_cleared_unless_somebody_has_it_open),
+        TEST(doorbells_that_are_waited_at_are_kept),
         TEST(doorbell_of_a_living_peer_is_kept),
         TEST(clearing_tells_how_much_memory_goes),
         TEST(looks_and_clearing_disturb_nobody),
