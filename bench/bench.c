@@ -493,6 +493,7 @@ static int report(const struct request *request, const struct bench_results *res
         bench_report_json(results);
     else
         bench_report_table(results);
+    fflush(stdout); /* so that the warnings stand below */
     bench_report_warnings(results);
     return request->report ? bench_html_write(request->report, results) : 0;
 }
