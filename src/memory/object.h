@@ -49,6 +49,7 @@ struct yk_object_plan {
     uint64_t body_bytes; /* what the segment holds behind the slots */
     uint64_t body_size;  /* what the user asked for */
     bool reserve;
+    const char *smaller; /* which options make it smaller, or NULL: for a sentence */
     const void *details; /* goes into yk_shm_fixed.details */
     size_t details_size;
     const struct yk_kind_operations *operations;
