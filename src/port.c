@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "endpoint_options.h"
+#include "notice.h"
 #include "pool.h"
 #include "ring/spsc.h"
 
@@ -158,6 +159,7 @@ static int prepare(struct yk_object *object)
 static void unprepare(struct yk_object *object)
 {
     struct yk_port *port = (struct yk_port *)object;
+    yk_waiting_end(&port->waiting);
     free(port->in_hand);
     port->in_hand = NULL;
 }
@@ -201,7 +203,7 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
 
 void yk_port_close(struct yk_port *port)
 {
-    yk_waiting_end(&port->waiting); /* while the slot is ours */
+    yk_descriptor_close(&port->waiting); /* while the slot is ours */
     yk_object_close(&port->object);
 }
 

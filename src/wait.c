@@ -168,7 +168,6 @@ void yk_waiting_join(struct yk_waiting *waiting)
 void yk_waiting_end(struct yk_waiting *waiting)
 {
     uint32_t bells = waiting->bells ? waiting->object->fixed.participants * YK_NOTICES : 0;
-    yk_descriptor_close(waiting);
     for (uint32_t i = 0; i < bells; i++)
         yk_doorbell_close(&waiting->bells[i]);
     free(waiting->bells);

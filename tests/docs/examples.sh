@@ -8,7 +8,7 @@ test "$(./greeter | sort)" = 'alice was told: hello, alice
 bob was told: hello, bob
 carol was told: hello, carol'
 
-test "$(./bounded_buffer)" = 'consumed 1000 items, sum 500500; the producer had to wait: yes'
+test "$(./bounded_buffer)" = 'consumed 1000 items, sum 500500, through a buffer of 4'
 test "$(./counter)" = 'counted 35000, and mended after 1 that died with the lock'
 test "$(./direct | sort)" = 'P received: the same to you
 Q received: good morning, Q'
