@@ -23,10 +23,10 @@
 
 #define WORKERS_MAX (2 * BENCH_FAN_MAX)
 /* Until all have joined. */
-#define JOIN_TIMEOUT_NS (20 * UINT64_C(1000000000))
+#define JOIN_TIMEOUT_NS (60 * UINT64_C(1000000000))
 /* A part goes on until so many messages came: with many processes each gets its turn seldom. */
 #define MESSAGES_LEAST  1000u
-#define PART_TIMEOUT_NS (5 * UINT64_C(1000000000))
+#define PART_TIMEOUT_NS (20 * UINT64_C(1000000000))
 #define MILLISECOND     UINT64_C(1000000)
 
 struct counter {
