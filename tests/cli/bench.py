@@ -1,4 +1,7 @@
-"""`yoke bench`: what it prints and writes is well-formed. How fast anything is, is not tested."""
+"""`yoke bench`: what it prints and writes is well-formed. How fast anything is, is not tested.
+
+One run of all cases, which takes long, is looked at from many sides.
+"""
 
 import html.parser
 import json
@@ -28,6 +31,7 @@ SECTIONS = [
     'growth',
     'figures',
 ]
+SIDES = 'after_receiver_killed', 'after_sender_killed'
 VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
 
 CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'link-waiting']
@@ -38,6 +42,9 @@ OWN_IN_PLACE = {'yoke-link-loan', 'yoke-port-loan'}
 
 
 class Bench(tool.Case):
+    found = None
+    complaint = ''
+
     def bench(self, *arguments):
         """Runs it; a noisy machine may make it warn, but not fail."""
         done = self.run_tool('bench', *arguments)
@@ -49,6 +56,15 @@ class Bench(tool.Case):
         rows = [json.loads(line) for line in self.bench('--json', *arguments).splitlines()]
         self.assertTrue(rows, 'no rows')
         return rows
+
+    def whole(self):
+        """All cases, measured once for all tests: the rows, the page, and what `yoke ls` then said."""
+        if not Bench.found:
+            options = ['--quick', '--rounds', '1', '--size', '64', '--against', 'pipe,raw-two-line']
+            rows = self.rows('--report', self.path('report.html'), *options)
+            Bench.complaint = self.complaint
+            Bench.found = rows, self.read('report.html').decode(), self.json('ls')
+        return Bench.found
 
     def check_row(self, row):
         self.assertLessEqual(ROW, row.keys())
@@ -73,22 +89,23 @@ class Bench(tool.Case):
 
 
 class Rows(Bench):
+    def of_case(self, *cases):
+        rows = [row for row in self.whole()[0] if row['case'] in cases]
+        self.assertEqual({row['case'] for row in rows}, set(cases))
+        return rows
+
     def test_every_row_has_all_fields(self):
-        cases = 'latency,rate,size,wake,open'
-        options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'pipe,raw-two-line']
-        rows = self.rows('--case', cases, *options)
+        rows = self.of_case('latency', 'rate', 'size', 'wake', 'fan-in', 'open', 'grow')
         for row in rows:
             with self.subTest(row=row):
                 self.check_row(row)
-        self.assertEqual({row['case'] for row in rows}, set(cases.split(',')))
         self.assertEqual(self.systems(rows, 'open'), OWN)
         self.assertEqual(self.systems(rows, 'latency'), OWN | {'pipe', 'raw-two-line'})
         self.assertEqual(self.systems(rows, 'rate'), OWN | OWN_IN_PLACE | {'pipe'})
         self.assertEqual({row['unit'] for row in rows if row['case'] == 'size'}, {'GB/s'})
 
     def test_system_calls_are_counted_or_it_is_said_why_not(self):
-        options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'pipe']
-        for row in self.rows('--case', 'wake', *options):
+        for row in self.of_case('wake'):
             with self.subTest(row=row):
                 if 'syscalls_per_message' not in row:
                     self.assertTrue(row['syscalls_not_counted'])
@@ -99,16 +116,15 @@ class Rows(Bench):
                     self.assertGreater(row['futex_calls_per_message'], 0)
 
     def test_an_idle_receiver_is_watched(self):
-        rows = self.rows('--quick', '--case', 'wake', '--rounds', '1', '--against', 'none')
-        self.assertEqual(self.systems(rows, 'wake'), OWN)
+        rows = self.of_case('wake')
+        self.assertEqual(self.systems(rows, 'wake'), OWN | {'pipe'})
         for row in rows:
             self.assertEqual(row['mode'], 'block')
             self.assertIn('idle_wakeups_per_second', row)
 
     def test_many_senders_and_receivers(self):
-        rows = self.rows('--quick', '--case', 'fan-in', '--rounds', '1', '--against', 'none')
+        rows = self.of_case('fan-in')
         for row in rows:
-            self.check_row(row)
             self.assertEqual(row['limit_system'], row['system'])
         self.assertEqual({(row['senders'], row['receivers']) for row in rows}, {(2, 2), (16, 16)})
 
@@ -121,9 +137,9 @@ class Rows(Bench):
             self.assertEqual(self.json('ls'), [])
 
     def test_growth_has_its_curves(self):
-        rows = self.rows('--case', 'grow')
-        for row in rows:
-            self.check_row(row)
+        rows = self.of_case('grow')
+        if {row['curve'] for row in rows} != set(CURVES):  # --quick has little time, and the machine is slow
+            rows = self.rows('--case', 'grow')
         most = {}
         for row in rows:
             most[row['curve']] = max(row['count'], most.get(row['curve'], 0))
@@ -134,10 +150,15 @@ class Rows(Bench):
         tool.diagnose(f'the curves reach {most}; {self.complaint.strip()}')
 
     def test_killing_is_observed(self):
-        rows = self.rows('--quick', '--case', 'kill', '--against', 'pipe')
+        rows = self.of_case('kill')
         self.assertEqual({row['system'] for row in rows}, OWN | {'pipe'})
+        for attempt in range(10):  # a busy machine may see nothing in the time of --quick
+            pipe = next(row for row in rows if row['system'] == 'pipe')
+            if 'waits' not in (pipe[side]['outcome'] for side in SIDES):
+                break
+            rows = self.rows('--case', 'kill', '--against', 'pipe')
         for row in rows:
-            for side in ('after_receiver_killed', 'after_sender_killed'):
+            for side in SIDES:
                 self.assertIn(
                     row[side]['outcome'], ('error', 'end of file', 'waits', 'goes on'), row
                 )
@@ -147,8 +168,7 @@ class Rows(Bench):
                 self.assertEqual(row['after_sender_killed']['outcome'], 'end of file')
 
     def test_nothing_is_left_behind(self):
-        self.rows('--quick', '--case', 'open,kill', '--rounds', '1', '--size', '64')
-        self.assertEqual(self.json('ls'), [])
+        self.assertEqual(self.whole()[2], [])
 
     def test_the_table_names_what_was_measured(self):
         options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'none']
@@ -209,20 +229,18 @@ class Page(html.parser.HTMLParser):
 
 
 class Report(Bench):
-    def page(self, *arguments):
-        path = self.path('report.html')
-        self.bench('--quick', '--report', path, '--rounds', '1', *arguments)
-        text = self.read('report.html').decode()
+    def parse(self, text):
         page = Page()
         page.feed(text)
         page.close()
         self.assertEqual(page.problems, [])
         self.assertEqual(page.open, [])
         self.assertEqual(page.sections, SECTIONS)
-        return page, text
+        return page
 
     def test_the_page_is_whole_and_needs_nothing_else(self):
-        page, text = self.page('--size', '64', '--against', 'pipe')
+        text = self.whole()[1]
+        page = self.parse(text)
         self.assertIn('svg', page.tags)
         self.assertNotIn('script', page.tags)
         self.assertNotIn('link', page.tags)
@@ -236,7 +254,10 @@ class Report(Bench):
         self.assertNotIn('Not measured in this run', text)
 
     def test_what_was_not_measured_is_said(self):
-        _, text = self.page('--case', 'open', '--against', 'none')
+        options = ['--quick', '--rounds', '1', '--case', 'open', '--against', 'none']
+        self.bench('--report', self.path('report.html'), *options)
+        text = self.read('report.html').decode()
+        self.parse(text)
         self.assertIn('Not measured in this run', text)
 
     @unittest.skipIf(not os.path.exists('/dev/full'), 'there is no /dev/full here')
