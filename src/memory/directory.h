@@ -4,6 +4,7 @@
  *   KIND.NAME                a published name: one line of text (names.h)
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
  *   .bell-NONCE              the doorbell of a peer: a FIFO (doorbell.h)
+ *   .signals-NONCE           where a peer receives signals in the kernel: a socket (signal_socket.h)
  *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to
  *   .intents-UID/KIND.NAME   what UID is creating or removing: whoever comes later can finish it
  *   .intents-UID/.NONCE      the same, of another IPC namespace: only there it can be finished
