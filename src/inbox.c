@@ -316,10 +316,14 @@ static void close_inbox(void *self)
     free(inbox);
 }
 
+static int enter(void *self)
+{
+    return is_mine(self) ? 0 : not_mine(self);
+}
+
 static int own_descriptor(void *self)
 {
-    struct inbox *inbox = self;
-    return is_mine(inbox) ? descriptor(inbox) : not_mine(inbox);
+    return descriptor(self);
 }
 
 static const struct yk_endpoint_operations operations = {
@@ -327,6 +331,7 @@ static const struct yk_endpoint_operations operations = {
     .close = close_inbox,
     .cancel = cancel,
     .fd = own_descriptor,
+    .enter = enter,
 };
 
 /* ---- opening ---- */

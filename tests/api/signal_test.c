@@ -339,6 +339,32 @@ static void descriptor_is_readable_while_there_is_a_signal(enum place place)
     end(&bob);
 }
 
+static void wait_set_tells_of_it(enum place place)
+{
+    struct receiver bob = receive_as("bob", place, NULL);
+    struct yoke_ready ready[2];
+    yoke_set *set = NULL;
+
+    catch_usr2(bob.inbox);
+    must(yoke_set_create(&set));
+    must(yoke_set_add(set, bob.inbox, &bob));
+    for (int round = 0; round < 20; round++) {
+        while (yoke_set_wait(set, ready, 2, YOKE_NOW) == 1) /* once too often at most */
+            assert_none(bob.inbox);
+        if (round % 2)
+            must(yoke_signal_kill("bob", SIGUSR2));
+        else
+            must(yoke_signal_send(NULL, address("bob", place), 1, 0));
+        assert_int_equal(must(yoke_set_wait(set, ready, 2, SOON_MS * MS)), 1);
+        assert_int_equal(ready[0].what, YOKE_SET_ENDPOINT);
+        assert_ptr_equal(ready[0].endpoint, bob.inbox);
+        assert_ptr_equal(ready[0].user, &bob);
+        recv_signal(bob.inbox);
+    }
+    yoke_set_close(set);
+    end(&bob);
+}
+
 /* ---- several threads and processes ------------------------------------------------------------ */
 
 #define SENDERS 4
@@ -652,6 +678,7 @@ IN_BOTH(names_of_full_length_arrive_whole)
 IN_BOTH(sleeper_is_woken_cancelled_and_closed)
 IN_BOTH(signal_handler_ends_the_wait)
 IN_BOTH(descriptor_is_readable_while_there_is_a_signal)
+IN_BOTH(wait_set_tells_of_it)
 IN_BOTH(threads_send_at_once_and_none_is_lost_or_out_of_order)
 IN_BOTH(child_sends_as_itself_and_does_not_receive)
 IN_BOTH(standard_ones_are_merged_and_marked_so)
@@ -670,6 +697,7 @@ int main(void)
         BOTH(sleeper_is_woken_cancelled_and_closed),
         BOTH(signal_handler_ends_the_wait),
         BOTH(descriptor_is_readable_while_there_is_a_signal),
+        BOTH(wait_set_tells_of_it),
         BOTH(threads_send_at_once_and_none_is_lost_or_out_of_order),
         BOTH(child_sends_as_itself_and_does_not_receive),
         BOTH(standard_ones_are_merged_and_marked_so),
