@@ -85,8 +85,11 @@ static int take_from_port(struct inbox *inbox, struct yoke_signal *ret, int64_t 
     return (int)result;
 }
 
-/* Does the process that the kernel says sent it hold the lock of the name that it gave? */
-static bool is_named(const struct inbox *inbox, const struct yoke_signal *signal)
+/*
+ * Does the process that the kernel says sent it hold the lock of the name that it gave? It says
+ * through which descriptor; who says a wrong one is not proven.
+ */
+static bool is_named(const struct inbox *inbox, const struct yoke_signal *signal, int32_t proof)
 {
     struct yk_directory directory;
     struct yk_record record;
@@ -94,7 +97,7 @@ static bool is_named(const struct inbox *inbox, const struct yoke_signal *signal
         yk_directory_open(&directory, inbox->peer->object.directory, true) < 0)
         return false;
     int lock_file = yk_peer_open_lock(&directory, signal->sender, &record);
-    bool is = lock_file >= 0 && yk_peer_lock_held_by(lock_file, signal->pid);
+    bool is = lock_file >= 0 && yk_peer_lock_held_through(lock_file, signal->pid, proof);
     if (lock_file >= 0)
         yk_sys_close(lock_file);
     yk_directory_close(&directory);
@@ -116,7 +119,7 @@ static int take_from_socket(struct inbox *inbox, struct yoke_signal *ret)
         ret->sequence = yk_add_seq(&inbox->received, 1);
         ret->pid = sender.pid;
         ret->uid = sender.uid;
-        ret->origin = is_named(inbox, ret) ? YOKE_SIGNAL_NAMED : YOKE_SIGNAL_PROVEN;
+        ret->origin = is_named(inbox, ret, packet.proof) ? YOKE_SIGNAL_NAMED : YOKE_SIGNAL_PROVEN;
     }
     return result;
 }

@@ -55,6 +55,13 @@ bool yk_peer_lock_held_by(int lock_file, int32_t pid)
            yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
 }
 
+bool yk_peer_lock_held_through(int lock_file, int32_t pid, int32_t fd)
+{
+    struct stat facts;
+    return pid > 0 && yk_sys_stat(lock_file, &facts) == 0 &&
+           yk_lock_held_through(pid, fd, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
+}
+
 int32_t yk_peer_lock_holder(int lock_file, int32_t hint)
 {
     return yk_peer_lock_held_by(lock_file, hint) ? hint

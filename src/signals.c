@@ -330,7 +330,10 @@ YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, 
         result = yk_peer_enter(from);
     if (result < 0)
         return result;
-    packet.uid = yk_sys_effective_uid();
+    if (address.kernel)
+        packet.proof = from ? from->peer->object.lock.fd : -1;
+    else
+        packet.uid = yk_sys_effective_uid();
     if (from) { /* without its end when it is of full length */
         const char *name = from->peer->object.fixed.name;
         memcpy(packet.sender, name, strnlen(name, sizeof packet.sender));

@@ -19,7 +19,10 @@
 struct yk_signal_packet {
     uint64_t value;
     uint32_t number;
-    uint32_t uid;
+    union {
+        uint32_t uid;  /* in memory */
+        int32_t proof; /* in the kernel: the sender's descriptor that has the lock of its name */
+    };
     char sender[YOKE_PEER_NAME_MAX]; /* filled up with zeroes; no name: all of it */
 };
 _Static_assert(sizeof(struct yk_signal_packet) == 128, "a packet is the same everywhere");
