@@ -7,14 +7,17 @@
 #include "inspect.h"
 #include "json.h"
 
-#define YK_ADDRESS_TEXT \
-    (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + 1)
+#define YK_ADDRESS_TEXT                                                                      \
+    (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + \
+     sizeof((struct yk_object_facts *)0)->place + 2)
 
 bool yk_facts_is_port(const struct yk_object_facts *facts);
 /* A port or a link. */
 bool yk_facts_has_messages(const struct yk_object_facts *facts);
+/* The same, and what went through it is counted. */
+bool yk_facts_has_traffic(const struct yk_object_facts *facts);
 
-/* "port:jobs". Returns `text`. */
+/* "port:jobs", "port:jobs@kernel". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);
 
 /* Every fact that the object's kind has and that is known. */
