@@ -39,7 +39,8 @@ void yk_peer_drop(struct yk_peer *peer);
 
 void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link);
 void yk_peer_remove_link(struct yk_peer *peer, struct yk_link *link);
-/* In a forked child: joins under the name of an inherited link, unless the child has already. */
+/* In a forked child: joins under an inherited name, or link's name, unless the child has already. */
+int yk_peer_enter(struct yk_peer **peer);
 int yk_peer_enter_link(struct yk_link *link);
 
 /* A call that waits through the handle, which goes only after the end of it. 0, or as joining. */

@@ -111,7 +111,8 @@ static int renew(int fd, int fresh)
 
 static int watch_all(const struct yk_channel *channel, int epoll);
 
-int yk_channel_refresh(struct yk_channel *channel)
+/* In a forked child nobody is inside any more, and events are to be this process's own. */
+static int refresh(struct yk_channel *channel)
 {
     init_private(channel);
     channel->held = 0; /* the parent's */
@@ -124,15 +125,29 @@ int yk_channel_refresh(struct yk_channel *channel)
     return result < 0 ? result : watch_all(channel, channel->epoll);
 }
 
+static int rejoin(struct yk_channel *channel)
+{
+    int result = refresh(channel);
+    if (result == 0)
+        result = yk_queues_rejoin(&channel->queues);
+    if (result == 0 && channel->kind->joined)
+        result = channel->kind->joined(channel);
+    if (result == 0)
+        yk_store_release(&channel->queues.fork_stamp, yk_fork_stamp());
+    return result;
+}
+
 /* The first line of every call. */
 static int enter(struct yk_channel *channel)
 {
     if (yk_likely(yk_queues_joined(&channel->queues)))
         return 0;
-    int result = 0;
+    int result = channel->kind->enter ? channel->kind->enter(channel) : 0;
+    if (result < 0)
+        return result;
     yk_process_lock();
     if (!yk_queues_joined(&channel->queues))
-        result = channel->kind->rejoin(channel);
+        result = rejoin(channel);
     yk_process_unlock();
     return result;
 }

@@ -21,8 +21,10 @@ struct yk_channel;
 struct yk_channel_kind {
     /* 0: the other side is there or may yet come; -EPIPE, -EOWNERDEAD. NULL: there is none. */
     int (*other_end)(const struct yk_channel *channel);
-    /* In a forked child, under yk_process_lock(): takes part by itself. */
-    int (*rejoin)(struct yk_channel *channel);
+    /* In a forked child, before anything else: joins under the names that the parent has. Or NULL. */
+    int (*enter)(struct yk_channel *channel);
+    /* Then, having taken part anew by itself, under yk_process_lock(). Or NULL. */
+    int (*joined)(struct yk_channel *channel);
 };
 
 struct yk_channel {
@@ -55,8 +57,6 @@ int yk_channel_init(struct yk_channel *channel, const struct yk_channel_kind *ki
                     int in);
 /* Waits for those who wait, and lets go of all but the queues. */
 void yk_channel_fini(struct yk_channel *channel);
-/* In a forked child: nobody is inside any more, and events are this process's own. */
-int yk_channel_refresh(struct yk_channel *channel);
 
 /* For struct yk_endpoint_operations; `self` is a yk_channel. */
 int yk_channel_cancel(void *self);

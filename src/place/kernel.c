@@ -10,7 +10,7 @@
 
 static bool carries(enum yk_kind kind)
 {
-    return kind == YK_KIND_PORT;
+    return kind == YK_KIND_PORT || kind == YK_KIND_LINK;
 }
 
 /* What becomes of messages whose receiver died, or gave them back: nothing, here. */
@@ -67,7 +67,10 @@ static int open_endpoint(yoke_endpoint *endpoint, const struct yk_address *addre
                          const struct yoke_options *options)
 {
     int result = yk_kernel_check(address->kind, flags, options);
-    return result < 0 ? result : yk_kernel_port_open(endpoint, address, flags, options);
+    if (result < 0)
+        return result;
+    return address->kind == YK_KIND_LINK ? yk_kernel_link_open(endpoint, address, flags, options)
+                                         : yk_kernel_port_open(endpoint, address, flags, options);
 }
 
 static int remove_object(const struct yk_address *address)

@@ -17,6 +17,8 @@ int yk_kernel_look(const struct yk_directory *directory, const struct yk_record 
                    struct yk_object_facts *facts, struct yk_participant_facts *people,
                    size_t *count);
 
+int yk_kernel_link_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
+                        const struct yoke_options *options);
 int yk_kernel_port_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                         const struct yoke_options *options);
 

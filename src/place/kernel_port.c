@@ -8,13 +8,7 @@
 #include "base/error.h"
 #include "kernel.h"
 
-static int rejoin(struct yk_channel *channel)
-{
-    int result = yk_channel_refresh(channel);
-    return result < 0 ? result : yk_queues_rejoin(&channel->queues);
-}
-
-static const struct yk_channel_kind kind = {.rejoin = rejoin};
+static const struct yk_channel_kind kind = {.other_end = NULL};
 
 static void close_port(void *self)
 {

@@ -429,10 +429,7 @@ int yk_queues_rejoin(struct yk_queues *queues)
                    : fresh;
     if (inherited >= 0)
         yk_sys_close(inherited);
-    int result = join(queues);
-    if (result == 0)
-        yk_store_release(&queues->fork_stamp, yk_fork_stamp());
-    return result;
+    return join(queues);
 }
 
 void yk_queues_close(struct yk_queues *queues)

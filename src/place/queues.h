@@ -41,7 +41,7 @@ struct yk_queues {
 /* Looks for it and opens it; with YOKE_CREATE makes it if there is none. */
 int yk_queues_open(struct yk_queues *queues, const struct yk_queues_plan *plan);
 
-/* In a forked child: a byte of its own. Under yk_process_lock(). */
+/* In a forked child: a byte of its own. Under yk_process_lock(); the caller sets `fork_stamp`. */
 int yk_queues_rejoin(struct yk_queues *queues);
 
 /* Did this very process open it, or rejoin? */
