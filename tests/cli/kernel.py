@@ -92,9 +92,9 @@ class Kernel(tool.Case):
     def test_a_limit_is_named_with_the_way_to_raise_it(self):
         self.yoke('port', 'create', self.base, '--place', 'kernel', '--depth', '70000', status=2)
         self.assertIn('fs.mqueue.msg_max=70000', self.complaint)
-        self.yoke('port', 'create', self.base, '--place', 'kernel', '--policy', 'redeliver', status=2)
+        self.yoke('port', 'create', self.base, '--place', 'kernel', '--policy', 'redeliver', status=1)
         self.assertIn('redeliver', self.complaint)
-        self.yoke('port', 'create', self.base, '--place', 'moon', status=2)
+        self.yoke('port', 'create', self.base, '--place', 'moon', status=1)
         self.assertIn('memory, kernel', self.complaint)
         self.yoke('port', 'create', self.base + '@kernel', status=2)
         self.assertIn('--place kernel', self.complaint)
