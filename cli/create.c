@@ -60,17 +60,15 @@ void yk_create_begin(const struct yk_create *create)
         yk_stop_install();
 }
 
-static int report(const struct yk_create *create, const char *kind, const char *name)
+static int report(const struct yk_create *create, const char *address)
 {
     if (create->json) {
-        char address[16 + YOKE_NAME_MAX];
         yk_json *object = yk_json_object();
 
-        snprintf(address, sizeof address, "%s:%s", kind, name);
         yk_json_string(object, "address", address);
         yk_json_print_line(object);
     } else if (create->hold) {
-        printf("%s:%s\n", kind, name); /* so that a script can wait until it is there */
+        puts(address); /* so that a script can wait until it is there */
     }
     return yk_flush_output() < 0 ? YK_FAILED : YK_DONE;
 }
@@ -102,9 +100,9 @@ void yk_create_note(const struct yk_create *create, const char *address,
                         create->participants);
 }
 
-int yk_create_done(const struct yk_create *create, const char *kind, const char *name)
+int yk_create_done(const struct yk_create *create, const char *address)
 {
-    int status = report(create, kind, name);
+    int status = report(create, address);
 
     if (create->hold && status == YK_DONE)
         yk_stop_wait(); /* this is how it is meant to end, so it is a success */

@@ -80,6 +80,6 @@ void yk_create_note_less(const char *address, const char *what, uint64_t has, ui
  * Reports what was created and, if asked, keeps the process here until a signal comes; the caller
  * then closes the object. Returns the exit status.
  */
-int yk_create_done(const struct yk_create *create, const char *kind, const char *name);
+int yk_create_done(const struct yk_create *create, const char *address);
 
 #endif

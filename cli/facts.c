@@ -39,9 +39,15 @@ void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends 
     snprintf(way == 0 ? ret->to : ret->from, sizeof ret->to, "%s", second);
 }
 
+bool yk_facts_has_traffic(const struct yk_object_facts *facts)
+{
+    return yk_facts_has_messages(facts) && (facts->known & YK_KNOWN_TRAFFIC) != 0;
+}
+
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
 {
-    snprintf(text, YK_ADDRESS_TEXT, "%s:%s", facts->kind, facts->name);
+    snprintf(text, YK_ADDRESS_TEXT, "%s:%s%s%s", facts->kind, facts->name,
+             facts->place[0] ? "@" : "", facts->place);
     return text;
 }
 
@@ -59,11 +65,13 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "depth", facts->depth);
     yk_json_unsigned(object, "priorities", facts->priorities);
     yk_json_string(object, "policy", facts->once ? "once" : "redeliver");
+    yk_json_unsigned(object, "waiting", facts->waiting);
+    if (!(facts->known & YK_KNOWN_TRAFFIC))
+        return;
     if (facts->max_deliveries != UINT32_MAX) /* without it: no limit */
         yk_json_unsigned(object, "max_deliveries", facts->max_deliveries);
     yk_json_unsigned(object, "max_parked", facts->max_parked);
     yk_json_unsigned(object, "max_borrowed", facts->max_borrowed);
-    yk_json_unsigned(object, "waiting", facts->waiting);
     yk_json_unsigned(object, "held", facts->held);
     yk_json_unsigned(object, "parked", facts->parked);
     yk_json_unsigned(object, "sent", facts->sent);
@@ -102,15 +110,18 @@ static void add_ways(yk_json *object, const struct yk_object_facts *facts)
 static void add_memory(yk_json *object, const struct yk_object_facts *facts)
 {
     add_mode(object, facts->mode);
-    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
     yk_json_unsigned(object, "memory_used", facts->memory_used);
+    if (facts->place[0] != '\0')
+        return;
+    yk_json_unsigned(object, "memory_mapped", facts->memory_mapped);
     yk_json_unsigned(object, "attached", facts->attached);
 }
 
 static void add_header(yk_json *object, const struct yk_object_facts *facts)
 {
     yk_json_real(object, "created", (double)facts->created_ns / SECOND);
-    yk_json_signed(object, "creator", facts->creator);
+    if (facts->creator > 0)
+        yk_json_signed(object, "creator", facts->creator);
     yk_json_unsigned(object, "participants_max", facts->participants_max);
     if (strcmp(facts->kind, "region") == 0)
         yk_json_unsigned(object, "size", facts->region_size);
@@ -133,6 +144,7 @@ yk_json *yk_facts_json(const struct yk_object_facts *facts)
     yk_json_string(object, "address", yk_facts_address(address, facts));
     yk_json_string(object, "kind", facts->kind);
     yk_json_string(object, "name", facts->name);
+    yk_json_string(object, "place", facts->place[0] ? facts->place : "memory");
     if (facts->problem[0] != '\0')
         yk_json_string(object, "problem", facts->problem);
     if (facts->known & YK_KNOWN_OWNER) {
@@ -142,7 +154,8 @@ yk_json *yk_facts_json(const struct yk_object_facts *facts)
     if (facts->known & YK_KNOWN_NAME) {
         yk_json_bool(object, "kept", facts->kept);
         yk_json_bool(object, "removed", facts->removed);
-        yk_json_signed(object, "segment", facts->segment);
+        if (facts->place[0] == '\0')
+            yk_json_signed(object, "segment", facts->segment);
     }
     if (facts->known & YK_KNOWN_MEMORY)
         add_memory(object, facts);
@@ -176,7 +189,8 @@ static yk_json *participant_json(const struct yk_participant_facts *participant,
     yk_json_string(object, "state", state);
     if (traffic)
         add_traffic(object, participant);
-    yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
+    if (participant->joined_ns > 0)
+        yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
     return object;
 }
 
@@ -186,6 +200,6 @@ yk_json *yk_participants_json(const struct yk_object_facts *facts,
     yk_json *array = yk_json_array();
 
     for (size_t i = 0; i < count; i++)
-        yk_json_append(array, participant_json(&participants[i], yk_facts_has_messages(facts)));
+        yk_json_append(array, participant_json(&participants[i], yk_facts_has_traffic(facts)));
     return array;
 }

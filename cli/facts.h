@@ -9,8 +9,9 @@
 
 #include <yoke.h>
 
-#define YK_ADDRESS_TEXT \
-    (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + 1)
+#define YK_ADDRESS_TEXT                                                                      \
+    (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + \
+     sizeof((struct yk_object_facts *)0)->place + 2)
 
 struct yk_ends {
     char from[YOKE_PEER_NAME_MAX + 1], to[YOKE_PEER_NAME_MAX + 1];
@@ -21,8 +22,10 @@ bool yk_facts_is_port(const struct yk_object_facts *facts);
 bool yk_facts_has_messages(const struct yk_object_facts *facts);
 bool yk_facts_is_link(const struct yk_object_facts *facts);
 bool yk_facts_is_peer(const struct yk_object_facts *facts);
+/* The same, and what went through it is counted. */
+bool yk_facts_has_traffic(const struct yk_object_facts *facts);
 
-/* "port:jobs". Returns `text`. */
+/* "port:jobs", "port:jobs@kernel". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);
 
 /* Of link:alice/bob the names of the peers at the two ends of this way. */

@@ -62,7 +62,9 @@ static int by_address(const void *a, const void *b)
     const struct yk_object_facts *first = a, *second = b;
     int kinds = strcmp(first->kind, second->kind);
 
-    return kinds ? kinds : strcmp(first->name, second->name);
+    int names = kinds ? kinds : strcmp(first->name, second->name);
+
+    return names ? names : strcmp(first->place, second->place);
 }
 
 static void add_size(struct yk_table *table, const struct yk_object_facts *facts)

@@ -3,7 +3,8 @@
  *
  * A message is borrowed, written, and only then released: whatever kills this command, a message
  * that did not get out is delivered again. (One that got out just before the kill may be, too, and
- * is then marked by its number of deliveries.)
+ * is then marked by its number of deliveries.) Where the place lends no messages (kernel) they are
+ * received, one at a time, so that no more than one can be lost.
  */
 #include "cli.h"
 #include "create.h"
@@ -16,10 +17,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
 #include <yoke.h>
 
 /* How long a command that waits may take to notice that nobody reads its output any more. */
 #define LOOK_NS 1000000000ll
+/* How soon it is looked again whether somebody came back to a link in the kernel. */
+#define RETURN_NS 100000000ll
 
 static const struct yk_usage usage = {
     "recv",
@@ -82,6 +87,8 @@ struct receiving {
     int64_t timeout;
     uint32_t flags;
     struct yk_recv_output output;
+    char *buffer; /* NULL: messages are borrowed; else they are received, into this; owned */
+    size_t capacity;
     uint64_t received;
     bool over; /* following has come to its end */
 };
@@ -154,7 +161,7 @@ static size_t batch_size(const struct receiving *receiving)
 {
     uint64_t wanted = receiving->count ? receiving->count : 1;
 
-    if (receiving->output.file)
+    if (receiving->buffer || receiving->output.file)
         return 1; /* so that each file can be looked at before its message is taken */
     if (receiving->follow || wanted - receiving->received > YK_RECV_BATCH)
         return YK_RECV_BATCH;
@@ -174,13 +181,18 @@ static int settle(struct receiving *receiving, const struct yoke_message *messag
 {
     int first_error = 0;
 
+    receiving->received += written;
+    if (receiving->buffer && written < count)
+        yk_complain("%s: the message is lost: it was received, and this place takes none back",
+                    receiving->address);
+    if (receiving->buffer)
+        return 0;
     for (size_t i = 0; i < count; i++) {
         int result = i < written ? yoke_release(receiving->endpoint, messages[i].data)
                                  : yoke_return(receiving->endpoint, messages[i].data);
         if (result < 0 && first_error == 0)
             first_error = result;
     }
-    receiving->received += written;
     return first_error;
 }
 
@@ -232,7 +244,28 @@ static int64_t next_piece(int64_t end)
     return left < LOOK_NS ? left : LOOK_NS;
 }
 
-/* Borrows up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
+/* Who closed the link may come back: looked for again a little later, in the time left. */
+static int await_return(int64_t piece)
+{
+    int64_t nap = piece < RETURN_NS ? piece : RETURN_NS;
+    struct timespec time = {0, (long)nap};
+
+    if (piece == 0)
+        return -EAGAIN;
+    return nanosleep(&time, NULL) < 0 ? -errno : -ETIMEDOUT;
+}
+
+static ssize_t take(const struct receiving *receiving, struct yoke_message *messages, size_t count,
+                    int64_t timeout)
+{
+    if (!receiving->buffer)
+        return yoke_borrow_many(receiving->endpoint, messages, count, timeout);
+    messages[0].data = receiving->buffer;
+    messages[0].capacity = receiving->capacity;
+    return yoke_recv_many(receiving->endpoint, messages, 1, timeout);
+}
+
+/* Borrows, or receives, up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
 static ssize_t borrow(const struct receiving *receiving, struct yoke_message *messages,
                       size_t count)
 {
@@ -244,8 +277,10 @@ static ssize_t borrow(const struct receiving *receiving, struct yoke_message *me
 
         if (yk_recv_output_check(&receiving->output) < 0)
             return 0;
-        got = yoke_borrow_many(receiving->endpoint, messages, count, piece);
-        if (got == -EPIPE) { /* who closed the link may come back */
+        got = take(receiving, messages, count, piece);
+        if (got == -EPIPE && receiving->buffer)
+            got = await_return(piece);
+        else if (got == -EPIPE) { /* who closed the link may come back */
             got = yoke_link_wait(receiving->endpoint, piece);
             if (got == 0)
                 continue;
@@ -280,6 +315,17 @@ static int receive(struct receiving *receiving)
     return status;
 }
 
+/* Does the place lend messages? If not, they need a buffer. */
+static void prepare(struct receiving *receiving)
+{
+    struct yoke_message none;
+
+    if (yoke_borrow_many(receiving->endpoint, &none, 0, YOKE_NOW) != -ENOTSUP)
+        return;
+    receiving->capacity = yoke_max_message(receiving->endpoint);
+    receiving->buffer = yk_grow(NULL, receiving->capacity);
+}
+
 int yk_recv_main(int argc, char **argv)
 {
     struct receiving receiving = {
@@ -293,7 +339,9 @@ int yk_recv_main(int argc, char **argv)
         return yk_report_on(receiving.address, result);
     yk_create_note_less(receiving.address, "max-message", yoke_max_message(receiving.endpoint),
                         receiving.options.max_message);
+    prepare(&receiving);
     status = receive(&receiving);
     yoke_close(receiving.endpoint);
+    free(receiving.buffer);
     return status;
 }

@@ -112,7 +112,7 @@ static int create(int argc, char **argv)
     if (result < 0)
         return yk_report_on(address, result);
     note_difference(&request, address);
-    status = yk_create_done(&request.common, "region", request.name);
+    status = yk_create_done(&request.common, address);
     yoke_region_close(region);
     return status;
 }

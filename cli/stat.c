@@ -141,6 +141,12 @@ static void print_memory(const struct yk_object_facts *facts)
 {
     char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
 
+    if (facts->place[0] != '\0') {
+        if (facts->known & YK_KNOWN_MEMORY)
+            printf("queue         %s of RLIMIT_MSGQUEUE\n",
+                   yk_format_size(used, facts->memory_used));
+        return;
+    }
     printf("memory        ");
     if (facts->known & YK_KNOWN_MEMORY)
         printf("%s in use, %s mapped, ", yk_format_size(used, facts->memory_used),
@@ -165,8 +171,11 @@ static void print_common(const struct yk_object_facts *facts)
     if (facts->known & YK_KNOWN_OWNER)
         print_owner(facts);
     if (facts->known & YK_KNOWN_HEADER)
-        printf("age           %s, created by process %" PRId32 "\n",
-               yk_format_age(age, facts->created_ns), facts->creator);
+        printf("age           %s", yk_format_age(age, facts->created_ns));
+    if ((facts->known & YK_KNOWN_HEADER) && facts->creator > 0)
+        printf(", created by process %" PRId32, facts->creator);
+    if (facts->known & YK_KNOWN_HEADER)
+        putchar('\n');
     if (facts->known & YK_KNOWN_NAME)
         print_memory(facts);
 }
@@ -181,6 +190,11 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
            yk_facts_is_link(facts) ? " each way" : "", facts->priorities,
            yk_plural(facts->priorities, "priority", "priorities"),
            yk_format_size_exact(size, facts->max_message));
+    if (!(facts->known & YK_KNOWN_TRAFFIC)) {
+        printf("policy        once: what a dead receiver had is gone\n");
+        printf("messages      %" PRIu64 " waiting\n", facts->waiting);
+        return;
+    }
     if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
         printf("policy        redeliver; dropped after %" PRIu32 " %s\n", facts->max_deliveries,
                yk_plural(facts->max_deliveries, "delivery", "deliveries"));
@@ -268,7 +282,9 @@ static void add_participant(struct yk_table *table, const struct yk_participant_
         yk_table_add(table, "%c", participant->state);
     else
         yk_table_add(table, "dead");
-    yk_table_add(table, "%s", yk_format_age(age, (int64_t)participant->joined_ns));
+    yk_table_add(table, "%s",
+                 participant->joined_ns > 0 ? yk_format_age(age, (int64_t)participant->joined_ns)
+                                            : "-");
     if (!traffic)
         return;
     add_waits(table, participant);
@@ -284,7 +300,7 @@ static void print_participants(const struct sample *sample)
         {"AGE", true},  {"WAITS", false}, {"SENT", true},     {"RECEIVED", true}, {"HELD", true},
     };
     const size_t for_all = 6; /* of these columns; the rest is for what carries messages */
-    bool traffic = yk_facts_has_messages(&sample->facts);
+    bool traffic = yk_facts_has_traffic(&sample->facts);
     struct yk_table table;
 
     printf("participants  %" PRIu32 " of %" PRIu32 "\n", sample->facts.participants_used,
@@ -327,7 +343,7 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_has_messages(&sample->facts)) {
+    if (yk_facts_has_traffic(&sample->facts)) {
         yk_json_real(object, "sent_per_second", rates->in);
         yk_json_real(object, "received_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);

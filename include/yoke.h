@@ -357,9 +357,10 @@ struct yoke_message {
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link (see
- * below). PLACE: memory. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with
- * YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED
- * receives the parked messages. options: NULL means YOKE_OPTIONS_INIT.
+ * below). PLACE: memory, or kernel (see below); where the address names none, $YOKE_PLACE does.
+ * flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only if
+ * there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked messages.
+ * options: NULL means YOKE_OPTIONS_INIT.
  *
  * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant. Blocks at
  * most 250 ms, for a name that another process is creating. Errors: as yoke_region_create() and
@@ -367,6 +368,33 @@ struct yoke_message {
  */
 YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32_t flags,
                        const struct yoke_options *options);
+
+/*
+ * The place kernel: "port:jobs@kernel", "link:bob@kernel". Messages are in the kernel's hands (POSIX
+ * message queues: one for a port, one each way for a link), each call is a system call, and those
+ * who talk share no memory. The same calls, errors and time-outs; what differs:
+ *
+ * - Each message is delivered once (YOKE_POLICY_ONCE, the default there): the one that a receiver has
+ *   just taken is gone with it when it dies. Refused with -ENOTSUP, when opening where that can be
+ *   told: YOKE_POLICY_REDELIVER, max_deliveries, max_parked, max_borrowed, YOKE_PARKED, YOKE_HUGE,
+ *   YOKE_POPULATE, YOKE_SPARSE; loans and borrowing. spin_ns does nothing.
+ * - depth counts the messages of all priorities together. What was not asked for is 256 messages of
+ *   4096 bytes, or less: as much as /proc/sys/fs/mqueue (msg_max, msgsize_max), and an eighth of
+ *   RLIMIT_MSGQUEUE, allow. What was asked for and is beyond is -EINVAL; -ENOSPC when it does not fit
+ *   beside the user's other queues. Each message takes 16 bytes more than its size.
+ * - sequence is 0: the kernel does not count. sender is what the sender said, as in memory: message
+ *   queues do not tell who sent. mode lets those who may write both send and receive.
+ * - A message that is too big for the buffer (-EMSGSIZE) is taken out and put back, before all others
+ *   of its priority: other processes may receive what is behind it in between. If the queue was filled
+ *   in between it is held by this endpoint, which receives it next, or puts it back when it closes;
+ *   closed while the queue is full, or killed, it takes the message along.
+ * - A queue outlives its users, even when all are killed: the next user of a transient name, or `yoke
+ *   gc`, takes it away then. A forked child counts as a user from its first call on.
+ * - That a link's other side closed or died is told at once. yoke_peer_accept() and yoke_peer_next()
+ *   do not see these links: both sides open them by name.
+ *
+ * -EPROTO: the queue held a message that no yoke wrote; it is gone.
+ */
 
 /*
  * Closes it; NULL is fine. What it had borrowed is given back, what it had loaned is gone, what it

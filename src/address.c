@@ -93,3 +93,11 @@ int yk_address_parse_whole(const char *address, struct yk_address *ret)
     *ret = parsed;
     return 0;
 }
+
+void yk_address_entry(char entry[YK_ENTRY_MAX], const struct yk_address *address)
+{
+    if (address->place == &yk_place_kernel)
+        yk_kernel_entry(entry, address->kind, address->name);
+    else
+        yk_name_entry(entry, address->kind, address->name);
+}

@@ -43,14 +43,14 @@ static int no_output(const char *what)
 static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                      const struct yoke_options *options)
 {
+    if (endpoint->kind == YK_KIND_LINK && address->whole)
+        return yk_fail(EINVAL,
+                       "a link is opened by the other peer's name alone, such as link:bob, and "
+                       "yoke_options.as says who this is");
     if (address->place)
         return address->place->open(endpoint, address, flags, options);
     if (endpoint->kind == YK_KIND_PORT)
         return yk_port_open(&endpoint->port, address->name, flags, options);
-    if (address->whole)
-        return yk_fail(EINVAL,
-                       "a link is opened by the other peer's name alone, such as link:bob, and "
-                       "yoke_options.as says who this is");
     return yk_link_open(&endpoint->link, address->name, flags, options);
 }
 

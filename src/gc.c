@@ -12,10 +12,11 @@
  * nonce, looked for once among all and once more under the lock of its name. Where a file can not
  * be read, and so might have it, the things of that file's owner are left alone.
  *
- * The order matters, because others create and remove meanwhile: first the lock files and doorbells
- * are listed, then the intents are read, then the names. One in the list is younger than its intent,
- * and an intent turns into a name by one rename; so whoever is neither among the intents nor,
- * later, among the names, is neither being made nor made.
+ * The order matters, because others create and remove meanwhile: first the lock files and the message
+ * queues are listed, then the intents are read, then the names. What is in the lists is younger than
+ * its intent, and an intent turns into a name by one rename; so whoever is neither among the intents
+ * nor, later, among the names, is neither being made nor made. (Queues can only be listed where their
+ * file system is mounted. Their names say which directory they belong to.)
  */
 #include <ctype.h>
 #include <errno.h>
@@ -29,6 +30,7 @@
 #include "base/sys.h"
 #include "inspect.h"
 #include "memory/object.h"
+#include "memory/queue.h"
 #include "survey.h"
 
 /* A name or an intent that there is. */
@@ -45,6 +47,12 @@ struct side_file {
     bool bell;
 };
 
+struct queue {
+    char name[YK_QUEUE_NAME];
+    uint64_t nonce, bytes;
+    uint32_t uid;
+};
+
 struct gc {
     struct yk_directory directory;
     struct yk_segment_table table;
@@ -56,6 +64,8 @@ struct gc {
     size_t mention_count, mention_room;
     struct side_file *side_files;
     size_t side_file_count, side_file_room;
+    struct queue *queues;
+    size_t queue_count, queue_room;
 };
 
 static int no_memory(void)
@@ -174,7 +184,8 @@ static int look_at_name(const char *entry, void *context)
     if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true, 0) < 0)
         return 0; /* somebody else was faster, or is at it */
     return add_item(gc, "name", yk_entry_address(entry), 0,
-                    "its memory is gone: the last user died");
+                    record.flags & YK_OBJECT_QUEUES ? "the last user died"
+                                                    : "its memory is gone: the last user died");
 }
 
 /* ---- which objects names and intents speak of ---- */
@@ -378,6 +389,17 @@ static bool is_free(const struct gc *gc, const struct side_file *file)
     return is;
 }
 
+/* The ends of a link in the kernel place go with its lock file. */
+static int unlink_side_file(const struct gc *gc, const char *path, const struct side_file *file)
+{
+    char end[48];
+    for (int side = 0; side < 2 && !file->bell; side++) {
+        yk_end_path(end, file->nonce, side);
+        yk_sys_unlink(gc->directory.fd, end);
+    }
+    return yk_sys_unlink(gc->directory.fd, path);
+}
+
 static int look_at_side_files(struct gc *gc)
 {
     int result = 0;
@@ -386,11 +408,58 @@ static int look_at_side_files(struct gc *gc)
         char path[48];
         side_path(path, file);
         if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, file) ||
-            (!gc->dry_run && yk_sys_unlink(gc->directory.fd, path) < 0))
+            (!gc->dry_run && unlink_side_file(gc, path, file) < 0))
             continue;
         result = file->bell ? add_item(gc, "doorbell", path, 0, "nobody has it open")
                             : add_item(gc, "lock file", path, 0,
                                        "its object is gone, and nobody locks it");
+    }
+    return result;
+}
+
+/* ---- message queues without a name ---- */
+
+static int list_queue(const char *name, void *context)
+{
+    struct gc *gc = context;
+    struct queue found = {.nonce = 0};
+    struct yk_sys_queue queue;
+    struct stat file;
+    if (!yk_queue_parse(name, &gc->directory, &found.nonce))
+        return 0;
+    snprintf(found.name, sizeof found.name, "/%.90s", name);
+    int fd = yk_sys_queue_open(found.name, O_RDONLY); /* the list may be another namespace's */
+    if (fd < 0)
+        return 0;
+    bool seen = yk_sys_stat(fd, &file) == 0 && yk_sys_queue_look(fd, &queue) == 0;
+    yk_sys_close(fd);
+    if (!seen || !may_clear(gc, file.st_uid))
+        return 0;
+    void *queues = yk_grow_array(gc->queues, gc->queue_count, &gc->queue_room, sizeof *gc->queues);
+    if (!queues)
+        return no_memory();
+    found.uid = file.st_uid;
+    found.bytes = yk_queue_bytes(queue.depth, queue.message_size);
+    gc->queues = queues;
+    gc->queues[gc->queue_count++] = found;
+    return 0;
+}
+
+static int list_queues(struct gc *gc)
+{
+    int result = yk_sys_entries(AT_FDCWD, YK_QUEUES_FOLDER, list_queue, gc);
+    return result == -ENOMEM ? result : 0;
+}
+
+static int look_at_queues(struct gc *gc)
+{
+    int result = 0;
+    for (size_t i = 0; i < gc->queue_count && result == 0; i++) {
+        const struct queue *queue = &gc->queues[i];
+        if (is_mentioned(gc, queue->nonce, queue->uid) ||
+            (!gc->dry_run && yk_sys_queue_unlink(queue->name) < 0))
+            continue;
+        result = add_item(gc, "queue", queue->name, queue->bytes, "no name leads to it");
     }
     return result;
 }
@@ -405,6 +474,8 @@ static int clear_all(struct gc *gc)
     if (result == 0)
         result = walk_directory(&gc->directory, list_side_file, gc);
     if (result == 0)
+        result = list_queues(gc);
+    if (result == 0)
         result = yk_directory_each_intents(&gc->directory, mention_intents, gc);
     if (result == 0)
         result = walk_directory(&gc->directory, mention_name, gc);
@@ -412,6 +483,8 @@ static int clear_all(struct gc *gc)
         result = look_at_segments(gc);
     if (result == 0)
         result = look_at_side_files(gc);
+    if (result == 0)
+        result = look_at_queues(gc);
     return result;
 }
 
@@ -433,6 +506,7 @@ ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret)
     yk_directory_close(&gc.directory);
     free(gc.mentions);
     free(gc.side_files);
+    free(gc.queues);
     if (result < 0) {
         free(gc.items);
         return result;

@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "link.h"
+#include "place.h"
 #include "port.h"
 #include "survey.h"
 
@@ -116,6 +117,15 @@ static char process_state(int32_t pid)
     return end && end[1] == ' ' && isalpha((unsigned char)end[2]) ? end[2] : '?';
 }
 
+/* It goes to terminals. */
+static void make_printable(char *text)
+{
+    for (char *c = text; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
+}
+
 static void copy_command(char command[16], const struct yk_shm_slot *slot)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -123,10 +133,7 @@ static void copy_command(char command[16], const struct yk_shm_slot *slot)
         memcpy(command + i * sizeof word, &word, sizeof word);
     }
     command[15] = '\0';
-    for (char *c = command; *c; c++) {
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    }
+    make_printable(command);
 }
 
 /* All relaxed: hints that nobody relies on, each read once. */
@@ -302,7 +309,7 @@ static int look_inside(const struct look *look, const struct yk_object *object,
     if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_LINK)
         copy_ways(facts, people);
     if (facts->problem[0] == '\0')
-        facts->known |= YK_KNOWN_INSIDE;
+        facts->known |= YK_KNOWN_INSIDE | YK_KNOWN_TRAFFIC;
     free(held);
     return 0;
 }
@@ -373,16 +380,21 @@ static void note_layout(struct yk_object_facts *facts, uint64_t layout)
                  (unsigned long long)layout, (unsigned long long)YK_LAYOUT);
 }
 
+static void note_namespace(struct yk_object_facts *facts, const struct yk_record *record)
+{
+    note_problem(facts,
+                 "it lives in IPC namespace %llu, this process is in %llu: its memory can only be "
+                 "reached from there",
+                 (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+}
+
 /* Can the object be looked at from here at all? If not, says why. */
 static bool is_within_reach(const struct yk_record *record, struct yk_object_facts *facts)
 {
     if (record->layout != YK_LAYOUT)
         note_layout(facts, record->layout);
     else if (record->namespace != yk_ipc_namespace())
-        note_problem(facts,
-                     "it lives in IPC namespace %llu, this process is in %llu: its memory can only "
-                     "be reached from there",
-                     (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+        note_namespace(facts, record);
     return facts->problem[0] == '\0';
 }
 
@@ -411,6 +423,40 @@ static int look_at_segment(const struct look *look, const char *entry,
     }
     detach(look, entry, record, &object);
     return result;
+}
+
+/* What /proc says of a process that holds a lock. */
+static void look_at_holder(struct yk_participant_facts *one)
+{
+    char path[40];
+    struct stat facts;
+    one->state = '?';
+    if (!one->proven)
+        return;
+    one->state = process_state(one->pid);
+    snprintf(path, sizeof path, "/proc/%d/comm", one->pid);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    if (fd < 0)
+        return;
+    if (yk_sys_stat(fd, &facts) == 0)
+        one->uid = facts.st_uid;
+    yk_sys_read_all(fd, one->command, sizeof one->command - 1, 0);
+    yk_sys_close(fd);
+    one->command[strcspn(one->command, "\n")] = '\0';
+    make_printable(one->command);
+}
+
+/* Of what is no memory, its place tells. */
+static void look_at_place(const struct look *look, const struct yk_record *record,
+                          struct yk_object_facts *facts, struct people *people)
+{
+    if (record->namespace != yk_ipc_namespace())
+        note_namespace(facts, record);
+    else if (yk_place_kernel.look(&look->directory, record, facts, people->facts, &people->count) <
+             0)
+        note_problem(facts, "%s", yoke_explain());
+    for (size_t i = 0; i < people->count; i++)
+        look_at_holder(&people->facts[i]);
 }
 
 /* The name can not be read: what its file tells is better than nothing. */
@@ -442,8 +488,12 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
     uint32_t kind = yk_entry_kind(entry, &name);
     struct yk_object_facts facts = {.segment = -1};
     snprintf(facts.kind, sizeof facts.kind, "%s", yk_kind_name(kind));
-    snprintf(facts.name, sizeof facts.name, "%s", name);
-    facts.name[strcspn(facts.name, "@")] = strchr(name, '@') ? '/' : '\0'; /* as users know it */
+    if (yk_kernel_name(kind, name, facts.name))
+        snprintf(facts.place, sizeof facts.place, "%s", yk_place_kernel.name);
+    else
+        snprintf(facts.name, sizeof facts.name, "%s", name);
+    facts.name[strcspn(facts.name, "@")] =
+        strchr(facts.name, '@') ? '/' : '\0'; /* as users know it */
     int result = yk_record_read(&look->directory, entry, &record);
     if (result == 0 && reap(look, entry, &record))
         result = -ENOENT;
@@ -458,7 +508,10 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
         facts.segment = record.segment;
         facts.uid = record.uid;
         facts.gid = record.gid;
-        result = look_at_segment(look, entry, &record, &facts, people);
+        if (record.flags & YK_OBJECT_QUEUES)
+            look_at_place(look, &record, &facts, people);
+        else
+            result = look_at_segment(look, entry, &record, &facts, people);
     }
     if (result == 0)
         *ret = facts;
@@ -540,7 +593,7 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
         if (!people.facts)
             return yk_fail(ENOMEM, "no memory for a list of participants");
     }
-    yk_name_entry(entry, parsed.kind, parsed.name);
+    yk_address_entry(entry, &parsed);
     result = inspect_entry(entry, ret, &people);
     if (result < 0 || !ret_participants) {
         free(people.facts);

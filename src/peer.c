@@ -213,14 +213,14 @@ static int enter(struct yk_peer **peer, struct yk_link *link)
     return own ? 0 : yk_object_enter(&(*peer)->object);
 }
 
+int yk_peer_enter(struct yk_peer **peer)
+{
+    return enter(peer, NULL);
+}
+
 int yk_peer_enter_link(struct yk_link *link)
 {
     return enter(&link->peer, link);
-}
-
-int yk_peer_enter(struct yoke_peer *handle)
-{
-    return enter(&handle->peer, NULL);
 }
 
 /* ---- where it receives signals: one inbox for each peer ---- */
@@ -597,7 +597,7 @@ int yk_peer_visit_begin(struct yoke_peer *handle)
     yk_store_relaxed(&handle->fork_stamp, yk_fork_stamp());
     yk_process_unlock();
     yk_add32_seq(&handle->inside, 1);
-    int result = enter(&handle->peer, NULL);
+    int result = yk_peer_enter(&handle->peer);
     if (result < 0)
         yk_peer_visit_end(handle);
     return result;

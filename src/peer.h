@@ -53,11 +53,9 @@ void yk_peer_drop(struct yk_peer *peer);
 
 void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link);
 void yk_peer_remove_link(struct yk_peer *peer, struct yk_link *link);
-/* In a forked child: joins under the name of an inherited link, unless the child has already. */
+/* In a forked child: joins under an inherited name, or link's name, unless the child has already. */
+int yk_peer_enter(struct yk_peer **peer);
 int yk_peer_enter_link(struct yk_link *link);
-
-/* In a forked child: joins under the name of an inherited peer, unless the child has already. */
-int yk_peer_enter(struct yoke_peer *handle);
 
 /* One more who holds the peer: the only one that receives its signals. -EBUSY: there is one. */
 int yk_peer_open_inbox(struct yoke_peer *handle, struct yk_peer **ret_peer);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const struct yk_place *const places[] = {NULL};
+static const struct yk_place *const places[] = {&yk_place_kernel, NULL};
 
 const struct yk_place *yk_place_find(const char *name)
 {
@@ -18,5 +18,5 @@ const struct yk_place *yk_place_find(const char *name)
 
 const char *yk_place_names(void)
 {
-    return "memory";
+    return "memory, kernel";
 }

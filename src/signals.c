@@ -327,7 +327,7 @@ YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, 
     if (result == 0)
         result = yk_fork_init();
     if (result == 0 && from)
-        result = yk_peer_enter(from);
+        result = yk_peer_enter(&from->peer);
     if (result < 0)
         return result;
     if (address.kernel)

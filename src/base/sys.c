@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <poll.h>
+#include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -188,9 +188,14 @@ static int byte_lock(int fd, int command, short type, off_t byte, off_t count, s
     return result == -EACCES ? -EAGAIN : result;
 }
 
+int yk_sys_lock_bytes(int fd, off_t byte, off_t count)
+{
+    return byte_lock(fd, F_OFD_SETLK, F_WRLCK, byte, count, NULL);
+}
+
 int yk_sys_lock_byte(int fd, off_t byte)
 {
-    return byte_lock(fd, F_OFD_SETLK, F_WRLCK, byte, 1, NULL);
+    return yk_sys_lock_bytes(fd, byte, 1);
 }
 
 int yk_sys_unlock_byte(int fd, off_t byte)
@@ -347,6 +352,11 @@ int yk_sys_duplicate(int fd)
     return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
 
+int yk_sys_replace(int fd, int by)
+{
+    return (int)CALL(dup3(by, fd, O_CLOEXEC));
+}
+
 static int watch(const char *path, uint32_t events)
 {
     int fd = (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -488,6 +498,72 @@ int yk_sys_poll(int fd, int other, int64_t timeout_ns)
     result = result < 0 ? -errno : result > 0;
     errno = saved;
     return result;
+}
+
+int yk_sys_poll_all(struct pollfd *fds, size_t count, int64_t timeout_ns)
+{
+    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int saved = errno;
+    int result = ppoll(fds, count, timeout_ns < 0 ? NULL : &time, NULL);
+    result = result < 0 ? -errno : result;
+    errno = saved;
+    return result;
+}
+
+int yk_sys_queue_make(const char *name, mode_t mode, uint64_t depth, uint64_t message_size)
+{
+    struct mq_attr wanted = {.mq_maxmsg = (long)depth, .mq_msgsize = (long)message_size};
+    int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC;
+    int fd = (int)CALL(mq_open(name, flags, mode, &wanted));
+    int result = fd < 0 ? fd : (int)CALL(fchmod(fd, mode));
+    if (result >= 0)
+        return fd;
+    if (fd >= 0) {
+        yk_sys_queue_unlink(name);
+        yk_sys_close(fd);
+    }
+    return result;
+}
+
+int yk_sys_queue_open(const char *name, int flags)
+{
+    return (int)CALL(mq_open(name, flags | O_NONBLOCK | O_CLOEXEC));
+}
+
+int yk_sys_queue_unlink(const char *name)
+{
+    return (int)CALL(mq_unlink(name));
+}
+
+int yk_sys_queue_look(int fd, struct yk_sys_queue *ret)
+{
+    struct mq_attr facts;
+    int result = (int)CALL(mq_getattr(fd, &facts));
+    if (result == 0)
+        *ret = (struct yk_sys_queue){.depth = (uint64_t)facts.mq_maxmsg,
+                                     .message_size = (uint64_t)facts.mq_msgsize,
+                                     .waiting = (uint64_t)facts.mq_curmsgs};
+    return result;
+}
+
+int yk_sys_queue_send(int fd, const void *message, size_t size, uint32_t priority)
+{
+    return (int)CALL(mq_send(fd, message, size, priority));
+}
+
+ssize_t yk_sys_queue_receive(int fd, void *buffer, size_t capacity, uint32_t *ret_priority)
+{
+    unsigned int priority = 0;
+    ssize_t size = CALL(mq_receive(fd, buffer, capacity, &priority));
+    if (size >= 0)
+        *ret_priority = priority;
+    return size;
+}
+
+uint64_t yk_sys_queue_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_MSGQUEUE, &limit) == 0 ? limit.rlim_cur : UINT64_MAX;
 }
 
 int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeout_ns)

@@ -7,6 +7,7 @@
 #ifndef YK_BASE_SYS_H
 #define YK_BASE_SYS_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +41,8 @@ int yk_sys_rename(int from_dir, const char *from, int to_dir, const char *to); /
 int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
 
 /* locks on one byte of a file, owned by the open description, dropped by the kernel at death */
-int yk_sys_lock_byte(int fd, off_t byte); /* 0, or -EAGAIN: somebody else has it */
+int yk_sys_lock_byte(int fd, off_t byte);               /* 0, or -EAGAIN: somebody else has it */
+int yk_sys_lock_bytes(int fd, off_t byte, off_t count); /* all of them, or -EAGAIN */
 int yk_sys_unlock_byte(int fd, off_t byte);
 int yk_sys_byte_is_locked(int fd, off_t byte, off_t count); /* by another description: 1 or 0 */
 int yk_sys_byte_is_locked_by(int fd, off_t byte); /* by the very description of fd: 1 or 0 */
@@ -73,6 +75,7 @@ int64_t yk_sys_memfd_size(int fd);
 int yk_sys_map_shared(int fd, size_t size, void **ret_base);
 int yk_sys_unmap(void *base, size_t size);
 int yk_sys_duplicate(int fd);
+int yk_sys_replace(int fd, int by); /* `fd` is then another descriptor of what `by` is */
 
 /*
  * futexes in shared memory. Waiting: 0 woken (or for no reason), -EAGAIN value differs, -ETIMEDOUT,
@@ -93,6 +96,7 @@ void yk_sys_clear(int fd);
 int yk_sys_poll(int fd, int other, int64_t timeout_ns);
 
 /* doorbells: a FIFO or an eventfd is rung by a number (not 0) in it, and readable until cleared */
+/* group -1: the one that it has by itself */
 int yk_sys_make_fifo(int dir, const char *path, mode_t mode, uint32_t group);
 int yk_sys_ring(int fd, uint64_t mark);
 int yk_sys_eventfd(void);
@@ -156,6 +160,25 @@ int yk_sys_datagram_socket(void);
 int yk_sys_datagram_send(int fd, int dir, const char *path, const void *data, size_t size);
 /* Its size, which may be more than there was room for. */
 ssize_t yk_sys_datagram_recv(int fd, void *buffer, size_t capacity, struct yk_sender *ret);
+
+/* The same for more of them, in pollfd's words: how many are ready. For ever when negative. */
+int yk_sys_poll_all(struct pollfd *fds, size_t count, int64_t timeout_ns);
+
+/*
+ * POSIX message queues: descriptors like others, never waiting: -EAGAIN. They need not be mounted.
+ * The permission bits are set whatever the umask is. -EMFILE is both: too many descriptors, or
+ * beyond RLIMIT_MSGQUEUE.
+ */
+struct yk_sys_queue {
+    uint64_t depth, message_size, waiting;
+};
+int yk_sys_queue_make(const char *name, mode_t mode, uint64_t depth, uint64_t message_size);
+int yk_sys_queue_open(const char *name, int flags);
+int yk_sys_queue_unlink(const char *name);
+int yk_sys_queue_look(int fd, struct yk_sys_queue *ret);
+int yk_sys_queue_send(int fd, const void *message, size_t size, uint32_t priority);
+ssize_t yk_sys_queue_receive(int fd, void *buffer, size_t capacity, uint32_t *ret_priority);
+uint64_t yk_sys_queue_limit(void); /* RLIMIT_MSGQUEUE */
 
 /* other */
 int yk_sys_random(void *buffer, size_t size);

@@ -233,8 +233,8 @@ const char *yk_entry_address(const char *entry)
     char *dot = strchr(address, '.'), *at = strchr(address, '@');
     if (dot)
         *dot = ':';
-    if (at)
-        *at = '/';
+    if (at && strncmp(address, "link:", 5) == 0)
+        *at = '/'; /* a second one, or any other kind's, stands before the place */
     return address;
 }
 

@@ -32,6 +32,7 @@ enum yk_kind {
 
 enum yk_object_flag {
     YK_OBJECT_KEPT = 1,
+    YK_OBJECT_QUEUES = 2, /* only in records: in the kernel place, without a segment (queue.h) */
 };
 
 /*

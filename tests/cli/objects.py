@@ -296,7 +296,7 @@ class Lists(tool.Case):
             self.assertEqual(titles, ['address', 'owner'], 'the rest is not known')
             self.assertNotIn(b'mode', shown.stdout)
             shown = json.loads(self.run_tool('stat', 'port:other', '--json').stdout)
-            self.assertEqual(set(shown), {'address', 'kind', 'name', 'problem', 'uid', 'gid'})
+            self.assertEqual(set(shown), {'address', 'kind', 'name', 'place', 'problem', 'uid', 'gid'})
         finally:
             with open(published, 'wb') as file:
                 file.write(good)

@@ -22,7 +22,8 @@
  * Without namespaces ($ISOLATE_NAMESPACES=no, or refused) other tests' objects are in sight, too. What
  * was there before the test does not count then, and a segment counts only if its creator was seen among
  * the test's processes. Those are looked at every 20 ms, so a segment of a process that lived
- * shorter than that is missed: weaker, but never a false alarm.
+ * shorter than that is missed; and message queues are only seen where their file system is mounted:
+ * weaker, but never a false alarm.
  */
 #include <dirent.h>
 #include <errno.h>
