@@ -303,10 +303,13 @@ static void write_wake(struct page *page)
 {
     if (!need_topic(page, BENCH_TOPIC_WAKE))
         return;
-    fputs("<p>Round trips where each side sleeps until a message comes; what that takes in system "
-          "calls; and how often a receiver to whom nobody sends wakes up.</p>\n",
-          page->out);
-    begin_table(page, "System|" FIGURE_TITLES "|#Calls a message|#Futex calls|#Wake-ups/s idle");
+    fputs(
+        "<p>Round trips where each side sleeps until a message comes, in a call (block) or, as "
+        "event loops do, on a descriptor (poll); what that takes in system calls; and how often a "
+        "receiver to whom nobody sends wakes up.</p>\n",
+        page->out);
+    begin_table(page,
+                "System|Mode|" FIGURE_TITLES "|#Calls a message|#Futex calls|#Wake-ups/s idle");
     for (size_t i = 0; i < page->results->row_count; i++) {
         const struct bench_row *row = &page->results->rows[i];
 
@@ -314,6 +317,7 @@ static void write_wake(struct page *page)
             continue;
         fputs("<tr>", page->out);
         system_cell(page, row->system);
+        cell(page, "", "%s", bench_mode_name(row->setting.mode));
         figure_cells(page, row);
         count_cell(page, row->calls);
         count_cell(page, row->futex_calls);

@@ -256,6 +256,8 @@ void bench_picture_ratios(FILE *out, const struct bench_results *results)
                 BENCH_SPIN, latency);
     draw_ratios(out, results, "Round trip, all asleep in between (less is better)",
                 BENCH_TOPIC_WAKE, BENCH_BLOCK, bench_typical_size(results, BENCH_TOPIC_WAKE));
+    draw_ratios(out, results, "Round trip, all asleep on descriptors (less is better)",
+                BENCH_TOPIC_WAKE, BENCH_POLL, bench_typical_size(results, BENCH_TOPIC_WAKE));
     draw_ratios(out, results, "Messages one way, spinning (more is better)", BENCH_TOPIC_RATE,
                 BENCH_SPIN, rate);
     draw_ratios(out, results, "The biggest messages one way (more is better)", BENCH_TOPIC_SIZE,

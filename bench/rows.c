@@ -22,7 +22,7 @@ const char *bench_topic_name(enum bench_topic topic)
 
 const char *bench_mode_name(enum bench_mode mode)
 {
-    static const char *const names[BENCH_MODES] = {"spin", "block"};
+    static const char *const names[BENCH_MODES] = {"spin", "block", "poll"};
     return names[mode];
 }
 

@@ -34,10 +34,14 @@ CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'link-waiting'
 
 # Measured whatever --against says.
 OWN = {'yoke-link', 'yoke-port'}
+OWN_POLLED = OWN | {'yoke-set'}  # in mode poll
 OWN_IN_PLACE = {'yoke-link-loan', 'yoke-port-loan'}
 
 
 class Bench(tool.Case):
+    def tearDown(self):
+        self.yoke('gc')  # doorbells of receivers that were killed while they polled
+
     def bench(self, *arguments):
         """Runs it; a noisy machine may make it warn, but not fail."""
         done = self.run_tool('bench', *arguments)
@@ -52,7 +56,7 @@ class Bench(tool.Case):
 
     def check_row(self, row):
         self.assertLessEqual(ROW, row.keys())
-        self.assertIn(row['mode'], ('spin', 'block'))
+        self.assertIn(row['mode'], ('spin', 'block', 'poll'))
         self.assertIn(row['unit'], ('ns', 'messages/s', 'GB/s'))
         self.assertGreaterEqual(row['size'], 8)
         if row['rounds'] > 0:
@@ -92,6 +96,8 @@ class Rows(Bench):
             with self.subTest(row=row):
                 if 'syscalls_per_message' not in row:
                     self.assertTrue(row['syscalls_not_counted'])
+                elif row['mode'] == 'poll':  # at least a write, a poll, and a read that clears
+                    self.assertGreater(row['syscalls_per_message'], 2)
                 elif row['system'] == 'pipe':  # a write and a read
                     self.assertAlmostEqual(row['syscalls_per_message'], 2, delta=0.1)
                     self.assertEqual(row['futex_calls_per_message'], 0)
@@ -100,10 +106,13 @@ class Rows(Bench):
 
     def test_an_idle_receiver_is_watched(self):
         rows = self.rows('--quick', '--case', 'wake', '--rounds', '1', '--against', 'none')
-        self.assertEqual(self.systems(rows, 'wake'), OWN)
+        for mode, systems in (('block', OWN), ('poll', OWN_POLLED)):
+            self.assertEqual({row['system'] for row in rows if row['mode'] == mode}, systems)
         for row in rows:
-            self.assertEqual(row['mode'], 'block')
+            self.assertIn(row['mode'], ('block', 'poll'))
             self.assertIn('idle_wakeups_per_second', row)
+            if row['mode'] == 'poll':  # it sleeps for ever: counted, not timed
+                self.assertEqual(row['idle_wakeups_per_second'], 0, row)
 
     def test_many_senders_and_receivers(self):
         rows = self.rows('--quick', '--case', 'fan-in', '--rounds', '1', '--against', 'none')

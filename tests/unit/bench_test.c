@@ -16,6 +16,7 @@
 #define SYSTEM(variable, text) const struct bench_system variable = {.name = text}
 SYSTEM(bench_yoke_link, "link");
 SYSTEM(bench_yoke_port, "port");
+SYSTEM(bench_yoke_set, "set");
 const struct bench_system bench_yoke_link_loan = {.name = "link-loan", .in_place = true};
 const struct bench_system bench_yoke_port_loan = {.name = "port-loan", .in_place = true};
 SYSTEM(bench_vyukov, "vyukov");
