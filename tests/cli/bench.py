@@ -30,7 +30,7 @@ SECTIONS = [
 ]
 VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
 
-CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'link-waiting']
+CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'set', 'link-waiting']
 
 # Measured whatever --against says.
 OWN = {'yoke-link', 'yoke-port'}
