@@ -36,6 +36,7 @@ enum bench_topic {
     BENCH_TOPIC_OPEN,
     BENCH_TOPIC_GROW,
     BENCH_TOPIC_KILL,
+    BENCH_TOPIC_DEATH,
     BENCH_TOPICS
 };
 /* Poll: who receives sleeps in poll() on a descriptor, as in an event loop. */

@@ -25,9 +25,13 @@ SECTIONS = [
     'open',
     'syscalls',
     'kill',
+    'death',
     'growth',
     'figures',
 ]
+WAYS = ['pipe', 'link-fd', 'port-fd', 'set-gone', 'link-recv', 'peer-wait']
+VICTIMS = ['plain', 'threads', 'forked', 'namespace']
+
 VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
 
 CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'set', 'link-waiting']
@@ -122,7 +126,7 @@ class Rows(Bench):
         self.assertEqual({(row['senders'], row['receivers']) for row in rows}, {(2, 2), (16, 16)})
 
     def test_interrupted_it_ends_by_the_signal_and_leaves_nothing(self):
-        for case in ('grow', 'latency', 'fan-in', 'kill'):
+        for case in ('grow', 'latency', 'fan-in', 'kill', 'death'):
             child = self.start('bench', '--case', case, '--against', 'none')
             time.sleep(0.3)  # long enough to be in the middle of something, wherever that is
             child.send_signal(signal.SIGINT)
@@ -155,16 +159,36 @@ class Rows(Bench):
                 self.assertEqual(row['after_receiver_killed']['errno'], 'EPIPE')
                 self.assertEqual(row['after_sender_killed']['outcome'], 'end of file')
 
+    def test_every_death_becomes_known(self):
+        rows = self.rows('--quick', '--case', 'death')
+        self.assertEqual(
+            [(row['victim'], row['known_by']) for row in rows],
+            [(victim, way) for victim in VICTIMS for way in WAYS],
+        )
+        for row in rows:
+            if row['kills'] == 0:  # no namespace to be had, or no time was left
+                self.assertNotIn('after_sigkill', row)
+                continue
+            self.assertLess(row['missed'], row['kills'], row)
+            times = [row['after_sigkill'][name] for name in ('p50', 'p99', 'worst')]
+            self.assertEqual(times, sorted(times))
+            self.assertEqual('after_closing' in row, row['known_by'] != 'pipe')
+        reasons = {row['ended'] for row in rows if 'ended' in row}
+        self.assertEqual({text for text in reasons if 'PID namespace' not in text}, set())
+        if not reasons:
+            self.assertGreater(sum(row['kills'] for row in rows), 0)
+        tool.diagnose(f'{sum(row["kills"] for row in rows)} kills seen; {reasons or "everywhere"}')
+
     def test_nothing_is_left_behind(self):
-        self.rows('--quick', '--case', 'open,kill', '--rounds', '1', '--size', '64')
+        self.rows('--quick', '--case', 'open,kill,death', '--rounds', '1', '--size', '64')
         self.assertEqual(self.json('ls'), [])
 
     def test_the_table_names_what_was_measured(self):
         options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'none']
-        table = self.bench('--case', 'wake,open,kill', *options)
+        table = self.bench('--case', 'wake,open,kill,death', *options)
         self.assertIn('opening and closing one more endpoint', table)
         self.assertNotIn('copying 64 MiB', table)  # nobody asked
-        for word in ('CASE', 'X LIMIT', 'yoke-port', 'raw-futex', 'raw-open', 'LEFT BEHIND'):
+        for word in ('CASE', 'X LIMIT', 'yoke-port', 'raw-futex', 'raw-open', 'LEFT BEHIND', 'AFTER CLOSING'):
             self.assertIn(word, table)
 
     def test_when_every_row_has_failed_it_ends(self):
