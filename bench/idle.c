@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* When nothing woke for so long, what joining has set in motion has come to rest; or never does. */
+/* Once it has slept, and nothing woke it for so long, what joining set in motion has come to rest. */
 #define SETTLE_MS    50
 #define SETTLE_TRIES 20
 
@@ -90,7 +90,7 @@ static int settle(struct bench_run *run, const struct bench_child *child)
     uint64_t before = 0, after = 0;
     int error = 0;
 
-    for (int i = 0; i < SETTLE_TRIES && !error && (i == 0 || after != before); i++) {
+    for (int i = 0; i < SETTLE_TRIES && !error && (after == 0 || after != before); i++) {
         error = count_switches(child->pid, &before);
         if (!error)
             error = sleep_beside(run, child, SETTLE_MS);

@@ -31,7 +31,7 @@
 
 #define MILLISECOND UINT64_C(1000000)
 /* Until the first messages have moved. */
-#define START_NS (5000 * MILLISECOND)
+#define START_NS (60000 * MILLISECOND)
 /* Then so much longer, so that the kill finds them in full flow. */
 #define FLOW_NS        (5 * MILLISECOND)
 #define MESSAGES_LEAST 8u
@@ -135,7 +135,8 @@ static bool wait_for_flow(struct scene *scene)
         }
         nap();
     }
-    snprintf(shared->reason, sizeof shared->reason, "no messages within 5 s");
+    snprintf(shared->reason, sizeof shared->reason, "no messages within %d s",
+             (int)(START_NS / (1000 * MILLISECOND)));
     return false;
 }
 

@@ -12,7 +12,7 @@
 
 bool yk_facts_is_port(const struct yk_object_facts *facts)
 {
-    return strcmp(facts->kind, "port") == 0;
+    return strcmp(facts->kind, "port") == 0 || strcmp(facts->kind, "signals") == 0;
 }
 
 bool yk_facts_has_messages(const struct yk_object_facts *facts)

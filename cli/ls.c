@@ -16,11 +16,12 @@
 static const struct yk_usage usage = {
     "ls",
     "Usage: yoke ls [--json] [KIND: | PATTERN]\n"
-    "Lists the regions, ports, links and peers that there are, or those of a kind\n"
-    "(port:), or those whose name or address matches a pattern ('job*', 'port:job*').\n\n"
+    "Lists the regions, ports, links, peers and peers' inboxes of signals that there\n"
+    "are, or those of a kind (port:), or those whose name or address matches a\n"
+    "pattern ('job*', 'port:job*').\n\n"
     "  SIZE      a region's bytes; a port's depth x longest message x priorities; a\n"
     "            link's depth x longest message, each way\n"
-    "  WAITING   messages in a port, or on a link, both ways\n"
+    "  WAITING   messages (or signals) in a port, or on a link, both ways\n"
     "  USERS     how many have it open to write, send or receive\n"
     "  MEMORY    what is really in use\n"
     "  LIFE      kept until removed, or transient: until its last user is gone\n"

@@ -22,7 +22,8 @@ static const struct yk_command commands[] = {
     {"send", "send messages: arguments, lines or files", yk_send_main},
     {"recv", "receive messages", yk_recv_main},
     {"peers", "list who is there", yk_peers_main},
-    {"wait", "wait until a peer comes or goes", yk_wait_main},
+    {"signal", "signal a peer", yk_signal_main},
+    {"wait", "wait for signals, or until a peer comes or goes", yk_wait_main},
     {"ls", "list what there is", yk_ls_main},
     {"stat", "show one object and who uses it", yk_stat_main},
     {"rm", "remove objects", yk_rm_main},
@@ -33,14 +34,13 @@ static const struct yk_command commands[] = {
 
 static void print_help(FILE *out)
 {
-    fputs("Usage: yoke COMMAND [OPTION...] [ARGUMENT...]\n"
+    fputs("Usage: yoke COMMAND [OPTION...] [ARGUMENT...] | --version\n"
           "Shared memory and message passing between processes.\n\n",
           out);
     for (const struct yk_command *command = commands; command->name; command++)
         fprintf(out, "  %-8s %s\n", command->name, command->summary);
     fputs("\n"
-          "'yoke COMMAND --help' shows a command's options and an example, 'yoke --version'\n"
-          "the version. Creating takes a bare name (jobs), all else an address (port:jobs).\n\n"
+          "'yoke COMMAND --help' says more. Creating takes a name, all else KIND:NAME.\n\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there in the time given\n"
           "(empty, full, timed out), 4 the other side died.\n\n"
           "Example:\n"

@@ -123,7 +123,7 @@ extern "C" {
 /*
  * The sentence that belongs to the calling thread's last yoke call, if that failed; never NULL. It
  * stays valid until the thread's next call of yoke. -EAGAIN, -ETIMEDOUT and -EINTR do not write
- * one: those are answers, not faults.
+ * one: those are answers, not faults (but for the -EAGAIN of sending signals).
  */
 YOKE_API const char *yoke_explain(void);
 
@@ -589,6 +589,124 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
  * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left.
  */
 YOKE_API int yoke_peer_fd(yoke_peer *peer);
+
+/*
+ * ---- signals ------------------------------------------------------------------------------------
+ *
+ * A signal is a small notification to a peer: a number and a value of 64 bits. A peer that wants
+ * signals opens its inbox; others send by its name. They are queued, in order, and none is lost
+ * without a word: when the queue is full the sender is told. Only the living owner of the name
+ * receives, and only what was sent while its inbox was open: what waits when an inbox is closed, or
+ * its process ends, goes with it, and never reaches a later owner of the name.
+ *
+ * Where they wait: in memory, or (YOKE_SIGNALS_KERNEL) in the kernel, as datagrams. In memory a
+ * signal costs what a message costs, and one system call, which proves that the receiver lives. In
+ * the kernel no memory is shared, and the kernel says who sent it; how many may wait is
+ * net.unix.max_dgram_qlen.
+ *
+ * The inbox receives UNIX signals, too, if it is told which (yoke_signals_catch()). These differ:
+ * a standard one (below SIGRTMIN) that is sent again while it is pending is merged with it, so what
+ * is received once may have been sent several times, and it has no value; those from SIGRTMIN to
+ * SIGRTMAX are queued, each with its value.
+ */
+
+/* How much is known of who sent a signal. */
+#define YOKE_SIGNAL_STATED 0u /* sender, pid and uid are what the sender says of itself */
+#define YOKE_SIGNAL_PROVEN 1u /* pid and uid are the kernel's word (a privileged one may feign) */
+#define YOKE_SIGNAL_NAMED  2u /* and when it was received process `pid` held the name `sender` */
+
+struct yoke_signal {
+    uint64_t value;    /* UNIX signals: 0 unless it was queued with one */
+    uint64_t sequence; /* grows; of its own for UNIX signals */
+    uint32_t number;   /* UNIX signals: the same as unix_signal */
+    uint32_t origin;   /* YOKE_SIGNAL_... */
+    int32_t pid;       /* of the sender; 0: it can not be seen from here */
+    uint32_t uid;
+    int32_t unix_signal; /* 0: it is yoke's own */
+    uint32_t merged;     /* 1: a standard UNIX signal, which may stand for several */
+    uint64_t reserved[2];
+    char sender[YOKE_PEER_NAME_MAX + 1]; /* the name that the sender has joined under; "": none */
+};
+
+#define YOKE_SIGNALS_KERNEL 0x01u /* they wait in the kernel: peer:NAME@kernel */
+
+/*
+ * Opens the peer's inbox: from now on it can be sent signals. One for each peer. It is an endpoint
+ * that yoke_signal_recv() receives from; yoke_fd(), yoke_cancel() and yoke_close() work on it, the
+ * verbs of messages do not (-ENOTSUP). It keeps the peer's name until it is closed. It belongs to
+ * this process: in a forked child it can only be closed.
+ *
+ * Of the options these count: depth, how many may wait (default 1024; in the kernel what that has);
+ * participants, this one and the processes that send, at once (default 256; not in the kernel); mode
+ * and group, who may send; spin_ns. options NULL: the defaults. The caller owns *ret_inbox until
+ * yoke_close().
+ *
+ * -EBUSY (it has one; or somebody recovers what an earlier owner left), -EINVAL, -EADDRINUSE (in a
+ * forked child: its parent is this peer), -ENOTSUP (a depth that the kernel has not), -EACCES,
+ * -ENOSPC, -ENOMEM, -EMFILE, -ENFILE. May block for 250 ms, as yoke_open().
+ */
+YOKE_API int yoke_signals_open(yoke_endpoint **ret_inbox, yoke_peer *peer, uint32_t flags,
+                               const struct yoke_options *options);
+
+/*
+ * Receives the next signal: 0, and *ret_signal is filled in. Any thread may, several at once, too.
+ * What shared memory says of its sender is what that one states (YOKE_SIGNAL_STATED).
+ *
+ * -EAGAIN (none there, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPERM (a forked
+ * child), -EPROTO (somebody wrote what no yoke writes: that one is gone, the next may be good),
+ * -EMFILE, -ENFILE (the first wait that is for UNIX signals, too).
+ */
+YOKE_API int yoke_signal_recv(yoke_endpoint *inbox, struct yoke_signal *ret_signal,
+                              int64_t timeout_ns);
+
+/*
+ * Sends a signal to a peer: TO is "peer:bob" (or "bob"), or "peer:bob@kernel" if that is where bob's
+ * inbox is. FROM is the peer as which it is sent; NULL: nobody in particular. When it returns 0 the
+ * signal lies in the inbox of a living process. It never waits for room: -EAGAIN, full; this one
+ * writes a sentence that says how many wait there. Thread-safe.
+ *
+ * The first signal to a peer opens its inbox, as yoke_open() does (and may block as long); the last
+ * 16 peers that this process sent to stay open, and each takes a place among the participants there
+ * until the process ends.
+ *
+ * -EAGAIN; -ENOENT (nobody is that peer now); -ENOTSUP (it takes no signals, or not in this place);
+ * -EACCES (its inbox's mode, or somebody else made what has its name); -EINVAL; -ENOSPC (as many
+ * processes send to it as its inbox has places); -EADDRINUSE (FROM, in a forked child); -EPROTO,
+ * -EPROTONOSUPPORT, -ENOMEM, -EMFILE, -ENFILE.
+ */
+YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, uint64_t value);
+
+/*
+ * Sends the process that is PEER ("bob" or "peer:bob") a UNIX signal: as kill(2) does; 0 only looks
+ * whether it could. The process is found by the lock of its name, which /proc must show it to hold
+ * after a descriptor for it (pidfd) was opened: no pid is believed, so none that is used again can be
+ * hit. Needs no inbox there. Does not block.
+ *
+ * -ENOENT (nobody is that peer), -EPERM (/proc does not show who holds the name: another user's, or
+ * another PID namespace; or this process may not signal that one), -EINVAL, -EACCES, -ENOTSUP (before
+ * Linux 5.3), -EMFILE, -ENFILE.
+ */
+YOKE_API int yoke_signal_kill(const char *peer, int unix_signal);
+
+/*
+ * The same for a queued signal, SIGRTMIN to SIGRTMAX, with a value, as sigqueue(3) does (whoever
+ * receives such a one knows pid and uid only as the sender states them). -EINVAL: a standard
+ * signal, whose value could be lost. -EAGAIN: as many are queued as may be (RLIMIT_SIGPENDING); this
+ * one writes a sentence. Errors as yoke_signal_kill().
+ */
+YOKE_API int yoke_signal_queue(const char *peer, int unix_signal, uint64_t value);
+
+/*
+ * From now on the inbox receives these UNIX signals of the process, too, by whomever they were
+ * sent; a second call adds to the first. They are blocked in the calling thread, and stay so when
+ * the inbox is closed. The program sees to it that they are blocked in its other threads: threads
+ * that are started after this call inherit that. One that some thread does not block goes there,
+ * as ever. A call that waits on the inbox already does not notice.
+ *
+ * -EINVAL (no inbox, or a signal that can not be caught: SIGKILL, SIGSTOP), -EPERM (a forked child),
+ * -EMFILE, -ENFILE, -ENOMEM.
+ */
+YOKE_API int yoke_signals_catch(yoke_endpoint *inbox, const int *unix_signals, size_t count);
 
 /*
  * A link without names, as a socketpair is a connection without addresses: two descriptors, one for

@@ -96,6 +96,8 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
     if (parsed.kind == YK_KIND_PEER)
         return yk_fail(ENOTSUP, "%s is no endpoint: open link:%s, or use yoke_peer_wait()", address,
                        parsed.name);
+    if (parsed.kind == YK_KIND_SIGNALS)
+        return yk_fail(ENOTSUP, "%s is opened by its peer alone: yoke_signals_open()", address);
     return open_endpoint(ret_endpoint, &parsed, flags, options ? options : &defaults);
 }
 
@@ -356,9 +358,8 @@ YOKE_API int yoke_remove(const char *address)
     int result = yk_address_parse_whole(address, &parsed);
     if (result < 0)
         return result;
-    if (parsed.kind == YK_KIND_PEER)
-        return yk_fail(ENOTSUP, "%s can not be removed: it is no object, and goes with its process",
-                       address);
+    if (parsed.kind == YK_KIND_PEER || parsed.kind == YK_KIND_SIGNALS)
+        return yk_fail(ENOTSUP, "%s can not be removed: it goes with its process", address);
     return parsed.place ? parsed.place->remove(&parsed)
                         : yk_object_remove(parsed.kind, parsed.name);
 }

@@ -278,6 +278,7 @@ static int look_at_kind(const struct yk_object *object, struct yk_object_facts *
 {
     switch (object->fixed.kind) {
     case YK_KIND_PORT:
+    case YK_KIND_SIGNALS:
         return look_at_messages(object, facts, held);
     case YK_KIND_LINK:
         return look_at_link(object, facts, held);

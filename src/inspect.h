@@ -44,7 +44,7 @@ struct yk_way_facts {
 };
 
 struct yk_object_facts {
-    char kind[8];   /* "region", "port", "link", "peer" */
+    char kind[8];   /* "region", "port", "link", "peer", "signals" */
     char name[256]; /* "jobs"; of a link "alice/bob" */
     uint32_t known; /* YK_KNOWN_... */
     bool kept, removed;
@@ -58,7 +58,7 @@ struct yk_object_facts {
     int segment;       /* System V id */
     uint32_t participants_max, participants_used; /* places; living participants */
     uint64_t region_size;                         /* regions */
-    /* ports */
+    /* ports, links and signals */
     uint64_t max_message;
     uint32_t depth, priorities, max_deliveries, max_parked, max_borrowed;
     bool once;

@@ -149,6 +149,7 @@ static int prepare(struct yk_object *object)
 static void unprepare(struct yk_object *object)
 {
     struct yk_link *link = (struct yk_link *)object;
+    yk_waiting_end(&link->waiting);
     free(link->out.pieces);
     free(link->in.lent);
     link->out.pieces = NULL;
@@ -324,7 +325,7 @@ void yk_link_close(struct yk_link *link)
         leave(link);
     if (link->peer)
         yk_peer_remove_link(link->peer, link);
-    yk_waiting_end(&link->waiting); /* while the slot is ours */
+    yk_descriptor_close(&link->waiting); /* while the slot is ours */
     yk_object_close(&link->object);
     if (link->peer)
         yk_peer_drop(link->peer);

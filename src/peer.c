@@ -21,6 +21,7 @@
 #include "base/sys.h"
 #include "link.h"
 #include "set.h"
+#include "peer_lock.h"
 
 #define REFUSED_NS INT64_C(100000000)
 
@@ -215,6 +216,46 @@ static int enter(struct yk_peer **peer, struct yk_link *link)
 int yk_peer_enter_link(struct yk_link *link)
 {
     return enter(&link->peer, link);
+}
+
+int yk_peer_enter(struct yoke_peer *handle)
+{
+    return enter(&handle->peer, NULL);
+}
+
+/* ---- where it receives signals: one inbox for each peer ---- */
+
+static int open_inbox(struct yk_peer *peer)
+{
+    if (peer->inbox == yk_fork_stamp())
+        return yk_fail(EBUSY, "peer:%s receives signals already: this process has opened its inbox",
+                       peer->object.fixed.name);
+    peer->inbox = yk_fork_stamp();
+    peer->references++;
+    return 0;
+}
+
+int yk_peer_open_inbox(struct yoke_peer *handle, struct yk_peer **ret_peer)
+{
+    int result = yk_peer_visit_begin(handle);
+    if (result < 0)
+        return result;
+    yk_process_lock();
+    result = open_inbox(handle->peer);
+    if (result == 0)
+        *ret_peer = handle->peer;
+    yk_process_unlock();
+    yk_peer_visit_end(handle);
+    return result;
+}
+
+void yk_peer_close_inbox(struct yk_peer *peer, uint64_t fork_stamp)
+{
+    yk_process_lock();
+    if (peer->inbox == fork_stamp) /* else a child has opened one of its own meanwhile */
+        peer->inbox = 0;
+    drop_locked(peer);
+    yk_process_unlock();
 }
 
 /* ---- waiting for something to change in the directory, or with a file ---- */
@@ -477,14 +518,10 @@ static void describe(struct yoke_peer_info *info, const struct sight *sight)
 {
     /* Relaxed: hints, as the peer wrote them; the pid is proved below. */
     const struct yk_shm_slot *slot = seat_of(sight->base);
-    struct stat facts;
-    int32_t pid = (int32_t)yk_load32_relaxed(&slot->pid);
     snprintf(info->name, sizeof info->name, "%s", strchr(sight->entry, '.') + 1);
     info->uid = yk_load32_relaxed(&slot->uid);
     info->joined_ns = (int64_t)yk_load_relaxed(&slot->joined);
-    bool proven = yk_sys_stat(sight->lock_file, &facts) == 0 &&
-                  yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
-    info->pid = proven ? pid : yk_lock_holder(sight->lock_file, YK_LIFE_BYTE(0));
+    info->pid = yk_peer_lock_holder(sight->lock_file, (int32_t)yk_load32_relaxed(&slot->pid));
 }
 
 static int list_peer(const char *entry, void *context)

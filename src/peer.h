@@ -15,6 +15,7 @@ struct yk_member;
 struct yk_peer {
     struct yk_object object; /* first: the kind's callbacks get it */
     uint32_t references;     /* this and all below under the process-wide mutex */
+    uint64_t inbox;          /* who receives its signals: a process's fork stamp; 0: nobody */
     struct yk_link *links;   /* that are open as this peer */
     struct yk_link *served;  /* that yoke_peer_next() returned last */
     struct yk_bell bell;     /* of all its links; fd -1: not made yet */
@@ -54,6 +55,13 @@ void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link);
 void yk_peer_remove_link(struct yk_peer *peer, struct yk_link *link);
 /* In a forked child: joins under the name of an inherited link, unless the child has already. */
 int yk_peer_enter_link(struct yk_link *link);
+
+/* In a forked child: joins under the name of an inherited peer, unless the child has already. */
+int yk_peer_enter(struct yoke_peer *handle);
+
+/* One more who holds the peer: the only one that receives its signals. -EBUSY: there is one. */
+int yk_peer_open_inbox(struct yoke_peer *handle, struct yk_peer **ret_peer);
+void yk_peer_close_inbox(struct yk_peer *peer, uint64_t fork_stamp);
 
 /* A call that waits through the handle, which goes only after the end of it. 0, or as joining. */
 int yk_peer_visit_begin(struct yoke_peer *handle);

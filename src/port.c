@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "endpoint_options.h"
+#include "notice.h"
 #include "pool.h"
 #include "ring/spsc.h"
 
@@ -40,8 +41,8 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
     memcpy(&own, fixed->details, sizeof own);
     if (own.layout != YK_PORT_LAYOUT)
         return yk_fail(EPROTONOSUPPORT,
-                       "port:%s was made with port layout %016llx, this yoke has %016llx",
-                       fixed->name, (unsigned long long)own.layout,
+                       "%s:%s was made with port layout %016llx, this yoke has %016llx",
+                       yk_kind_name(fixed->kind), fixed->name, (unsigned long long)own.layout,
                        (unsigned long long)YK_PORT_LAYOUT);
     int result = yk_ring_check_geometry(&own.geometry);
     if (result == 0) {
@@ -53,7 +54,8 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
             result = -EPROTO;
     }
     if (result < 0)
-        return yk_fail(EPROTO, "port:%s has a geometry that no yoke wrote", fixed->name);
+        return yk_fail(EPROTO, "%s:%s has a geometry that no yoke wrote", yk_kind_name(fixed->kind),
+                       fixed->name);
     *ret_geometry = own.geometry;
     return 0;
 }
@@ -158,6 +160,7 @@ static int prepare(struct yk_object *object)
 static void unprepare(struct yk_object *object)
 {
     struct yk_port *port = (struct yk_port *)object;
+    yk_waiting_end(&port->waiting);
     free(port->in_hand);
     port->in_hand = NULL;
 }
@@ -169,8 +172,8 @@ static const struct yk_kind_operations operations = {
     .joined = joined,
 };
 
-int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
-                 const struct yoke_options *options)
+int yk_port_open_as(struct yk_port *port, enum yk_kind kind, int32_t seat, const char *name,
+                    uint32_t flags, const struct yoke_options *options)
 {
     struct yk_port_fixed fixed = {.layout = YK_PORT_LAYOUT};
     int result = yk_options_check(YK_KIND_PORT, flags, options);
@@ -180,13 +183,13 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
         return result;
     uint64_t bytes = yk_port_blocks_offset(&fixed.geometry) + yk_ring_blocks_bytes(&fixed.geometry);
     struct yk_object_plan plan = {
-        .kind = YK_KIND_PORT,
+        .kind = kind,
         .name = name,
         .flags = flags,
         .mode = options->mode,
         .group = options->group,
         .participants = fixed.geometry.participants,
-        .seat = YK_ANY_SEAT,
+        .seat = seat,
         .body_bytes = bytes,
         .reserve = yk_options_reserve(flags, bytes),
         .smaller = "participants, max_borrowed, depth, priorities or max_message",
@@ -199,9 +202,15 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
     return yk_object_open(&port->object, &plan);
 }
 
+int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
+                 const struct yoke_options *options)
+{
+    return yk_port_open_as(port, YK_KIND_PORT, YK_ANY_SEAT, name, flags, options);
+}
+
 void yk_port_close(struct yk_port *port)
 {
-    yk_waiting_end(&port->waiting); /* while the slot is ours */
+    yk_descriptor_close(&port->waiting); /* while the slot is ours */
     yk_object_close(&port->object);
 }
 
@@ -693,7 +702,8 @@ static void explain_receive(const struct receiving *receiving, ssize_t result)
                 "once: release one, or create the port with a bigger max_borrowed",
                 port->ring.geometry.max_borrowed, port->object.fixed.name);
     else if (result == -EPROTO)
-        yk_fail(EPROTO, "port:%s holds a message that no yoke wrote", port->object.fixed.name);
+        yk_fail(EPROTO, "%s:%s holds a message that no yoke wrote",
+                yk_kind_name(port->object.fixed.kind), port->object.fixed.name);
 }
 
 static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)

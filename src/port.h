@@ -45,6 +45,9 @@ struct yk_port {
 
 int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
                  const struct yoke_options *options);
+/* The same for whatever has a port behind it, under a kind of its own; `seat` as of an object. */
+int yk_port_open_as(struct yk_port *port, enum yk_kind kind, int32_t seat, const char *name,
+                    uint32_t flags, const struct yoke_options *options);
 void yk_port_close(struct yk_port *port);
 
 /* See yoke.h. */

@@ -591,7 +591,9 @@ static int add_waiting(struct yk_member *member, struct yk_waiting *waiting)
         return result;
     yk_notice_begin(&member->notice, waiting, 0, bell, member->mark);
     member->waiting = waiting;
+    yk_process_lock(); /* yoke_cancel() rings from any thread */
     waiting->member = &member->notice;
+    yk_process_unlock();
     add_watch(set);
     activate(member);
     if (yk_watch_is_due(&member->notice.watch)) { /* it can not be watched */
@@ -747,8 +749,10 @@ static void remove_member(struct yk_member *member)
     deactivate(member);
     remove_suspect(member);
     if (member->waiting && mine) {
-        yk_notice_end(&member->notice);
+        yk_process_lock();
         member->waiting->member = NULL;
+        yk_process_unlock();
+        yk_notice_end(&member->notice);
     }
     if (member->gone)
         yk_gone_end(member->gone);

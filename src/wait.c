@@ -148,10 +148,12 @@ void yk_unarm_all(const struct yk_waiting *waiting, uint32_t slot)
 
 void yk_ring_own(struct yk_waiting *waiting)
 {
+    yk_process_lock(); /* another thread may be making or closing what is rung */
     if (waiting->descriptor)
         yk_notice_ring(&waiting->descriptor->notice);
     if (waiting->member)
         yk_notice_ring(waiting->member);
+    yk_process_unlock();
 }
 
 void yk_waiting_join(struct yk_waiting *waiting)
@@ -166,7 +168,6 @@ void yk_waiting_join(struct yk_waiting *waiting)
 void yk_waiting_end(struct yk_waiting *waiting)
 {
     uint32_t bells = waiting->bells ? waiting->object->fixed.participants * YK_NOTICES : 0;
-    yk_descriptor_close(waiting);
     for (uint32_t i = 0; i < bells; i++)
         yk_doorbell_close(&waiting->bells[i]);
     free(waiting->bells);

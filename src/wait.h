@@ -84,7 +84,7 @@ void yk_ring_descriptor(struct yk_waiting *waiting, uint32_t slot);
 void yk_unarm(const struct yk_waiting *waiting, uint32_t slot, uint32_t which);
 void yk_unarm_all(const struct yk_waiting *waiting, uint32_t slot);
 
-/* A handle is new in this process, and goes. */
+/* A handle is new in this process; and goes, after it has left: leaving may ring others. */
 void yk_waiting_join(struct yk_waiting *waiting);
 void yk_waiting_end(struct yk_waiting *waiting);
 

@@ -11,6 +11,7 @@
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,11 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -501,6 +505,160 @@ int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeou
 int yk_sys_futex_wake(const yk_atomic32 *word, int count)
 {
     return (int)CALL(syscall(SYS_futex, &word->raw, FUTEX_WAKE, count, NULL, NULL, 0));
+}
+
+int yk_sys_pidfd_open(int32_t pid)
+{
+    return (int)CALL(syscall(SYS_pidfd_open, pid, 0));
+}
+
+int32_t yk_sys_pidfd_pid(int pidfd)
+{
+    char path[40], text[512];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    ssize_t size = fd < 0 ? fd : yk_sys_read_all(fd, text, sizeof text - 1, 0);
+    if (fd >= 0)
+        yk_sys_close(fd);
+    text[size < 0 ? 0 : size] = '\0';
+    const char *line = strstr(text, "\nPid:");
+    long pid = line ? strtol(line + 5, NULL, 10) : 0;
+    return pid > 0 ? (int32_t)pid : 0;
+}
+
+int yk_sys_pidfd_signal(int pidfd, int number, const uint64_t *value)
+{
+    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = (void *)(uintptr_t)(value ? *value : 0);
+    return (int)CALL(syscall(SYS_pidfd_send_signal, pidfd, number, value ? &info : NULL, 0));
+}
+
+uint64_t yk_sys_signal_bit(int number)
+{
+    bool can = number >= 1 && number <= SIGRTMAX && number != SIGKILL && number != SIGSTOP &&
+               (number < 32 || number >= SIGRTMIN); /* those between are the C library's */
+    return can ? UINT64_C(1) << (number - 1) : 0;
+}
+
+int yk_sys_first_queued_signal(void)
+{
+    return SIGRTMIN;
+}
+
+int yk_sys_last_signal(void)
+{
+    return SIGRTMAX;
+}
+
+static void to_sigset(sigset_t *ret, uint64_t set)
+{
+    sigemptyset(ret);
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        if (set & yk_sys_signal_bit(number))
+            sigaddset(ret, number);
+    }
+}
+
+int yk_sys_block_signals(uint64_t set)
+{
+    sigset_t signals;
+    to_sigset(&signals, set);
+    return -pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+int yk_sys_signalfd(int fd, uint64_t set)
+{
+    sigset_t signals;
+    to_sigset(&signals, set);
+    return (int)CALL(signalfd(fd, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int yk_sys_read_signal(int fd, struct yk_unix_signal *ret)
+{
+    struct signalfd_siginfo info;
+    int result = (int)CALL(read(fd, &info, sizeof info));
+    if (result < 0)
+        return result == -EAGAIN ? 0 : result;
+    /*
+     * What comes with a negative code was written by the sender, except by tgkill(). No pid: it is
+     * of another namespace, or there was no memory to queue it.
+     */
+    *ret = (struct yk_unix_signal){
+        .number = (int)info.ssi_signo,
+        .proven = (info.ssi_code >= 0 || info.ssi_code == SI_TKILL) && info.ssi_pid != 0,
+        .pid = (int32_t)info.ssi_pid,
+        .uid = info.ssi_uid,
+        .value = info.ssi_code == SI_QUEUE ? info.ssi_ptr : 0,
+    };
+    return 1;
+}
+
+/* By way of /proc: a path may be longer than an address has room for. */
+static void to_address(struct sockaddr_un *ret, int dir, const char *path)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(ret->sun_path, sizeof ret->sun_path, "/proc/self/fd/%d/%s", dir, path);
+}
+
+int yk_sys_datagram_socket(void)
+{
+    return (int)CALL(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+int yk_sys_datagram_bind(int dir, const char *path, mode_t mode, int64_t group)
+{
+    struct sockaddr_un address;
+    int yes = 1, fd = yk_sys_datagram_socket();
+    if (fd < 0)
+        return fd;
+    to_address(&address, dir, path);
+    int result = (int)CALL(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes));
+    if (result == 0)
+        result = (int)CALL(fchmod(fd, 0)); /* the file gets these bits, and no others */
+    if (result == 0)
+        result = (int)CALL(bind(fd, (struct sockaddr *)&address, sizeof address));
+    if (result == 0 && group >= 0)
+        result = (int)CALL(fchownat(dir, path, (uid_t)-1, (gid_t)group, AT_SYMLINK_NOFOLLOW));
+    if (result == 0)
+        result = (int)CALL(fchmodat(dir, path, mode, 0));
+    if (result == 0)
+        return fd;
+    close(fd);
+    return result;
+}
+
+int yk_sys_datagram_send(int fd, int dir, const char *path, const void *data, size_t size)
+{
+    struct sockaddr_un address;
+    to_address(&address, dir, path);
+    return (int)CALL(
+        sendto(fd, data, size, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
+}
+
+ssize_t yk_sys_datagram_recv(int fd, void *buffer, size_t capacity, struct yk_sender *ret)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec vector = {.iov_base = buffer, .iov_len = capacity};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t size = CALL(recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC));
+    if (size < 0)
+        return size;
+    *ret = (struct yk_sender){.pid = 0, .uid = UINT32_MAX};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
+        struct ucred credentials;
+        memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
+        *ret = (struct yk_sender){.pid = credentials.pid, .uid = credentials.uid};
+    }
+    return size;
 }
 
 int yk_sys_random(void *buffer, size_t size)

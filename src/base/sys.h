@@ -121,6 +121,42 @@ int yk_sys_inotify_remove(int fd, int wd);
 ssize_t yk_sys_read(int fd, void *buffer,
                     size_t capacity); /* does not begin again: for what is non-blocking */
 
+/*
+ * UNIX signals; a set of them is a word with bit `number - 1` for each. A process is signalled by a
+ * descriptor that stands for it and never for another one.
+ */
+int yk_sys_pidfd_open(int32_t pid);
+/* Its pid as /proc has it: 0 when it is dead, or not to be seen from here. */
+int32_t yk_sys_pidfd_pid(int pidfd);
+/* As kill() does; with a value, queued, as sigqueue() does. */
+int yk_sys_pidfd_signal(int pidfd, int number, const uint64_t *value);
+uint64_t yk_sys_signal_bit(int number);    /* 0: there is no such signal, or it can not be caught */
+int yk_sys_first_queued_signal(void);      /* SIGRTMIN */
+int yk_sys_last_signal(void);              /* SIGRTMAX */
+int yk_sys_block_signals(uint64_t set);    /* in the calling thread */
+int yk_sys_signalfd(int fd, uint64_t set); /* -1: a new one */
+struct yk_unix_signal {
+    int number;
+    bool proven; /* the kernel, not the sender, says who sent it */
+    int32_t pid;
+    uint32_t uid;
+    uint64_t value;
+};
+/* 1, or 0 when there is none. */
+int yk_sys_read_signal(int fd, struct yk_unix_signal *ret);
+
+/* datagrams to a socket with a name; sending and receiving do not wait: -EAGAIN */
+struct yk_sender {
+    int32_t pid; /* 0: can not be seen from here */
+    uint32_t uid;
+};
+/* One that learns who sent. `mode`: who may send; it has only these bits from its first moment on. */
+int yk_sys_datagram_bind(int dir, const char *path, mode_t mode, int64_t group);
+int yk_sys_datagram_socket(void);
+int yk_sys_datagram_send(int fd, int dir, const char *path, const void *data, size_t size);
+/* Its size, which may be more than there was room for. */
+ssize_t yk_sys_datagram_recv(int fd, void *buffer, size_t capacity, struct yk_sender *ret);
+
 /* other */
 int yk_sys_random(void *buffer, size_t size);
 int32_t yk_sys_thread_id(void);

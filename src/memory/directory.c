@@ -402,6 +402,15 @@ bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte)
     return yk_sys_entries(AT_FDCWD, search.path, look_at_descriptor, &search) == 1;
 }
 
+bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte)
+{
+    struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid};
+    char name[16];
+    snprintf(search.path, sizeof search.path, "/proc/%d/fdinfo", pid);
+    snprintf(name, sizeof name, "%d", fd);
+    return look_at_descriptor(name, &search) == 1;
+}
+
 static int look_at_process(const char *name, void *context)
 {
     struct search *search = context;

@@ -4,6 +4,7 @@
  *   KIND.NAME                a published name: one line of text (names.h)
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
  *   .bell-NONCE              the doorbell of a peer: a FIFO (doorbell.h)
+ *   .signals-NONCE           where a peer receives signals in the kernel: a socket (signal_socket.h)
  *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to
  *   .intents-UID/KIND.NAME   what UID is creating or removing: whoever comes later can finish it
  *   .intents-UID/.NONCE      the same, of another IPC namespace: only there it can be finished
@@ -79,5 +80,7 @@ uint64_t yk_name_hash(const char *name);
 int32_t yk_lock_holder(int fd, off_t byte);
 /* Does this very pid hold it? */
 bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte);
+/* By this descriptor of its? Much quicker, where it has many. */
+bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte);
 
 #endif

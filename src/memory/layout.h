@@ -27,6 +27,7 @@ enum yk_kind {
     YK_KIND_PORT = 2,
     YK_KIND_LINK = 3, /* its name is those of its two peers in order, "alice@bob" */
     YK_KIND_PEER = 4,
+    YK_KIND_SIGNALS = 5, /* of the peer of that name: a port, see signals.h */
 };
 
 enum yk_object_flag {

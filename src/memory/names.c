@@ -27,7 +27,8 @@ static const struct {
 } kinds[] = {{YK_KIND_REGION, "region"},
              {YK_KIND_PORT, "port"},
              {YK_KIND_LINK, "link"},
-             {YK_KIND_PEER, "peer"}};
+             {YK_KIND_PEER, "peer"},
+             {YK_KIND_SIGNALS, "signals"}};
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -119,6 +120,7 @@ int yk_name_check(uint32_t kind, const char *name)
     case YK_KIND_LINK:
         return length < YK_ENTRY_MAX ? check_link(name) : check_text(name, length, 0);
     case YK_KIND_PEER:
+    case YK_KIND_SIGNALS:
         return check_text(name, length, YOKE_PEER_NAME_MAX);
     default:
         result = check_text(name, length, YOKE_NAME_MAX);
@@ -148,6 +150,11 @@ bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path)
     if (fd >= 0)
         yk_sys_close(fd);
     return fd == -ENXIO;
+}
+
+void yk_socket_path(char path[48], uint64_t nonce)
+{
+    snprintf(path, 48, ".signals-%016" PRIx64, nonce);
 }
 
 static int format_record(char text[RECORD_MOST], const struct yk_record *record)

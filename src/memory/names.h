@@ -57,6 +57,7 @@ void yk_live_path(char path[48], uint64_t nonce);
 void yk_bell_path(char path[48], uint64_t nonce);
 /* A doorbell that no process has open any more: whoever it belonged to has died. */
 bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path);
+void yk_socket_path(char path[48], uint64_t nonce);
 
 /*
  * Reads the file `entry` ("KIND.NAME") of a name directory or of intents. 0, -ENOENT, -EACCES,

@@ -88,7 +88,7 @@ static void unlink_own(const struct yk_directory *directory, const char *path, u
         yk_sys_unlink(directory->fd, path);
 }
 
-/* The files that go with an object: its lock file, and a peer's doorbell. */
+/* The files that go with an object: its lock file, a peer's doorbell and its socket for signals. */
 static void unlink_files(const struct yk_directory *directory, const struct yk_record *record)
 {
     char path[48];
@@ -97,6 +97,8 @@ static void unlink_files(const struct yk_directory *directory, const struct yk_r
     if (record->kind != YK_KIND_PEER)
         return;
     yk_bell_path(path, record->nonce);
+    unlink_own(directory, path, record->uid);
+    yk_socket_path(path, record->nonce);
     unlink_own(directory, path, record->uid);
 }
 

@@ -23,10 +23,10 @@
 int api_setup(void **state);
 
 /*
- * A test of that group. Afterwards no name may be left; one that a failed test left is removed, so that
- * the next test does not find it.
+ * A test of that group, in a process of its own. Afterwards no process and no name may be left; what a
+ * failed test left is cleared away, so that the next test does not find it.
  */
-#define api_test(function) cmocka_unit_test_teardown(function, api_clean)
+#define api_test(function) test_case(function, api_clean)
 int api_clean(void **state);
 
 /* Fails the test with yoke's sentence unless the call succeeded; returns its result. */
@@ -58,7 +58,8 @@ void send_number(yoke_endpoint *endpoint, uint64_t number);
 uint64_t recv_number(yoke_endpoint *endpoint, int64_t timeout_ns);
 
 /*
- * One message with its details. `into->data` and `capacity` are the caller's (borrowing sets data, and waits without end).
+ * One message with its details. `into->data` and `capacity` are the caller's (borrowing sets data, and
+ * waits without end).
  */
 void send_details(yoke_endpoint *endpoint, const void *data, size_t size, uint32_t priority,
                   uint64_t tag);

@@ -142,7 +142,7 @@ static void all_take_turns(void **state)
     assert_int_equal(write(ends[1], "x", 1), 1);
     must(yoke_set_add_descriptor(set, ends[0], POLLIN, NULL));
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "p%d", i);
         ports[i] = port_make(name, NULL);
         must(yoke_set_add(set, ports[i], NULL));
@@ -350,7 +350,7 @@ static int role_sends_to_some(void *argument)
 {
     const struct baton *ready = argument;
     yoke_endpoint *port;
-    char name[8];
+    char name[16];
 
     baton_take(ready);
     srandom(1);
@@ -371,7 +371,7 @@ static void thousand_endpoints_share_one_wait(void **state)
     struct yoke_ready ready[16];
     static bool seen[2000];
     struct baton go;
-    char name[8];
+    char name[16];
 
     (void)state;
     getrlimit(RLIMIT_NOFILE, &limit);

@@ -94,7 +94,7 @@ class Links(tool.Case):
 
     def test_a_living_peer_keeps_its_name(self):
         receiver = self.start_recv()
-        self.yoke('wait', '--for', f'peer:{self.bob}', '--timeout', '30s')
+        self.yoke('wait', '--for', f'peer:{self.bob}', '--timeout', '120s')
         self.recv('--timeout', '0', status=1)
         self.assertIn(str(receiver.pid), self.complaint)
 
@@ -158,7 +158,7 @@ class Peers(tool.Case):
         """A process that is the peer of this test until it is killed."""
         self.forget(f'link:{self.base}/nobody-{self.base}')
         child = self.start('recv', '--as', self.base, f'link:nobody-{self.base}')
-        self.yoke('wait', '--for', f'peer:{self.base}', '--timeout', '30s')
+        self.yoke('wait', '--for', f'peer:{self.base}', '--timeout', '120s')
         return child
 
     def test_a_peer_is_listed_while_it_lives(self):

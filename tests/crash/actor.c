@@ -60,9 +60,10 @@ const char *const verb_names[VERBS] = {
 
 struct port_plan port_plan = {.depth = 4, .priorities = 1, .participants = 6, .max_deliveries = 0, .max_message = 32};
 
-#define ANSWER_MOST_MS 60000
+#define ANSWER_MOST_MS 120000
 #define HANDLES        2
 #define LOANS_MOST     16
+#define NAPS           4
 
 /* ---- in the actor --------------------------------------------------------------------------------- */
 
@@ -525,6 +526,30 @@ bool actor_fell_asleep(const struct actor *actor)
         sched_yield();
     }
     return true;
+}
+
+/* How often it has gone to sleep. */
+static unsigned long naps_of(pid_t pid)
+{
+    char path[64], line[128];
+    unsigned long naps = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "voluntary_ctxt_switches: %lu", &naps) == 1)
+            break;
+    }
+    if (file)
+        fclose(file);
+    return naps;
+}
+
+void actor_looked_again(const struct actor *actor)
+{
+    int64_t end = monotonic_ns() + (int64_t)ANSWER_MOST_MS * 1000000;
+    unsigned long before = naps_of(actor->pid);
+    while (!actor->board->ended && naps_of(actor->pid) < before + NAPS && monotonic_ns() < end)
+        usleep(1000); /* between two looks */
 }
 
 void nobody_there(void)

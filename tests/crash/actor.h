@@ -125,6 +125,8 @@ struct answer actor_ask(struct actor *actor, const struct order *order);
 bool actor_sleeps(const struct actor *actor);
 /* Waits for that; false when it answered instead, or never slept. */
 bool actor_fell_asleep(const struct actor *actor);
+/* Waits until one that sleeps has woken several times by itself, and lain down again; or has ended its call. */
+void actor_looked_again(const struct actor *actor);
 
 /* Its process ends by itself, by SIGKILL, or is known to be dead. */
 void actor_end(struct actor *actor);

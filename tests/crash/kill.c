@@ -23,7 +23,7 @@
 #include "memory/layout.h"
 
 #define TICK_US     5000
-#define TICKS_MOST  (60 * 1000 * 1000 / TICK_US)
+#define TICKS_MOST  (120 * 1000 * 1000 / TICK_US)
 #define WATCHED     (64 * 1024) /* of each segment */
 #define WINDOWS     4
 
@@ -246,7 +246,7 @@ bool victim_finish(struct actor *actor)
 {
     const struct place end = {UINT32_MAX, 0};
     enum where where;
-    int64_t deadline = monotonic_ns() + INT64_C(60000000000);
+    int64_t deadline = monotonic_ns() + INT64_C(120000000000);
     do
         where = victim_go(actor, &end);
     while (where == AT_SLEEP && monotonic_ns() < deadline);
