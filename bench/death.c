@@ -51,6 +51,7 @@
 #define KILLS_OTHER 200u /* of victims that are not plain */
 #define QUICK       40u
 #define QUICK_OTHER 10u
+#define KILLS_LEAST 2u  /* however little time is left */
 #define LANES       16u /* of a way that blocks */
 #define THREADS     3
 #define CHILDREN    2
@@ -520,7 +521,7 @@ static void run_lane(void *argument)
     close(lane->talk[1]);
     if (goes_on && lane->victim == BENCH_VICTIM_NAMESPACE)
         goes_on = leave_namespace(lane, &init);
-    while (goes_on && bench_now() < lane->end_ns &&
+    while (goes_on && (bench_now() < lane->end_ns || lane->kills->begun < KILLS_LEAST) &&
            atomic_fetch_add(&lane->kills->begun, 1) < lane->target)
         goes_on = kill_one(lane);
     bench_child_end(&init);

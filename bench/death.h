@@ -52,9 +52,9 @@ const char *bench_death_victim_name(enum bench_death_victim victim); /* "threads
 double bench_death_promise(enum bench_death_way way);
 
 /*
- * Kills processes one after the other, 1,000 of each way for a plain one and 200 of each for the
- * others (`quick`: 40 and 10), but for no longer than some `ns`. Returns how many rows there are, or
- * -EINTR, -ENOMEM.
+ * Kills processes one after the other, 1,000 in each way for a plain one and 200 in each for the
+ * others (`quick`: 40 and 10), but for no longer than some `ns`, unless that is too little for two.
+ * Returns how many rows there are, or -EINTR, -ENOMEM.
  */
 int bench_death_observe(struct bench_death deaths[BENCH_DEATHS_MAX], bool quick, uint64_t ns);
 

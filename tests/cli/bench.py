@@ -187,18 +187,15 @@ class Rows(Bench):
             [(victim, way) for victim in VICTIMS for way in WAYS],
         )
         for row in rows:
-            if row['kills'] == 0:  # no namespace to be had, or no time was left
-                self.assertNotIn('after_sigkill', row)
+            if 'PID namespace' in row.get('ended', ''):  # none is to be had
+                self.assertEqual(row['kills'], 0, row)
                 continue
+            self.assertNotIn('ended', row)
             self.assertLess(row['missed'], row['kills'], row)
             times = [row['after_sigkill'][name] for name in ('p50', 'p99', 'worst')]
             self.assertEqual(times, sorted(times))
             self.assertEqual('after_closing' in row, row['known_by'] != 'pipe')
-        reasons = {row['ended'] for row in rows if 'ended' in row}
-        self.assertEqual({text for text in reasons if 'PID namespace' not in text}, set())
-        if not reasons:
-            self.assertGreater(sum(row['kills'] for row in rows), 0)
-        tool.diagnose(f'{sum(row["kills"] for row in rows)} kills seen; {reasons or "everywhere"}')
+        tool.diagnose(f'{sum(row["kills"] for row in rows)} deaths seen')
 
     def test_nothing_is_left_behind(self):
         self.assertEqual(self.whole()[2], [])
