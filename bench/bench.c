@@ -39,8 +39,7 @@
 static const struct yk_usage usage = {
     "bench",
     "Usage: yoke bench [OPTION...]\n"
-    "Measures messages between two processes: yoke, other systems, and the raw limit\n"
-    "of this machine, interleaved in rounds. See docs/performance.md.\n"
+    "Measures yoke, other systems, and this machine's limits: docs/performance.md\n"
     "\n"
     "  --quick            under 40 seconds, not some 4 minutes: fewer systems, sizes\n"
     "  --case NAME,...    all of these unless given:\n"
@@ -52,6 +51,7 @@ static const struct yk_usage usage = {
     "                     open     one more endpoint\n"
     "                     grow     more ports, links, messages waiting, processes\n"
     "                     kill     what is seen of kill -9, and what is left then\n"
+    "                     death    how soon it is known\n"
     "  --size SIZE,...    bytes of each message, instead of each case's own\n"
     "  --against NAME,... which systems beside yoke's; 'all', 'none'\n"
     "  --rounds N         exactly so many rounds, however long they take\n"
@@ -72,6 +72,7 @@ struct request {
     bool rounds_only; /* the time is for rounds alone, else for all of it */
     struct bench_pace pace;
     uint64_t observe_ns, idle_ns; /* a killed process's other side; an idle receiver */
+    uint64_t death_ns;            /* for all that die one after the other */
     const char *report;           /* NULL: none */
     bool json;
 };
@@ -166,6 +167,7 @@ static void set_quick(struct request *request)
                                         .most_ns = 4000 * MILLISECOND};
     request->observe_ns = 250 * MILLISECOND;
     request->idle_ns = 500 * MILLISECOND;
+    request->death_ns = 4000 * MILLISECOND;
 }
 
 static void parse_options(struct request *request, int argc, char **argv)
@@ -319,6 +321,18 @@ static int observe_kills(const struct request *request, struct bench_results *re
         results->killed_count += !error;
     }
     return error;
+}
+
+static int observe_deaths(const struct request *request, struct bench_results *results)
+{
+    int count;
+
+    say_progress("killing, and seeing when it is known", NULL);
+    count = bench_death_observe(results->deaths, request->plan.quick, request->death_ns);
+    if (count < 0)
+        return count;
+    results->death_count = (size_t)count;
+    return 0;
 }
 
 static int observe_growth(const struct request *request, struct bench_results *results)
@@ -477,6 +491,8 @@ static int measure(const struct request *request, struct bench_results *results)
         error = count_for_rows(request, results, start, false);
     if (!error && topics & 1u << BENCH_TOPIC_KILL)
         error = observe_kills(request, results);
+    if (!error && topics & 1u << BENCH_TOPIC_DEATH)
+        error = observe_deaths(request, results);
     if (!error && topics & 1u << BENCH_TOPIC_GROW)
         error = observe_growth(request, results);
     if (!error)
@@ -526,13 +542,14 @@ int yk_bench_main(int argc, char **argv)
 {
     struct request request = {
         .plan.topics = (1u << BENCH_TOPICS) - 1,
-        .time_ns = (int64_t)(210000 * MILLISECOND),
+        .time_ns = (int64_t)(240000 * MILLISECOND),
         .pace = {.warm_ns = 2 * MILLISECOND,
                  .probe_ns = 8 * MILLISECOND,
                  .system_ns = 16 * MILLISECOND,
                  .most_ns = 12000 * MILLISECOND},
         .observe_ns = 500 * MILLISECOND,
         .idle_ns = 1000 * MILLISECOND,
+        .death_ns = 45000 * MILLISECOND,
     };
     struct bench_results results = {0};
     int error, status;

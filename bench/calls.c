@@ -31,7 +31,7 @@
 #define PTRACE_SYSCALL_INFO_ENTRY 1
 #endif
 
-#define REST_NS        20000u /* as in sample.c: in mode `block` the other side is to be asleep */
+#define REST_NS        20000u /* as in sample.c: unless it spins the other side is to be asleep */
 #define ROUND_TRIPS    200u
 #define MESSAGES_LEAST 256u
 #define FILLS          3u
@@ -86,7 +86,7 @@ static void work(void *argument)
     batch.count = messages_for(setting);
     batch.times = bench_worker_memory(worker, batch.count * sizeof *batch.times);
     batch.group = 1;
-    batch.rest_ns = setting->what == BENCH_LATENCY && setting->mode == BENCH_BLOCK ? REST_NS : 0;
+    batch.rest_ns = setting->what == BENCH_LATENCY && setting->mode != BENCH_SPIN ? REST_NS : 0;
 
     /* Twice: what happens at the first messages only does not count. */
     for (int turn = 0; turn < 2; turn++) {

@@ -3,7 +3,8 @@
  *
  * A goal looks at the rows of one system in one topic, mode and range of sizes, takes a figure of
  * each, and is judged by the worst of them. A row without a sample, or without a count, has no
- * figure; a goal without a figure is neither reached nor missed.
+ * figure; a goal without a figure is neither reached nor missed. Those of deaths have kills instead
+ * of rows.
  */
 #include "goals.h"
 
@@ -144,6 +145,12 @@ static const struct goal all_goals[] = {
      0, ANY, idle_of, UP_TO(10), "a second"},
     {"wake-ups while idle in a call", &bench_yoke_port, TOPIC(WAKE), BENCH_BLOCK,
      0, ANY, idle_of, UP_TO(10), "a second"},
+    {"wake-ups while idle in poll on yoke_fd", &bench_yoke_link, TOPIC(WAKE), BENCH_POLL,
+     0, ANY, idle_of, UP_TO(0), "a second"},
+    {"wake-ups while idle in poll on yoke_fd", &bench_yoke_port, TOPIC(WAKE), BENCH_POLL,
+     0, ANY, idle_of, UP_TO(0), "a second"},
+    {"wake-ups while idle in poll on yoke_set_fd", &bench_yoke_set, TOPIC(WAKE), BENCH_POLL,
+     0, ANY, idle_of, UP_TO(0), "a second"},
     {"opening and closing one more endpoint", &bench_yoke_link, TOPIC(OPEN), BENCH_BLOCK,
      0, ANY, microseconds_of, UP_TO(50), "us"},
     {"opening and closing one more endpoint", &bench_yoke_port, TOPIC(OPEN), BENCH_BLOCK,
@@ -151,7 +158,21 @@ static const struct goal all_goals[] = {
 };
 /* clang-format on */
 #define GOALS (sizeof all_goals / sizeof all_goals[0])
-_Static_assert(GOALS <= BENCH_GOALS_MAX, "more goals than places for them");
+
+/* Of deaths, from when the files are closed. */
+static const struct death_goal {
+    const char *what, *system;
+    enum bench_death_way way;
+    double most_ms;
+} death_goals[] = {
+    {"death known through a link's descriptor", "yoke-link", BENCH_DEATH_LINK_FD, 10},
+    {"death known through a port's descriptor", "yoke-port", BENCH_DEATH_PORT_FD, 10},
+    {"death known through a wait set", "yoke-set", BENCH_DEATH_SET, 10},
+    {"death known in a blocking yoke_recv", "yoke-link", BENCH_DEATH_RECV, 100},
+    {"death known in yoke_peer_wait", "yoke-peer", BENCH_DEATH_WAIT, 100},
+};
+#define DEATH_GOALS (sizeof death_goals / sizeof death_goals[0])
+_Static_assert(GOALS + DEATH_GOALS <= BENCH_GOALS_MAX, "more goals than places for them");
 
 /* ---- judging -------------------------------------------------------------------------------- */
 
@@ -221,6 +242,34 @@ static void judge(const struct bench_results *results, const struct goal *goal,
     describe_rows(result, goal, worst, rows);
 }
 
+/* By the worst of all kills: it is a promise, not a speed. */
+static void judge_deaths(const struct bench_results *results, const struct death_goal *goal,
+                         struct bench_goal_result *result)
+{
+    size_t kills = 0, late = 0;
+    double worst = 0;
+
+    *result = (struct bench_goal_result){
+        .what = goal->what, .system = goal->system, .measured = "-", .reached = "-"};
+    snprintf(result->goal, sizeof result->goal, "<= %g ms after closing", goal->most_ms);
+    for (size_t i = 0; i < results->death_count; i++) {
+        const struct bench_death *death = &results->deaths[i];
+
+        if (death->way != goal->way)
+            continue;
+        result->asked = true;
+        kills += death->kills + death->missed;
+        late += death->late;
+        worst = fmax(worst, death->closed.worst / 1e6);
+    }
+    if (kills == 0)
+        return;
+    snprintf(result->measured, sizeof result->measured, "%.3g", worst);
+    result->reached = late == 0 ? "yes" : "no";
+    snprintf(result->from, sizeof result->from, "%zu %s, %zu later", kills,
+             yk_plural(kills, "kill", "kills"), late);
+}
+
 size_t bench_goals(const struct bench_results *results,
                    struct bench_goal_result goals[BENCH_GOALS_MAX])
 {
@@ -239,5 +288,7 @@ size_t bench_goals(const struct bench_results *results,
             snprintf(result->goal, sizeof result->goal, "<= %g %s", goal->most, goal->unit);
         judge(results, goal, result);
     }
-    return GOALS;
+    for (size_t i = 0; i < DEATH_GOALS; i++)
+        judge_deaths(results, &death_goals[i], &goals[GOALS + i]);
+    return GOALS + DEATH_GOALS;
 }

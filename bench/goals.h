@@ -6,7 +6,7 @@
 
 #include "results.h"
 
-#define BENCH_GOALS_MAX 32
+#define BENCH_GOALS_MAX 40
 #define BENCH_GOAL_TEXT 64
 
 struct bench_goal_result {

@@ -65,17 +65,20 @@ struct task {
 
 const char *bench_curve_name(enum bench_curve curve)
 {
-    static const char *const names[BENCH_CURVES] = {"ports", "waiting",    "processes",
-                                                    "links", "links-next", "link-waiting"};
+    static const char *const names[BENCH_CURVES] = {"ports",      "waiting", "processes",   "links",
+                                                    "links-next", "set",     "link-waiting"};
     return names[curve];
 }
 
 const char *bench_curve_title(enum bench_curve curve)
 {
-    static const char *const titles[BENCH_CURVES] = {
-        "ports open in one process, used in turn", "messages waiting in the port",
-        "processes attached to the port, asleep",  "links of one peer, used in turn",
-        "links of one peer, waited for together",  "messages waiting in the link"};
+    static const char *const titles[BENCH_CURVES] = {"ports open in one process, used in turn",
+                                                     "messages waiting in the port",
+                                                     "processes attached to the port, asleep",
+                                                     "links of one peer, used in turn",
+                                                     "links of one peer, waited for together",
+                                                     "links in a wait set, any one at a time",
+                                                     "messages waiting in the link"};
     return titles[curve];
 }
 
@@ -86,11 +89,12 @@ struct channel {
     yoke_endpoint *in, *out;
 };
 
-/* The channels, and the peer through which one waits for any of them; NULL: they take turns. */
+/* The channels, and through what one waits for any of them; both NULL: they take turns. */
 struct pairs {
     const struct channel *channels;
     size_t count;
     yoke_peer *any;
+    yoke_set *set; /* which channel has the message is left to chance */
 };
 
 static bool is_to_stop(const struct task *task)
@@ -162,19 +166,46 @@ static void close_channels(const struct channel *channels, size_t count)
     }
 }
 
+/* What the set says may be so once too often. */
+static ssize_t receive_from(yoke_set *set, void *message, size_t size)
+{
+    struct yoke_ready ready;
+    ssize_t result;
+
+    do {
+        result = yoke_set_wait(set, &ready, 1, YOKE_NOW);
+        if (result < 0)
+            return result;
+        result = yoke_recv(ready.endpoint, message, size, YOKE_NOW);
+    } while (result == -EAGAIN);
+    return result;
+}
+
 /* Sends one and receives it. */
-static ssize_t move_one(const struct channel *channel, yoke_peer *any)
+static ssize_t move_one(const struct pairs *pairs, const struct channel *channel)
 {
     unsigned char message[BENCH_GROWTH_SIZE] = {0};
     yoke_endpoint *out = channel->out;
     ssize_t result = yoke_send(channel->in, message, sizeof message, YOKE_NOW);
 
-    if (result >= 0 && any)
-        result = yoke_peer_next(any, &out, YOKE_NOW);
+    if (result >= 0 && pairs->set)
+        return receive_from(pairs->set, message, sizeof message);
+    if (result >= 0 && pairs->any)
+        result = yoke_peer_next(pairs->any, &out, YOKE_NOW);
     return result < 0 ? result : yoke_recv(out, message, sizeof message, YOKE_NOW);
 }
 
-/* On each channel in turn, from number *at on; returns nanoseconds a message, or an error. */
+/* Which channel has its turn after number `at`. */
+static size_t next_turn(const struct pairs *pairs, size_t at)
+{
+    static uint64_t random = 1;
+
+    if (pairs->set)
+        return bench_random(&random) % pairs->count;
+    return at + 1 == pairs->count ? 0 : at + 1;
+}
+
+/* Channel after channel, from number *at on; returns nanoseconds a message, or an error. */
 static double run_pairs(const struct pairs *pairs, size_t *at)
 {
     uint64_t start = bench_now(), now = start;
@@ -182,11 +213,11 @@ static double run_pairs(const struct pairs *pairs, size_t *at)
 
     while (done < PAIRS && now - start < ROUND_NS) {
         for (size_t i = 0; i < PAIRS_UNCLOCKED; i++) {
-            ssize_t result = move_one(&pairs->channels[*at], pairs->any);
+            ssize_t result = move_one(pairs, &pairs->channels[*at]);
 
             if (result < 0)
                 return (double)result;
-            *at = *at + 1 == pairs->count ? 0 : *at + 1;
+            *at = next_turn(pairs, *at);
         }
         done += PAIRS_UNCLOCKED;
         now = bench_now();
@@ -269,14 +300,29 @@ static void grow_ports(const struct task *task)
             channels[open].out = channels[open].in;
         }
         if (!error)
-            error =
-                add_point(task, BENCH_CURVE_PORTS, count, &(struct pairs){channels, open, NULL});
+            error = add_point(task, BENCH_CURVE_PORTS, count,
+                              &(struct pairs){.channels = channels, .count = open});
     }
     close_channels(channels, open);
     free(channels);
 }
 
-/* All links of one peer, and both ways to receive from them. */
+/* One message to any one of the channels, received through a set in which all of them are. */
+static int add_set_point(const struct task *task, const struct channel *channels, size_t count)
+{
+    yoke_set *set = NULL;
+    int error = explain(task, yoke_set_create(&set));
+
+    for (size_t i = 0; i < count && error >= 0; i++)
+        error = explain(task, yoke_set_add(set, channels[i].out, NULL));
+    if (error >= 0)
+        error = add_point(task, BENCH_CURVE_SET, count,
+                          &(struct pairs){.channels = channels, .count = count, .set = set});
+    yoke_set_close(set);
+    return error;
+}
+
+/* All links of one peer, and the ways to receive from them. */
 static void grow_links(const struct task *task)
 {
     struct channel *channels = calloc(MANY, sizeof *channels);
@@ -293,10 +339,13 @@ static void grow_links(const struct task *task)
             error =
                 open_link(task, &channels[open], NAME_HUB, NAME_MANY + (unsigned)open, DEPTH_MANY);
         if (!error)
-            error =
-                add_point(task, BENCH_CURVE_LINKS, count, &(struct pairs){channels, open, NULL});
+            error = add_point(task, BENCH_CURVE_LINKS, count,
+                              &(struct pairs){.channels = channels, .count = open});
         if (!error)
-            error = add_point(task, BENCH_CURVE_NEXT, count, &(struct pairs){channels, open, hub});
+            error = add_point(task, BENCH_CURVE_NEXT, count,
+                              &(struct pairs){.channels = channels, .count = open, .any = hub});
+        if (!error)
+            error = add_set_point(task, channels, open);
     }
     close_channels(channels, open);
     yoke_peer_leave(hub);
@@ -322,7 +371,8 @@ static void grow_waiting(const struct task *task, enum bench_curve curve)
         if (error == -EAGAIN) /* a link is full before its depth where its buffer is */
             break;
         if (error >= 0)
-            error = add_point(task, curve, count, &(struct pairs){&channel, 1, NULL});
+            error =
+                add_point(task, curve, count, &(struct pairs){.channels = &channel, .count = 1});
     }
     close_channels(&channel, 1);
 }
@@ -373,8 +423,8 @@ static void grow_processes(const struct task *task)
         for (; attached < count && !error; attached++)
             error = add_process(task, ready);
         if (!error)
-            error =
-                add_point(task, BENCH_CURVE_PROCESSES, count, &(struct pairs){&channel, 1, NULL});
+            error = add_point(task, BENCH_CURVE_PROCESSES, count,
+                              &(struct pairs){.channels = &channel, .count = 1});
     }
     close_channels(&channel, 1);
 }
@@ -401,7 +451,7 @@ static void warm_clock(const struct task *task)
         return;
     channel.out = channel.in;
     while (bench_now() - start < WARM_NS)
-        (void)run_pairs(&(struct pairs){&channel, 1, NULL}, &at);
+        (void)run_pairs(&(struct pairs){.channels = &channel, .count = 1}, &at);
     close_channels(&channel, 1);
 }
 
@@ -436,7 +486,7 @@ static bool wait_for_end(const struct bench_child *child, uint64_t ns, bool unti
     return false;
 }
 
-/* Two of the curves are measured together. */
+/* Some of the curves are measured together. */
 static int compare_points(const void *a, const void *b)
 {
     const struct bench_growth *x = a, *y = b;

@@ -14,6 +14,7 @@ enum bench_curve {
     BENCH_CURVE_PROCESSES,    /* attached, asleep */
     BENCH_CURVE_LINKS,        /* of one peer, used in turn */
     BENCH_CURVE_NEXT,         /* the same, where the receiver waits for any of them */
+    BENCH_CURVE_SET,          /* in a wait set; the message goes to any one of them */
     BENCH_CURVE_LINK_WAITING, /* as in a port */
     BENCH_CURVES
 };
@@ -30,7 +31,7 @@ struct bench_growth {
     double limit; /* the same where there is only one */
 };
 
-#define BENCH_GROWTHS_MAX 32
+#define BENCH_GROWTHS_MAX 40
 
 const char *bench_curve_name(enum bench_curve curve);  /* "ports", "link-waiting" */
 const char *bench_curve_title(enum bench_curve curve); /* in words, for people */

@@ -95,6 +95,8 @@ static bool has_topic(const struct page *page, enum bench_topic topic)
         return results->growth_count > 0;
     if (topic == BENCH_TOPIC_KILL)
         return results->killed_count > 0;
+    if (topic == BENCH_TOPIC_DEATH)
+        return results->death_count > 0;
     for (size_t i = 0; i < results->row_count; i++)
         if (results->rows[i].setting.topic == topic)
             return true;
@@ -303,10 +305,13 @@ static void write_wake(struct page *page)
 {
     if (!need_topic(page, BENCH_TOPIC_WAKE))
         return;
-    fputs("<p>Round trips where each side sleeps until a message comes; what that takes in system "
-          "calls; and how often a receiver to whom nobody sends wakes up.</p>\n",
-          page->out);
-    begin_table(page, "System|" FIGURE_TITLES "|#Calls a message|#Futex calls|#Wake-ups/s idle");
+    fputs(
+        "<p>Round trips where each side sleeps until a message comes, in a call (block) or, as "
+        "event loops do, on a descriptor (poll); what that takes in system calls; and how often a "
+        "receiver to whom nobody sends wakes up.</p>\n",
+        page->out);
+    begin_table(page,
+                "System|Mode|" FIGURE_TITLES "|#Calls a message|#Futex calls|#Wake-ups/s idle");
     for (size_t i = 0; i < page->results->row_count; i++) {
         const struct bench_row *row = &page->results->rows[i];
 
@@ -314,6 +319,7 @@ static void write_wake(struct page *page)
             continue;
         fputs("<tr>", page->out);
         system_cell(page, row->system);
+        cell(page, "", "%s", bench_mode_name(row->setting.mode));
         figure_cells(page, row);
         count_cell(page, row->calls);
         count_cell(page, row->futex_calls);
@@ -446,6 +452,54 @@ static void write_killed(struct page *page)
     end_table(page);
 }
 
+static void death_cells(struct page *page, const struct bench_death_times *times)
+{
+    const double values[] = {times->median, times->p99, times->worst};
+    char text[BENCH_VALUE_TEXT];
+
+    for (int i = 0; i < 3; i++)
+        cell(page, "n", "%s", bench_time_text(text, values[i]));
+}
+
+static void write_deaths(struct page *page)
+{
+    if (!need_topic(page, BENCH_TOPIC_DEATH))
+        return;
+    fputs(
+        "<p>From SIGKILL, and from when the kernel has closed the victim's files, until somebody "
+        "knows. The latter is when a pipe that the victim held came to its end, in the same kill. "
+        "Late: known later than is promised, 10 ms after closing through a descriptor (link-fd, "
+        "port-fd, set-gone) and 100 ms in a blocking call.</p>\n",
+        page->out);
+    bench_picture_deaths(page->out, page->results);
+    begin_table(page, "Victim|Known by|#Kills|#Late|#After closing|#p99|#Worst|#After "
+                      "SIGKILL|#p99|#Worst");
+    for (size_t i = 0; i < page->results->death_count; i++) {
+        const struct bench_death *death = &page->results->deaths[i];
+
+        fputs("<tr>", page->out);
+        cell(page, "", "%s", bench_death_victim_name(death->victim));
+        cell(page, death->way == BENCH_DEATH_PIPE ? "" : "own", "%s",
+             bench_death_way_name(death->way));
+        cell(page, "n", "%zu", death->kills + death->missed);
+        cell(page, "n", "%zu", death->late);
+        death_cells(page, &death->closed);
+        death_cells(page, &death->killed);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+    for (size_t i = 0; i < page->results->death_count; i++) {
+        const char *reason = bench_death_reason(page->results, i);
+
+        if (!reason)
+            continue;
+        fprintf(page->out,
+                "<p class=\"soft\">%s: ", bench_death_victim_name(page->results->deaths[i].victim));
+        bench_html_text(page->out, reason);
+        fputs("</p>\n", page->out);
+    }
+}
+
 static void write_growth(struct page *page)
 {
     char text[BENCH_VALUE_TEXT];
@@ -527,6 +581,7 @@ static const struct {
     {"open", "Opening an endpoint", write_open},
     {"syscalls", "System calls a message", write_calls},
     {"kill", "When one side is killed", write_killed},
+    {"death", "How soon a death is known", write_deaths},
     {"growth", "Cost as the work grows", write_growth},
     {"figures", "All figures", write_figures},
 };

@@ -4,7 +4,7 @@
  *   latency   round trips                     each size, both modes
  *   rate      one way, as messages            each size, both modes
  *   size      one way, as bytes               from 8 B to 64 MiB; spinning, where it can be chosen
- *   wake      round trips, all asleep         one size, blocking
+ *   wake      round trips, all asleep         one size, blocking, and by descriptors
  *   fan-in    one way, many processes         one size, both modes; then more than CPUs
  *   open      one more endpoint               one size
  */
@@ -116,7 +116,8 @@ static uint32_t modes_for(const struct bench_plan *plan, const struct bench_syst
 
     switch (setting->topic) {
     case BENCH_TOPIC_WAKE:
-        return block ? 1u << BENCH_BLOCK : 0;
+        return (uint32_t)block << BENCH_BLOCK | (uint32_t)knows_mode(plan, system, BENCH_POLL)
+                                                    << BENCH_POLL;
     case BENCH_TOPIC_SIZE:
         return spin ? 1u << BENCH_SPIN : (uint32_t)block << BENCH_BLOCK;
     case BENCH_TOPIC_OPEN: /* nobody waits for anything */

@@ -21,6 +21,8 @@ static char *scaled_text(char text[BENCH_VALUE_TEXT], double value, double like,
 {
     size_t unit = 0;
 
+    if (isnan(value))
+        return strcpy(text, "-");
     for (; like >= (unit == 0 ? 9999.5 : 999.5) && unit < 3; unit++) {
         like /= 1000;
         value /= 1000;
@@ -101,6 +103,11 @@ static const struct yk_column goal_columns[] = {
 static const struct yk_column killed_columns[] = {
     {"CASE", false}, {"SYSTEM", false}, {"MODE", false}, {"SENDER, RECEIVER KILLED", false},
     {"RECEIVER, SENDER KILLED", false}, {"LEFT BEHIND", false},
+};
+static const struct yk_column death_columns[] = {
+    {"CASE", false}, {"VICTIM", false}, {"KNOWN BY", false}, {"KILLS", true}, {"LATE", true},
+    {"AFTER CLOSING", true}, {"P99", true}, {"WORST", true},
+    {"AFTER SIGKILL", true}, {"P99", true}, {"WORST", true},
 };
 /* clang-format on */
 
@@ -221,6 +228,33 @@ static void print_killed(const struct bench_killed *killed, size_t count)
     yk_table_fini(&table);
 }
 
+static void add_death_times(struct yk_table *table, const struct bench_death_times *times)
+{
+    const double values[] = {times->median, times->p99, times->worst};
+    char text[BENCH_VALUE_TEXT];
+
+    for (int i = 0; i < 3; i++)
+        yk_table_add(table, "%s", bench_time_text(text, values[i]));
+}
+
+static void print_deaths(const struct bench_death *deaths, size_t count)
+{
+    struct yk_table table;
+
+    yk_table_init(&table, death_columns, sizeof death_columns / sizeof death_columns[0]);
+    for (const struct bench_death *death = deaths; death < deaths + count; death++) {
+        yk_table_add(&table, "death");
+        yk_table_add(&table, "%s", bench_death_victim_name(death->victim));
+        yk_table_add(&table, "%s", bench_death_way_name(death->way));
+        yk_table_add(&table, "%zu", death->kills + death->missed);
+        yk_table_add(&table, "%zu", death->late);
+        add_death_times(&table, &death->closed);
+        add_death_times(&table, &death->killed);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
 /* Those that this run has rows about. */
 static void print_goals(const struct bench_results *results)
 {
@@ -261,7 +295,12 @@ void bench_report_table(const struct bench_results *results)
         print_killed(results->killed, results->killed_count);
         between = "\n";
     }
-    if (results->row_count > 0) {
+    if (results->death_count > 0) {
+        fputs(between, stdout);
+        print_deaths(results->deaths, results->death_count);
+        between = "\n";
+    }
+    if (results->row_count + results->death_count > 0) {
         fputs(between, stdout);
         print_goals(results);
     }
@@ -413,6 +452,40 @@ static void print_json_killed(const struct bench_killed *killed)
     yk_json_print_line(object);
 }
 
+static void add_json_death_times(yk_json *object, const char *key,
+                                 const struct bench_death_times *times)
+{
+    yk_json *inner = yk_json_object();
+
+    yk_json_real(inner, "p50", times->median);
+    yk_json_real(inner, "p99", times->p99);
+    yk_json_real(inner, "worst", times->worst);
+    yk_json_add(object, key, inner);
+}
+
+static void print_json_death(const struct bench_death *death)
+{
+    yk_json *object = yk_json_object();
+
+    yk_json_string(object, "case", bench_topic_name(BENCH_TOPIC_DEATH));
+    yk_json_string(object, "victim", bench_death_victim_name(death->victim));
+    yk_json_string(object, "known_by", bench_death_way_name(death->way));
+    yk_json_string(object, "unit", "ns");
+    yk_json_unsigned(object, "kills", death->kills + death->missed);
+    yk_json_unsigned(object, "missed", death->missed);
+    if (death->way != BENCH_DEATH_PIPE) {
+        yk_json_real(object, "promise", bench_death_promise(death->way));
+        yk_json_unsigned(object, "late", death->late);
+    }
+    if (!isnan(death->closed.worst))
+        add_json_death_times(object, "after_closing", &death->closed);
+    if (!isnan(death->killed.worst))
+        add_json_death_times(object, "after_sigkill", &death->killed);
+    if (death->reason[0])
+        yk_json_string(object, "ended", death->reason);
+    yk_json_print_line(object);
+}
+
 void bench_report_json(const struct bench_results *results)
 {
     for (size_t i = 0; i < results->row_count; i++)
@@ -421,6 +494,8 @@ void bench_report_json(const struct bench_results *results)
         print_json_growth(&results->growths[i]);
     for (size_t i = 0; i < results->killed_count; i++)
         print_json_killed(&results->killed[i]);
+    for (size_t i = 0; i < results->death_count; i++)
+        print_json_death(&results->deaths[i]);
 }
 
 /* ---- warnings ------------------------------------------------------------------------------- */
@@ -461,6 +536,16 @@ static void warn_about_rows(const struct bench_row *rows, size_t count)
         yk_complain("system calls were not counted everywhere: %s", problem);
 }
 
+const char *bench_death_reason(const struct bench_results *results, size_t index)
+{
+    const struct bench_death *deaths = results->deaths;
+
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(deaths[i].reason, deaths[index].reason) == 0)
+            return NULL;
+    return deaths[index].reason[0] ? deaths[index].reason : NULL;
+}
+
 size_t bench_quality_warnings(const struct bench_quality *quality,
                               char texts[BENCH_WARNINGS][BENCH_WARNING_TEXT])
 {
@@ -496,6 +581,11 @@ void bench_report_warnings(const struct bench_results *results)
     size_t count = bench_quality_warnings(&quality, texts);
 
     warn_about_rows(results->rows, results->row_count);
+    for (size_t i = 0; i < results->death_count; i++)
+        if (bench_death_reason(results, i))
+            yk_complain("death, victim %s: no more kills: %s",
+                        bench_death_victim_name(results->deaths[i].victim),
+                        bench_death_reason(results, i));
     if (results->growth_reason[0])
         yk_complain("a curve of growth ends early: %s", results->growth_reason);
     for (size_t i = 0; i < count; i++)

@@ -15,14 +15,14 @@
 
 const char *bench_topic_name(enum bench_topic topic)
 {
-    static const char *const names[BENCH_TOPICS] = {"latency", "rate", "size", "wake",
-                                                    "fan-in",  "open", "grow", "kill"};
+    static const char *const names[BENCH_TOPICS] = {"latency", "rate", "size", "wake", "fan-in",
+                                                    "open",    "grow", "kill", "death"};
     return names[topic];
 }
 
 const char *bench_mode_name(enum bench_mode mode)
 {
-    static const char *const names[BENCH_MODES] = {"spin", "block"};
+    static const char *const names[BENCH_MODES] = {"spin", "block", "poll"};
     return names[mode];
 }
 
@@ -180,10 +180,15 @@ static double percentile(const double *values, size_t count, double percent)
     return values[below] + (rank - (double)below) * (values[below + 1] - values[below]);
 }
 
-double bench_median(double *values, size_t count)
+double bench_percentile(double *values, size_t count, double percent)
 {
     qsort(values, count, sizeof *values, compare_doubles);
-    return percentile(values, count, 50);
+    return percentile(values, count, percent);
+}
+
+double bench_median(double *values, size_t count)
+{
+    return bench_percentile(values, count, 50);
 }
 
 double bench_spread(double *values, size_t count)

@@ -90,9 +90,10 @@ struct bench_quality bench_rows_quality(const struct bench_row *rows, size_t cou
 bool bench_is_noisy(const struct bench_quality *quality);
 
 /*
- * The median of some values, which it sorts; and how far the middle 80 % lie apart, as a part of it
+ * A percentile, or the median, of some values, which it sorts; and how far the middle 80 % lie apart, as a part of it
  * (NAN: one value has no spread).
  */
+double bench_percentile(double *values, size_t count, double percent);
 double bench_median(double *values, size_t count);
 double bench_spread(double *values, size_t count);
 

@@ -23,7 +23,7 @@
 /* The clock is read once for so many nanoseconds of round trips, so that it costs nothing. */
 #define GROUP_NS  5000u
 #define TIMES_MAX 65536u
-/* In mode `block` both sides are to be asleep when a message comes. */
+/* Unless they spin both sides are to be asleep when a message comes. */
 #define REST_NS 20000u
 /* Single round trips for the distribution. */
 #define SINGLES   16384u
@@ -137,7 +137,7 @@ static double lead_part(struct task *task, const struct bench_run *run, struct b
     double value, each;
 
     /* Without rests, two sides that should sleep may keep each other awake: nobody knows when. */
-    if (run->setting.what == BENCH_LATENCY && run->setting.mode == BENCH_BLOCK)
+    if (run->setting.what == BENCH_LATENCY && run->setting.mode != BENCH_SPIN)
         batch->rest_ns = REST_NS;
     each = warm_up(task, run, batch);
     count = at_most((uint64_t)((double)part_ns / each) + 1, COUNT_MAX);

@@ -139,7 +139,8 @@ static void become_worker(pid_t parent, int cpu)
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above */
+    /* It died before the line above; or it is in another PID namespace. */
+    if (getppid() != parent && getppid() != 0)
         _exit(EXIT_FAILURE);
     bench_cpu_pin(cpu);
 }

@@ -7,11 +7,13 @@
  * opening is measured on such links: the parent is two peers and made a link to a third one as each
  * of them; side 0 is the third, has one of the links open and opens the other.
  * Blocking means no spinning at all (spin_ns 0), spinning means no sleep within any time that a
- * sample takes.
+ * sample takes, polling that the receiver sleeps in poll(): on the link's own descriptor, or on that
+ * of a wait set in which the link is (yoke-set).
  */
 #include "../limit.h"
 #include "in_place.h"
 #include "peers.h"
+#include "polled.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +32,8 @@ struct link {
     struct yoke_options options;
     int ends[2];        /* of side 0 and of side 1 */
     yoke_endpoint *end; /* a worker's */
+    yoke_set *set;      /* yoke-set: in which it is */
+    bool polls;
     /* BENCH_OPEN: the peer that side 0 is, its addresses for the two others, the parent's ends */
     char peer[64], address[OTHERS][64];
     yoke_endpoint *made[OTHERS];
@@ -80,6 +84,7 @@ static int yoke_link_setup(struct bench_run *run)
         return -ENOMEM;
     run->state = state;
     state->ends[0] = state->ends[1] = -1;
+    state->polls = run->setting.mode == BENCH_POLL;
     state->options = defaults;
     state->options.max_message = run->setting.size;
     state->options.depth = run->setting.depth;
@@ -103,9 +108,13 @@ static int yoke_link_join(struct bench_run *run)
         error = yoke_open_descriptor(&state->end, state->ends[run->side], &state->options);
     else
         error = run->side == 0 ? yoke_open(&state->end, state->address[0], 0, &state->options) : 0;
+    if (error >= 0 && run->system == &bench_yoke_set)
+        error = yoke_set_create(&state->set);
+    if (error >= 0 && state->set)
+        error = yoke_set_add(state->set, state->end, NULL);
     if (error < 0)
         snprintf(run->reason, sizeof run->reason, "%s", yoke_explain());
-    return error;
+    return error < 0 ? error : 0;
 }
 
 static int yoke_link_send(void *data, enum bench_channel channel, const void *message, size_t size)
@@ -119,7 +128,8 @@ static int yoke_link_send(void *data, enum bench_channel channel, const void *me
 static int yoke_link_recv(void *data, enum bench_channel channel, void *buffer, size_t size)
 {
     const struct link *state = data;
-    ssize_t got = yoke_recv(state->end, buffer, size, YOKE_FOREVER);
+    ssize_t got = state->polls ? bench_recv_polled(state->end, state->set, buffer, size)
+                               : yoke_recv(state->end, buffer, size, YOKE_FOREVER);
 
     (void)channel;
     if (got < 0)
@@ -171,7 +181,7 @@ const struct bench_system bench_yoke_link = {
     .own = true,
     .quick = true,
     .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE | 1 << BENCH_OPEN,
-    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
+    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK | 1 << BENCH_POLL,
     .size_min = BENCH_SIZE_MIN,
     .size_max = YOKE_MESSAGE_MAX,
     .setup = yoke_link_setup,
@@ -197,4 +207,20 @@ const struct bench_system bench_yoke_link_loan = {
     .teardown = yoke_link_teardown,
     .loops = &in_place_loops,
     .limit_for = limit_for,
+};
+
+const struct bench_system bench_yoke_set = {
+    .name = "yoke-set",
+    .own = true,
+    .quick = true,
+    .topics = 1 << BENCH_TOPIC_WAKE,
+    .cases = 1 << BENCH_LATENCY,
+    .modes = 1 << BENCH_POLL,
+    .size_min = BENCH_SIZE_MIN,
+    .size_max = YOKE_MESSAGE_MAX,
+    .setup = yoke_link_setup,
+    .join = yoke_link_join,
+    .teardown = yoke_link_teardown,
+    .send = yoke_link_send,
+    .recv = yoke_link_recv,
 };

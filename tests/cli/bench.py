@@ -28,22 +28,29 @@ SECTIONS = [
     'open',
     'syscalls',
     'kill',
+    'death',
     'growth',
     'figures',
 ]
+WAYS = ['pipe', 'link-fd', 'port-fd', 'set-gone', 'link-recv', 'peer-wait']
+VICTIMS = ['plain', 'threads', 'forked', 'namespace']
 SIDES = 'after_receiver_killed', 'after_sender_killed'
 VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
 
-CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'link-waiting']
+CURVES = ['ports', 'waiting', 'processes', 'links', 'links-next', 'set', 'link-waiting']
 
 # Measured whatever --against says.
 OWN = {'yoke-link', 'yoke-port'}
+OWN_POLLED = OWN | {'yoke-set'}  # in mode poll
 OWN_IN_PLACE = {'yoke-link-loan', 'yoke-port-loan'}
 
 
 class Bench(tool.Case):
     found = None
     complaint = ''
+
+    def tearDown(self):
+        self.yoke('gc')  # doorbells of receivers that were killed while they polled
 
     def bench(self, *arguments):
         """Runs it; a noisy machine may make it warn, but not fail."""
@@ -68,7 +75,7 @@ class Bench(tool.Case):
 
     def check_row(self, row):
         self.assertLessEqual(ROW, row.keys())
-        self.assertIn(row['mode'], ('spin', 'block'))
+        self.assertIn(row['mode'], ('spin', 'block', 'poll'))
         self.assertIn(row['unit'], ('ns', 'messages/s', 'GB/s'))
         self.assertGreaterEqual(row['size'], 8)
         if row['rounds'] > 0:
@@ -109,6 +116,8 @@ class Rows(Bench):
             with self.subTest(row=row):
                 if 'syscalls_per_message' not in row:
                     self.assertTrue(row['syscalls_not_counted'])
+                elif row['mode'] == 'poll':  # at least a write, a poll, and a read that clears
+                    self.assertGreater(row['syscalls_per_message'], 2)
                 elif row['system'] == 'pipe':  # a write and a read
                     self.assertAlmostEqual(row['syscalls_per_message'], 2, delta=0.1)
                     self.assertEqual(row['futex_calls_per_message'], 0)
@@ -117,10 +126,14 @@ class Rows(Bench):
 
     def test_an_idle_receiver_is_watched(self):
         rows = self.of_case('wake')
-        self.assertEqual(self.systems(rows, 'wake'), OWN | {'pipe'})
+        for mode, systems in (('block', OWN), ('poll', OWN_POLLED)):
+            found = {row['system'] for row in rows if row['mode'] == mode}
+            self.assertEqual(found, systems | {'pipe'})
         for row in rows:
-            self.assertEqual(row['mode'], 'block')
+            self.assertIn(row['mode'], ('block', 'poll'))
             self.assertIn('idle_wakeups_per_second', row)
+            if row['mode'] == 'poll':  # for ever, so it is counted, not timed; but it may be late to lie down
+                self.assertLess(row['idle_wakeups_per_second'], 15, row)
 
     def test_many_senders_and_receivers(self):
         rows = self.of_case('fan-in')
@@ -129,7 +142,7 @@ class Rows(Bench):
         self.assertEqual({(row['senders'], row['receivers']) for row in rows}, {(2, 2), (16, 16)})
 
     def test_interrupted_it_ends_by_the_signal_and_leaves_nothing(self):
-        for case in ('grow', 'latency', 'fan-in', 'kill'):
+        for case in ('grow', 'latency', 'fan-in', 'kill', 'death'):
             child = self.start('bench', '--case', case, '--against', 'none')
             time.sleep(0.3)  # long enough to be in the middle of something, wherever that is
             child.send_signal(signal.SIGINT)
@@ -167,15 +180,32 @@ class Rows(Bench):
                 self.assertEqual(row['after_receiver_killed']['errno'], 'EPIPE')
                 self.assertEqual(row['after_sender_killed']['outcome'], 'end of file')
 
+    def test_every_death_becomes_known(self):
+        rows = self.of_case('death')
+        self.assertEqual(
+            [(row['victim'], row['known_by']) for row in rows],
+            [(victim, way) for victim in VICTIMS for way in WAYS],
+        )
+        for row in rows:
+            if 'PID namespace' in row.get('ended', ''):  # none is to be had
+                self.assertEqual(row['kills'], 0, row)
+                continue
+            self.assertNotIn('ended', row)
+            self.assertLess(row['missed'], row['kills'], row)
+            times = [row['after_sigkill'][name] for name in ('p50', 'p99', 'worst')]
+            self.assertEqual(times, sorted(times))
+            self.assertEqual('after_closing' in row, row['known_by'] != 'pipe')
+        tool.diagnose(f'{sum(row["kills"] for row in rows)} deaths seen')
+
     def test_nothing_is_left_behind(self):
         self.assertEqual(self.whole()[2], [])
 
     def test_the_table_names_what_was_measured(self):
         options = ['--quick', '--size', '64', '--rounds', '1', '--against', 'none']
-        table = self.bench('--case', 'wake,open,kill', *options)
+        table = self.bench('--case', 'wake,open,kill,death', *options)
         self.assertIn('opening and closing one more endpoint', table)
         self.assertNotIn('copying 64 MiB', table)  # nobody asked
-        for word in ('CASE', 'X LIMIT', 'yoke-port', 'raw-futex', 'raw-open', 'LEFT BEHIND'):
+        for word in ('CASE', 'X LIMIT', 'yoke-port', 'raw-futex', 'raw-open', 'LEFT BEHIND', 'AFTER CLOSING'):
             self.assertIn(word, table)
 
     def test_when_every_row_has_failed_it_ends(self):

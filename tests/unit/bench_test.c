@@ -16,6 +16,7 @@
 #define SYSTEM(variable, text) const struct bench_system variable = {.name = text}
 SYSTEM(bench_yoke_link, "link");
 SYSTEM(bench_yoke_port, "port");
+SYSTEM(bench_yoke_set, "set");
 const struct bench_system bench_yoke_link_loan = {.name = "link-loan", .in_place = true};
 const struct bench_system bench_yoke_port_loan = {.name = "port-loan", .in_place = true};
 SYSTEM(bench_vyukov, "vyukov");
@@ -259,6 +260,28 @@ static void in_place_both_dearer_and_cheaper_miss_the_goal(void **state)
     end();
 }
 
+static void a_death_that_is_known_late_once_misses_the_goal(void **state)
+{
+    struct bench_death *death = results.deaths;
+
+    (void)state;
+    begin();
+    check_goal("death known through a link", "yoke-link", "-", "-");
+    results.death_count = 2;
+    death[0] =
+        (struct bench_death){.way = BENCH_DEATH_LINK_FD, .kills = 1000, .closed = {.worst = 9.5e6}};
+    death[1] = (struct bench_death){.way = BENCH_DEATH_LINK_FD,
+                                    .victim = BENCH_VICTIM_THREADS,
+                                    .kills = 199,
+                                    .missed = 1,
+                                    .closed = {.worst = 1e6}};
+    check_goal("death known through a link", "yoke-link", "9.5", "yes");
+    death[1].late = 1; /* the one that was missed: there is no time for it */
+    check_goal("death known through a link", "yoke-link", "9.5", "no");
+    check_goal("death known in a blocking", "yoke-link", "-", "-");
+    results.death_count = 0;
+}
+
 static void counts_are_judged_without_samples(void **state)
 {
     struct bench_row *row;
@@ -288,6 +311,7 @@ int main(void)
         cmocka_unit_test(rates_are_to_be_high_and_compared_with_the_best_ring),
         cmocka_unit_test(in_place_both_dearer_and_cheaper_miss_the_goal),
         cmocka_unit_test(counts_are_judged_without_samples),
+        cmocka_unit_test(a_death_that_is_known_late_once_misses_the_goal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
