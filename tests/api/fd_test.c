@@ -8,10 +8,12 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -676,6 +678,43 @@ static void sender_that_may_write_no_files_is_heard(void **state)
     assert_int_equal(role_wait(role_start(role_pair_within_limits, NULL), SOON_MS), 0);
 }
 
+/* Without /proc its description is the one that it was given, whose writes go to the end of the file. */
+static int role_pair_sends_without_proc(void *argument)
+{
+    yoke_endpoint *sender;
+
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        umount2("/proc", MNT_DETACH) != 0)
+        return 77;
+    must(yoke_open_descriptor(&sender, *(int *)argument, NULL));
+    send_number(sender, 1);
+    yoke_close(sender);
+    return 0;
+}
+
+static void sender_without_proc_is_heard(void **state)
+{
+    yoke_endpoint *receiver;
+    int pair[2], result;
+
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        must(yoke_pair(pair, NULL));
+        must(yoke_open_descriptor(&receiver, pair[side], NULL));
+        must(yoke_fd(receiver));
+        is_quiet(receiver);
+        result = role_wait(role_start(role_pair_sends_without_proc, &pair[1 - side]), SOON_MS);
+        if (result == 0)
+            assert_int_equal(loop_until_not(receiver, -EAGAIN), 8);
+        yoke_close(receiver);
+        close(pair[0]);
+        close(pair[1]);
+        if (result == 77)
+            skip_test("/proc can not be taken away: %s", "that takes root");
+        assert_int_equal(result, 0);
+    }
+}
+
 static int role_user_has_a_port(void *argument)
 {
     struct baton *batons = argument;
@@ -1102,6 +1141,7 @@ int main(void)
         api_test(without_descriptors_it_is_refused_and_nothing_changes),
         api_test(sender_that_has_no_descriptor_left_is_heard),
         api_test(sender_that_may_write_no_files_is_heard),
+        api_test(sender_without_proc_is_heard),
         api_test(sender_with_no_right_to_the_doorbell_is_heard),
         api_test(without_inotify_it_looks_by_itself),
         api_test(threads_share_a_descriptor),

@@ -179,8 +179,11 @@ static void send_to_sleeper_killed(void)
 
 /* -- sending to one who waits through a descriptor -- */
 
+/* Anew: one that was told of the last victim's death looks by itself for some time after it. */
 static void looper_waits(void)
 {
+    MUST(0, W, .verb = DO_CLOSE);
+    MUST(0, W, .verb = DO_PORT_OPEN);
     SLEEPS(.verb = DO_LOOP);
 }
 
