@@ -18,7 +18,12 @@ static int make_and_open(const struct yk_directory *directory, const char *path,
 {
     /* who may write the object may ring: that takes the right to read, too (open_bell()) */
     int result = yk_sys_make_fifo(directory->fd, path, (mode & 0222) | (mode & 0222) << 1, group);
-    return result == 0 || result == -EEXIST ? yk_sys_open(directory->fd, path, O_RDWR, 0) : result;
+    bool there = result == -EEXIST;
+    if (result == 0 || there)
+        result = yk_sys_open(directory->fd, path, O_RDWR, 0);
+    if (result < 0 && !there)
+        yk_sys_unlink(directory->fd, path);
+    return result;
 }
 
 int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group)
@@ -71,24 +76,22 @@ static int open_bell(const char *directory, uint64_t nonce)
     return fd;
 }
 
-void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce,
-                      uint64_t mark)
+int yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce, uint64_t mark)
 {
     if (bell->nonce != nonce) {
-        yk_doorbell_close(bell);
         int fd = open_bell(directory, nonce);
-        if (fd == -EMFILE || fd == -ENFILE)
-            return; /* there may be a descriptor the next time */
+        if (fd < 0)
+            return fd; /* perhaps only now: no descriptor is left */
+        yk_doorbell_close(bell);
         bell->fd = fd;
         bell->nonce = nonce;
     }
-    if (bell->fd >= 0)
-        yk_sys_ring(bell->fd, mark);
+    return yk_sys_ring(bell->fd, mark);
 }
 
 void yk_doorbell_close(struct yk_doorbell *bell)
 {
-    if (bell->nonce != 0 && bell->fd >= 0)
+    if (bell->nonce != 0)
         yk_sys_close(bell->fd);
     bell->nonce = 0;
 }

@@ -806,5 +806,7 @@ int yk_link_return(struct yk_link *link, const void *message)
         return no_message(link, message);
     yk_spsc_return(&link->in, (uint64_t)index);
     wake_other(link, YK_WAIT_ROOM); /* it may have been dropped */
+    yk_fence_seq(); /* what waits again before the look who is armed: SYNC notice.armed */
+    yk_ring_descriptor(&link->waiting, my_side(link));
     return 0;
 }

@@ -75,12 +75,12 @@ static void watch_object(struct yk_notice *notice)
     const struct yk_object *object = notice->waiting->object;
     char path[sizeof object->directory + 64], file[48];
     notice->watch.stir = stir;
-    if (object->anonymous) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", object->lock.fd);
-    } else {
-        yk_live_path(file, object->fixed.nonce);
-        snprintf(path, sizeof path, "%s/%s", object->directory, file);
-    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", object->lock.fd);
+    if (yk_watch_file(&notice->watch, path) == 0 || object->anonymous)
+        return;
+    /* no /proc, or another user's by now. A removed object has no file there any more. */
+    yk_live_path(file, object->fixed.nonce);
+    snprintf(path, sizeof path, "%s/%s", object->directory, file);
     yk_watch_file(&notice->watch, path); /* or it looks by a timer */
 }
 
@@ -105,10 +105,13 @@ void yk_notice_arm(struct yk_notice *notice)
 {
     const struct yk_object *object = notice->waiting->object;
     yk_atomic64 *armed = &shared(notice)->armed;
-    /* Relaxed: none but us makes it odd. Whoever disarms it meanwhile only makes it even. */
-    uint64_t number = (yk_load_relaxed(armed) | 1) + 2;
     yk_atomic64 *bits = &notice->waiting->shm->bits[object->slot / 64][YK_WAIT_DESCRIPTOR];
-    yk_store_release(armed, number);                   /* SYNC notice.armed release */
+    /*
+     * A higher number each time, and odd. No load and store: of two threads that arm, the slower one
+     * would bring back a number that somebody is about to disarm, and whose ring is cleared already.
+     */
+    yk_add_seq(armed, 2);
+    yk_or_seq(armed, 1);                               /* SYNC notice.armed release */
     yk_or_seq(bits, UINT64_C(1) << object->slot % 64); /* SYNC wait.receive */
     yk_fence_seq(); /* before the caller's look: who changes something does so before its own */
 }
@@ -126,9 +129,10 @@ void yk_notice_ring(struct yk_notice *notice)
 
 int64_t yk_notice_look_for_dead(struct yk_notice *notice)
 {
-    if (!yk_watch_is_due(&notice->watch))
-        return 0;
-    return yk_watch_again(&notice->watch, yk_recover_dead(notice->waiting->object) > 0);
+    bool due = yk_watch_is_due(&notice->watch);
+    if (due)
+        yk_recover_dead(notice->waiting->object);
+    return yk_watch_again(&notice->watch, due);
 }
 
 /* ---- an endpoint's own descriptor ---- */
@@ -199,8 +203,9 @@ void yk_descriptor_arm(struct yk_descriptor *descriptor)
 {
     yk_watch_drain(); /* before the bell is cleared, which it may ring */
     yk_sys_clear(descriptor->bell.fd);
+    yk_sys_clear(
+        descriptor->timer); /* before it is asked when to look: another thread may set it */
     int64_t again = yk_notice_look_for_dead(&descriptor->notice);
-    yk_sys_clear(descriptor->timer);
     if (again > 0)
         yk_sys_timer_set(descriptor->timer, again, 0);
     yk_notice_arm(&descriptor->notice);

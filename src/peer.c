@@ -157,6 +157,8 @@ static void add_link(struct yk_peer *peer, struct yk_link *link)
 {
     link->next = peer->links;
     peer->links = link;
+    if (peer->bell.fd >= 0)
+        yk_sys_ring(peer->bell.fd, 1); /* something may wait in it: nobody else says so */
 }
 
 static void remove_link(struct yk_peer *peer, struct yk_link *link)
@@ -470,9 +472,9 @@ int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(vo
 int64_t yk_gone_look(struct yk_gone *gone, bool *ret_gone)
 {
     *ret_gone = !gone->sight.base || !still_there(&gone->sight);
-    if (*ret_gone || !yk_watch_is_due(&gone->watch))
+    if (*ret_gone)
         return 0;
-    return yk_watch_again(&gone->watch, false);
+    return yk_watch_again(&gone->watch, yk_watch_is_due(&gone->watch));
 }
 
 void yk_gone_end(struct yk_gone *gone)
@@ -628,6 +630,7 @@ struct search {
     struct yk_peer *peer;
     const struct yk_directory *directory;
     char *other;
+    bool passed_over;
 };
 
 /* "link.alice@bob": the one that is not `me`, or NULL when it is not a link of mine. */
@@ -708,8 +711,8 @@ void yk_peer_end_opening(struct yk_peer *peer)
 }
 
 /* A link that this peer left is of interest again when somebody new came to its other end. */
-static bool is_of_interest(const struct yk_directory *directory, const char *entry,
-                           const struct yk_record *record, int side)
+static bool is_of_interest(struct search *search, const char *entry, const struct yk_record *record,
+                           int side)
 {
     struct yk_object object;
     struct yk_spsc_geometry geometry;
@@ -719,10 +722,11 @@ static bool is_of_interest(const struct yk_directory *directory, const char *ent
     memcpy(&object.fixed, object.base, sizeof object.fixed);
     bool is = yk_fixed_check(&object.fixed, object.size, YK_KIND_LINK) == 0 &&
               yk_link_check(&object.fixed, &geometry) == 0 &&
-              strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0 &&
-              !yk_link_is_left(&object, side);
-    detach(object.base, directory, entry, record->segment, record->nonce);
-    return is;
+              strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0;
+    bool is_left = is && yk_link_is_left(&object, side);
+    search->passed_over |= is_left;
+    detach(object.base, search->directory, entry, record->segment, record->nonce);
+    return is && !is_left;
 }
 
 static int look_at_entry(const char *entry, void *context)
@@ -731,9 +735,14 @@ static int look_at_entry(const char *entry, void *context)
     const char *me = search->peer->object.fixed.name;
     char peer[YOKE_PEER_NAME_MAX + 1];
     struct yk_record record;
-    if (!other_of(entry, me, peer) || is_open(search->peer, peer) ||
-        is_refused(search->peer, peer) || yk_record_read(search->directory, entry, &record) < 0 ||
-        !is_of_interest(search->directory, entry, &record, strcmp(me, peer) < 0 ? 0 : 1))
+    if (!other_of(entry, me, peer) || is_open(search->peer, peer))
+        return 0;
+    if (is_refused(search->peer, peer)) {
+        search->passed_over = true;
+        return 0;
+    }
+    if (yk_record_read(search->directory, entry, &record) < 0 ||
+        !is_of_interest(search, entry, &record, strcmp(me, peer) < 0 ? 0 : 1))
         return 0;
     strcpy(search->other, peer);
     return 1;
@@ -749,7 +758,9 @@ int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory
                       char ret_other[YOKE_PEER_NAME_MAX + 1])
 {
     struct search search = {.peer = peer, .directory = directory, .other = ret_other};
-    return look_for_link(&search);
+    int result = look_for_link(&search);
+    yk_store32_relaxed(&peer->passed_over, search.passed_over);
+    return result;
 }
 
 int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_MAX + 1],

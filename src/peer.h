@@ -22,6 +22,7 @@ struct yk_peer {
     struct yk_watch names;   /* on the directory: rings the bell */
     int epoll, timer;        /* yoke_peer_fd(); -1: not asked for */
     int64_t looked;          /* when yoke_peer_next() last looked for newcomers and for the dead */
+    yk_atomic32 passed_over; /* the last search passed over a link that may yet be of interest */
     uint64_t *refused;       /* whose links could not be opened since `refused_at`, by hash */
     size_t refused_count, refused_room;
     int64_t refused_at;

@@ -21,8 +21,9 @@
 #include "link.h"
 #include "peer.h"
 
-#define LOOK_NS INT64_C(50000000)
-#define MARK    1 /* what the bell is rung with */
+#define LOOK_NS  INT64_C(50000000)
+#define RETRY_NS INT64_C(100000000)
+#define MARK     1 /* what the bell is rung with */
 
 /* ---- under the process-wide mutex ---- */
 
@@ -146,7 +147,8 @@ static int open_waiting(struct yk_peer *peer)
     return result;
 }
 
-static void clear_and_announce(struct yk_peer *peer)
+/* How long until it is to be done again at the latest; 0: when the bell is rung. */
+static int64_t clear_and_announce(struct yk_peer *peer)
 {
     yk_process_lock();
     int result = open_waiting(peer);
@@ -154,18 +156,18 @@ static void clear_and_announce(struct yk_peer *peer)
     yk_watch_drain(); /* before the bell is cleared, which it may ring */
     if (result == 0)
         yk_sys_clear(peer->bell.fd); /* before the look: what is rung after it is heard */
+    if (peer->timer >= 0)
+        yk_sys_clear(peer->timer); /* and before it is asked when to look for the dead */
     yk_process_lock();
     int64_t again = look_for_dead(peer);
     if (result == 0)
         announce(peer);
-    if (peer->timer >= 0) {
-        yk_sys_clear(peer->timer);
-        if (again == 0 && peer->names.fork_stamp == 0)
-            again = LOOK_NS;
-        if (again > 0)
-            yk_sys_timer_set(peer->timer, again, 0);
-    }
+    if (again == 0 && peer->names.fork_stamp == 0)
+        again = LOOK_NS;
+    if (peer->timer >= 0 && again > 0)
+        yk_sys_timer_set(peer->timer, again, 0);
     yk_process_unlock();
+    return again;
 }
 
 /* As look(), but goes on while there is no descriptor to look at the names with. */
@@ -196,15 +198,22 @@ static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_
                : 0;
 }
 
-/* Found nothing, and the descriptor is to say when there is something. */
+/*
+ * Found nothing, and the descriptor is to say when there is something. Of what nobody tells it looks
+ * by itself: can a link be opened now that could not before; has the other one come back to a link
+ * that this one left?
+ */
 static int look_armed(struct waiting *waiting, struct yk_link **ret_link)
 {
-    clear_and_announce(waiting->peer);
+    int64_t again = clear_and_announce(waiting->peer);
     int result = look(waiting, ret_link, true);
     if (result == 0 && yk_load32_seq(waiting->cancelled))
         result = -ECANCELED;
     if (result != 0)
         ring_own(waiting->peer);
+    /* relaxed: own process */
+    if (yk_load32_relaxed(&waiting->peer->passed_over) && (again == 0 || again > RETRY_NS))
+        yk_sys_timer_set(waiting->peer->timer, RETRY_NS, 0);
     return result;
 }
 

@@ -26,6 +26,7 @@
 #include "notice.h"
 
 #define SPIN_DEFAULT 20000
+#define BELLS        32 /* of others that are kept open: descriptors are few */
 
 /*
  * How a spinning thread looks: often for a message; seldom for room, since each look takes the very
@@ -93,20 +94,23 @@ static void ring(struct yk_waiting *waiting, uint32_t slot, uint32_t which, uint
     struct yk_object *object = waiting->object;
     uint32_t free = 0, place = slot * YK_NOTICES + which;
     struct yk_doorbell once = {.nonce = 0};
-    if (object->anonymous) {
-        /* through the file: that is what its watchers are told of */
-        yk_sys_write_all(object->lock.fd, &mark, sizeof mark,
-                         offsetof(struct yk_shm_header, doorbell));
-        return;
+    int result = -ENOENT;
+    if (nonce != 0) {
+        bool taken = yk_cas32_seq(&waiting->bells_taken, &free, 1);
+        if (taken && !waiting->bells)
+            waiting->bells = calloc(BELLS, sizeof *waiting->bells);
+        struct yk_doorbell *bell = taken && waiting->bells ? &waiting->bells[place % BELLS] : &once;
+        result = yk_doorbell_ring(bell, object->directory, nonce, mark);
+        yk_doorbell_close(&once);
+        if (taken)
+            yk_store32_release(&waiting->bells_taken, 0);
     }
-    bool taken = yk_cas32_seq(&waiting->bells_taken, &free, 1);
-    if (taken && !waiting->bells)
-        waiting->bells = calloc(object->fixed.participants * YK_NOTICES, sizeof *waiting->bells);
-    struct yk_doorbell *bell = taken && waiting->bells ? &waiting->bells[place] : &once;
-    yk_doorbell_ring(bell, object->directory, nonce, mark);
-    yk_doorbell_close(&once);
-    if (taken)
-        yk_store32_release(&waiting->bells_taken, 0);
+    /*
+     * No doorbell, or none that we can ring: no descriptor is left, no right to it, it is gone. All
+     * who watch the object are told instead, which takes nothing that we do not have.
+     */
+    if (result < 0)
+        yk_sys_touch(object->lock.fd, object->anonymous ? object->size : 0);
 }
 
 void yk_ring_descriptor(struct yk_waiting *waiting, uint32_t slot)
@@ -167,8 +171,7 @@ void yk_waiting_join(struct yk_waiting *waiting)
 
 void yk_waiting_end(struct yk_waiting *waiting)
 {
-    uint32_t bells = waiting->bells ? waiting->object->fixed.participants * YK_NOTICES : 0;
-    for (uint32_t i = 0; i < bells; i++)
+    for (uint32_t i = 0; waiting->bells && i < BELLS; i++)
         yk_doorbell_close(&waiting->bells[i]);
     free(waiting->bells);
     waiting->bells = NULL;

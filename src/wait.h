@@ -63,7 +63,7 @@ struct yk_waiting {
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
     struct yk_descriptor *descriptor;      /* yoke_fd(); NULL: not asked for */
     struct yk_notice *member;              /* in a wait set; NULL: it is in none */
-    struct yk_doorbell *bells;             /* others', by slot, once one was rung */
+    struct yk_doorbell *bells;             /* some others', once one was rung */
     yk_atomic32 bells_taken;               /* a thread of this process uses them */
 };
 

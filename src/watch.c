@@ -4,45 +4,32 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sys/inotify.h>
 
 #include "base/fork.h"
 #include "base/sys.h"
 
-#define LOOKS    3
-#define LOOK_NS  INT64_C(1000000) /* after the first; each next one eight times later */
 #define NO_WATCH INT64_C(50000000)
+#define DRAINS   64 /* reads in one go: what comes faster than that is seen the next time */
 
-#define DRAINS 64 /* reads in one go: what comes faster than that is seen the next time */
+/*
+ * When to look again after it was stirred. The kernel tells of a closed file just before it drops
+ * its lock; that takes it a microsecond, or as long as the dying process does not get to run.
+ */
+static const int64_t looks_after[] = {INT64_C(1000000),    INT64_C(8000000),
+                                      INT64_C(64000000),   INT64_C(512000000),
+                                      INT64_C(4096000000), INT64_C(32768000000)};
+#define LOOKS (uint32_t)(sizeof looks_after / sizeof looks_after[0])
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     int fd;
     uint64_t fork_stamp; /* the process that it belongs to; 0: nobody's */
     struct yk_watch *watches;
 } own = {.fd = -1};
 
-static void before_fork(void)
-{
-    pthread_mutex_lock(&mutex);
-}
-
-static void after_fork(void)
-{
-    pthread_mutex_unlock(&mutex);
-}
-
-static void keep_over_forks(void)
-{
-    pthread_atfork(before_fork, after_fork, after_fork);
-}
-
 static void lock(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, keep_over_forks);
-    pthread_mutex_lock(&mutex);
+    yk_watch_lock();
     if (own.fork_stamp == yk_fork_stamp())
         return;
     /* a forked child: the instance and what it watches are the parent's */
@@ -55,7 +42,7 @@ static void lock(void)
 
 static void unlock(void)
 {
-    pthread_mutex_unlock(&mutex);
+    yk_watch_unlock();
 }
 
 static int begin(struct yk_watch *watch, const char *path, int (*add)(int fd, const char *path))
@@ -148,20 +135,35 @@ void yk_watch_drain(void)
     unlock();
 }
 
+/* Until the next look; INT64_MAX: there is none to come. Relaxed: private. */
+static int64_t time_left(const struct yk_watch *watch)
+{
+    uint32_t looks = yk_load32_relaxed(&watch->looks);
+    if (looks == 0 || looks > LOOKS)
+        return looks == 0 ? INT64_MAX : 0;
+    int64_t at = (int64_t)yk_load_relaxed(&watch->stirred_at) + looks_after[LOOKS - looks];
+    int64_t now = yk_now();
+    return at > now ? at - now : 0;
+}
+
 bool yk_watch_is_due(struct yk_watch *watch)
 {
     uint32_t stirred = 1;
-    if (yk_cas32_seq(&watch->stirred, &stirred, 0))
-        yk_store32_relaxed(&watch->looks, LOOKS + 1); /* relaxed: a look more or less */
-    return watch->fork_stamp == 0 || yk_load32_relaxed(&watch->looks) != 0;
+    if (yk_cas32_seq(&watch->stirred, &stirred, 0)) {
+        /* relaxed: threads that are here at once look once too often */
+        yk_store_relaxed(&watch->stirred_at, (uint64_t)yk_now());
+        yk_store32_relaxed(&watch->looks, LOOKS + 1);
+    }
+    return watch->fork_stamp == 0 || time_left(watch) == 0;
 }
 
-int64_t yk_watch_again(struct yk_watch *watch, bool found)
+int64_t yk_watch_again(struct yk_watch *watch, bool looked)
 {
     uint32_t looks = yk_load32_relaxed(&watch->looks);
     if (watch->fork_stamp == 0)
         return NO_WATCH;
-    looks = found || looks == 0 ? 0 : looks - 1;
-    yk_store32_relaxed(&watch->looks, looks);
-    return looks == 0 ? 0 : LOOK_NS << 3 * (LOOKS - looks);
+    if (looked && looks > 0)
+        yk_store32_relaxed(&watch->looks, looks - 1);
+    int64_t left = time_left(watch);
+    return left == INT64_MAX ? 0 : left > 0 ? left : 1;
 }

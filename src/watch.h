@@ -18,10 +18,11 @@ struct yk_watch {
      * closed it, or came or went.
      */
     void (*stir)(struct yk_watch *watch, bool written);
-    int number;          /* inotify's; several may have the same */
-    uint64_t fork_stamp; /* whose it is; 0: nothing is watched */
-    yk_atomic32 stirred; /* by something else than writing, and nobody has looked yet */
-    yk_atomic32 looks;   /* how often still to look; private to the process, as all of this */
+    int number;             /* inotify's; several may have the same */
+    uint64_t fork_stamp;    /* whose it is; 0: nothing is watched */
+    yk_atomic32 stirred;    /* by something else than writing, and nobody has looked yet */
+    yk_atomic32 looks;      /* how often still to look; private to the process, as all of this */
+    yk_atomic64 stirred_at; /* when somebody looked */
     struct yk_watch *next;
 };
 
@@ -31,17 +32,21 @@ int yk_watch_names(struct yk_watch *watch, const char *directory);
 /* Ends it; not begun is fine. It is not stirred after this returned. */
 void yk_watch_end(struct yk_watch *watch);
 
-/* The process's descriptor while something is watched; negative else. */
+/*
+ * The process's descriptor once something was watched; negative before. It stays: a forked child's copy
+ * would keep a closed one in every epoll descriptor that it is in, readable for ever.
+ */
 int yk_watch_descriptor(void);
 /* Stirs whom what has happened concerns. */
 void yk_watch_drain(void);
 
 /*
- * A closed lock file is told of just before its lock is dropped. So whoever was stirred looks at once
- * and, if it found nothing, some more times later: is it time to look, and, after that, in how many
- * nanoseconds again? 0: when it is stirred. What could not be watched is always due, every 50 ms.
+ * A closed lock file is told of just before its lock is dropped. So whoever was stirred looks at once,
+ * and some more times later, also when it found something: of two that die at once it may be one.
+ * Is it time to look, and, after that, in how many nanoseconds again? 0: when it is stirred. What
+ * could not be watched is always due, every 50 ms.
  */
 bool yk_watch_is_due(struct yk_watch *watch);
-int64_t yk_watch_again(struct yk_watch *watch, bool found);
+int64_t yk_watch_again(struct yk_watch *watch, bool looked);
 
 #endif

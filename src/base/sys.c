@@ -412,6 +412,11 @@ int yk_sys_pipe(int ret[2])
     return (int)CALL(pipe2(ret, O_CLOEXEC | O_NONBLOCK));
 }
 
+int yk_sys_touch(int fd, uint64_t size)
+{
+    return (int)CALL(ftruncate(fd, (off_t)size));
+}
+
 int yk_sys_epoll(void)
 {
     return (int)CALL(epoll_create1(EPOLL_CLOEXEC));

@@ -73,9 +73,7 @@ struct yk_shm_header {
     yk_atomic32 ready;
     uint32_t pad1[31];
     yk_atomic64 looked; /* CLOCK_MONOTONIC: when somebody last looked for dead participants */
-    uint8_t pad2[YK_PAGE - 1024 - 128 - 8 - 8];
-    uint64_t
-        doorbell; /* anonymous objects: written through the file, so that who watches it is told */
+    uint8_t pad2[YK_PAGE - 1024 - 128 - 8];
 };
 _Static_assert(sizeof(struct yk_shm_header) == YK_PAGE, "the header is one page");
 
@@ -84,17 +82,16 @@ _Static_assert(sizeof(struct yk_shm_header) == YK_PAGE, "the header is one page"
  *
  * field    | written by              | read by     | order               | a crash leaves
  * ---------+-------------------------+-------------+---------------------+---------------------
- * armed    | its process: the next   | who changed | seq_cst             | armed, though dead:
+ * armed    | its process: a higher   | who changed | seq_cst             | armed, though dead:
  *          | number, odd; who rang:  | something   | SYNC notice.armed   | rung in vain, until
  *          | even, by CAS            |             |                     | it is recovered
  * doorbell | its process, before     | the same    | SYNC notice.armed   | the dead one's
  * mark     | `armed`                 |             |                     |
  */
 struct yk_shm_notice {
-    yk_atomic64 armed; /* odd: to be rung when there is something */
-    yk_atomic64
-        doorbell;     /* the nonce of its FIFO; 0: there is none, the memory file is written to */
-    yk_atomic64 mark; /* what to write */
+    yk_atomic64 armed;    /* odd: to be rung when there is something */
+    yk_atomic64 doorbell; /* the nonce of its FIFO; 0: there is none, the lock file is touched */
+    yk_atomic64 mark;     /* what to write */
 };
 #define YK_NOTICES 2 /* its own, and the one of the peer that it belongs to */
 

@@ -56,6 +56,8 @@ const char *const verb_names[VERBS] = {
     [DO_RELEASE] = "release",
     [DO_RETURN] = "return",
     [DO_COUNT] = "count",
+    [DO_FD] = "fd",
+    [DO_LOOP] = "loop",
 };
 
 struct port_plan port_plan = {.depth = 4, .priorities = 1, .participants = 6, .max_deliveries = 0, .max_message = 32};
@@ -182,6 +184,22 @@ static int64_t receive_message(const struct order *order, struct answer *answer)
     if (result == 1) {
         answer->value = message.size == sizeof order->value ? bytes[0] : UINT64_MAX;
         answer->deliveries = message.deliveries;
+    }
+    return result;
+}
+
+static int64_t loop(const struct order *order, struct answer *answer)
+{
+    struct order now = {.verb = DO_RECV, .handle = order->handle};
+    struct pollfd fd = {.fd = yoke_fd(endpoints[order->handle]), .events = POLLIN};
+    int64_t end = monotonic_ns() + order->timeout_ns, result = -EAGAIN;
+    if (fd.fd < 0)
+        return fd.fd;
+    while (result == -EAGAIN) {
+        int64_t left = end - monotonic_ns();
+        if (left <= 0 || poll(&fd, 1, (int)(left / 1000000) + 1) == 0)
+            return -ETIMEDOUT;
+        result = receive_message(&now, answer);
     }
     return result;
 }
@@ -329,6 +347,10 @@ static int64_t perform(const struct order *order, const char *name, struct answe
         return give_up(order);
     case DO_COUNT:
         return count_messages(order, answer);
+    case DO_FD:
+        return yoke_fd(endpoints[handle]) < 0 ? -ENOSYS : 0;
+    case DO_LOOP:
+        return loop(order, answer);
     default:
         return -ENOSYS;
     }
@@ -513,8 +535,9 @@ bool actor_sleeps(const struct actor *actor)
         return false;
     ssize_t size = read(fd, text, sizeof text - 1);
     close(fd);
-    return size > 0 && actor->board->begun && !actor->board->ended && strtol(text, NULL, 10) == SYS_futex &&
-           text[0] != 'r';
+    long call = strtol(text, NULL, 10);
+    return size > 0 && actor->board->begun && !actor->board->ended && text[0] != 'r' &&
+           (call == SYS_futex || (actor->board->order.verb == DO_LOOP && (call == SYS_poll || call == SYS_ppoll)));
 }
 
 bool actor_fell_asleep(const struct actor *actor)
