@@ -30,8 +30,8 @@
 #define ROUNDS_MAX  100000u
 /* How many times its share of the time a row may have before it lets the others go first. */
 #define SHARES 4u
-/* Messages from this size on take long: the first round is without them. */
-#define HUGE_MESSAGE ((size_t)16 << 20)
+/* The other systems have a turn in one of so many rounds: their ratios are far from the limit. */
+#define OTHERS 3u
 /* At most such a part of all time is for counting system calls, at least such a one for rounds. */
 #define COUNTING_PART 4
 #define ROUNDS_PART   4
@@ -39,36 +39,29 @@
 static const struct yk_usage usage = {
     "bench",
     "Usage: yoke bench [OPTION...]\n"
-    "Measures messages between two processes on this machine: yoke, other systems, and the raw\n"
-    "limit, interleaved in rounds.\n"
+    "Measures yoke, other systems, and this machine's limits: docs/performance.md\n"
     "\n"
-    "  --quick            under 40 seconds, not some 5 minutes: fewer systems and sizes\n"
+    "  --quick            under 40 seconds, not some 4 minutes: fewer systems, sizes\n"
     "  --case NAME,...    all of these unless given:\n"
     "                     latency  round trip\n"
     "                     rate     one way, messages a second\n"
     "                     size     one way, GB/s, from 8 bytes to 64 MiB\n"
-    "                     wake     round trip when both sides sleep; wake-ups while idle\n"
+    "                     wake     round trip when both sleep; wake-ups while idle\n"
     "                     fan-in   up to 64 senders and 64 receivers\n"
-    "                     open     opening and closing one more endpoint\n"
-    "                     grow     a message's cost as ports, messages, processes become more\n"
-    "                     kill     what is seen of kill -9, and what it leaves behind\n"
-    "  --size SIZE,...    bytes of each message, 8 and more; each case has its own unless given\n"
-    "  --against NAME,... which systems beside yoke's, 'all' or 'none'; all unless given, some\n"
-    "                     with --quick; a wrong name shows which there are\n"
+    "                     open     one more endpoint\n"
+    "                     grow     more ports, links, messages waiting, processes\n"
+    "                     kill     what is seen of kill -9, and what is left then\n"
+    "                     death    how soon it is known\n"
+    "  --size SIZE,...    bytes of each message, instead of each case's own\n"
+    "  --against NAME,... which systems beside yoke's; 'all', 'none'\n"
     "  --rounds N         exactly so many rounds, however long they take\n"
     "  --time TIME        how long to go on with rounds\n"
     "  --report FILE      also write a page in HTML\n"
     "  --json             one object a line\n"
     "  --help             this text\n"
     "\n"
-    "Each sample stands between two probes of the raw limit for the same message size; samples\n"
-    "whose probes differ by more than a quarter are set aside (column ASIDE). VALUE is the median\n"
-    "over the ROUNDS that are kept, X LIMIT the median ratio of sample and probes (less is better\n"
-    "for times, more for rates), OF says which limit; SPREAD is how far the middle 80 % of what\n"
-    "stands before it lie apart. CALLS are system calls a message. See docs/performance.md.\n"
-    "\n"
-    "Example:\n"
-    "  yoke bench --quick --case latency --size 64 --against pipe,raw-two-line\n",
+    "VALUE: median of the ROUNDS kept; SPREAD: of the middle 80 %; X LIMIT: median\n"
+    "ratio to the limit OF; ASIDE: samples whose limit was not twice the same.\n",
 };
 
 /* What was asked for. */
@@ -79,6 +72,7 @@ struct request {
     bool rounds_only; /* the time is for rounds alone, else for all of it */
     struct bench_pace pace;
     uint64_t observe_ns, idle_ns; /* a killed process's other side; an idle receiver */
+    uint64_t death_ns;            /* for all that die one after the other */
     const char *report;           /* NULL: none */
     bool json;
 };
@@ -166,11 +160,14 @@ static void parse_systems(struct bench_plan *plan, char *list)
 static void set_quick(struct request *request)
 {
     request->plan.quick = true;
-    request->time_ns = (int64_t)(30000 * MILLISECOND);
-    request->pace = (struct bench_pace){
-        .warm_ns = 1 * MILLISECOND, .probe_ns = 6 * MILLISECOND, .system_ns = 15 * MILLISECOND};
+    request->time_ns = (int64_t)(33000 * MILLISECOND);
+    request->pace = (struct bench_pace){.warm_ns = 1 * MILLISECOND,
+                                        .probe_ns = 6 * MILLISECOND,
+                                        .system_ns = 15 * MILLISECOND,
+                                        .most_ns = 4000 * MILLISECOND};
     request->observe_ns = 250 * MILLISECOND;
     request->idle_ns = 500 * MILLISECOND;
+    request->death_ns = 4000 * MILLISECOND;
 }
 
 static void parse_options(struct request *request, int argc, char **argv)
@@ -268,6 +265,7 @@ static int count_for_row(const struct request *request, struct bench_row *row)
     if (!error) {
         row->calls = calls.all;
         row->futex_calls = calls.futex;
+        row->futex_wakes = calls.wakes;
     } else {
         snprintf(row->calls_problem, sizeof row->calls_problem, "%.100s", run.reason);
     }
@@ -277,17 +275,21 @@ static int count_for_row(const struct request *request, struct bench_row *row)
     return error == -EINTR ? error : 0;
 }
 
-/* On a busy machine each takes long; what is counted is not to use up the time for the rounds. */
+/*
+ * On a busy machine each takes long; what is counted is not to use up the time for the rounds.
+ * `own`: yoke's rows, else the others.
+ */
 static int count_for_rows(const struct request *request, struct bench_results *results,
-                          int64_t start)
+                          int64_t start, bool own)
 {
     int error = 0;
 
     for (size_t i = 0; i < results->row_count && !error; i++) {
         struct bench_row *row = &results->rows[i];
 
-        if (row->setting.topic != BENCH_TOPIC_LATENCY && row->setting.topic != BENCH_TOPIC_RATE &&
-            row->setting.topic != BENCH_TOPIC_WAKE)
+        if (row->system->own != own ||
+            (row->setting.topic != BENCH_TOPIC_LATENCY && row->setting.topic != BENCH_TOPIC_RATE &&
+             row->setting.topic != BENCH_TOPIC_WAKE))
             continue;
         if (!request->rounds && !request->rounds_only &&
             yk_time_monotonic() - start > request->time_ns / COUNTING_PART) {
@@ -321,6 +323,18 @@ static int observe_kills(const struct request *request, struct bench_results *re
     return error;
 }
 
+static int observe_deaths(const struct request *request, struct bench_results *results)
+{
+    int count;
+
+    say_progress("killing, and seeing when it is known", NULL);
+    count = bench_death_observe(results->deaths, request->plan.quick, request->death_ns);
+    if (count < 0)
+        return count;
+    results->death_count = (size_t)count;
+    return 0;
+}
+
 static int observe_growth(const struct request *request, struct bench_results *results)
 {
     int count;
@@ -341,7 +355,7 @@ static int take_sample(const struct request *request, struct bench_run *run,
                        struct bench_sample *ret_sample)
 {
     struct bench_run limit = {.system = bench_limit_for(run->system, &run->setting),
-                              .setting = run->setting,
+                              .setting = bench_limit_setting(run->system, &run->setting),
                               .side = BENCH_PARENT};
     int error;
 
@@ -374,7 +388,8 @@ static int take_row_sample(const struct request *request, struct bench_row *row)
     } else if (error == -ETIMEDOUT && !bench_row_give_up(row)) {
         error = 0;
     } else if (error != -EINTR) {
-        row->state = error == -ENOTSUP ? BENCH_SKIPPED : BENCH_FAILED;
+        /* Whether it hangs or the machine is too busy, nobody can tell. */
+        row->state = error == -ENOTSUP || error == -ETIMEDOUT ? BENCH_SKIPPED : BENCH_FAILED;
         snprintf(row->reason, sizeof row->reason, "%s",
                  run.reason[0] ? run.reason : strerror(-error));
         error = 0;
@@ -391,7 +406,7 @@ static bool is_over(const struct request *request, uint64_t round, int64_t start
 
 /*
  * A sample of 64 MiB takes as long as a hundred of 64 bytes: without a fixed number of rounds it
- * is not taken in each; nor when it would not end in time.
+ * is not taken in each; nor when it would not end in time. Nor are the many other systems in each.
  */
 static bool has_its_turn(const struct request *request, const struct bench_results *results,
                          const struct bench_row *row, uint64_t round, int64_t start)
@@ -404,7 +419,9 @@ static bool has_its_turn(const struct request *request, const struct bench_resul
     if (request->rounds > 0)
         return true;
     if (row->samples == 0)
-        return round > 1 || row->setting.size < HUGE_MESSAGE;
+        return round > 1 || row->setting.size < BENCH_HUGE_MESSAGE; /* they take long */
+    if (!row->system->own && round % OTHERS != 1)
+        return false;
     if (request->time_ns != YOKE_FOREVER && (int64_t)(row->spent_ns / row->samples) > left)
         return false;
     for (size_t i = 0; i < results->row_count; i++)
@@ -412,21 +429,41 @@ static bool has_its_turn(const struct request *request, const struct bench_resul
     return row->spent_ns <= SHARES * (spent / results->row_count);
 }
 
-static int take_rounds(const struct request *request, struct bench_results *results, int64_t start)
+/* The rows of yoke's, or the others. Says how many had their turn; 0 or -EINTR. */
+static int take_round(const struct request *request, struct bench_results *results, uint64_t round,
+                      int64_t start, bool own, size_t *ret_turns)
 {
     int error = 0;
 
-    for (uint64_t round = 1; !error && results->row_count && !is_over(request, round, start);
-         round++) {
-        for (size_t i = 0; i < results->row_count && !error; i++) {
-            struct bench_row *row = &results->rows[i];
+    for (size_t i = 0; i < results->row_count && !error; i++) {
+        struct bench_row *row = &results->rows[i];
 
-            if (is_over(request, round, start) ||
-                !has_its_turn(request, results, row, round, start))
-                continue;
-            say_round(request, round, row);
-            error = yk_stop_signal() ? -EINTR : take_row_sample(request, row);
-        }
+        if (row->system->own != own || is_over(request, round, start) ||
+            !has_its_turn(request, results, row, round, start))
+            continue;
+        ++*ret_turns;
+        say_round(request, round, row);
+        error = yk_stop_signal() ? -EINTR : take_row_sample(request, row);
+    }
+    return error;
+}
+
+/*
+ * Until the time is over, or no row has had its turn for so long that none ever will. Yoke's come
+ * first: if there is time for one round only, the goals can be told.
+ */
+static int take_rounds(const struct request *request, struct bench_results *results, int64_t start)
+{
+    unsigned idle = 0;
+    int error = 0;
+
+    for (uint64_t round = 1; !error && idle < OTHERS && !is_over(request, round, start); round++) {
+        size_t turns = 0;
+
+        error = take_round(request, results, round, start, true, &turns);
+        if (!error)
+            error = take_round(request, results, round, start, false, &turns);
+        idle = turns > 0 ? 0 : idle + 1;
     }
     return error;
 }
@@ -448,14 +485,19 @@ static int measure(const struct request *request, struct bench_results *results)
 {
     uint32_t topics = request->plan.topics;
     int64_t start = yk_time_monotonic();
-    int error = count_for_rows(request, results, start);
+    int error = count_for_rows(request, results, start, true);
 
+    if (!error)
+        error = count_for_rows(request, results, start, false);
     if (!error && topics & 1u << BENCH_TOPIC_KILL)
         error = observe_kills(request, results);
+    if (!error && topics & 1u << BENCH_TOPIC_DEATH)
+        error = observe_deaths(request, results);
     if (!error && topics & 1u << BENCH_TOPIC_GROW)
         error = observe_growth(request, results);
     if (!error)
         error = take_rounds(request, results, rounds_start(request, start));
+    bench_rows_settle(results->rows, results->row_count);
     say_progress("\r", NULL);
     results->seconds = (double)(yk_time_monotonic() - start) / 1e9;
     return error;
@@ -467,6 +509,7 @@ static int report(const struct request *request, const struct bench_results *res
         bench_report_json(results);
     else
         bench_report_table(results);
+    fflush(stdout); /* so that the warnings stand below */
     bench_report_warnings(results);
     return request->report ? bench_html_write(request->report, results) : 0;
 }
@@ -499,17 +542,21 @@ int yk_bench_main(int argc, char **argv)
 {
     struct request request = {
         .plan.topics = (1u << BENCH_TOPICS) - 1,
-        .time_ns = (int64_t)(300000 * MILLISECOND),
+        .time_ns = (int64_t)(240000 * MILLISECOND),
         .pace = {.warm_ns = 2 * MILLISECOND,
-                 .probe_ns = 12 * MILLISECOND,
-                 .system_ns = 25 * MILLISECOND},
-        .observe_ns = 1000 * MILLISECOND,
-        .idle_ns = 2000 * MILLISECOND,
+                 .probe_ns = 8 * MILLISECOND,
+                 .system_ns = 16 * MILLISECOND,
+                 .most_ns = 12000 * MILLISECOND},
+        .observe_ns = 500 * MILLISECOND,
+        .idle_ns = 1000 * MILLISECOND,
+        .death_ns = 45000 * MILLISECOND,
     };
     struct bench_results results = {0};
     int error, status;
 
     parse_options(&request, argc, argv);
+    if (request.report && bench_html_try(request.report) < 0)
+        return YK_FAILED;
     warn_about_build();
     bench_cpus_choose(&request.plan.cpus);
     results.cpus = request.plan.cpus;

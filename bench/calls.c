@@ -17,6 +17,7 @@
 #include "stop.h"
 #include "worker.h"
 
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@
 #define PTRACE_SYSCALL_INFO_ENTRY 1
 #endif
 
-#define REST_NS        20000u /* as in sample.c: in mode `block` the other side is to be asleep */
+#define REST_NS        20000u /* as in sample.c: unless it spins the other side is to be asleep */
 #define ROUND_TRIPS    200u
 #define MESSAGES_LEAST 256u
 #define FILLS          3u
@@ -55,7 +56,7 @@ struct trace {
     struct bench_child *children;
     int running; /* workers that have not ended */
     bool failed;
-    uint64_t calls, futex_calls;
+    uint64_t calls, futex_calls, futex_wakes;
 };
 
 /* ---- in the workers ------------------------------------------------------------------------- */
@@ -85,7 +86,7 @@ static void work(void *argument)
     batch.count = messages_for(setting);
     batch.times = bench_worker_memory(worker, batch.count * sizeof *batch.times);
     batch.group = 1;
-    batch.rest_ns = setting->what == BENCH_LATENCY && setting->mode == BENCH_BLOCK ? REST_NS : 0;
+    batch.rest_ns = setting->what == BENCH_LATENCY && setting->mode != BENCH_SPIN ? REST_NS : 0;
 
     /* Twice: what happens at the first messages only does not count. */
     for (int turn = 0; turn < 2; turn++) {
@@ -122,7 +123,10 @@ static void note_call(struct trace *trace, pid_t thread)
         info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_counting(trace, thread))
         return;
     trace->calls++;
-    trace->futex_calls += info.entry.nr == SYS_futex;
+    if (info.entry.nr == SYS_futex) {
+        trace->futex_calls++;
+        trace->futex_wakes += ((int)info.entry.args[1] & FUTEX_CMD_MASK) == FUTEX_WAKE;
+    }
 }
 
 static void note_end(struct trace *trace, pid_t pid, int status)
@@ -271,7 +275,8 @@ int bench_calls_count(struct bench_run *run, const struct bench_cpus *cpus,
         if (run->setting.what == BENCH_LATENCY)
             messages *= 2; /* there and back */
         *ret_calls = (struct bench_calls){(double)trace.calls / messages,
-                                          (double)trace.futex_calls / messages};
+                                          (double)trace.futex_calls / messages,
+                                          (double)trace.futex_wakes / messages};
     }
     if (control)
         bench_unmap_shared(control, sizeof *control);

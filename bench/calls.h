@@ -8,7 +8,7 @@
 #include "system.h"
 
 struct bench_calls {
-    double all, futex; /* a message, both sides together */
+    double all, futex, wakes; /* a message, both sides together; wakes are futex calls, too */
 };
 
 /*

@@ -22,12 +22,11 @@
 #include <unistd.h>
 
 #define WORKERS_MAX (2 * BENCH_FAN_MAX)
-/* Until all have joined. */
-#define JOIN_TIMEOUT_NS (20 * UINT64_C(1000000000))
 /* A part goes on until so many messages came: with many processes each gets its turn seldom. */
-#define MESSAGES_LEAST  1000u
-#define PART_TIMEOUT_NS (5 * UINT64_C(1000000000))
-#define MILLISECOND     UINT64_C(1000000)
+#define MESSAGES_LEAST 1000u
+/* Each of the three parts may have so much of a sample's time to join, and then to move them. */
+#define PHASES      6u
+#define MILLISECOND UINT64_C(1000000)
 
 struct counter {
     _Alignas(128) _Atomic uint64_t received; /* written by one receiver */
@@ -144,9 +143,9 @@ static int sleep_beside(struct crowd *crowd, uint64_t ns)
     return 0;
 }
 
-static int wait_for_all(struct crowd *crowd)
+static int wait_for_all(struct crowd *crowd, uint64_t most_ns)
 {
-    uint64_t deadline = bench_now() + JOIN_TIMEOUT_NS;
+    uint64_t deadline = bench_now() + most_ns;
     int error = 0;
 
     for (uint32_t i = 0; i < crowd->workers && !error;) {
@@ -176,13 +175,13 @@ static int measure(struct crowd *crowd, const struct bench_pace *pace, uint64_t 
                    double *ret_rate)
 {
     uint64_t start, before, passed = 0, received = 0;
-    int error = wait_for_all(crowd);
+    int error = wait_for_all(crowd, pace->most_ns / PHASES);
 
     if (!error)
         error = sleep_beside(crowd, 2 * pace->warm_ns);
     before = count_received(crowd);
     start = bench_now();
-    while (!error && received < MESSAGES_LEAST && passed < PART_TIMEOUT_NS) {
+    while (!error && received < MESSAGES_LEAST && passed < pace->most_ns / PHASES) {
         error = sleep_beside(crowd, ns);
         received = count_received(crowd) - before;
         passed = bench_now() - start;

@@ -5,6 +5,7 @@
 #include "html.h"
 
 #include "chart.h"
+#include "goals.h"
 #include "machine.h"
 #include "output.h"
 #include "peers/peers.h"
@@ -13,9 +14,12 @@
 #include "style.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <yoke.h>
 
 struct page {
@@ -91,6 +95,8 @@ static bool has_topic(const struct page *page, enum bench_topic topic)
         return results->growth_count > 0;
     if (topic == BENCH_TOPIC_KILL)
         return results->killed_count > 0;
+    if (topic == BENCH_TOPIC_DEATH)
+        return results->death_count > 0;
     for (size_t i = 0; i < results->row_count; i++)
         if (results->rows[i].setting.topic == topic)
             return true;
@@ -129,21 +135,16 @@ static void fact(struct page *page, const char *name, const char *text)
     fputs("</dd>\n", page->out);
 }
 
-static void write_warning(struct page *page)
+static void write_warnings(struct page *page)
 {
-    const struct bench_quality *quality = &page->quality;
+    char texts[BENCH_WARNINGS][BENCH_WARNING_TEXT];
+    size_t count = bench_quality_warnings(&page->quality, texts);
 
-    if (bench_is_noisy(quality))
-        fprintf(page->out,
-                "<p class=\"warning\"><strong>This machine was too noisy to tell:</strong> %zu of "
-                "%zu samples were set aside, because the limit before and after them differed by "
-                "more than a quarter.</p>\n",
-                quality->set_aside, quality->kept + quality->set_aside);
-    if (quality->few > 0)
-        fprintf(page->out,
-                "<p class=\"warning\">%zu of %zu rows rest on fewer than %u samples: they say "
-                "little.</p>\n",
-                quality->few, quality->measured, BENCH_KEPT_LEAST);
+    for (size_t i = 0; i < count; i++) {
+        fputs("<p class=\"warning\">", page->out);
+        bench_html_text(page->out, texts[i]);
+        fputs("</p>\n", page->out);
+    }
 }
 
 static void write_machine(struct page *page)
@@ -152,7 +153,7 @@ static void write_machine(struct page *page)
     char text[200];
 
     bench_machine_describe(&machine, &page->results->cpus);
-    write_warning(page);
+    write_warnings(page);
     fputs("<dl>\n", page->out);
     fact(page, "CPU", machine.cpu);
     snprintf(text, sizeof text, "%ld online; the two sides ran on CPU %d and CPU %d",
@@ -181,6 +182,28 @@ static void write_machine(struct page *page)
 
 /* ---- measured rows -------------------------------------------------------------------------- */
 
+static void write_goals(struct page *page)
+{
+    struct bench_goal_result goals[BENCH_GOALS_MAX];
+    size_t count = bench_goals(page->results, goals);
+
+    fputs("<p>Computed from this run, from the worst of the rows that a goal is about. A dash: not "
+          "measured in this run, or no sample of it counts.</p>\n",
+          page->out);
+    begin_table(page, "What|System|Goal|#Measured|Reached?|From");
+    for (const struct bench_goal_result *goal = goals; goal < goals + count; goal++) {
+        fputs("<tr>", page->out);
+        cell(page, "", "%s", goal->what);
+        cell(page, "own", "%s", goal->system);
+        cell(page, "", "%s", goal->goal);
+        cell(page, "n", "%s", goal->measured);
+        cell(page, "", "%s", goal->reached);
+        cell(page, "", "%s", goal->from);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+}
+
 static void write_ratios(struct page *page)
 {
     fputs("<p>How far each system is from what the machine allows: the median over all samples of "
@@ -204,12 +227,14 @@ static void write_throughput(struct page *page)
         bench_picture_throughput(page->out, page->results);
 }
 
+/* All of a row in the unit that suits its median. */
 static void percentile_cell(struct page *page, const struct bench_row *row, double percent)
 {
+    double median = bench_histogram_percentile(&row->singles, 50);
     char text[BENCH_VALUE_TEXT];
 
     cell(page, "n", "%s",
-         bench_time_text(text, bench_histogram_percentile(&row->singles, percent)));
+         bench_time_text_like(text, bench_histogram_percentile(&row->singles, percent), median));
 }
 
 static void write_distribution(struct page *page)
@@ -244,6 +269,13 @@ static void write_distribution(struct page *page)
     bench_picture_distribution(page->out, page->results);
 }
 
+static void spread_cell(struct page *page, double spread)
+{
+    char text[BENCH_VALUE_TEXT];
+
+    cell(page, "n", "%s", bench_spread_text(text, spread));
+}
+
 /* The cells that all rows have: value, spread, ratio, spread, limit, rounds, set aside. */
 static void figure_cells(struct page *page, const struct bench_row *row)
 {
@@ -252,9 +284,9 @@ static void figure_cells(struct page *page, const struct bench_row *row)
 
     if (bench_row_figures(row, &figures)) {
         cell(page, "n", "%s", bench_value_text(text, row, figures.value));
-        cell(page, "n", "%.0f %%", 100 * figures.spread);
+        spread_cell(page, figures.spread);
         cell(page, "n", "%.2f", figures.ratio);
-        cell(page, "n", "%.0f %%", 100 * figures.ratio_spread);
+        spread_cell(page, figures.ratio_spread);
     } else {
         cell(page, "n", "%s",
              row->state == BENCH_SKIPPED  ? "skipped"
@@ -273,10 +305,13 @@ static void write_wake(struct page *page)
 {
     if (!need_topic(page, BENCH_TOPIC_WAKE))
         return;
-    fputs("<p>Round trips where each side sleeps until a message comes; what that takes in system "
-          "calls; and how often a receiver to whom nobody sends wakes up.</p>\n",
-          page->out);
-    begin_table(page, "System|" FIGURE_TITLES "|#Calls a message|#Futex calls|#Wake-ups/s idle");
+    fputs(
+        "<p>Round trips where each side sleeps until a message comes, in a call (block) or, as "
+        "event loops do, on a descriptor (poll); what that takes in system calls; and how often a "
+        "receiver to whom nobody sends wakes up.</p>\n",
+        page->out);
+    begin_table(page,
+                "System|Mode|" FIGURE_TITLES "|#Calls a message|#Futex calls|#Wake-ups/s idle");
     for (size_t i = 0; i < page->results->row_count; i++) {
         const struct bench_row *row = &page->results->rows[i];
 
@@ -284,6 +319,7 @@ static void write_wake(struct page *page)
             continue;
         fputs("<tr>", page->out);
         system_cell(page, row->system);
+        cell(page, "", "%s", bench_mode_name(row->setting.mode));
         figure_cells(page, row);
         count_cell(page, row->calls);
         count_cell(page, row->futex_calls);
@@ -416,6 +452,54 @@ static void write_killed(struct page *page)
     end_table(page);
 }
 
+static void death_cells(struct page *page, const struct bench_death_times *times)
+{
+    const double values[] = {times->median, times->p99, times->worst};
+    char text[BENCH_VALUE_TEXT];
+
+    for (int i = 0; i < 3; i++)
+        cell(page, "n", "%s", bench_time_text(text, values[i]));
+}
+
+static void write_deaths(struct page *page)
+{
+    if (!need_topic(page, BENCH_TOPIC_DEATH))
+        return;
+    fputs(
+        "<p>From SIGKILL, and from when the kernel has closed the victim's files, until somebody "
+        "knows. The latter is when a pipe that the victim held came to its end, in the same kill. "
+        "Late: known later than is promised, 10 ms after closing through a descriptor (link-fd, "
+        "port-fd, set-gone) and 100 ms in a blocking call.</p>\n",
+        page->out);
+    bench_picture_deaths(page->out, page->results);
+    begin_table(page, "Victim|Known by|#Kills|#Late|#After closing|#p99|#Worst|#After "
+                      "SIGKILL|#p99|#Worst");
+    for (size_t i = 0; i < page->results->death_count; i++) {
+        const struct bench_death *death = &page->results->deaths[i];
+
+        fputs("<tr>", page->out);
+        cell(page, "", "%s", bench_death_victim_name(death->victim));
+        cell(page, death->way == BENCH_DEATH_PIPE ? "" : "own", "%s",
+             bench_death_way_name(death->way));
+        cell(page, "n", "%zu", death->kills + death->missed);
+        cell(page, "n", "%zu", death->late);
+        death_cells(page, &death->closed);
+        death_cells(page, &death->killed);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+    for (size_t i = 0; i < page->results->death_count; i++) {
+        const char *reason = bench_death_reason(page->results, i);
+
+        if (!reason)
+            continue;
+        fprintf(page->out,
+                "<p class=\"soft\">%s: ", bench_death_victim_name(page->results->deaths[i].victim));
+        bench_html_text(page->out, reason);
+        fputs("</p>\n", page->out);
+    }
+}
+
 static void write_growth(struct page *page)
 {
     char text[BENCH_VALUE_TEXT];
@@ -434,7 +518,7 @@ static void write_growth(struct page *page)
         cell(page, "n", "%llu", (unsigned long long)point->count);
         cell(page, "", "%s", bench_curve_title(point->curve));
         cell(page, "n", "%s", bench_time_text(text, point->value));
-        cell(page, "n", "%.0f %%", 100 * point->spread);
+        spread_cell(page, point->spread);
         cell(page, "n", "%.2f", point->value / point->limit);
         fputs("</tr>\n", page->out);
     }
@@ -464,7 +548,8 @@ static void write_figures(struct page *page)
     end_table(page);
     fputs("<p class=\"soft\">Spread: how far the middle 80 % of what stands before it lie apart, "
           "as a part of its median. Aside: samples that do not count, because the limit before and "
-          "after them differed by more than a quarter.</p>\n",
+          "after them differed by more than a quarter, or took ten times what it takes at best, or "
+          "because they did not end.</p>\n",
           page->out);
     for (size_t i = 0; i < page->results->row_count; i++) {
         const struct bench_row *row = &page->results->rows[i];
@@ -486,6 +571,7 @@ static const struct {
     void (*write)(struct page *page);
 } sections[] = {
     {"machine", "The machine", write_machine},
+    {"goals", "Goals", write_goals},
     {"ratio", "Ratio to the limit", write_ratios},
     {"latency", "Latency against size", write_latency},
     {"throughput", "Throughput against size", write_throughput},
@@ -495,6 +581,7 @@ static const struct {
     {"open", "Opening an endpoint", write_open},
     {"syscalls", "System calls a message", write_calls},
     {"kill", "When one side is killed", write_killed},
+    {"death", "How soon a death is known", write_deaths},
     {"growth", "Cost as the work grows", write_growth},
     {"figures", "All figures", write_figures},
 };
@@ -523,6 +610,29 @@ static void write_page(struct page *page)
     fputs("</main>\n</body></html>\n", page->out);
 }
 
+static int complain(const char *path, int error)
+{
+    if (error)
+        yk_complain("cannot write the report to %s: %s", path, strerror(-error));
+    return error;
+}
+
+int bench_html_try(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
+
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            unlink(path); /* there is nothing to show yet, and may never be */
+    }
+    if (fd < 0)
+        error = -errno;
+    else
+        close(fd);
+    return complain(path, error);
+}
+
 int bench_html_write(const char *path, const struct bench_results *results)
 {
     struct page page = {.out = fopen(path, "we"), .results = results};
@@ -538,7 +648,5 @@ int bench_html_write(const char *path, const struct bench_results *results)
         if (fclose(page.out) != 0 && !error)
             error = -errno;
     }
-    if (error)
-        yk_complain("cannot write the report to %s: %s", path, strerror(-error));
-    return error;
+    return complain(path, error);
 }

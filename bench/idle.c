@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* After this, what joining has set in motion has come to rest. */
-#define SETTLE_MS 50
+/* Once it has slept, and nothing woke it for so long, what joining set in motion has come to rest. */
+#define SETTLE_MS    50
+#define SETTLE_TRIES 20
 
 static void wait_in_recv(void *argument)
 {
@@ -84,11 +85,26 @@ static int sleep_beside(struct bench_run *run, const struct bench_child *child, 
     return -EIO;
 }
 
+static int settle(struct bench_run *run, const struct bench_child *child)
+{
+    uint64_t before = 0, after = 0;
+    int error = 0;
+
+    for (int i = 0; i < SETTLE_TRIES && !error && (after == 0 || after != before); i++) {
+        error = count_switches(child->pid, &before);
+        if (!error)
+            error = sleep_beside(run, child, SETTLE_MS);
+        if (!error)
+            error = count_switches(child->pid, &after);
+    }
+    return error;
+}
+
 static int watch_idle(struct bench_run *run, const struct bench_child *child, uint64_t ns,
                       double *ret_per_second)
 {
     uint64_t start, before, after;
-    int error = sleep_beside(run, child, SETTLE_MS);
+    int error = settle(run, child);
 
     if (!error)
         error = count_switches(child->pid, &before);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /*
- * Lets a receiver wait in mode `block` for `ns` and counts how often one of its threads gave the
+ * Lets a receiver wait, in a call or in poll(), for `ns` and counts how often one of its threads gave the
  * CPU up: that is how often it woke, looked, and slept again. 0 and wake-ups a second; -EINTR; else
  * a negative errno with run->reason. `run` is not set up.
  */

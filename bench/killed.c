@@ -3,8 +3,8 @@
  *
  * Three generations, so that nothing gets a chance to tidy up:
  *
- *   box       has IPC and mount namespaces of its own, with an empty /dev/shm and /tmp; looks at
- *             what is left in them at the end; whatever that is, it vanishes with the box
+ *   box       has IPC and mount namespaces of its own (box.h); looks at what is left in them at
+ *             the end; whatever that is, it vanishes with the box
  *   holder    sets the system up, starts the two workers, kills one, observes the other, then kills
  *             that one and itself, so teardown() never runs
  *   workers   one sends without end, one receives without end
@@ -14,31 +14,27 @@
  */
 #include "killed.h"
 
+#include "box.h"
 #include "loops.h"
 #include "output.h"
-#include "stop.h"
 #include "worker.h"
 
-#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MILLISECOND UINT64_C(1000000)
 /* Until the first messages have moved. */
-#define START_NS (5000 * MILLISECOND)
+#define START_NS (60000 * MILLISECOND)
 /* Then so much longer, so that the kill finds them in full flow. */
 #define FLOW_NS        (5 * MILLISECOND)
 #define MESSAGES_LEAST 8u
-#define NAMES          "/dev/shm/names"
 
 enum { RECEIVER, SENDER }; /* sides: 0 receives, 1 sends, as in a rate */
 
@@ -139,7 +135,8 @@ static bool wait_for_flow(struct scene *scene)
         }
         nap();
     }
-    snprintf(shared->reason, sizeof shared->reason, "no messages within 5 s");
+    snprintf(shared->reason, sizeof shared->reason, "no messages within %d s",
+             (int)(START_NS / (1000 * MILLISECOND)));
     return false;
 }
 
@@ -200,45 +197,7 @@ static void hold(void *argument)
     scene->run->system->teardown(scene->run);
 }
 
-/* ---- the box -------------------------------------------------------------------------------- */
-
-static bool write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-    if (fd >= 0)
-        close(fd);
-    return written;
-}
-
-/* A user who is not root becomes one's own master first. */
-static bool unshare_all(void)
-{
-    unsigned uid = geteuid(), gid = getegid();
-    char map[64];
-
-    if (unshare(CLONE_NEWIPC | CLONE_NEWNS) == 0)
-        return true;
-    if (unshare(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNS) < 0)
-        return false;
-    snprintf(map, sizeof map, "%u %u 1", uid, uid);
-    if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", map))
-        return false;
-    snprintf(map, sizeof map, "%u %u 1", gid, gid);
-    return write_file("/proc/self/gid_map", map);
-}
-
-/* Empty places for everything that a system may leave behind; false: not to be had here. */
-static bool move_into_box(void)
-{
-    if (!unshare_all() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0 ||
-        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0)
-        return false;
-    (void)mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-    return mkdir(NAMES, S_IRWXU) == 0 && setenv("YOKE_DIR", NAMES, 1) == 0;
-}
+/* ---- what is left behind --------------------------------------------------------------------- */
 
 static struct shared *left_in; /* nftw() passes nothing through */
 
@@ -295,7 +254,7 @@ static void box(void *argument)
     struct scene *scene = argument;
     struct bench_child holder = BENCH_NO_CHILD;
 
-    scene->boxed = move_into_box();
+    scene->boxed = bench_box_enter();
     scene->shared->left_count = -1;
     if (bench_child_start(&holder, -1, hold, scene) == 0)
         while (waitpid(holder.pid, &holder.status, 0) < 0 && errno == EINTR)
@@ -306,23 +265,6 @@ static void box(void *argument)
 
 /* ---- in the tool ---------------------------------------------------------------------------- */
 
-static int observe_in_box(struct scene *scene)
-{
-    struct bench_child child = BENCH_NO_CHILD;
-    int error = bench_child_start(&child, -1, box, scene);
-
-    while (!error) {
-        struct pollfd ended = {child.pidfd, POLLIN, 0};
-
-        if (yk_stop_signal())
-            error = -EINTR;
-        else if (poll(&ended, 1, 100) > 0)
-            break;
-    }
-    bench_child_end(&child);
-    return error;
-}
-
 static int observe_one(struct bench_killed *killed, struct scene *scene,
                        struct bench_outcome *ret_outcome)
 {
@@ -330,7 +272,7 @@ static int observe_one(struct bench_killed *killed, struct scene *scene,
     int error;
 
     memset(shared, 0, sizeof *shared);
-    error = observe_in_box(scene);
+    error = bench_box_run(box, scene);
     if (error)
         return error;
     *ret_outcome = shared->outcome;

@@ -15,8 +15,10 @@
 #include "loops.h"
 
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,6 +47,7 @@ struct ping_pong {
     size_t channel_size, memory_size, place_size;
     uint32_t place_mask; /* places - 1; messages take them in turn */
     uint32_t sent[BENCH_CHANNELS], received[BENCH_CHANNELS]; /* private to each worker */
+    int bell[BENCH_CHANNELS];                                /* mode `poll` */
 };
 
 /*
@@ -180,6 +183,61 @@ BENCH_INLINE int futex_recv(void *data, enum bench_channel channel, void *buffer
 
 BENCH_DEFINE_LOOPS(futex);
 
+static void eventfd_teardown(struct bench_run *run)
+{
+    const struct ping_pong *state = run->state;
+
+    for (int channel = 0; channel < BENCH_CHANNELS; channel++)
+        if (state->bell[channel] >= 0)
+            close(state->bell[channel]);
+    ping_pong_teardown(run);
+}
+
+static int eventfd_setup(struct bench_run *run)
+{
+    int error = ping_pong_setup(run);
+    struct ping_pong *state = run->state;
+
+    if (error)
+        return error;
+    for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
+        state->bell[channel] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (state->bell[channel] < 0)
+            error = -errno;
+    }
+    if (error)
+        eventfd_teardown(run);
+    return error;
+}
+
+BENCH_INLINE int eventfd_send(void *data, enum bench_channel channel, const void *message,
+                              size_t size)
+{
+    struct ping_pong *state = data;
+
+    two_line_send(state, channel, message, size);
+    return eventfd_write(state->bell[channel], 1) < 0 ? -errno : 0;
+}
+
+BENCH_INLINE int eventfd_recv(void *data, enum bench_channel channel, void *buffer, size_t size)
+{
+    struct ping_pong *state = data;
+    _Atomic uint32_t *flag = flag_of(state, channel);
+    uint32_t next = ++state->received[channel];
+
+    while (atomic_load_explicit(flag, memory_order_acquire) != next) {
+        struct pollfd bell = {state->bell[channel], POLLIN, 0};
+        eventfd_t rung;
+
+        if (poll(&bell, 1, -1) > 0)
+            (void)eventfd_read(bell.fd, &rung);
+    }
+    memcpy(buffer, payload_of(state, channel, next), size);
+    return 0;
+}
+
+BENCH_DEFINE_LOOPS(eventfd);
+
 /* ---- ring ----------------------------------------------------------------------------------- */
 
 struct ring_shared {
@@ -291,6 +349,19 @@ const struct bench_system bench_raw_futex = {
     .setup = ping_pong_setup,
     .teardown = ping_pong_teardown,
     .loops = &futex_loops,
+};
+
+const struct bench_system bench_raw_eventfd = {
+    .name = "raw-eventfd",
+    .raw = true,
+    .quick = true,
+    .cases = 1 << BENCH_LATENCY,
+    .modes = 1 << BENCH_POLL,
+    .size_min = BENCH_SIZE_MIN,
+    .size_max = SIZE_MAX,
+    .setup = eventfd_setup,
+    .teardown = eventfd_teardown,
+    .loops = &eventfd_loops,
 };
 
 const struct bench_system bench_raw_ring = {

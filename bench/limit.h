@@ -15,6 +15,8 @@ extern const struct bench_system bench_raw_one_line;
 extern const struct bench_system bench_raw_two_line;
 /* The same as two_line, but whoever waits sleeps on a futex. */
 extern const struct bench_system bench_raw_futex;
+/* The same, but whoever waits sleeps in poll() on an eventfd. */
+extern const struct bench_system bench_raw_eventfd;
 /* One way: a ring for one sender and one receiver, small messages. */
 extern const struct bench_system bench_raw_ring;
 /* The same with big ones: memcpy into shared memory on one core, out of it on the other. */

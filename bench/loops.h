@@ -33,6 +33,15 @@ BENCH_INLINE uint64_t bench_now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/* Numbers without an order that any cache or timer could follow; *state is not 0. */
+BENCH_INLINE uint64_t bench_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
 /* Returns the time when the rest is over. */
 BENCH_INLINE uint64_t bench_rest(uint64_t rest_ns)
 {

@@ -159,7 +159,8 @@ static void add_limit_line(struct bench_chart *chart, const struct bench_results
     for (size_t i = 0; i < results->row_count; i++) {
         const struct bench_row *row = &results->rows[i];
 
-        if (!is_in(row, topic, mode) || bench_limit_for(row->system, &row->setting) != limit)
+        if (!is_in(row, topic, mode) || bench_limit_for(row->system, &row->setting) != limit ||
+            (limit == row->system && !limit->raw)) /* compared with itself */
             continue;
         if (!series) {
             series = add_system(chart, limit, " (limit)");
@@ -255,6 +256,8 @@ void bench_picture_ratios(FILE *out, const struct bench_results *results)
                 BENCH_SPIN, latency);
     draw_ratios(out, results, "Round trip, all asleep in between (less is better)",
                 BENCH_TOPIC_WAKE, BENCH_BLOCK, bench_typical_size(results, BENCH_TOPIC_WAKE));
+    draw_ratios(out, results, "Round trip, all asleep on descriptors (less is better)",
+                BENCH_TOPIC_WAKE, BENCH_POLL, bench_typical_size(results, BENCH_TOPIC_WAKE));
     draw_ratios(out, results, "Messages one way, spinning (more is better)", BENCH_TOPIC_RATE,
                 BENCH_SPIN, rate);
     draw_ratios(out, results, "The biggest messages one way (more is better)", BENCH_TOPIC_SIZE,
@@ -314,6 +317,30 @@ void bench_picture_distribution(FILE *out, const struct bench_results *results)
 {
     draw_distribution(out, results, "Single round trips, spinning", BENCH_SPIN);
     draw_distribution(out, results, "Single round trips, blocking", BENCH_BLOCK);
+}
+
+void bench_picture_deaths(FILE *out, const struct bench_results *results)
+{
+    struct bench_chart chart = {.title = "When the death of a process is known",
+                                .x_label = "after SIGKILL",
+                                .y_label = "share of kills",
+                                .x_axis = BENCH_AXIS_TIME,
+                                .y_axis = BENCH_AXIS_PERCENT,
+                                .y_linear = true,
+                                .bare = true};
+
+    for (size_t i = 0; i < results->death_count; i++) {
+        const struct bench_death *death = &results->deaths[i];
+        struct bench_series *series;
+
+        if (death->victim != BENCH_VICTIM_PLAIN || death->kills == 0)
+            continue;
+        series = bench_chart_add(&chart, bench_death_way_name(death->way));
+        series->color = (unsigned)death->way;
+        series->limit = death->way == BENCH_DEATH_PIPE;
+        add_histogram(series, &death->since_killed);
+    }
+    bench_chart_write(out, &chart);
 }
 
 void bench_picture_probes(FILE *out, const struct bench_results *results)

@@ -18,6 +18,8 @@ void bench_picture_latency(FILE *out, const struct bench_results *results);
 void bench_picture_throughput(FILE *out, const struct bench_results *results);
 void bench_picture_distribution(FILE *out, const struct bench_results *results);
 void bench_picture_fan_in(FILE *out, const struct bench_results *results);
+/* How long after SIGKILL it is known, in each way, that a plain victim died. */
+void bench_picture_deaths(FILE *out, const struct bench_results *results);
 void bench_picture_growth(FILE *out, const struct bench_results *results);
 /* What the limit took in all samples: one hump, or one for near and one for far CPUs. */
 void bench_picture_probes(FILE *out, const struct bench_results *results);

@@ -3,22 +3,30 @@
  */
 #include "report.h"
 
+#include "goals.h"
 #include "json.h"
 #include "output.h"
 #include "peers/peers.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---- values in words ------------------------------------------------------------------------ */
 
-static char *scaled_text(char text[BENCH_VALUE_TEXT], double value, const char *const units[4])
+/* In the unit that suits `like`. */
+static char *scaled_text(char text[BENCH_VALUE_TEXT], double value, double like,
+                         const char *const units[4])
 {
     size_t unit = 0;
 
-    for (; value >= (unit == 0 ? 9999.5 : 999.5) && unit < 3; unit++)
+    if (isnan(value))
+        return strcpy(text, "-");
+    for (; like >= (unit == 0 ? 9999.5 : 999.5) && unit < 3; unit++) {
+        like /= 1000;
         value /= 1000;
+    }
     snprintf(text, BENCH_VALUE_TEXT, "%.*f %s",
              value < 9.995   ? 2
              : value < 99.95 ? 1
@@ -27,10 +35,24 @@ static char *scaled_text(char text[BENCH_VALUE_TEXT], double value, const char *
     return text;
 }
 
-char *bench_time_text(char text[BENCH_VALUE_TEXT], double ns)
+char *bench_time_text_like(char text[BENCH_VALUE_TEXT], double ns, double like)
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
-    return scaled_text(text, ns, units);
+    return scaled_text(text, ns, like, units);
+}
+
+char *bench_time_text(char text[BENCH_VALUE_TEXT], double ns)
+{
+    return bench_time_text_like(text, ns, ns);
+}
+
+char *bench_spread_text(char text[BENCH_VALUE_TEXT], double spread)
+{
+    if (isnan(spread))
+        snprintf(text, BENCH_VALUE_TEXT, "-");
+    else
+        snprintf(text, BENCH_VALUE_TEXT, "%.0f%%", 100 * spread);
+    return text;
 }
 
 char *bench_value_text(char text[BENCH_VALUE_TEXT], const struct bench_row *row, double value)
@@ -40,7 +62,7 @@ char *bench_value_text(char text[BENCH_VALUE_TEXT], const struct bench_row *row,
 
     if (!bench_row_is_rate(row))
         return bench_time_text(text, value);
-    return scaled_text(text, value, row->setting.topic == BENCH_TOPIC_SIZE ? bytes : rates);
+    return scaled_text(text, value, value, row->setting.topic == BENCH_TOPIC_SIZE ? bytes : rates);
 }
 
 char *bench_count_text(char text[BENCH_VALUE_TEXT], double count)
@@ -74,9 +96,18 @@ static const struct yk_column growth_columns[] = {
     {"CASE", false}, {"COUNT", true}, {"OF", false}, {"VALUE", true}, {"SPREAD", true},
     {"X ONE", true},
 };
+static const struct yk_column goal_columns[] = {
+    {"GOAL", false}, {"SYSTEM", false}, {"IS TO BE", false}, {"MEASURED", true},
+    {"REACHED", false}, {"FROM", false},
+};
 static const struct yk_column killed_columns[] = {
     {"CASE", false}, {"SYSTEM", false}, {"MODE", false}, {"SENDER, RECEIVER KILLED", false},
     {"RECEIVER, SENDER KILLED", false}, {"LEFT BEHIND", false},
+};
+static const struct yk_column death_columns[] = {
+    {"CASE", false}, {"VICTIM", false}, {"KNOWN BY", false}, {"KILLS", true}, {"LATE", true},
+    {"AFTER CLOSING", true}, {"P99", true}, {"WORST", true},
+    {"AFTER SIGKILL", true}, {"P99", true}, {"WORST", true},
 };
 /* clang-format on */
 
@@ -84,12 +115,15 @@ static const struct yk_column killed_columns[] = {
 static void add_more(struct yk_table *table, const struct bench_row *row,
                      const struct bench_figures *figures)
 {
-    char text[BENCH_VALUE_TEXT];
+    char p50[BENCH_VALUE_TEXT], p99[BENCH_VALUE_TEXT];
+    double median = bench_histogram_percentile(&row->singles, 50);
 
     if (row->idle_wakeups >= 0)
         yk_table_add(table, "%.1f wake-ups/s idle", row->idle_wakeups);
     else if (!bench_row_is_rate(row))
-        yk_table_add(table, "p99 %s", bench_time_text(text, figures->p99));
+        yk_table_add(table, "p50 %s, p99 %s", bench_time_text(p50, median),
+                     bench_time_text_like(p99, bench_histogram_percentile(&row->singles, 99),
+                                          median));
     else if (row->setting.topic == BENCH_TOPIC_SIZE)
         yk_table_add(table, "%.0f/s", figures->per_second);
     else
@@ -102,10 +136,10 @@ static void add_measured(struct yk_table *table, const struct bench_row *row,
     char text[BENCH_VALUE_TEXT];
 
     yk_table_add(table, "%s", bench_value_text(text, row, figures->value));
-    yk_table_add(table, "%.0f%%", 100 * figures->spread);
+    yk_table_add(table, "%s", bench_spread_text(text, figures->spread));
     add_more(table, row, figures);
     yk_table_add(table, "%.2f", figures->ratio);
-    yk_table_add(table, "%.0f%%", 100 * figures->ratio_spread);
+    yk_table_add(table, "%s", bench_spread_text(text, figures->ratio_spread));
     yk_table_add(table, "%s", bench_limit_for(row->system, &row->setting)->name);
     add_count(table, row->calls);
     yk_table_add(table, "%zu", row->kept_count);
@@ -163,7 +197,7 @@ static void print_growths(const struct bench_growth *growths, size_t count)
         yk_table_add(&table, "%llu", (unsigned long long)point->count);
         yk_table_add(&table, "%s", bench_curve_title(point->curve));
         yk_table_add(&table, "%s", bench_time_text(text, point->value));
-        yk_table_add(&table, "%.0f%%", 100 * point->spread);
+        yk_table_add(&table, "%s", bench_spread_text(text, point->spread));
         yk_table_add(&table, "%.2f", point->value / point->limit);
     }
     yk_table_print(&table);
@@ -194,6 +228,55 @@ static void print_killed(const struct bench_killed *killed, size_t count)
     yk_table_fini(&table);
 }
 
+static void add_death_times(struct yk_table *table, const struct bench_death_times *times)
+{
+    const double values[] = {times->median, times->p99, times->worst};
+    char text[BENCH_VALUE_TEXT];
+
+    for (int i = 0; i < 3; i++)
+        yk_table_add(table, "%s", bench_time_text(text, values[i]));
+}
+
+static void print_deaths(const struct bench_death *deaths, size_t count)
+{
+    struct yk_table table;
+
+    yk_table_init(&table, death_columns, sizeof death_columns / sizeof death_columns[0]);
+    for (const struct bench_death *death = deaths; death < deaths + count; death++) {
+        yk_table_add(&table, "death");
+        yk_table_add(&table, "%s", bench_death_victim_name(death->victim));
+        yk_table_add(&table, "%s", bench_death_way_name(death->way));
+        yk_table_add(&table, "%zu", death->kills + death->missed);
+        yk_table_add(&table, "%zu", death->late);
+        add_death_times(&table, &death->closed);
+        add_death_times(&table, &death->killed);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
+/* Those that this run has rows about. */
+static void print_goals(const struct bench_results *results)
+{
+    struct bench_goal_result goals[BENCH_GOALS_MAX];
+    size_t count = bench_goals(results, goals);
+    struct yk_table table;
+
+    yk_table_init(&table, goal_columns, sizeof goal_columns / sizeof goal_columns[0]);
+    for (const struct bench_goal_result *goal = goals; goal < goals + count; goal++) {
+        if (!goal->asked)
+            continue;
+        yk_table_add(&table, "%s", goal->what);
+        yk_table_add(&table, "%s", goal->system);
+        yk_table_add(&table, "%s", goal->goal);
+        yk_table_add(&table, "%s", goal->measured);
+        yk_table_add(&table, "%s", goal->reached);
+        yk_table_add(&table, "%s", goal->from);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
 void bench_report_table(const struct bench_results *results)
 {
     const char *between = "";
@@ -210,6 +293,16 @@ void bench_report_table(const struct bench_results *results)
     if (results->killed_count > 0) {
         fputs(between, stdout);
         print_killed(results->killed, results->killed_count);
+        between = "\n";
+    }
+    if (results->death_count > 0) {
+        fputs(between, stdout);
+        print_deaths(results->deaths, results->death_count);
+        between = "\n";
+    }
+    if (results->row_count + results->death_count > 0) {
+        fputs(between, stdout);
+        print_goals(results);
     }
 }
 
@@ -228,14 +321,11 @@ static yk_json *json_line(enum bench_topic topic, const struct bench_system *sys
     return object;
 }
 
-static void add_json_times(yk_json *object, const struct bench_row *row,
-                           const struct bench_figures *figures)
+static void add_json_times(yk_json *object, const struct bench_row *row)
 {
-    yk_json_real(object, "p99", figures->p99);
-    if (row->singles.total == 0)
-        return;
     yk_json_real(object, "p50", bench_histogram_percentile(&row->singles, 50));
     yk_json_real(object, "p90", bench_histogram_percentile(&row->singles, 90));
+    yk_json_real(object, "p99", bench_histogram_percentile(&row->singles, 99));
     yk_json_real(object, "p999", bench_histogram_percentile(&row->singles, 99.9));
 }
 
@@ -263,12 +353,14 @@ static void add_json_figures(yk_json *object, const struct bench_results *result
     yk_json_real(object, "value", figures->value);
     yk_json_real(object, "limit", figures->limit);
     yk_json_real(object, "ratio", figures->ratio);
-    yk_json_real(object, "spread", figures->spread);
-    yk_json_real(object, "ratio_spread", figures->ratio_spread);
+    if (!isnan(figures->spread)) {
+        yk_json_real(object, "spread", figures->spread);
+        yk_json_real(object, "ratio_spread", figures->ratio_spread);
+    }
     if (bench_row_is_rate(row))
         add_json_rates(object, results, row, figures);
     else
-        add_json_times(object, row, figures);
+        add_json_times(object, row);
 }
 
 static void add_json_counts(yk_json *object, const struct bench_row *row)
@@ -276,6 +368,7 @@ static void add_json_counts(yk_json *object, const struct bench_row *row)
     if (row->calls >= 0) {
         yk_json_real(object, "syscalls_per_message", row->calls);
         yk_json_real(object, "futex_calls_per_message", row->futex_calls);
+        yk_json_real(object, "futex_wakes_per_message", row->futex_wakes);
     } else if (row->calls_problem[0]) {
         yk_json_string(object, "syscalls_not_counted", row->calls_problem);
     }
@@ -299,6 +392,8 @@ static void print_json_row(const struct bench_results *results, const struct ben
     yk_json_unsigned(object, "set_aside", row->set_aside);
     if (row->given_up > 0)
         yk_json_unsigned(object, "given_up", row->given_up);
+    if (row->off_cpu > 0)
+        yk_json_unsigned(object, "off_cpu", row->off_cpu);
     if (row->state != BENCH_MEASURED)
         yk_json_string(object, row->state == BENCH_SKIPPED ? "skipped" : "failed", row->reason);
     if (bench_row_figures(row, &figures))
@@ -357,6 +452,40 @@ static void print_json_killed(const struct bench_killed *killed)
     yk_json_print_line(object);
 }
 
+static void add_json_death_times(yk_json *object, const char *key,
+                                 const struct bench_death_times *times)
+{
+    yk_json *inner = yk_json_object();
+
+    yk_json_real(inner, "p50", times->median);
+    yk_json_real(inner, "p99", times->p99);
+    yk_json_real(inner, "worst", times->worst);
+    yk_json_add(object, key, inner);
+}
+
+static void print_json_death(const struct bench_death *death)
+{
+    yk_json *object = yk_json_object();
+
+    yk_json_string(object, "case", bench_topic_name(BENCH_TOPIC_DEATH));
+    yk_json_string(object, "victim", bench_death_victim_name(death->victim));
+    yk_json_string(object, "known_by", bench_death_way_name(death->way));
+    yk_json_string(object, "unit", "ns");
+    yk_json_unsigned(object, "kills", death->kills + death->missed);
+    yk_json_unsigned(object, "missed", death->missed);
+    if (death->way != BENCH_DEATH_PIPE) {
+        yk_json_real(object, "promise", bench_death_promise(death->way));
+        yk_json_unsigned(object, "late", death->late);
+    }
+    if (!isnan(death->closed.worst))
+        add_json_death_times(object, "after_closing", &death->closed);
+    if (!isnan(death->killed.worst))
+        add_json_death_times(object, "after_sigkill", &death->killed);
+    if (death->reason[0])
+        yk_json_string(object, "ended", death->reason);
+    yk_json_print_line(object);
+}
+
 void bench_report_json(const struct bench_results *results)
 {
     for (size_t i = 0; i < results->row_count; i++)
@@ -365,6 +494,8 @@ void bench_report_json(const struct bench_results *results)
         print_json_growth(&results->growths[i]);
     for (size_t i = 0; i < results->killed_count; i++)
         print_json_killed(&results->killed[i]);
+    for (size_t i = 0; i < results->death_count; i++)
+        print_json_death(&results->deaths[i]);
 }
 
 /* ---- warnings ------------------------------------------------------------------------------- */
@@ -394,35 +525,69 @@ static void warn_about_row(const struct bench_row *rows, size_t count, const str
 static void warn_about_rows(const struct bench_row *rows, size_t count)
 {
     const char *problem = NULL;
-    size_t given_up = 0;
 
     for (const struct bench_row *row = rows; row < rows + count; row++) {
         if (row->state != BENCH_MEASURED && !is_said(rows, row))
             warn_about_row(rows, count, row);
         if (row->calls_problem[0] && row->state == BENCH_MEASURED && !problem)
             problem = row->calls_problem;
-        given_up += row->given_up;
     }
-    if (given_up > 0)
-        yk_complain("%zu samples did not end in time and were given up", given_up);
     if (problem)
         yk_complain("system calls were not counted everywhere: %s", problem);
+}
+
+const char *bench_death_reason(const struct bench_results *results, size_t index)
+{
+    const struct bench_death *deaths = results->deaths;
+
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(deaths[i].reason, deaths[index].reason) == 0)
+            return NULL;
+    return deaths[index].reason[0] ? deaths[index].reason : NULL;
+}
+
+size_t bench_quality_warnings(const struct bench_quality *quality,
+                              char texts[BENCH_WARNINGS][BENCH_WARNING_TEXT])
+{
+    static const char remedy[] =
+        "take more time or rounds, a quieter machine, or as root `chrt -f 50 yoke bench`";
+    size_t samples = quality->kept + quality->set_aside, count = 0;
+
+    if (bench_is_noisy(quality))
+        snprintf(texts[count++], BENCH_WARNING_TEXT,
+                 "this machine was too noisy to tell: %zu of %zu %s set aside", quality->set_aside,
+                 samples, yk_plural(samples, "sample was", "samples were"));
+    if (quality->off_cpu + quality->given_up > 0)
+        snprintf(texts[count++], BENCH_WARNING_TEXT,
+                 "set aside: %zu because the limit itself took ten times what it takes at best, "
+                 "%zu because they did not end in time",
+                 quality->off_cpu, quality->given_up);
+    if (quality->none > 0)
+        snprintf(texts[count++], BENCH_WARNING_TEXT, "%zu of %zu %s no sample, so no value: %s",
+                 quality->none, quality->measured,
+                 yk_plural(quality->measured, "row has", "rows have"), remedy);
+    if (quality->few > 0)
+        snprintf(texts[count++], BENCH_WARNING_TEXT,
+                 "%zu of %zu %s on fewer than %u samples and %s little: %s", quality->few,
+                 quality->measured, yk_plural(quality->measured, "row rests", "rows rest"),
+                 BENCH_KEPT_LEAST, yk_plural(quality->measured, "says", "say"), remedy);
+    return count;
 }
 
 void bench_report_warnings(const struct bench_results *results)
 {
     struct bench_quality quality = bench_rows_quality(results->rows, results->row_count);
+    char texts[BENCH_WARNINGS][BENCH_WARNING_TEXT];
+    size_t count = bench_quality_warnings(&quality, texts);
 
     warn_about_rows(results->rows, results->row_count);
+    for (size_t i = 0; i < results->death_count; i++)
+        if (bench_death_reason(results, i))
+            yk_complain("death, victim %s: no more kills: %s",
+                        bench_death_victim_name(results->deaths[i].victim),
+                        bench_death_reason(results, i));
     if (results->growth_reason[0])
         yk_complain("a curve of growth ends early: %s", results->growth_reason);
-    if (bench_is_noisy(&quality))
-        yk_complain(
-            "this machine was too noisy to tell: %zu of %zu samples were set aside because the "
-            "limit before and after differed by more than a quarter",
-            quality.set_aside, quality.kept + quality.set_aside);
-    if (quality.few > 0)
-        yk_complain(
-            "%zu of %zu rows rest on fewer than %u samples: take more rounds, or a quieter machine",
-            quality.few, quality.measured, BENCH_KEPT_LEAST);
+    for (size_t i = 0; i < count; i++)
+        yk_complain("%s", texts[i]);
 }

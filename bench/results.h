@@ -4,6 +4,7 @@
 #ifndef YK_BENCH_RESULTS_H
 #define YK_BENCH_RESULTS_H
 
+#include "death.h"
 #include "grow.h"
 #include "killed.h"
 #include "rows.h"
@@ -13,6 +14,8 @@ struct bench_results {
     size_t row_count;
     struct bench_killed *killed;
     size_t killed_count;
+    struct bench_death deaths[BENCH_DEATHS_MAX];
+    size_t death_count;
     struct bench_growth growths[BENCH_GROWTHS_MAX];
     size_t growth_count;
     char growth_reason[200]; /* why a curve ends early; "": none does */

@@ -5,22 +5,24 @@
 
 #include "output.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define AGREEMENT    1.25
+#define OFF_CPU      10.0
 #define GIVE_UP_MOST 3u
 
 const char *bench_topic_name(enum bench_topic topic)
 {
-    static const char *const names[BENCH_TOPICS] = {"latency", "rate", "size", "wake",
-                                                    "fan-in",  "open", "grow", "kill"};
+    static const char *const names[BENCH_TOPICS] = {"latency", "rate", "size", "wake", "fan-in",
+                                                    "open",    "grow", "kill", "death"};
     return names[topic];
 }
 
 const char *bench_mode_name(enum bench_mode mode)
 {
-    static const char *const names[BENCH_MODES] = {"spin", "block"};
+    static const char *const names[BENCH_MODES] = {"spin", "block", "poll"};
     return names[mode];
 }
 
@@ -47,8 +49,12 @@ static double unit_factor(const struct bench_row *row)
 void bench_row_init(struct bench_row *row, const struct bench_system *system,
                     const struct bench_setting *setting)
 {
-    *row = (struct bench_row){
-        .system = system, .setting = *setting, .calls = -1, .futex_calls = -1, .idle_wakeups = -1};
+    *row = (struct bench_row){.system = system,
+                              .setting = *setting,
+                              .calls = -1,
+                              .futex_calls = -1,
+                              .futex_wakes = -1,
+                              .idle_wakeups = -1};
 }
 
 void bench_row_fini(struct bench_row *row)
@@ -62,8 +68,17 @@ static bool probes_agree(const struct bench_sample *sample)
     return a < b ? b <= a * AGREEMENT : a <= b * AGREEMENT;
 }
 
+static double better(const struct bench_row *row, double a, double b)
+{
+    if (a == 0 || b == 0)
+        return a + b;
+    return bench_row_is_rate(row) ? fmax(a, b) : fmin(a, b);
+}
+
 void bench_row_add(struct bench_row *row, const struct bench_sample *sample)
 {
+    row->best_limit =
+        better(row, row->best_limit, better(row, sample->limit_before, sample->limit_after));
     if (!bench_row_is_rate(row)) {
         bench_histogram_add(&row->probes, sample->limit_before);
         bench_histogram_add(&row->probes, sample->limit_after);
@@ -77,14 +92,58 @@ void bench_row_add(struct bench_row *row, const struct bench_sample *sample)
         row->kept = yk_grow(row->kept, row->kept_capacity * sizeof *row->kept);
     }
     row->kept[row->kept_count++] = *sample;
-    bench_histogram_merge(&row->singles, &sample->singles);
 }
 
 bool bench_row_give_up(struct bench_row *row)
 {
     row->set_aside++;
     row->given_up++;
-    return row->given_up >= GIVE_UP_MOST && row->kept_count + row->set_aside == row->given_up;
+    return row->kept_count + row->set_aside == row->given_up &&
+           (row->given_up >= GIVE_UP_MOST || row->setting.size >= BENCH_HUGE_MESSAGE);
+}
+
+/* Whether both are compared with the same limit in the same setting. */
+static bool same_limit(const struct bench_row *a, const struct bench_row *b)
+{
+    const struct bench_setting *x = &a->setting, *y = &b->setting;
+
+    return bench_limit_for(a->system, x) == bench_limit_for(b->system, y) && x->what == y->what &&
+           x->mode == y->mode && x->size == y->size &&
+           (x->topic == BENCH_TOPIC_FAN_IN) == (y->topic == BENCH_TOPIC_FAN_IN);
+}
+
+static bool was_off_cpu(const struct bench_row *row, const struct bench_sample *sample, double best)
+{
+    double limit = better(row, sample->limit_before, sample->limit_after);
+
+    return bench_row_is_rate(row) ? limit * OFF_CPU <= best : limit >= best * OFF_CPU;
+}
+
+static void settle_row(struct bench_row *row, double best)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < row->kept_count; i++) {
+        if (was_off_cpu(row, &row->kept[i], best))
+            continue;
+        row->kept[kept] = row->kept[i];
+        bench_histogram_merge(&row->singles, &row->kept[kept++].singles);
+    }
+    row->off_cpu = row->kept_count - kept;
+    row->set_aside += row->off_cpu;
+    row->kept_count = kept;
+}
+
+void bench_rows_settle(struct bench_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        double best = 0;
+
+        for (size_t k = 0; k < count; k++)
+            if (same_limit(&rows[i], &rows[k]))
+                best = better(&rows[i], best, rows[k].best_limit);
+        settle_row(&rows[i], best);
+    }
 }
 
 /* ---- medians -------------------------------------------------------------------------------- */
@@ -92,11 +151,6 @@ bool bench_row_give_up(struct bench_row *row)
 static double value_of(const struct bench_sample *sample)
 {
     return sample->value;
-}
-
-static double p99_of(const struct bench_sample *sample)
-{
-    return sample->p99;
 }
 
 static double limit_of(const struct bench_sample *sample)
@@ -126,16 +180,23 @@ static double percentile(const double *values, size_t count, double percent)
     return values[below] + (rank - (double)below) * (values[below + 1] - values[below]);
 }
 
-double bench_median(double *values, size_t count)
+double bench_percentile(double *values, size_t count, double percent)
 {
     qsort(values, count, sizeof *values, compare_doubles);
-    return percentile(values, count, 50);
+    return percentile(values, count, percent);
+}
+
+double bench_median(double *values, size_t count)
+{
+    return bench_percentile(values, count, 50);
 }
 
 double bench_spread(double *values, size_t count)
 {
     double median = bench_median(values, count);
 
+    if (count < 2)
+        return NAN;
     return (percentile(values, count, 90) - percentile(values, count, 10)) / median;
 }
 
@@ -166,7 +227,6 @@ bool bench_row_figures(const struct bench_row *row, struct bench_figures *ret_fi
     figures.value = value * unit_factor(row);
     figures.limit = median_of(row, limit_of, NULL) * unit_factor(row);
     figures.ratio = median_of(row, ratio_of, &figures.ratio_spread);
-    figures.p99 = median_of(row, p99_of, NULL);
     figures.per_second = bench_row_is_rate(row) ? value : 1e9 / value;
     *ret_figures = figures;
     return true;
@@ -207,7 +267,10 @@ struct bench_quality bench_rows_quality(const struct bench_row *rows, size_t cou
         quality.measured++;
         quality.kept += rows[i].kept_count;
         quality.set_aside += rows[i].set_aside;
-        quality.few += rows[i].kept_count < BENCH_KEPT_LEAST;
+        quality.off_cpu += rows[i].off_cpu;
+        quality.given_up += rows[i].given_up;
+        quality.none += rows[i].kept_count == 0;
+        quality.few += rows[i].kept_count > 0 && rows[i].kept_count < BENCH_KEPT_LEAST;
     }
     return quality;
 }

@@ -17,14 +17,13 @@
 #include "loops.h"
 #include "worker.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* The clock is read once for so many nanoseconds of round trips, so that it costs nothing. */
 #define GROUP_NS  5000u
 #define TIMES_MAX 65536u
-/* In mode `block` both sides are to be asleep when a message comes. */
+/* Unless they spin both sides are to be asleep when a message comes. */
 #define REST_NS 20000u
 /* Single round trips for the distribution. */
 #define SINGLES   16384u
@@ -33,6 +32,8 @@
 #define FILLS 4u
 /* From this size on each message touches new pages until a channel was filled once. */
 #define PAGE 4096u
+/* From this size on one batch that touches them all is warm-up enough. */
+#define HUGE_MESSAGE ((size_t)8 << 20)
 
 /* What the two workers and their parent share. */
 struct control {
@@ -47,51 +48,6 @@ struct task {
     const struct bench_pace *pace;
     struct bench_run *run, *limit;
 };
-
-/* ---- histograms ----------------------------------------------------------------------------- */
-
-/* Buckets are equally wide on a logarithmic scale; the first and the last take what is beyond. */
-static unsigned bucket_of(double ns)
-{
-    double bucket =
-        ns < BENCH_HISTOGRAM_LEAST ? 0 : log2(ns / BENCH_HISTOGRAM_LEAST) * BENCH_HISTOGRAM_OCTAVE;
-
-    return bucket < BENCH_HISTOGRAM_BUCKETS - 1 ? (unsigned)bucket : BENCH_HISTOGRAM_BUCKETS - 1;
-}
-
-double bench_histogram_edge(unsigned bucket)
-{
-    return BENCH_HISTOGRAM_LEAST * exp2((double)bucket / BENCH_HISTOGRAM_OCTAVE);
-}
-
-void bench_histogram_add(struct bench_histogram *histogram, double ns)
-{
-    histogram->count[bucket_of(ns)]++;
-    histogram->total++;
-}
-
-void bench_histogram_merge(struct bench_histogram *histogram, const struct bench_histogram *more)
-{
-    for (unsigned i = 0; i < BENCH_HISTOGRAM_BUCKETS; i++)
-        histogram->count[i] += more->count[i];
-    histogram->total += more->total;
-}
-
-double bench_histogram_percentile(const struct bench_histogram *histogram, double percent)
-{
-    double rank = percent / 100 * (double)histogram->total, below = 0;
-
-    for (unsigned i = 0; i < BENCH_HISTOGRAM_BUCKETS; i++) {
-        double here = (double)histogram->count[i];
-
-        if (here > 0 && below + here >= rank) {
-            double part = (rank - below) / here;
-            return bench_histogram_edge(i) * exp2(part / BENCH_HISTOGRAM_OCTAVE);
-        }
-        below += here;
-    }
-    return 0;
-}
 
 /* ---- in the workers ------------------------------------------------------------------------- */
 
@@ -115,12 +71,12 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double percentile_of_times(const struct bench_batch *batch, double percentile)
+static double median_of_times(const struct bench_batch *batch)
 {
     uint64_t times = (batch->count + batch->group - 1) / batch->group;
 
     qsort(batch->times, times, sizeof *batch->times, compare_doubles);
-    return batch->times[(uint64_t)(percentile / 100 * (double)(times - 1) + 0.5)];
+    return batch->times[times / 2];
 }
 
 static uint64_t at_most(uint64_t value, uint64_t most)
@@ -133,7 +89,7 @@ static double warm_up(struct task *task, const struct bench_run *run, struct ben
 {
     bool touches = run->setting.what != BENCH_OPEN && run->setting.size >= PAGE;
     uint64_t least = touches ? 2 * run->setting.depth : 0;
-    uint64_t count = 1, ns;
+    uint64_t count = run->setting.size >= HUGE_MESSAGE ? least : 1, ns;
 
     batch->group = batch->rest_ns ? 1 : COUNT_MAX; /* nobody looks at the times */
     while ((ns = lead_batch(&task->worker, run, batch, count)) < task->pace->warm_ns ||
@@ -161,14 +117,13 @@ static double lead_times(struct task *task, const struct bench_run *run, struct 
     double value;
 
     lead_batch(&task->worker, run, batch, at_most(count, TIMES_MAX * batch->group));
-    value = percentile_of_times(batch, 50);
+    value = median_of_times(batch);
     if (!ret_sample)
         return value;
     if (batch->group > 1) {
         batch->group = 1;
         lead_batch(&task->worker, run, batch, at_most(count, SINGLES));
     }
-    ret_sample->p99 = percentile_of_times(batch, 99);
     for (uint64_t i = 0; i < batch->count; i++)
         bench_histogram_add(&ret_sample->singles, batch->times[i]);
     return value;
@@ -182,7 +137,7 @@ static double lead_part(struct task *task, const struct bench_run *run, struct b
     double value, each;
 
     /* Without rests, two sides that should sleep may keep each other awake: nobody knows when. */
-    if (run->setting.what == BENCH_LATENCY && run->setting.mode == BENCH_BLOCK)
+    if (run->setting.what == BENCH_LATENCY && run->setting.mode != BENCH_SPIN)
         batch->rest_ns = REST_NS;
     each = warm_up(task, run, batch);
     count = at_most((uint64_t)((double)part_ns / each) + 1, COUNT_MAX);
@@ -210,11 +165,13 @@ static void work(void *argument)
     struct task *task = argument;
     struct bench_sample *sample = &task->control->sample;
     struct bench_batch system_batch, limit_batch;
+    size_t size = task->run->setting.size;
 
-    bench_worker_prepare(&task->worker, task->run->setting.size);
-    system_batch = bench_worker_batch(&task->worker, task->run->setting.size);
+    bench_worker_prepare(&task->worker, task->limit->system->in_place ? BENCH_SIZE_MIN : size);
+    system_batch = bench_worker_batch(&task->worker, size);
     system_batch.times = bench_worker_memory(&task->worker, TIMES_MAX * sizeof(double));
     limit_batch = system_batch;
+    limit_batch.size = task->limit->setting.size;
     bench_worker_join(&task->worker, task->limit);
     bench_worker_join(&task->worker, task->run);
 
@@ -249,7 +206,7 @@ int bench_sample_take(struct bench_run *run, struct bench_run *limit, const stru
     if (error)
         snprintf(run->reason, sizeof run->reason, "cannot start workers: %s", strerror(-error));
     else
-        error = bench_children_watch(children, run, &control->shared);
+        error = bench_children_watch(children, run, &control->shared, pace->most_ns);
     for (int side = 0; side < BENCH_SIDES; side++)
         bench_child_end(&children[side]);
     if (!error)

@@ -36,9 +36,11 @@ enum bench_topic {
     BENCH_TOPIC_OPEN,
     BENCH_TOPIC_GROW,
     BENCH_TOPIC_KILL,
+    BENCH_TOPIC_DEATH,
     BENCH_TOPICS
 };
-enum bench_mode { BENCH_SPIN, BENCH_BLOCK, BENCH_MODES };
+/* Poll: who receives sleeps in poll() on a descriptor, as in an event loop. */
+enum bench_mode { BENCH_SPIN, BENCH_BLOCK, BENCH_POLL, BENCH_MODES };
 enum bench_channel { BENCH_TO_1, BENCH_TO_0, BENCH_CHANNELS };
 
 /* A message carries its number in its first and its last eight bytes. */
@@ -100,7 +102,7 @@ struct bench_system {
     void (*teardown)(struct bench_run *run);
 
     /*
-     * Moves one whole message. In mode BENCH_SPIN it never sleeps, in BENCH_BLOCK never spins, as
+     * Moves one whole message. In mode BENCH_SPIN it never sleeps, in the others never spins, as
      * far as the system lets one choose. Returns 0 or a negative errno; recv() at the end of all
      * messages, because the other side is gone: -EPIPE.
      */
@@ -135,6 +137,10 @@ extern const struct bench_system *const bench_systems[];
 /* The raw limit that a system is compared with in a setting. */
 const struct bench_system *bench_limit_for(const struct bench_system *system,
                                            const struct bench_setting *setting);
+
+/* The setting in which that limit is probed: the same, but for what is compared with itself. */
+struct bench_setting bench_limit_setting(const struct bench_system *system,
+                                         const struct bench_setting *setting);
 
 /* Zeroed memory that workers share with their parent; NULL if there is none. */
 void *bench_map_shared(size_t size);

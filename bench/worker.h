@@ -93,9 +93,10 @@ void bench_child_explain(struct bench_run *run, const struct bench_child *child,
 
 /*
  * Waits for both to end well. 0; -EINTR: yk_stop_signal() says which; else a negative errno, and
- * run->reason says what is wrong with the first that did not.
+ * run->reason says what is wrong with the first that did not. -ETIMEDOUT after `most_ns`: two sides
+ * that spin and are seldom on their CPUs at the same time may need for ever.
  */
 int bench_children_watch(struct bench_child children[BENCH_SIDES], struct bench_run *run,
-                         const struct bench_shared *shared);
+                         const struct bench_shared *shared, uint64_t most_ns);
 
 #endif

@@ -24,6 +24,7 @@ int yk_send_main(int argc, char **argv);
 int yk_recv_main(int argc, char **argv);
 int yk_write_main(int argc, char **argv);
 int yk_read_main(int argc, char **argv);
+int yk_signal_main(int argc, char **argv);
 int yk_peers_main(int argc, char **argv);
 int yk_wait_main(int argc, char **argv);
 int yk_ls_main(int argc, char **argv);

@@ -12,7 +12,7 @@
 
 bool yk_facts_is_port(const struct yk_object_facts *facts)
 {
-    return strcmp(facts->kind, "port") == 0;
+    return strcmp(facts->kind, "port") == 0 || strcmp(facts->kind, "signals") == 0;
 }
 
 bool yk_facts_is_stream(const struct yk_object_facts *facts)
@@ -22,7 +22,31 @@ bool yk_facts_is_stream(const struct yk_object_facts *facts)
 
 bool yk_facts_has_messages(const struct yk_object_facts *facts)
 {
-    return yk_facts_is_port(facts) || strcmp(facts->kind, "link") == 0;
+    return yk_facts_is_port(facts) || yk_facts_is_link(facts);
+}
+
+bool yk_facts_is_link(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->kind, "link") == 0;
+}
+
+bool yk_facts_is_peer(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->kind, "peer") == 0;
+}
+
+void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends *ret)
+{
+    int length = (int)strcspn(facts->name, "/");
+    const char *second = facts->name + length + (facts->name[length] == '/');
+
+    snprintf(way == 0 ? ret->from : ret->to, sizeof ret->from, "%.*s", length, facts->name);
+    snprintf(way == 0 ? ret->to : ret->from, sizeof ret->to, "%s", second);
+}
+
+bool yk_facts_has_traffic(const struct yk_object_facts *facts)
+{
+    return yk_facts_has_messages(facts) && (facts->known & YK_KNOWN_TRAFFIC) != 0;
 }
 
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
@@ -46,11 +70,13 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "depth", facts->depth);
     yk_json_unsigned(object, "priorities", facts->priorities);
     yk_json_string(object, "policy", facts->once ? "once" : "redeliver");
+    yk_json_unsigned(object, "waiting", facts->waiting);
+    if (!(facts->known & YK_KNOWN_TRAFFIC))
+        return;
     if (facts->max_deliveries != UINT32_MAX) /* without it: no limit */
         yk_json_unsigned(object, "max_deliveries", facts->max_deliveries);
     yk_json_unsigned(object, "max_parked", facts->max_parked);
     yk_json_unsigned(object, "max_borrowed", facts->max_borrowed);
-    yk_json_unsigned(object, "waiting", facts->waiting);
     yk_json_unsigned(object, "held", facts->held);
     yk_json_unsigned(object, "parked", facts->parked);
     yk_json_unsigned(object, "sent", facts->sent);
@@ -68,6 +94,33 @@ static void add_stream(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "waiting", facts->waiting);
     yk_json_unsigned(object, "written", facts->sent);
     yk_json_unsigned(object, "read", facts->received);
+}
+
+static yk_json *way_json(const struct yk_object_facts *facts, int way)
+{
+    const struct yk_way_facts *one = &facts->ways[way];
+    yk_json *object = yk_json_object();
+    struct yk_ends ends;
+
+    yk_facts_ends(facts, way, &ends);
+    yk_json_string(object, "from", ends.from);
+    yk_json_string(object, "to", ends.to);
+    yk_json_unsigned(object, "depth", facts->depth);
+    yk_json_unsigned(object, "waiting", one->waiting);
+    yk_json_unsigned(object, "held", one->held);
+    yk_json_unsigned(object, "bytes", one->bytes);
+    yk_json_unsigned(object, "sent", one->sent);
+    yk_json_unsigned(object, "received", one->received);
+    return object;
+}
+
+static void add_ways(yk_json *object, const struct yk_object_facts *facts)
+{
+    yk_json *array = yk_json_array();
+
+    for (int way = 0; way < 2; way++)
+        yk_json_append(array, way_json(facts, way));
+    yk_json_add(object, "ways", array);
 }
 
 static void add_memory(yk_json *object, const struct yk_object_facts *facts)
@@ -97,6 +150,8 @@ static void add_inside(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "participants_used", facts->participants_used);
     if (yk_facts_has_messages(facts))
         add_messages(object, facts);
+    if (yk_facts_is_link(facts))
+        add_ways(object, facts);
 }
 
 yk_json *yk_facts_json(const struct yk_object_facts *facts)
@@ -166,7 +221,8 @@ static yk_json *participant_json(const struct yk_participant_facts *participant,
         add_traffic(object, participant);
     if (participant->end != '\0')
         add_end(object, participant);
-    yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
+    if (participant->joined_ns > 0)
+        yk_json_real(object, "joined", (double)participant->joined_ns / SECOND);
     return object;
 }
 
@@ -176,6 +232,6 @@ yk_json *yk_participants_json(const struct yk_object_facts *facts,
     yk_json *array = yk_json_array();
 
     for (size_t i = 0; i < count; i++)
-        yk_json_append(array, participant_json(&participants[i], yk_facts_has_messages(facts)));
+        yk_json_append(array, participant_json(&participants[i], yk_facts_has_traffic(facts)));
     return array;
 }

@@ -7,17 +7,30 @@
 #include "inspect.h"
 #include "json.h"
 
+#include <yoke.h>
+
 #define YK_ADDRESS_TEXT                                                                      \
     (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + \
      sizeof((struct yk_object_facts *)0)->place + 2)
+
+struct yk_ends {
+    char from[YOKE_PEER_NAME_MAX + 1], to[YOKE_PEER_NAME_MAX + 1];
+};
 
 bool yk_facts_is_port(const struct yk_object_facts *facts);
 bool yk_facts_is_stream(const struct yk_object_facts *facts);
 /* A port or a link. */
 bool yk_facts_has_messages(const struct yk_object_facts *facts);
+bool yk_facts_is_link(const struct yk_object_facts *facts);
+bool yk_facts_is_peer(const struct yk_object_facts *facts);
+/* The same, and what went through it is counted. */
+bool yk_facts_has_traffic(const struct yk_object_facts *facts);
 
 /* "port:jobs", "port:jobs@kernel". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);
+
+/* Of link:alice/bob the names of the peers at the two ends of this way. */
+void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends *ret);
 
 /* Every fact that the object's kind has and that is known. */
 yk_json *yk_facts_json(const struct yk_object_facts *facts);

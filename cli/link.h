@@ -17,8 +17,8 @@
 bool yk_is_link(const char *address);
 
 /*
- * Refuses --as without a link, and a link without --as. Then fills in how to open it: as that peer,
- * made if there is none, kept.
+ * Refuses --as without a link, a link without --as, and one named by both ends. Then fills in how to
+ * open it: as that peer, made if there is none, kept.
  */
 void yk_link_options(const struct yk_usage *usage, const char *address, const char *as,
                      struct yoke_options *options, uint32_t *flags);

@@ -16,11 +16,13 @@
 static const struct yk_usage usage = {
     "ls",
     "Usage: yoke ls [--json] [KIND: | PATTERN]\n"
-    "Lists the regions, ports, links, streams and peers that there are, or those of a\n"
-    "kind (port:), or whose name or address matches a pattern ('job*', 'port:job*').\n\n"
+    "Lists the regions, ports, links, streams, peers and peers' inboxes of signals\n"
+    "that there are, or those of a kind (port:), or those whose name or address\n"
+    "matches a pattern ('job*', 'port:job*').\n\n"
     "  SIZE      a region's bytes; a port's depth x longest message x priorities; a\n"
     "            link's depth x longest message, each way; bytes that a stream holds\n"
-    "  WAITING   messages in a port, or on a link, both ways; bytes in a stream\n"
+    "  WAITING   messages (or signals) in a port, or on a link, both ways; bytes in a\n"
+    "            stream\n"
     "  USERS     how many have it open to write, send or receive\n"
     "  MEMORY    what is really in use\n"
     "  LIFE      kept until removed, or transient: until its last user is gone\n"

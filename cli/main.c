@@ -25,7 +25,8 @@ static const struct yk_command commands[] = {
     {"write", "write standard input into a stream", yk_write_main},
     {"read", "read a stream to standard output", yk_read_main},
     {"peers", "list who is there", yk_peers_main},
-    {"wait", "wait until a peer comes or goes", yk_wait_main},
+    {"signal", "signal a peer", yk_signal_main},
+    {"wait", "wait for signals, or until a peer comes or goes", yk_wait_main},
     {"ls", "list what there is", yk_ls_main},
     {"stat", "show one object and who uses it", yk_stat_main},
     {"rm", "remove objects", yk_rm_main},
@@ -36,14 +37,13 @@ static const struct yk_command commands[] = {
 
 static void print_help(FILE *out)
 {
-    fputs("Usage: yoke COMMAND [OPTION...] [ARGUMENT...]\n"
+    fputs("Usage: yoke COMMAND [OPTION...] [ARGUMENT...] | --version\n"
           "Shared memory and message passing between processes.\n\n",
           out);
     for (const struct yk_command *command = commands; command->name; command++)
         fprintf(out, "  %-8s %s\n", command->name, command->summary);
     fputs("\n"
-          "'yoke COMMAND --help' shows a command's options and an example, 'yoke --version'\n"
-          "the version. Creating takes a bare name (jobs), all else an address (port:jobs).\n"
+          "'yoke COMMAND --help' says more. Creating takes a name, all else KIND:NAME.\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there in the time given\n"
           "(empty, full, timed out), 4 the other side died.\n"
           "Example: yoke port create jobs; ls | yoke send port:jobs; yoke recv port:jobs\n",
@@ -76,6 +76,11 @@ static int run(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) {
         printf("yoke %s\n", yoke_version());
         return YK_DONE;
+    }
+    if (strcmp(argv[1], "link") == 0) {
+        yk_complain("there is no command 'link': whoever sends or receives first makes the link, "
+                    "as in 'yoke send --as alice link:bob hello'");
+        return YK_USAGE;
     }
     return yk_command_run(commands, "", argc, argv);
 }

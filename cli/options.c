@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -224,6 +225,59 @@ int64_t yk_parse_group(const struct yk_usage *usage, const char *option, const c
     yk_usage_error(usage, "%s '%s': neither a group's name nor its number", option, text);
 }
 
+/* "+2" or "-1" behind RTMIN or RTMAX, within what there is; or nothing. */
+static int offset_signal(const char *offset, int from)
+{
+    uint64_t distance = 0;
+    const char *rest = offset;
+
+    if ((*offset == '+' || *offset == '-') &&
+        (!scan_digits(offset + 1, &distance, &rest) || distance > 64))
+        return 0;
+    if (*rest != '\0')
+        return 0;
+    int number = *offset == '-' ? from - (int)distance : from + (int)distance;
+    return number >= SIGRTMIN && number <= SIGRTMAX ? number : 0;
+}
+
+static int named_signal(const char *name)
+{
+    for (int number = 1; number < SIGRTMIN; number++) {
+        const char *known = sigabbrev_np(number);
+        if (known && strcmp(known, name) == 0)
+            return number;
+    }
+    if (strncmp(name, "RTMIN", 5) == 0)
+        return offset_signal(name + 5, SIGRTMIN);
+    return strncmp(name, "RTMAX", 5) == 0 ? offset_signal(name + 5, SIGRTMAX) : 0;
+}
+
+int yk_parse_unix_signal(const struct yk_usage *usage, const char *option, const char *text)
+{
+    uint64_t number;
+    const char *rest;
+
+    if (!scan_digits(text, &number, &rest) || *rest != '\0')
+        number = (uint64_t)named_signal(strncmp(text, "SIG", 3) == 0 ? text + 3 : text);
+    if (number == 0 || number > (uint64_t)SIGRTMAX)
+        yk_usage_error(usage, "%s '%s': not a UNIX signal, such as TERM, 15 or RTMIN+2", option,
+                       text);
+    return (int)number;
+}
+
+const char *yk_unix_signal_name(char text[YK_UNIX_SIGNAL_TEXT], int number)
+{
+    const char *known = sigabbrev_np(number);
+
+    if (number >= SIGRTMIN && number <= SIGRTMAX)
+        snprintf(text, YK_UNIX_SIGNAL_TEXT, "RTMIN+%d", number - SIGRTMIN);
+    else if (known)
+        snprintf(text, YK_UNIX_SIGNAL_TEXT, "%s", known);
+    else
+        snprintf(text, YK_UNIX_SIGNAL_TEXT, "%d", number);
+    return text;
+}
+
 const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text)
 {
     if (strncmp(text, "region:", 7) == 0)
@@ -234,6 +288,9 @@ const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text)
                        usage->name, text);
     if (strncmp(text, "stream:", 7) == 0)
         yk_usage_error(usage, "%s: %.160s has bytes, not messages: yoke write and yoke read",
+                       usage->name, text);
+    if (strncmp(text, "signals:", 8) == 0)
+        yk_usage_error(usage, "%s: %.160s is a peer's inbox: 'yoke signal' and 'yoke wait --as'",
                        usage->name, text);
     return text;
 }

@@ -66,7 +66,13 @@ uint32_t yk_parse_mode(const struct yk_usage *usage, const char *option, const c
 /* A group's name or number. */
 int64_t yk_parse_group(const struct yk_usage *usage, const char *option, const char *text);
 
-/* The address of what messages go through, or come from: refuses a region or a peer. */
+/* A UNIX signal: TERM, SIGTERM, 15, RTMIN, RTMIN+2, RTMAX-1. */
+int yk_parse_unix_signal(const struct yk_usage *usage, const char *option, const char *text);
+#define YK_UNIX_SIGNAL_TEXT 24
+/* The other way round: "TERM", "RTMIN+2". */
+const char *yk_unix_signal_name(char text[YK_UNIX_SIGNAL_TEXT], int number);
+
+/* The address of what messages go through, or come from: refuses a region, a peer or its signals. */
 const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text);
 
 /* A bare name to create an object of `kind` by: refuses one that carries a kind already. */

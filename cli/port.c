@@ -22,7 +22,9 @@ static const struct yk_usage create_usage = {
     "  --policy redeliver  or once: what becomes of a dead receiver's messages\n"
     "  --max-deliveries N  after so many it is parked; or none (16)\n"
     "  --max-parked N      parked messages kept for each priority (depth / 4)\n"
-    "  --max-borrowed N    messages that one endpoint may borrow at once (64)\n" YK_CREATE_HELP "\n"
+    "  --max-borrowed N    messages that one endpoint may borrow at once (64)\n"
+    "  --place kernel      messages in the kernel's hands instead of shared memory\n" YK_CREATE_HELP
+    "\n"
     "Example:\n"
     "  yoke port create jobs --depth 1024 --priorities 4\n",
 };
@@ -40,7 +42,8 @@ enum {
     POLICY,
     MAX_DELIVERIES,
     MAX_PARKED,
-    MAX_BORROWED
+    MAX_BORROWED,
+    PLACE
 };
 
 static const struct option create_options[] = {
@@ -51,6 +54,7 @@ static const struct option create_options[] = {
     {"max-deliveries", required_argument, NULL, MAX_DELIVERIES},
     {"max-parked", required_argument, NULL, MAX_PARKED},
     {"max-borrowed", required_argument, NULL, MAX_BORROWED},
+    {"place", required_argument, NULL, PLACE},
     YK_CREATE_OPTIONS,
     YK_OPTION_END,
 };
@@ -79,8 +83,17 @@ static uint32_t parse_number(const char *option, uint64_t most)
     return (uint32_t)yk_parse_number(&create_usage, option, optarg, 1, most);
 }
 
-static void take_option(struct yoke_options *options, struct yk_create *common, int option)
+struct creation {
+    struct yoke_options options;
+    struct yk_create common;
+    const char *place; /* NULL: wherever a port without one is */
+    const char *name;
+};
+
+static void take_option(struct creation *creation, int option)
 {
+    struct yoke_options *options = &creation->options;
+
     switch (option) {
     case DEPTH:
         options->depth = parse_number("--depth", DEPTH_MAX);
@@ -104,25 +117,27 @@ static void take_option(struct yoke_options *options, struct yk_create *common, 
     case MAX_BORROWED:
         options->max_borrowed = parse_number("--max-borrowed", BORROWED_MAX);
         break;
+    case PLACE:
+        creation->place = optarg;
+        break;
     default:
-        yk_create_option(common, &create_usage, option, optarg);
+        yk_create_option(&creation->common, &create_usage, option, optarg);
         break;
     }
 }
 
-static const char *parse(struct yoke_options *options, struct yk_create *common, int argc,
-                         char **argv)
+static void parse(struct creation *creation, int argc, char **argv)
 {
     int option;
 
     while ((option = yk_option_next(&create_usage, argc, argv, ":h", create_options)) >= 0)
-        take_option(options, common, option);
+        take_option(creation, option);
     yk_arguments_check(&create_usage, argc, 1, 1, "NAME");
-    yk_create_check(common, &create_usage);
-    options->mode = common->mode;
-    options->group = common->group;
-    options->participants = common->participants;
-    return yk_parse_bare_name(&create_usage, "port", argv[optind]);
+    yk_create_check(&creation->common, &create_usage);
+    creation->options.mode = creation->common.mode;
+    creation->options.group = creation->common.group;
+    creation->options.participants = creation->common.participants;
+    creation->name = yk_parse_bare_name(&create_usage, "port", argv[optind]);
 }
 
 /* A port that was there keeps what it was made with: who asked for more should know. */
@@ -142,28 +157,43 @@ static void note_difference(const char *address, const struct yoke_options *aske
                     facts.once ? "once" : "redeliver");
 }
 
+/* "port:jobs", "port:jobs@kernel"; the caller frees it. */
+static char *address_of(const struct creation *creation)
+{
+    const char *place = creation->place ? creation->place : "";
+    char *address = yk_grow(NULL, strlen(creation->name) + strlen(place) + sizeof "port:@");
+
+    sprintf(address, "port:%s%s%s", creation->name, creation->place ? "@" : "", place);
+    return address;
+}
+
 static int create(int argc, char **argv)
 {
-    struct yoke_options options = YOKE_OPTIONS_INIT;
-    struct yk_create common = YK_CREATE_INIT;
-    const char *name = parse(&options, &common, argc, argv);
-    uint32_t flags =
-        YOKE_CREATE | (common.exclusive ? YOKE_EXCLUSIVE : 0) | (common.transient ? 0 : YOKE_KEPT);
-    char *address = yk_grow(NULL, strlen(name) + sizeof "port:");
+    struct creation creation = {.options = YOKE_OPTIONS_INIT, .common = YK_CREATE_INIT};
+    struct yk_create *common = &creation.common;
     yoke_endpoint *endpoint;
+    char *address;
     int result, status;
 
-    sprintf(address, "port:%s", name);
-    yk_create_begin(&common);
-    result = yoke_open(&endpoint, address, flags, &options);
+    parse(&creation, argc, argv);
+    if (strchr(creation.name, '@'))
+        yk_usage_error(
+            &create_usage,
+            "'%s': creating takes the bare name, and the place apart from it: --place %s",
+            creation.name, strchr(creation.name, '@') + 1);
+    address = address_of(&creation);
+    yk_create_begin(common);
+    result = yoke_open(&endpoint, address,
+                       YOKE_CREATE | (common->exclusive ? YOKE_EXCLUSIVE : 0) |
+                           (common->transient ? 0 : YOKE_KEPT),
+                       &creation.options);
     if (result < 0) {
         status = yk_report_on(address, result);
-        free(address);
-        return status;
+    } else {
+        note_difference(address, &creation.options, common);
+        status = yk_create_done(common, address);
+        yoke_close(endpoint);
     }
-    note_difference(address, &options, &common);
-    status = yk_create_done(&common, address);
-    yoke_close(endpoint);
     free(address);
     return status;
 }

@@ -3,9 +3,11 @@
  *
  * A message is borrowed, written, and only then released: whatever kills this command, a message
  * that did not get out is delivered again. (One that got out just before the kill may be, too, and
- * is then marked by its number of deliveries.)
+ * is then marked by its number of deliveries.) Where the place lends no messages (kernel) they are
+ * received, one at a time, so that no more than one can be lost.
  */
 #include "cli.h"
+#include "create.h"
 #include "json.h"
 #include "link.h"
 #include "options.h"
@@ -15,12 +17,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <time.h>
 #include <yoke.h>
 
 /* How long a command that waits may take to notice that nobody reads its output any more. */
 #define LOOK_NS 1000000000ll
-/* How often to look whether the other end of a link is back. */
+/* How soon it is looked again whether somebody came back to a link in the kernel. */
 #define RETURN_NS 100000000ll
 
 static const struct yk_usage usage = {
@@ -84,6 +87,8 @@ struct receiving {
     int64_t timeout;
     uint32_t flags;
     struct yk_recv_output output;
+    char *buffer; /* NULL: messages are borrowed; else they are received, into this; owned */
+    size_t capacity;
     uint64_t received;
     bool over; /* following has come to its end */
 };
@@ -156,7 +161,7 @@ static size_t batch_size(const struct receiving *receiving)
 {
     uint64_t wanted = receiving->count ? receiving->count : 1;
 
-    if (receiving->output.file)
+    if (receiving->buffer || receiving->output.file)
         return 1; /* so that each file can be looked at before its message is taken */
     if (receiving->follow || wanted - receiving->received > YK_RECV_BATCH)
         return YK_RECV_BATCH;
@@ -176,13 +181,18 @@ static int settle(struct receiving *receiving, const struct yoke_message *messag
 {
     int first_error = 0;
 
+    receiving->received += written;
+    if (receiving->buffer && written < count)
+        yk_complain("%s: the message is lost: it was received, and this place takes none back",
+                    receiving->address);
+    if (receiving->buffer)
+        return 0;
     for (size_t i = 0; i < count; i++) {
         int result = i < written ? yoke_release(receiving->endpoint, messages[i].data)
                                  : yoke_return(receiving->endpoint, messages[i].data);
         if (result < 0 && first_error == 0)
             first_error = result;
     }
-    receiving->received += written;
     return first_error;
 }
 
@@ -245,7 +255,17 @@ static int await_return(int64_t piece)
     return nanosleep(&time, NULL) < 0 ? -errno : -ETIMEDOUT;
 }
 
-/* Borrows up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
+static ssize_t take(const struct receiving *receiving, struct yoke_message *messages, size_t count,
+                    int64_t timeout)
+{
+    if (!receiving->buffer)
+        return yoke_borrow_many(receiving->endpoint, messages, count, timeout);
+    messages[0].data = receiving->buffer;
+    messages[0].capacity = receiving->capacity;
+    return yoke_recv_many(receiving->endpoint, messages, 1, timeout);
+}
+
+/* Borrows, or receives, up to `count` messages. Their number, a negative errno, or 0 after a complaint. */
 static ssize_t borrow(const struct receiving *receiving, struct yoke_message *messages,
                       size_t count)
 {
@@ -257,9 +277,14 @@ static ssize_t borrow(const struct receiving *receiving, struct yoke_message *me
 
         if (yk_recv_output_check(&receiving->output) < 0)
             return 0;
-        got = yoke_borrow_many(receiving->endpoint, messages, count, piece);
-        if (got == -EPIPE)
+        got = take(receiving, messages, count, piece);
+        if (got == -EPIPE && receiving->buffer)
             got = await_return(piece);
+        else if (got == -EPIPE) { /* who closed the link may come back */
+            got = yoke_link_wait(receiving->endpoint, piece);
+            if (got == 0)
+                continue;
+        }
         if (got == -EAGAIN && receiving->timeout != YOKE_NOW)
             got = -ETIMEDOUT; /* nothing was left of the time for the last piece */
         if (got != -ETIMEDOUT || next_piece(end) == 0)
@@ -290,6 +315,17 @@ static int receive(struct receiving *receiving)
     return status;
 }
 
+/* Does the place lend messages? If not, they need a buffer. */
+static void prepare(struct receiving *receiving)
+{
+    struct yoke_message none;
+
+    if (yoke_borrow_many(receiving->endpoint, &none, 0, YOKE_NOW) != -ENOTSUP)
+        return;
+    receiving->capacity = yoke_max_message(receiving->endpoint);
+    receiving->buffer = yk_grow(NULL, receiving->capacity);
+}
+
 int yk_recv_main(int argc, char **argv)
 {
     struct receiving receiving = {
@@ -301,7 +337,11 @@ int yk_recv_main(int argc, char **argv)
     result = yoke_open(&receiving.endpoint, receiving.address, receiving.flags, &receiving.options);
     if (result < 0)
         return yk_report_on(receiving.address, result);
+    yk_create_note_less(receiving.address, "max-message", yoke_max_message(receiving.endpoint),
+                        receiving.options.max_message);
+    prepare(&receiving);
     status = receive(&receiving);
     yoke_close(receiving.endpoint);
+    free(receiving.buffer);
     return status;
 }

@@ -2,6 +2,7 @@
  * send.c - yoke send: arguments, lines of standard input, or files become messages.
  */
 #include "cli.h"
+#include "create.h"
 #include "json.h"
 #include "link.h"
 #include "options.h"
@@ -369,6 +370,8 @@ int yk_send_main(int argc, char **argv)
     if (result < 0) {
         status = yk_report_on(sending.address, result);
     } else {
+        yk_create_note_less(sending.address, "max-message", yoke_max_message(sending.endpoint),
+                            sending.options.max_message);
         status = send_from_source(&sending);
         yoke_close(sending.endpoint);
         if (sending.json) {

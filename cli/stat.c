@@ -24,8 +24,9 @@ static const struct yk_usage usage = {
     "Usage: yoke stat ADDRESS [OPTION...]\n"
     "Shows one object and the processes that take part in it: pid and command as they\n"
     "gave them ('?': the pid is not proven), state (T: stopped), what their threads\n"
-    "wait for, messages sent, received and held (borrowed); of a stream bytes, and\n"
-    "held is 1 where it is in the midst of a copy, and others of its end wait.\n\n"
+    "wait for, messages sent, received and held (borrowed); of a link each way, too:\n"
+    "its depth, and what is on the way; of a stream bytes, and held is 1 where it is\n"
+    "in the midst of a copy, and others of its end wait.\n\n"
     "  --interval T  look twice, T apart, and show the messages per second in between\n"
     "  --watch       go on: a line for each interval (1s) until a signal comes\n"
     "  --json        an object; with --watch one a line\n"
@@ -141,8 +142,12 @@ static void print_memory(const struct yk_object_facts *facts)
 {
     char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
 
-    if (facts->place[0] != '\0')
+    if (facts->place[0] != '\0') {
+        if ((facts->known & YK_KNOWN_MEMORY) && yk_facts_has_messages(facts))
+            printf("queue         %s of RLIMIT_MSGQUEUE\n",
+                   yk_format_size(used, facts->memory_used));
         return;
+    }
     printf("memory        ");
     if (facts->known & YK_KNOWN_MEMORY)
         printf("%s in use, %s mapped, ", yk_format_size(used, facts->memory_used),
@@ -181,10 +186,16 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
     const char *span = rates->measured ? "" : " on average";
     char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
 
-    printf("room          %" PRIu32 " %s, %" PRIu32 " %s, %s bytes each at most\n", facts->depth,
-           yk_plural(facts->depth, "message", "messages"), facts->priorities,
+    printf("room          %" PRIu32 " %s%s, %" PRIu32 " %s, %s bytes each at most\n", facts->depth,
+           yk_plural(facts->depth, "message", "messages"),
+           yk_facts_is_link(facts) ? " each way" : "", facts->priorities,
            yk_plural(facts->priorities, "priority", "priorities"),
            yk_format_size_exact(size, facts->max_message));
+    if (!(facts->known & YK_KNOWN_TRAFFIC)) {
+        printf("policy        once: what a dead receiver had is gone\n");
+        printf("messages      %" PRIu64 " waiting\n", facts->waiting);
+        return;
+    }
     if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
         printf("policy        redeliver; dropped after %" PRIu32 " %s\n", facts->max_deliveries,
                yk_plural(facts->max_deliveries, "delivery", "deliveries"));
@@ -231,6 +242,48 @@ static void print_stream(const struct yk_object_facts *facts, const struct rates
            yk_plural(facts->readers, "reader", "readers"));
 }
 
+/* Of a link: what is on the way to either end. */
+static void print_ways(const struct yk_object_facts *facts)
+{
+    static const struct yk_column columns[] = {
+        {"FROM", false}, {"TO", false},  {"DEPTH", true}, {"WAITING", true},
+        {"HELD", true},  {"SIZE", true}, {"SENT", true},  {"RECEIVED", true},
+    };
+    struct yk_table table;
+
+    putchar('\n');
+    yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    for (int way = 0; way < 2; way++) {
+        const struct yk_way_facts *one = &facts->ways[way];
+        char size[YK_SIZE_TEXT];
+        struct yk_ends ends;
+
+        yk_facts_ends(facts, way, &ends);
+        yk_table_add(&table, "%s", ends.from);
+        yk_table_add(&table, "%s", ends.to);
+        yk_table_add(&table, "%" PRIu32, facts->depth);
+        yk_table_add(&table, "%" PRIu64, one->waiting);
+        yk_table_add(&table, "%" PRIu64, one->held);
+        yk_table_add(&table, "%s", yk_format_size(size, one->bytes));
+        yk_table_add(&table, "%" PRIu64, one->sent);
+        yk_table_add(&table, "%" PRIu64, one->received);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
+/* Of a peer: who it is. */
+static void print_process(const struct sample *sample)
+{
+    for (size_t i = 0; i < sample->count; i++) {
+        const struct yk_participant_facts *one = &sample->participants[i];
+
+        if (one->alive)
+            printf("process       %" PRId32 "%s (%.16s)\n", one->pid, one->proven ? "" : "?",
+                   one->command);
+    }
+}
+
 static void add_waits(struct yk_table *table, const struct yk_participant_facts *participant)
 {
     if (participant->waiting_receive && participant->waiting_send)
@@ -256,7 +309,9 @@ static void add_participant(struct yk_table *table, const struct yk_participant_
         yk_table_add(table, "%c", participant->state);
     else
         yk_table_add(table, "dead");
-    yk_table_add(table, "%s", yk_format_age(age, (int64_t)participant->joined_ns));
+    yk_table_add(table, "%s",
+                 participant->joined_ns > 0 ? yk_format_age(age, (int64_t)participant->joined_ns)
+                                            : "-");
     if (!traffic)
         return;
     add_waits(table, participant);
@@ -272,7 +327,7 @@ static void print_participants(const struct sample *sample)
         {"AGE", true},  {"WAITS", false}, {"SENT", true},     {"RECEIVED", true}, {"HELD", true},
     };
     const size_t for_all = 6; /* of these columns; the rest is for what carries messages */
-    bool traffic = yk_facts_has_messages(&sample->facts) || yk_facts_is_stream(&sample->facts);
+    bool traffic = yk_facts_has_traffic(&sample->facts) || yk_facts_is_stream(&sample->facts);
     struct yk_table table;
 
     printf("participants  %" PRIu32 " of %" PRIu32 "\n", sample->facts.participants_used,
@@ -302,7 +357,11 @@ static void print_text(const struct sample *sample, const struct rates *rates)
         return;
     if (yk_facts_has_messages(facts))
         print_messages(facts, rates);
+    if (yk_facts_is_peer(facts))
+        print_process(sample);
     print_participants(sample);
+    if (yk_facts_is_link(facts))
+        print_ways(facts);
 }
 
 /* ---- for programs ---------------------------------------------------------------------------- */
@@ -313,7 +372,7 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_has_messages(&sample->facts)) {
+    if (yk_facts_has_traffic(&sample->facts)) {
         yk_json_real(object, "sent_per_second", rates->in);
         yk_json_real(object, "received_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);
@@ -325,6 +384,9 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
         yk_json_real(object, "read_per_second", rates->out);
         yk_json_bool(object, "rates_measured", rates->measured);
     }
+    for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
+        if (sample->participants[i].alive)
+            yk_json_signed(object, "pid", sample->participants[i].pid);
     yk_json_add(object, "participants",
                 yk_participants_json(&sample->facts, sample->participants, sample->count));
     return object;

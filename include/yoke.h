@@ -125,7 +125,7 @@ extern "C" {
 /*
  * The sentence that belongs to the calling thread's last yoke call, if that failed; never NULL. It
  * stays valid until the thread's next call of yoke. -EAGAIN, -ETIMEDOUT and -EINTR do not write
- * one: those are answers, not faults.
+ * one: those are answers, not faults (but for the -EAGAIN of sending signals).
  */
 YOKE_API const char *yoke_explain(void);
 
@@ -338,7 +338,9 @@ struct yoke_options {
  * takes follows from what is in it at once. Memory is reserved when the port is made if all of it
  * is at most 64 MiB, or with YOKE_POPULATE or YOKE_HUGE. Otherwise, or with YOKE_SPARSE, it comes
  * when it is first written, and where the system has none left the out-of-memory killer comes
- * instead. max_borrowed 0 means 64, or less (not below 1) where that would make more than 1 TiB.
+ * instead. (Where vm.overcommit_memory is 2 the kernel counts all of it when the port is made: 4.3
+ * GiB with default options, 27 MiB with 16 participants and max_borrowed 4.) max_borrowed 0 means
+ * 64, or less (not below 1) where that would make more than 1 TiB.
  */
 
 /*
@@ -360,10 +362,10 @@ struct yoke_message {
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link, stream
- * (see below). PLACE: memory; of a stream also kernel. flags: 0 opens what exists; YOKE_CREATE
- * makes it if there is none, with YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then
- * outlives its users; YOKE_PARKED receives the parked messages. options: NULL means
- * YOKE_OPTIONS_INIT.
+ * (see below). PLACE: memory, or kernel (see below); where the address names none, $YOKE_PLACE
+ * does. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only
+ * if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked
+ * messages. options: NULL means YOKE_OPTIONS_INIT.
  *
  * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant. Blocks at
  * most 250 ms, for a name that another process is creating. Errors: as yoke_region_create() and
@@ -371,6 +373,33 @@ struct yoke_message {
  */
 YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32_t flags,
                        const struct yoke_options *options);
+
+/*
+ * The place kernel: "port:jobs@kernel", "link:bob@kernel". Messages are in the kernel's hands (POSIX
+ * message queues: one for a port, one each way for a link), each call is a system call, and those
+ * who talk share no memory. The same calls, errors and time-outs; what differs:
+ *
+ * - Each message is delivered once (YOKE_POLICY_ONCE, the default there): the one that a receiver has
+ *   just taken is gone with it when it dies. Refused with -ENOTSUP, when opening where that can be
+ *   told: YOKE_POLICY_REDELIVER, max_deliveries, max_parked, max_borrowed, YOKE_PARKED, YOKE_HUGE,
+ *   YOKE_POPULATE, YOKE_SPARSE; loans and borrowing. spin_ns does nothing.
+ * - depth counts the messages of all priorities together. What was not asked for is 256 messages of
+ *   4096 bytes, or less: as much as /proc/sys/fs/mqueue (msg_max, msgsize_max), and an eighth of
+ *   RLIMIT_MSGQUEUE, allow. What was asked for and is beyond is -EINVAL; -ENOSPC when it does not fit
+ *   beside the user's other queues. Each message takes 16 bytes more than its size.
+ * - sequence is 0: the kernel does not count. sender is what the sender said, as in memory: message
+ *   queues do not tell who sent. mode lets those who may write both send and receive.
+ * - A message that is too big for the buffer (-EMSGSIZE) is taken out and put back, before all others
+ *   of its priority: other processes may receive what is behind it in between. If the queue was filled
+ *   in between it is held by this endpoint, which receives it next, or puts it back when it closes;
+ *   closed while the queue is full, or killed, it takes the message along.
+ * - A queue outlives its users, even when all are killed: the next user of a transient name, or `yoke
+ *   gc`, takes it away then. A forked child counts as a user from its first call on.
+ * - That a link's other side closed or died is told at once. yoke_peer_accept() and yoke_peer_next()
+ *   do not see these links: both sides open them by name.
+ *
+ * -EPROTO: the queue held a message that no yoke wrote; it is gone.
+ */
 
 /*
  * Closes it; NULL is fine. What it had borrowed is given back, what it had loaned is gone, what it
@@ -463,6 +492,23 @@ YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_mes
                                   size_t count, int64_t timeout_ns);
 YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *messages,
                                   size_t count, int64_t timeout_ns);
+
+/*
+ * A descriptor for an event loop: poll, epoll, io_uring and whatever is built on them. It is
+ * readable whenever receiving would not wait: a message, or the other side's end, or what else
+ * yoke_recv() has to say. It may be so once too often: receiving then says -EAGAIN, which clears it.
+ * So the loop is: when it is readable, receive with YOKE_NOW until that says -EAGAIN, or once each
+ * time (it stays readable as long as there is something). Receiving by blocking calls is fine, too.
+ *
+ * While it is readable, and while nobody asked for one, it costs senders nothing; else the first
+ * message rings it, by one system call. While nothing comes nobody is woken. The death of another
+ * participant is seen through it within 10 ms, as far as it matters to who receives.
+ *
+ * The same one every time; it is the endpoint's: not to be read, written or closed, and gone when
+ * the endpoint is closed. A forked child asks for its own. Thread-safe. Does not block. -EINVAL,
+ * -ENOTSUP (parked messages), -EBUSY (it is in a wait set), -EMFILE, -ENFILE, -ENOMEM, -EACCES.
+ */
+YOKE_API int yoke_fd(yoke_endpoint *endpoint);
 
 /*
  * ---- peers and links ----------------------------------------------------------------------------
@@ -563,9 +609,137 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
  * caller has already, is to receive; links take turns. YOKE_NEXT_OPENED (1): as yoke_peer_accept().
  * A link whose other side is gone is ready (-EPIPE, -EOWNERDEAD) until it is closed here. One
  * thread at a time for each peer, and not while another one receives from one of its links.
+ *
+ * Where no descriptor is left to sleep on, it looks every 100 ms; where there is none to look for
+ * newcomers with, those wait until there is (-EMFILE, -ENFILE with time-out 0, or when one was
+ * found).
  * -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, and the errors of yoke_open().
  */
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns);
+
+/*
+ * As yoke_fd(): readable whenever yoke_peer_next() would not wait; -EAGAIN from that clears it. It
+ * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left.
+ */
+YOKE_API int yoke_peer_fd(yoke_peer *peer);
+
+/*
+ * ---- signals ------------------------------------------------------------------------------------
+ *
+ * A signal is a small notification to a peer: a number and a value of 64 bits. A peer that wants
+ * signals opens its inbox; others send by its name. They are queued, in order, and none is lost
+ * without a word: when the queue is full the sender is told. Only the living owner of the name
+ * receives, and only what was sent while its inbox was open: what waits when an inbox is closed, or
+ * its process ends, goes with it, and never reaches a later owner of the name.
+ *
+ * Where they wait: in memory, or (YOKE_SIGNALS_KERNEL) in the kernel, as datagrams. In memory a
+ * signal costs what a message costs, and one system call, which proves that the receiver lives. In
+ * the kernel no memory is shared, and the kernel says who sent it; how many may wait is
+ * net.unix.max_dgram_qlen.
+ *
+ * The inbox receives UNIX signals, too, if it is told which (yoke_signals_catch()). These differ:
+ * a standard one (below SIGRTMIN) that is sent again while it is pending is merged with it, so what
+ * is received once may have been sent several times, and it has no value; those from SIGRTMIN to
+ * SIGRTMAX are queued, each with its value.
+ */
+
+/* How much is known of who sent a signal. */
+#define YOKE_SIGNAL_STATED 0u /* sender, pid and uid are what the sender says of itself */
+#define YOKE_SIGNAL_PROVEN 1u /* pid and uid are the kernel's word (a privileged one may feign) */
+#define YOKE_SIGNAL_NAMED  2u /* and when it was received process `pid` held the name `sender` */
+
+struct yoke_signal {
+    uint64_t value;    /* UNIX signals: 0 unless it was queued with one */
+    uint64_t sequence; /* grows; of its own for UNIX signals */
+    uint32_t number;   /* UNIX signals: the same as unix_signal */
+    uint32_t origin;   /* YOKE_SIGNAL_... */
+    int32_t pid;       /* of the sender; 0: it can not be seen from here */
+    uint32_t uid;
+    int32_t unix_signal; /* 0: it is yoke's own */
+    uint32_t merged;     /* 1: a standard UNIX signal, which may stand for several */
+    uint64_t reserved[2];
+    char sender[YOKE_PEER_NAME_MAX + 1]; /* the name that the sender has joined under; "": none */
+};
+
+#define YOKE_SIGNALS_KERNEL 0x01u /* they wait in the kernel: peer:NAME@kernel */
+
+/*
+ * Opens the peer's inbox: from now on it can be sent signals. One for each peer. It is an endpoint
+ * that yoke_signal_recv() receives from; yoke_fd(), yoke_cancel() and yoke_close() work on it, the
+ * verbs of messages do not (-ENOTSUP). It keeps the peer's name until it is closed. It belongs to
+ * this process: in a forked child it can only be closed.
+ *
+ * Of the options these count: depth, how many may wait (default 1024; in the kernel what that has);
+ * participants, this one and the processes that send, at once (default 256; not in the kernel); mode
+ * and group, who may send; spin_ns. options NULL: the defaults. The caller owns *ret_inbox until
+ * yoke_close().
+ *
+ * -EBUSY (it has one; or somebody recovers what an earlier owner left), -EINVAL, -EADDRINUSE (in a
+ * forked child: its parent is this peer), -ENOTSUP (a depth that the kernel has not), -EACCES,
+ * -ENOSPC, -ENOMEM, -EMFILE, -ENFILE. May block for 250 ms, as yoke_open().
+ */
+YOKE_API int yoke_signals_open(yoke_endpoint **ret_inbox, yoke_peer *peer, uint32_t flags,
+                               const struct yoke_options *options);
+
+/*
+ * Receives the next signal: 0, and *ret_signal is filled in. Any thread may, several at once, too.
+ * What shared memory says of its sender is what that one states (YOKE_SIGNAL_STATED).
+ *
+ * -EAGAIN (none there, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPERM (a forked
+ * child), -EPROTO (somebody wrote what no yoke writes: that one is gone, the next may be good),
+ * -EMFILE, -ENFILE (the first wait that is for UNIX signals, too).
+ */
+YOKE_API int yoke_signal_recv(yoke_endpoint *inbox, struct yoke_signal *ret_signal,
+                              int64_t timeout_ns);
+
+/*
+ * Sends a signal to a peer: TO is "peer:bob" (or "bob"), or "peer:bob@kernel" if that is where bob's
+ * inbox is. FROM is the peer as which it is sent; NULL: nobody in particular. When it returns 0 the
+ * signal lies in the inbox of a living process. It never waits for room: -EAGAIN, full; this one
+ * writes a sentence that says how many wait there. Thread-safe.
+ *
+ * The first signal to a peer opens its inbox, as yoke_open() does (and may block as long); the last
+ * 16 peers that this process sent to stay open, and each takes a place among the participants there
+ * until the process ends.
+ *
+ * -EAGAIN; -ENOENT (nobody is that peer now); -ENOTSUP (it takes no signals, or not in this place);
+ * -EACCES (its inbox's mode, or somebody else made what has its name); -EINVAL; -ENOSPC (as many
+ * processes send to it as its inbox has places); -EADDRINUSE (FROM, in a forked child); -EPROTO,
+ * -EPROTONOSUPPORT, -ENOMEM, -EMFILE, -ENFILE.
+ */
+YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, uint64_t value);
+
+/*
+ * Sends the process that is PEER ("bob" or "peer:bob") a UNIX signal: as kill(2) does; 0 only looks
+ * whether it could. The process is found by the lock of its name, which /proc must show it to hold
+ * after a descriptor for it (pidfd) was opened: no pid is believed, so none that is used again can be
+ * hit. Needs no inbox there. Does not block.
+ *
+ * -ENOENT (nobody is that peer), -EPERM (/proc does not show who holds the name: another user's, or
+ * another PID namespace; or this process may not signal that one), -EINVAL, -EACCES, -ENOTSUP (before
+ * Linux 5.3), -EMFILE, -ENFILE.
+ */
+YOKE_API int yoke_signal_kill(const char *peer, int unix_signal);
+
+/*
+ * The same for a queued signal, SIGRTMIN to SIGRTMAX, with a value, as sigqueue(3) does (whoever
+ * receives such a one knows pid and uid only as the sender states them). -EINVAL: a standard
+ * signal, whose value could be lost. -EAGAIN: as many are queued as may be (RLIMIT_SIGPENDING); this
+ * one writes a sentence. Errors as yoke_signal_kill().
+ */
+YOKE_API int yoke_signal_queue(const char *peer, int unix_signal, uint64_t value);
+
+/*
+ * From now on the inbox receives these UNIX signals of the process, too, by whomever they were
+ * sent; a second call adds to the first. They are blocked in the calling thread, and stay so when
+ * the inbox is closed. The program sees to it that they are blocked in its other threads: threads
+ * that are started after this call inherit that. One that some thread does not block goes there,
+ * as ever. A call that waits on the inbox already does not notice.
+ *
+ * -EINVAL (no inbox, or a signal that can not be caught: SIGKILL, SIGSTOP), -EPERM (a forked child),
+ * -EMFILE, -ENFILE, -ENOMEM.
+ */
+YOKE_API int yoke_signals_catch(yoke_endpoint *inbox, const int *unix_signals, size_t count);
 
 /*
  * A link without names, as a socketpair is a connection without addresses: two descriptors, one for
@@ -576,8 +750,8 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
  * yoke_open_descriptor(), and another process after that one is gone. Close the copies that a
  * process does not need: when the last copy of an end's descriptor is closed before anybody opened
  * that end, the other one gets -EOWNERDEAD. So it does after the death of who had opened it, until
- * somebody opens it anew. The caller owns both. Does not block. -EINVAL, -ENOTSUP, -ENOMEM,
- * -EMFILE, -ENFILE, -ENOENT (no /proc).
+ * somebody opens it anew, which yoke_link_wait() waits for. The caller owns both. Does not block.
+ * -EINVAL, -ENOTSUP, -ENOMEM, -EMFILE, -ENFILE, -ENOENT (no /proc).
  */
 YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *options);
 
@@ -590,6 +764,21 @@ YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *option
  */
 YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
                                   const struct yoke_options *options);
+
+/*
+ * Waits until the other end of a link is open, or has left something to receive: 0, at once when it
+ * is so. What to do between the end of one process and the beginning of the next, while receiving
+ * says -EPIPE or -EOWNERDEAD; as of who starts a helper again, at the other end of a pair:
+ *
+ *     size = yoke_recv(link, buffer, sizeof buffer, YOKE_FOREVER);
+ *     if (size == -EOWNERDEAD && start_helper(descriptor) == 0)
+ *         result = yoke_link_wait(link, timeout_ns);
+ *
+ * It waits as a receiving call does, in that thread's stead. -EAGAIN (not so now, time-out 0),
+ * -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL (no link). Of a pair, -EPIPE or -EOWNERDEAD: the last
+ * copy of the other end's descriptor is closed, so nobody can come.
+ */
+YOKE_API int yoke_link_wait(yoke_endpoint *link, int64_t timeout_ns);
 
 /* The other peer's name. It stays valid until the link is closed; "" for what is no link. */
 YOKE_API const char *yoke_link_other(yoke_endpoint *link);
@@ -714,6 +903,87 @@ YOKE_API int yoke_stream_end(yoke_endpoint *stream);
  * -EMFILE, -ENFILE, -ENOENT (no /proc).
  */
 YOKE_API int yoke_stream_pair(int ret_descriptors[2], const struct yoke_options *options);
+
+/*
+ * ---- wait sets ----------------------------------------------------------------------------------
+ */
+
+/*
+ * One wait over many things: endpoints, peers, other peers' deaths, timers, and plain descriptors.
+ * What a wait costs depends on what is ready, not on how many are watched.
+ *
+ * A set is used by one thread at a time (yoke_set_cancel() excepted), in the process that made it: a
+ * forked child only closes it. It owns nothing that is added: whoever closes an endpoint or leaves a
+ * peer that is in a set does so in the set's thread, and thereby takes it out. A plain descriptor is
+ * removed before it is closed.
+ */
+typedef struct yoke_set yoke_set;
+
+#define YOKE_SET_ENDPOINT   1u /* receiving from it would not wait */
+#define YOKE_SET_PEER       2u /* yoke_peer_next() would not wait */
+#define YOKE_SET_GONE       3u /* the other peer has left or died; said once */
+#define YOKE_SET_TIMER      4u
+#define YOKE_SET_DESCRIPTOR 5u
+
+struct yoke_ready {
+    uint32_t what;   /* YOKE_SET_… */
+    uint32_t events; /* descriptors: POLLIN, POLLOUT, POLLERR, POLLHUP … */
+    int32_t member;  /* as yoke_set_add…() returned it */
+    int32_t descriptor;
+    uint64_t count;  /* timers: how often its time came since it was told last */
+    yoke_endpoint *endpoint;
+    yoke_peer *peer;
+    void *user; /* as it was added with */
+};
+
+/*
+ * The caller owns *ret_set until yoke_set_close(). -EMFILE, -ENFILE, -ENOMEM.
+ */
+YOKE_API int yoke_set_create(yoke_set **ret_set);
+
+/* NULL is fine. Always succeeds: 0. */
+YOKE_API int yoke_set_close(yoke_set *set);
+
+/*
+ * Each adds a member with the caller's `user`, and returns its number (0 and up), by which it is
+ * removed. None of them blocks. -EINVAL, -ENOMEM, -ENOSPC (65,536 members), -EPERM (a parent's set);
+ * and for
+ *
+ * - an endpoint: -EBUSY (it is in a set, or has a descriptor of its own), -ENOTSUP (parked messages),
+ *   -EMFILE, -ENFILE, -EACCES;
+ * - a peer of this process: as yoke_peer_fd(), and -EBUSY;
+ * - another peer's end, by its name: ready once whoever has the name now has left or died, or at
+ *   once if nobody has it. -EACCES (another user's, who does not let us look);
+ * - a timer: ready after first_ns (0: at once), and then every every_ns (0: only once). -EMFILE;
+ * - a descriptor: ready as poll() says for `events` (POLLIN, POLLPRI, POLLOUT, POLLRDHUP; POLLERR
+ *   and POLLHUP always). -EBADF, -EEXIST (it is in this set), -EPERM (a regular file).
+ */
+YOKE_API int yoke_set_add(yoke_set *set, yoke_endpoint *endpoint, void *user);
+YOKE_API int yoke_set_add_peer(yoke_set *set, yoke_peer *peer, void *user);
+YOKE_API int yoke_set_add_gone(yoke_set *set, const char *peer, void *user);
+YOKE_API int yoke_set_add_timer(yoke_set *set, int64_t first_ns, int64_t every_ns, void *user);
+YOKE_API int yoke_set_add_descriptor(yoke_set *set, int descriptor, uint32_t events, void *user);
+
+/* Takes a member out; its number may be given to the next. -EINVAL: there is no such member. */
+YOKE_API int yoke_set_remove(yoke_set *set, int member);
+
+/*
+ * Waits until something is ready, and fills in up to `capacity` of `ready`: how many. A member is
+ * told again and again as long as it is ready (timers and deaths: once), and all take turns. What is
+ * told of an endpoint may be so once too often, as with yoke_fd(): receive with YOKE_NOW. -EAGAIN,
+ * -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPERM.
+ */
+YOKE_API ssize_t yoke_set_wait(yoke_set *set, struct yoke_ready *ready, size_t capacity,
+                               int64_t timeout_ns);
+
+/* Ends every wait on it, now and later, with -ECANCELED. From any thread. */
+YOKE_API int yoke_set_cancel(yoke_set *set);
+
+/*
+ * As yoke_fd(), for all of the set: readable whenever yoke_set_wait() would not wait, and perhaps
+ * once too often; -EAGAIN from that clears it. The set's own.
+ */
+YOKE_API int yoke_set_fd(yoke_set *set);
 
 #ifdef __cplusplus
 }

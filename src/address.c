@@ -15,7 +15,9 @@ static int find_place(struct yk_address *parsed, const char *place, const char *
     const char *from = "";
     enum yk_kind kind = parsed->kind;
     if (!place) {
-        place = kind == YK_KIND_REGION || kind == YK_KIND_PEER ? NULL : secure_getenv("YOKE_PLACE");
+        place = kind == YK_KIND_REGION || kind == YK_KIND_PEER || kind == YK_KIND_SIGNALS
+                    ? NULL
+                    : secure_getenv("YOKE_PLACE");
         from = " (from $YOKE_PLACE)";
     }
     if (place && place[0] == '\0' && from[0] == '\0')
@@ -62,7 +64,7 @@ int yk_address_parse(const char *address, struct yk_address *ret)
     if (kind == 0)
         return yk_fail(ENOTSUP,
                        "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port, "
-                       "link, peer, stream",
+                       "link, peer, signals, stream",
                        address, (int)(colon - address < 40 ? colon - address : 40), address);
     const char *name = colon + 1, *at = strchr(name, '@');
     size_t length = at ? (size_t)(at - name) : strlen(name);
@@ -90,4 +92,12 @@ int yk_address_parse_whole(const char *address, struct yk_address *ret)
                        parsed.name);
     *ret = parsed;
     return 0;
+}
+
+void yk_address_entry(char entry[YK_ENTRY_MAX], const struct yk_address *address)
+{
+    if (address->place == &yk_place_kernel)
+        yk_kernel_entry(entry, address->kind, address->name);
+    else
+        yk_name_entry(entry, address->kind, address->name);
 }

@@ -13,7 +13,7 @@ struct yk_place;
 struct yk_address {
     enum yk_kind kind;
     const struct yk_place *place; /* NULL: memory */
-    bool whole; /* `name` is the object's name; else a link's other peer */
+    bool whole;                   /* `name` is the object's name; else a link's other peer */
     char name[YK_ENTRY_MAX];
 };
 
@@ -25,5 +25,8 @@ int yk_address_parse(const char *address, struct yk_address *ret);
 
 /* The same, and it must name an object, whoever asks: -EINVAL for "link:bob". */
 int yk_address_parse_whole(const char *address, struct yk_address *ret);
+
+/* Where in the name directory an object of that whole address has its name. */
+void yk_address_entry(char entry[YK_ENTRY_MAX], const struct yk_address *address);
 
 #endif

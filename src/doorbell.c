@@ -10,22 +10,48 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode)
+#define TRIES 8
+
+/* Made, and open both ways: then there is always a writer, and no end of file when the last left. */
+static int make_and_open(const struct yk_directory *directory, const char *path, uint32_t mode,
+                         uint32_t group)
+{
+    /* who may write the object may ring: that takes the right to read, too (open_bell()) */
+    int result = yk_sys_make_fifo(directory->fd, path, (mode & 0222) | (mode & 0222) << 1, group);
+    bool there = result == -EEXIST;
+    if (result == 0 || there)
+        result = yk_sys_open(directory->fd, path, O_RDWR, 0);
+    if (result < 0 && !there)
+        yk_sys_unlink(directory->fd, path);
+    return result;
+}
+
+int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group)
 {
     struct yk_directory opened;
     char path[48];
-    int result = yk_directory_open(&opened, directory, true);
+    int result = yk_directory_open(&opened, directory, true), fd = -ENOENT;
     if (result < 0)
         return result;
     yk_bell_path(path, nonce);
-    /* who may write the object may ring: that takes the right to read, too (open_bell()) */
-    result = yk_sys_make_fifo(opened.fd, path, (mode & 0222) | (mode & 0222) << 1);
-    /* for both ways: then there is always a writer, and no end of file when the last one left */
-    int fd = result == 0 || result == -EEXIST ? yk_sys_open(opened.fd, path, O_RDWR, 0) : result;
+    /* until it is open, others may take it for deserted */
+    for (int i = 0; i < TRIES && fd == -ENOENT; i++)
+        fd = make_and_open(&opened, path, mode, group);
     if (fd < 0)
         yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
     yk_directory_close(&opened);
     return fd;
+}
+
+void yk_doorbell_remove(const char *directory, uint64_t nonce)
+{
+    struct yk_directory opened;
+    char path[48];
+    if (yk_directory_open(&opened, directory, true) < 0)
+        return;
+    yk_bell_path(path, nonce);
+    yk_sys_unlink(opened.fd, path);
+    yk_directory_close(&opened);
 }
 
 static int open_bell(const char *directory, uint64_t nonce)
@@ -50,20 +76,22 @@ static int open_bell(const char *directory, uint64_t nonce)
     return fd;
 }
 
-void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce)
+int yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce, uint64_t mark)
 {
     if (bell->nonce != nonce) {
+        int fd = open_bell(directory, nonce);
+        if (fd < 0)
+            return fd; /* perhaps only now: no descriptor is left */
         yk_doorbell_close(bell);
-        bell->fd = open_bell(directory, nonce);
+        bell->fd = fd;
         bell->nonce = nonce;
     }
-    if (bell->fd >= 0)
-        yk_sys_ring(bell->fd);
+    return yk_sys_ring(bell->fd, mark);
 }
 
 void yk_doorbell_close(struct yk_doorbell *bell)
 {
-    if (bell->nonce != 0 && bell->fd >= 0)
+    if (bell->nonce != 0)
         yk_sys_close(bell->fd);
     bell->nonce = 0;
 }

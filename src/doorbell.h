@@ -14,13 +14,17 @@
 /* Somebody's doorbell, as who rings it keeps it: open once it was rung. All zero: none yet. */
 struct yk_doorbell {
     uint64_t nonce;
-    int fd; /* means something where nonce is not 0; negative: it can not be opened */
+    int fd; /* means something where nonce is not 0 */
 };
 
 /* One's own: made if need be, opened for waiting. A descriptor, or a negative errno. */
-int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode);
+int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group);
+/* Its name; who has it open keeps it. */
+void yk_doorbell_remove(const char *directory, uint64_t nonce);
 
-void yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce);
+/* `mark` is what the owner reads. 0, or an error: it was not rung. `nonce` is not 0. */
+int yk_doorbell_ring(struct yk_doorbell *bell, const char *directory, uint64_t nonce,
+                     uint64_t mark);
 void yk_doorbell_close(struct yk_doorbell *bell);
 
 #endif

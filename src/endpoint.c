@@ -11,6 +11,7 @@
 #include "endpoint.h"
 #include "peer.h"
 #include "place.h"
+#include "set.h"
 #include "stream.h"
 
 static bool is_link(const yoke_endpoint *endpoint)
@@ -44,16 +45,16 @@ static int no_output(const char *what)
 static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                      const struct yoke_options *options)
 {
+    if (endpoint->kind == YK_KIND_LINK && address->whole)
+        return yk_fail(EINVAL,
+                       "a link is opened by the other peer's name alone, such as link:bob, and "
+                       "yoke_options.as says who this is");
     if (address->place)
         return address->place->open(endpoint, address, flags, options);
     if (endpoint->kind == YK_KIND_PORT)
         return yk_port_open(&endpoint->port, address->name, flags, options);
     if (endpoint->kind == YK_KIND_STREAM)
         return yk_stream_open(endpoint, address->name, flags, options);
-    if (address->whole)
-        return yk_fail(EINVAL,
-                       "a link is opened by the other peer's name alone, such as link:bob, and "
-                       "yoke_options.as says who this is");
     return yk_link_open(&endpoint->link, address->name, flags, options);
 }
 
@@ -99,6 +100,8 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
     if (parsed.kind == YK_KIND_PEER)
         return yk_fail(ENOTSUP, "%s is no endpoint: open link:%s, or use yoke_peer_wait()", address,
                        parsed.name);
+    if (parsed.kind == YK_KIND_SIGNALS)
+        return yk_fail(ENOTSUP, "%s is opened by its peer alone: yoke_signals_open()", address);
     return open_endpoint(ret_endpoint, &parsed, flags, options ? options : &defaults);
 }
 
@@ -151,16 +154,24 @@ static struct yoke_options options_as(const yoke_peer *peer, int64_t spin_ns)
 }
 
 /*
- * A link that was seen could not be opened. If that lies with the link (it went meanwhile, it is
- * another user's, it is broken), it must not stand in the way of others: it is passed over for a
- * while, and the next one is looked for.
+ * Opens a link that was seen: 1, or an error, or 0 for none. If it could not be opened, and that lies
+ * with the link (it went meanwhile, it is another user's, it is broken), it must not stand in the
+ * way of others: it is passed over for a while, and the next one is looked for.
  */
-static bool passes_over(const yoke_peer *peer, const char *other, int result)
+static int open_seen(yoke_endpoint **ret_link, yoke_peer *peer, const struct yk_address *address,
+                     int64_t spin_ns)
 {
+    struct yoke_options options = options_as(peer, spin_ns);
+    if (!yk_peer_begin_opening(peer->peer, address->name))
+        return 0;
+    int result = open_endpoint(ret_link, address, 0, &options);
+    yk_peer_end_opening(peer->peer);
+    if (result == 0)
+        return 1;
     if (result == -EMFILE || result == -ENFILE || result == -ENOMEM)
-        return false;
-    yk_peer_refuse(peer->peer, other);
-    return true;
+        return result;
+    yk_peer_refuse(peer->peer, address->name);
+    return 0;
 }
 
 static int out_of_time(int result, int64_t timeout_ns)
@@ -172,15 +183,14 @@ static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_n
                        int64_t timeout_ns)
 {
     struct yk_address address = {.kind = YK_KIND_LINK};
-    struct yoke_options options = options_as(peer, spin_ns);
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
         int result = yk_peer_await_link(peer, address.name, left);
         if (result < 0)
             return out_of_time(result, timeout_ns);
-        result = open_endpoint(ret_link, &address, 0, &options);
-        if (result == 0 || !passes_over(peer, address.name, result))
-            return result;
+        result = open_seen(ret_link, peer, &address, spin_ns);
+        if (result != 0)
+            return result < 0 ? result : 0;
     }
 }
 
@@ -202,7 +212,6 @@ YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
 static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_ns)
 {
     struct yk_address address = {.kind = YK_KIND_LINK};
-    struct yoke_options options = options_as(peer, -1);
     struct yk_link *link = NULL;
     int64_t deadline = yk_deadline(timeout_ns);
     for (int64_t left = timeout_ns;; left = time_left(deadline)) {
@@ -211,11 +220,9 @@ static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_
             *ret_link = (yoke_endpoint *)link; /* its first member */
         if (result != YOKE_NEXT_OPENED)
             return out_of_time(result, timeout_ns);
-        result = open_endpoint(ret_link, &address, 0, &options);
-        if (result == 0)
-            return YOKE_NEXT_OPENED;
-        if (!passes_over(peer, address.name, result))
-            return result;
+        result = open_seen(ret_link, peer, &address, -1);
+        if (result != 0)
+            return result < 0 ? result : YOKE_NEXT_OPENED;
     }
 }
 
@@ -240,6 +247,71 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link)
     return is_link(link) && link->link.peer ? link->link.other : "";
 }
 
+YOKE_API int yoke_link_wait(yoke_endpoint *link, int64_t timeout_ns)
+{
+    if (!link)
+        return no_endpoint();
+    if (!is_link(link))
+        return yk_fail(EINVAL,
+                       "the endpoint is no link in memory: there is no other end to wait for");
+    if (timeout_ns < YOKE_FOREVER)
+        return yk_bad_timeout(timeout_ns);
+    return yk_link_wait(&link->link, timeout_ns);
+}
+
+/* ---- descriptors ---- */
+
+static struct yk_waiting *waiting_of(yoke_endpoint *endpoint)
+{
+    if (is_other(endpoint))
+        return endpoint->operations->waiting ? endpoint->operations->waiting(endpoint->self) : NULL;
+    return is_link(endpoint) ? &endpoint->link.waiting : &endpoint->port.waiting;
+}
+
+static int enter(yoke_endpoint *endpoint)
+{
+    if (is_other(endpoint))
+        return endpoint->operations->enter ? endpoint->operations->enter(endpoint->self) : 0;
+    return is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(&endpoint->object);
+}
+
+int yk_endpoint_waiting(yoke_endpoint *endpoint, struct yk_waiting **ret)
+{
+    if (is_other(endpoint) && !endpoint->operations->fd && !endpoint->operations->waiting)
+        return can_not(endpoint, "be waited for through a descriptor");
+    if (!is_other(endpoint) && !is_link(endpoint) && endpoint->port.parked)
+        return yk_fail(ENOTSUP, "nothing tells when a message is parked: look now and then");
+    int result = enter(endpoint);
+    if (result == 0)
+        *ret = waiting_of(endpoint);
+    return result;
+}
+
+YOKE_API int yoke_fd(yoke_endpoint *endpoint)
+{
+    struct yk_waiting *waiting;
+    if (!endpoint)
+        return no_endpoint();
+    int result = yk_endpoint_waiting(endpoint, &waiting);
+    if (result < 0)
+        return result;
+    return waiting ? yk_descriptor_open(waiting) : endpoint->operations->fd(endpoint->self);
+}
+
+YOKE_API int yoke_peer_fd(yoke_peer *peer)
+{
+    if (!peer)
+        return yk_fail(EINVAL, "the peer is NULL");
+    int result = yk_peer_visit_begin(peer);
+    if (result < 0)
+        return result;
+    result = yk_peer_descriptor(peer->peer);
+    yk_peer_visit_end(peer);
+    return result;
+}
+
+/* ---- closing ---- */
+
 YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
 {
     if (!endpoint)
@@ -250,7 +322,7 @@ YOKE_API int yoke_cancel(yoke_endpoint *endpoint)
     int result = is_link(endpoint) ? yk_link_enter(&endpoint->link) : yk_object_enter(object);
     if (result < 0)
         return result;
-    yk_cancel(object);
+    yk_cancel(waiting_of(endpoint));
     return 0;
 }
 
@@ -267,6 +339,7 @@ YOKE_API int yoke_close(yoke_endpoint *endpoint)
 {
     if (!endpoint)
         return 0;
+    yk_set_drop(endpoint->member);
     if (is_other(endpoint)) {
         endpoint->operations->close(endpoint->self);
         free(endpoint);
@@ -292,8 +365,8 @@ YOKE_API int yoke_remove(const char *address)
     int result = yk_address_parse_whole(address, &parsed);
     if (result < 0)
         return result;
-    if (parsed.kind == YK_KIND_PEER)
-        return yk_fail(ENOTSUP, "%s goes with its process, and can not be removed", address);
+    if (parsed.kind == YK_KIND_PEER || parsed.kind == YK_KIND_SIGNALS)
+        return yk_fail(ENOTSUP, "%s can not be removed: it goes with its process", address);
     return parsed.place ? parsed.place->remove(&parsed)
                         : yk_object_remove(parsed.kind, parsed.name);
 }

@@ -36,6 +36,10 @@ struct yk_endpoint_operations {
     int (*release)(void *self, const void *message);
     int (*give_back)(void *self, const void *message);
     const char *(*link_other)(void *self);
+    /* Where `fd` is NULL: what it waits by in memory, and whether receiving would not wait. */
+    struct yk_waiting *(*waiting)(void *self);
+    bool (*ready)(void *self);
+    int (*enter)(void *self); /* as yk_object_enter() */
     /* streams have all of these, and only they */
     ssize_t (*write)(void *self, const void *data, size_t size, int64_t timeout_ns);
     ssize_t (*read)(void *self, void *buffer, size_t capacity, int64_t timeout_ns);
@@ -53,7 +57,14 @@ struct yoke_endpoint {
     };
     const struct yk_endpoint_operations *operations; /* NULL: a port or link in memory */
     enum yk_kind kind;
+    struct yk_member *member; /* in a wait set; NULL: it is in none */
 };
+
+/*
+ * What it waits by in memory, as a participant of this process's own; NULL: it has a descriptor. An
+ * error if it can not be waited for.
+ */
+int yk_endpoint_waiting(yoke_endpoint *endpoint, struct yk_waiting **ret);
 
 /* All zero but kind, on lines of its own. NULL: no memory, and the sentence is there. */
 yoke_endpoint *yk_endpoint_new(enum yk_kind kind);

@@ -121,7 +121,7 @@ static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_
     char path[YK_ENTRY_MAX];
     fifo_path(path, plan->name);
     yk_sys_unlink(directory->fd, path); /* of who died while it made one */
-    int result = yk_sys_make_fifo(directory->fd, path, 0600);
+    int result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);
     /* both ways: so it opens at once, and nobody else can have it open yet */
     int fd = result < 0 ? result : yk_sys_open(directory->fd, path, O_RDWR, 0);
     if (fd < 0)

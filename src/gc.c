@@ -3,7 +3,8 @@
  *
  * Everywhere else in yoke, what is dead is cleared by who stumbles over it. This looks at
  * everything at once, and also finds what nobody stumbles over any more: memory and lock files to
- * which no name leads, because the files of the name directory went without the memory.
+ * which no name leads, because the files of the name directory went without the memory; and
+ * doorbells that nobody has open.
  *
  * What is healthy is never cleared. A name's memory must be gone, shown by the kernel; or, where it is
  * a transient one's in another IPC namespace, nobody may take part any more. Memory must
@@ -11,10 +12,11 @@
  * nonce, looked for once among all and once more under the lock of its name. Where a file can not
  * be read, and so might have it, the things of that file's owner are left alone.
  *
- * The order matters, because others create and remove meanwhile: first the lock files are listed,
- * then the intents are read, then the names. A lock file in the list is younger than its intent,
- * and an intent turns into a name by one rename; so whoever is neither among the intents nor,
- * later, among the names, is neither being made nor made.
+ * The order matters, because others create and remove meanwhile: first the lock files and the message
+ * queues are listed, then the intents are read, then the names. What is in the lists is younger than
+ * its intent, and an intent turns into a name by one rename; so whoever is neither among the intents
+ * nor, later, among the names, is neither being made nor made. (Queues can only be listed where their
+ * file system is mounted. Their names say which directory they belong to.)
  */
 #include <ctype.h>
 #include <errno.h>
@@ -29,6 +31,7 @@
 #include "fifo.h"
 #include "inspect.h"
 #include "memory/object.h"
+#include "memory/queue.h"
 #include "survey.h"
 
 /* A name or an intent that there is. */
@@ -38,8 +41,16 @@ struct mention {
     bool unreadable; /* whatever of this user's it may mean */
 };
 
-struct lock_file {
+/* What goes with an object: its lock file, and a peer's doorbell. */
+struct side_file {
     uint64_t nonce;
+    uint32_t uid;
+    bool bell;
+};
+
+struct queue {
+    char name[YK_QUEUE_NAME];
+    uint64_t nonce, bytes;
     uint32_t uid;
 };
 
@@ -52,8 +63,10 @@ struct gc {
     size_t item_count, item_room;
     struct mention *mentions;
     size_t mention_count, mention_room;
-    struct lock_file *lock_files;
-    size_t lock_file_count, lock_file_room;
+    struct side_file *side_files;
+    size_t side_file_count, side_file_room;
+    struct queue *queues;
+    size_t queue_count, queue_room;
 };
 
 static int no_memory(void)
@@ -185,7 +198,8 @@ static int look_at_name(const char *entry, void *context)
     if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true, 0) < 0)
         return 0; /* somebody else was faster, or is at it */
     return add_item(gc, "name", yk_entry_address(entry), 0,
-                    "its memory is gone: the last user died");
+                    record.flags & YK_OBJECT_QUEUES ? "the last user died"
+                                                    : "its memory is gone: the last user died");
 }
 
 /* ---- which objects names and intents speak of ---- */
@@ -342,51 +356,128 @@ static int look_at_segments(struct gc *gc)
     return result;
 }
 
-/* ---- lock files without an object ---- */
+/* ---- lock files and doorbells without an object ---- */
 
-static int list_lock_file(const char *file, void *context)
+static void side_path(char path[48], const struct side_file *file)
+{
+    if (file->bell)
+        yk_bell_path(path, file->nonce);
+    else
+        yk_live_path(path, file->nonce);
+}
+
+static int list_side_file(const char *name, void *context)
 {
     struct gc *gc = context;
-    struct lock_file found;
+    struct side_file found = {.bell = strncmp(name, ".bell-", 6) == 0};
     char path[48];
     struct stat facts;
-    if (sscanf(file, ".live-%16" SCNx64, &found.nonce) != 1)
+    if (sscanf(name, found.bell ? ".bell-%16" SCNx64 : ".live-%16" SCNx64, &found.nonce) != 1)
         return 0;
-    yk_live_path(path, found.nonce);
-    if (strcmp(path, file) != 0 || yk_sys_stat_at(gc->directory.fd, path, &facts) < 0 ||
-        !S_ISREG(facts.st_mode) || !may_clear(gc, facts.st_uid))
+    side_path(path, &found);
+    if (strcmp(path, name) != 0 || yk_sys_stat_at(gc->directory.fd, path, &facts) < 0 ||
+        (found.bell ? !S_ISFIFO(facts.st_mode) : !S_ISREG(facts.st_mode)) ||
+        !may_clear(gc, facts.st_uid))
         return 0;
-    void *files = yk_grow_array(gc->lock_files, gc->lock_file_count, &gc->lock_file_room,
-                                sizeof *gc->lock_files);
+    void *files = yk_grow_array(gc->side_files, gc->side_file_count, &gc->side_file_room,
+                                sizeof *gc->side_files);
     if (!files)
         return no_memory();
     found.uid = facts.st_uid;
-    gc->lock_files = files;
-    gc->lock_files[gc->lock_file_count++] = found;
+    gc->side_files = files;
+    gc->side_files[gc->side_file_count++] = found;
     return 0;
 }
 
-static bool is_free(const struct gc *gc, const char *path)
+/*
+ * Nobody uses it any more. A doorbell's owner has it open. A lock file's object is locked by whoever
+ * takes part in it.
+ */
+static bool is_free(const struct gc *gc, const struct side_file *file)
 {
+    char path[48];
+    side_path(path, file);
+    if (file->bell)
+        return yk_bell_is_deserted(&gc->directory, path);
     int fd = yk_sys_open(gc->directory.fd, path, O_RDONLY, 0);
     if (fd < 0)
-        return false;
+        return fd == -ENOENT;
     bool is = yk_sys_byte_is_locked(fd, 0, 0) == 0; /* 0 bytes from 0: the whole file */
     yk_sys_close(fd);
     return is;
 }
 
-static int look_at_lock_files(struct gc *gc)
+/* The ends of a link in the kernel place go with its lock file. */
+static int unlink_side_file(const struct gc *gc, const char *path, const struct side_file *file)
+{
+    char end[48];
+    for (int side = 0; side < 2 && !file->bell; side++) {
+        yk_end_path(end, file->nonce, side);
+        yk_sys_unlink(gc->directory.fd, end);
+    }
+    return yk_sys_unlink(gc->directory.fd, path);
+}
+
+static int look_at_side_files(struct gc *gc)
 {
     int result = 0;
-    for (size_t i = 0; i < gc->lock_file_count && result == 0; i++) {
-        const struct lock_file *file = &gc->lock_files[i];
+    for (size_t i = 0; i < gc->side_file_count && result == 0; i++) {
+        const struct side_file *file = &gc->side_files[i];
         char path[48];
-        yk_live_path(path, file->nonce);
-        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, path) ||
-            (!gc->dry_run && yk_sys_unlink(gc->directory.fd, path) < 0))
+        side_path(path, file);
+        if (is_mentioned(gc, file->nonce, file->uid) || !is_free(gc, file) ||
+            (!gc->dry_run && unlink_side_file(gc, path, file) < 0))
             continue;
-        result = add_item(gc, "lock file", path, 0, "its object is gone, and nobody locks it");
+        result = file->bell ? add_item(gc, "doorbell", path, 0, "nobody has it open")
+                            : add_item(gc, "lock file", path, 0,
+                                       "its object is gone, and nobody locks it");
+    }
+    return result;
+}
+
+/* ---- message queues without a name ---- */
+
+static int list_queue(const char *name, void *context)
+{
+    struct gc *gc = context;
+    struct queue found = {.nonce = 0};
+    struct yk_sys_queue queue;
+    struct stat file;
+    if (!yk_queue_parse(name, &gc->directory, &found.nonce))
+        return 0;
+    snprintf(found.name, sizeof found.name, "/%.90s", name);
+    int fd = yk_sys_queue_open(found.name, O_RDONLY); /* the list may be another namespace's */
+    if (fd < 0)
+        return 0;
+    bool seen = yk_sys_stat(fd, &file) == 0 && yk_sys_queue_look(fd, &queue) == 0;
+    yk_sys_close(fd);
+    if (!seen || !may_clear(gc, file.st_uid))
+        return 0;
+    void *queues = yk_grow_array(gc->queues, gc->queue_count, &gc->queue_room, sizeof *gc->queues);
+    if (!queues)
+        return no_memory();
+    found.uid = file.st_uid;
+    found.bytes = yk_queue_bytes(queue.depth, queue.message_size);
+    gc->queues = queues;
+    gc->queues[gc->queue_count++] = found;
+    return 0;
+}
+
+static int list_queues(struct gc *gc)
+{
+    int result = yk_sys_entries(AT_FDCWD, YK_QUEUES_FOLDER, list_queue, gc);
+    return result == -ENOMEM ? result : 0;
+}
+
+static int look_at_queues(struct gc *gc)
+{
+    int result = 0;
+    for (size_t i = 0; i < gc->queue_count && result == 0; i++) {
+        const struct queue *queue = &gc->queues[i];
+        if (is_mentioned(gc, queue->nonce, queue->uid) ||
+            (!gc->dry_run && yk_sys_queue_unlink(queue->name) < 0))
+            continue;
+        result = add_item(gc, "queue", queue->name, queue->bytes, "no name leads to it");
     }
     return result;
 }
@@ -399,7 +490,9 @@ static int clear_all(struct gc *gc)
     if (result == 0)
         result = walk_directory(&gc->directory, look_at_name, gc);
     if (result == 0)
-        result = walk_directory(&gc->directory, list_lock_file, gc);
+        result = walk_directory(&gc->directory, list_side_file, gc);
+    if (result == 0)
+        result = list_queues(gc);
     if (result == 0)
         result = yk_directory_each_intents(&gc->directory, mention_intents, gc);
     if (result == 0)
@@ -407,7 +500,9 @@ static int clear_all(struct gc *gc)
     if (result == 0)
         result = look_at_segments(gc);
     if (result == 0)
-        result = look_at_lock_files(gc);
+        result = look_at_side_files(gc);
+    if (result == 0)
+        result = look_at_queues(gc);
     return result;
 }
 
@@ -428,7 +523,8 @@ ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret)
     }
     yk_directory_close(&gc.directory);
     free(gc.mentions);
-    free(gc.lock_files);
+    free(gc.side_files);
+    free(gc.queues);
     if (result < 0) {
         free(gc.items);
         return result;

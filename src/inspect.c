@@ -119,6 +119,15 @@ static char process_state(int32_t pid)
     return end && end[1] == ' ' && isalpha((unsigned char)end[2]) ? end[2] : '?';
 }
 
+/* It goes to terminals. */
+static void make_printable(char *text)
+{
+    for (char *c = text; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
+}
+
 static void copy_command(char command[16], const struct yk_shm_slot *slot)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -126,10 +135,7 @@ static void copy_command(char command[16], const struct yk_shm_slot *slot)
         memcpy(command + i * sizeof word, &word, sizeof word);
     }
     command[15] = '\0';
-    for (char *c = command; *c; c++) {
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    }
+    make_printable(command);
 }
 
 /* All relaxed: hints that nobody relies on, each read once. */
@@ -225,16 +231,22 @@ static void copy_fixed(struct yk_object_facts *facts, const struct yk_shm_fixed 
         facts->region_size = fixed->body_size;
 }
 
-/* One way of a link: what is on it, and what its receiver has in hand. */
-static void add_way(struct yk_object_facts *facts, const struct yk_spsc *ring, uint32_t *held)
+static void add_way(struct yk_object_facts *facts, const struct yk_spsc *ring,
+                    struct yk_way_facts *way)
 {
     struct yk_spsc_counts counts;
     yk_spsc_count(ring, &counts);
-    facts->waiting += counts.sent - counts.taken;
-    facts->held += counts.taken - counts.released;
-    *held = (uint32_t)(counts.taken - counts.released);
-    facts->sent += counts.sent;
-    facts->received += counts.released;
+    *way = (struct yk_way_facts){
+        .waiting = counts.sent - counts.taken,
+        .held = counts.taken - counts.released,
+        .bytes = counts.bytes,
+        .sent = counts.sent,
+        .received = counts.released,
+    };
+    facts->waiting += way->waiting;
+    facts->held += way->held;
+    facts->sent += way->sent;
+    facts->received += way->received;
     facts->redelivered += yk_load_relaxed(&ring->shm->redelivered);
     facts->dropped += yk_load_relaxed(&ring->shm->dropped);
 }
@@ -249,7 +261,8 @@ static int look_at_link(const struct yk_object *object, struct yk_object_facts *
         return result;
     for (int from = 0; from < 2; from++) {
         yk_link_ring(&ring, &geometry, yk_object_body(object), from);
-        add_way(facts, &ring, &held[1 - from]);
+        add_way(facts, &ring, &facts->ways[from]);
+        held[1 - from] = (uint32_t)facts->ways[from].held;
     }
     facts->max_message = geometry.max_message;
     facts->depth = geometry.depth;
@@ -260,21 +273,12 @@ static int look_at_link(const struct yk_object *object, struct yk_object_facts *
 }
 
 /* What the two ends of a link sent and received, over all who were there: the rings tell. */
-static void count_ways(const struct yk_object *object, struct people *people)
+static void copy_ways(const struct yk_object_facts *facts, struct people *people)
 {
-    struct yk_spsc_geometry geometry;
-    struct yk_spsc_counts counts[2];
-    if (yk_link_check(&object->fixed, &geometry) < 0)
-        return;
-    for (int from = 0; from < 2; from++) {
-        struct yk_spsc ring;
-        yk_link_ring(&ring, &geometry, yk_object_body(object), from);
-        yk_spsc_count(&ring, &counts[from]);
-    }
     for (size_t i = 0; i < people->count; i++) {
         struct yk_participant_facts *one = &people->facts[i];
-        one->sent = counts[one->slot & 1].sent;
-        one->received = counts[1 - (one->slot & 1)].released;
+        one->sent = facts->ways[one->slot & 1].sent;
+        one->received = facts->ways[1 - (one->slot & 1)].received;
     }
 }
 
@@ -328,6 +332,7 @@ static int look_at_kind(const struct yk_object *object, struct yk_object_facts *
 {
     switch (object->fixed.kind) {
     case YK_KIND_PORT:
+    case YK_KIND_SIGNALS:
         return look_at_messages(object, facts, held);
     case YK_KIND_LINK:
         return look_at_link(object, facts, held);
@@ -351,11 +356,11 @@ static int look_inside(const struct look *look, const struct yk_object *object,
     else
         look_at_participants(look, object, facts, people, held);
     if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_LINK)
-        count_ways(object, people);
+        copy_ways(facts, people);
     if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_STREAM)
         note_ends(object, facts, people);
     if (facts->problem[0] == '\0')
-        facts->known |= YK_KNOWN_INSIDE;
+        facts->known |= YK_KNOWN_INSIDE | YK_KNOWN_TRAFFIC;
     free(held);
     return 0;
 }
@@ -426,16 +431,21 @@ static void note_layout(struct yk_object_facts *facts, uint64_t layout)
                  (unsigned long long)layout, (unsigned long long)YK_LAYOUT);
 }
 
+static void note_namespace(struct yk_object_facts *facts, const struct yk_record *record)
+{
+    note_problem(facts,
+                 "it lives in IPC namespace %llu, this process is in %llu: its memory can only be "
+                 "reached from there",
+                 (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+}
+
 /* Can the object be looked at from here at all? If not, says why. */
 static bool is_within_reach(const struct yk_record *record, struct yk_object_facts *facts)
 {
     if (record->layout != YK_LAYOUT)
         note_layout(facts, record->layout);
     else if (record->namespace != yk_ipc_namespace())
-        note_problem(facts,
-                     "it lives in IPC namespace %llu, this process is in %llu: its memory can only "
-                     "be reached from there",
-                     (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+        note_namespace(facts, record);
     return facts->problem[0] == '\0';
 }
 
@@ -464,6 +474,40 @@ static int look_at_segment(const struct look *look, const char *entry,
     }
     detach(look, entry, record, &object);
     return result;
+}
+
+/* What /proc says of a process that holds a lock. */
+static void look_at_holder(struct yk_participant_facts *one)
+{
+    char path[40];
+    struct stat facts;
+    one->state = '?';
+    if (!one->proven)
+        return;
+    one->state = process_state(one->pid);
+    snprintf(path, sizeof path, "/proc/%d/comm", one->pid);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    if (fd < 0)
+        return;
+    if (yk_sys_stat(fd, &facts) == 0)
+        one->uid = facts.st_uid;
+    yk_sys_read_all(fd, one->command, sizeof one->command - 1, 0);
+    yk_sys_close(fd);
+    one->command[strcspn(one->command, "\n")] = '\0';
+    make_printable(one->command);
+}
+
+/* Of what is no memory, its place tells. */
+static void look_at_place(const struct look *look, const struct yk_record *record,
+                          struct yk_object_facts *facts, struct people *people)
+{
+    if (record->namespace != yk_ipc_namespace())
+        note_namespace(facts, record);
+    else if (yk_place_kernel.look(&look->directory, record, facts, people->facts, &people->count) <
+             0)
+        note_problem(facts, "%s", yoke_explain());
+    for (size_t i = 0; i < people->count; i++)
+        look_at_holder(&people->facts[i]);
 }
 
 /* The name can not be read: what its file tells is better than nothing. */
@@ -495,8 +539,12 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
     uint32_t kind = yk_entry_kind(entry, &name);
     struct yk_object_facts facts = {.segment = -1};
     snprintf(facts.kind, sizeof facts.kind, "%s", yk_kind_name(kind));
-    snprintf(facts.name, sizeof facts.name, "%s", name);
-    facts.name[strcspn(facts.name, "@")] = strchr(name, '@') ? '/' : '\0'; /* as users know it */
+    if (yk_kernel_name(kind, name, facts.name))
+        snprintf(facts.place, sizeof facts.place, "%s", yk_place_kernel.name);
+    else
+        snprintf(facts.name, sizeof facts.name, "%s", name);
+    facts.name[strcspn(facts.name, "@")] =
+        strchr(facts.name, '@') ? '/' : '\0'; /* as users know it */
     int result = yk_record_read(&look->directory, entry, &record);
     if (result == 0 && reap(look, entry, &record))
         result = -ENOENT;
@@ -511,7 +559,10 @@ static int look_at_entry(const struct look *look, const char *entry, struct yk_o
         facts.segment = record.segment;
         facts.uid = record.uid;
         facts.gid = record.gid;
-        result = look_at_segment(look, entry, &record, &facts, people);
+        if (record.flags & YK_OBJECT_QUEUES)
+            look_at_place(look, &record, &facts, people);
+        else
+            result = look_at_segment(look, entry, &record, &facts, people);
     }
     if (result == 0)
         *ret = facts;
@@ -634,10 +685,7 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
         if (!people.facts)
             return yk_fail(ENOMEM, "no memory for a list of participants");
     }
-    if (parsed.place == &yk_place_kernel)
-        yk_fifo_entry(entry, parsed.name);
-    else
-        yk_name_entry(entry, parsed.kind, parsed.name);
+    yk_address_entry(entry, &parsed);
     result = inspect_entry(entry, ret, &people);
     if (result < 0 || !ret_participants) {
         free(people.facts);
@@ -646,6 +694,11 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     *ret_participants = people.facts;
     *ret_count = people.count;
     return 0;
+}
+
+int yk_inspect_peer_name(const char *name)
+{
+    return yk_name_check(YK_KIND_PEER, name);
 }
 
 const char *yk_inspect_directory(void)

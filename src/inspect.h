@@ -31,14 +31,22 @@ struct yk_participant_facts {
 };
 
 /* Which facts could be had, in this order: where there is a problem, the later ones could not. */
-#define YK_KNOWN_OWNER  0x01u /* uid, gid */
-#define YK_KNOWN_NAME   0x02u /* what the name's file says: kept, segment */
-#define YK_KNOWN_MEMORY 0x04u /* what the kernel says: mode, memory_..., attached */
-#define YK_KNOWN_HEADER 0x08u /* created_ns, creator, participants_max, region_size */
-#define YK_KNOWN_INSIDE 0x10u /* the rest */
+#define YK_KNOWN_OWNER   0x01u /* uid, gid */
+#define YK_KNOWN_NAME    0x02u /* what the name's file says: kept, segment */
+#define YK_KNOWN_MEMORY  0x04u /* what the kernel says: mode, memory_..., attached */
+#define YK_KNOWN_HEADER  0x08u /* created_ns, creator, participants_max, region_size */
+#define YK_KNOWN_INSIDE  0x10u /* the rest */
+#define YK_KNOWN_TRAFFIC 0x20u /* held, parked, sent, received, redelivered, dropped */
+
+/* One direction of a link; its depth is that of the object. */
+struct yk_way_facts {
+    uint64_t waiting, held;  /* messages on the way: not yet received; borrowed */
+    uint64_t bytes;          /* of both */
+    uint64_t sent, received; /* since creation */
+};
 
 struct yk_object_facts {
-    char kind[8];   /* "region", "port", "link", "peer", "stream" */
+    char kind[8];   /* "region", "port", "link", "peer", "signals", "stream" */
     char name[256]; /* "jobs"; of a link "alice/bob" */
     char place[8];  /* "kernel"; "": memory */
     uint32_t known; /* YK_KNOWN_... */
@@ -47,13 +55,16 @@ struct yk_object_facts {
     int64_t created_ns;     /* CLOCK_REALTIME */
     int32_t creator;        /* pid; 0: not known */
     uint64_t memory_mapped; /* bytes of the whole segment */
-    uint64_t
-        memory_used;   /* bytes really present, swap included (0 when /proc/sysvipc is not there) */
+    /*
+     * bytes really present, swap included (0 when /proc/sysvipc is not there); in the kernel place
+     * what the queues take of their user's RLIMIT_MSGQUEUE
+     */
+    uint64_t memory_used;
     uint32_t attached; /* attachments that the kernel counts, readers included */
-    int segment;       /* System V id */
+    int segment;       /* System V id; -1: there is none */
     uint32_t participants_max, participants_used; /* places; living participants */
     uint64_t region_size;                         /* regions */
-    /* ports */
+    /* ports, links and signals */
     uint64_t max_message;
     uint32_t depth, priorities, max_deliveries, max_parked, max_borrowed;
     bool once;
@@ -64,6 +75,7 @@ struct yk_object_facts {
     /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
     uint64_t capacity;
     uint32_t readers, writers; /* living ones */
+    struct yk_way_facts ways[2]; /* links: from the first peer of the name, and from the second */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
 };
@@ -82,12 +94,15 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret);
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
 
+/* Can a peer have this name? 0, or -EINVAL with the sentence that says which rule it breaks. */
+int yk_inspect_peer_name(const char *name);
+
 /* The name directory that is in force (whether it exists or not). */
 const char *yk_inspect_directory(void);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
-    char what[16]; /* "intent", "name", "segment", "lock file" */
+    char what[16]; /* "intent", "name", "segment", "lock file", "doorbell", "queue" */
     char name[264];
     uint64_t bytes; /* memory that goes with it */
     char reason[96];
@@ -95,8 +110,8 @@ struct yk_gc_item {
 
 /*
  * Clears what is provably dead: finishes interrupted creations and removals, names whose segment is
- * gone, segments of yoke's own without a name. With dry_run only lists. The caller frees *ret.
- * Count or negative errno.
+ * gone, segments and message queues of yoke's own without a name, and the files that went with such
+ * objects. With dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
 

@@ -37,7 +37,7 @@ enum { RECEIVING, SENDING };
 
 /* ---- opening ---- */
 
-int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
+void yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options)
 {
     *geometry = (struct yk_spsc_geometry){
         .depth = options->depth ? options->depth : 256,
@@ -46,7 +46,6 @@ int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *o
         .once = options->policy == YOKE_POLICY_ONCE,
     };
     yk_spsc_plan(geometry);
-    return 0;
 }
 
 uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry)
@@ -81,15 +80,12 @@ static uint32_t my_side(const struct yk_link *link)
     return (uint32_t)link->object.seat & 1;
 }
 
-static void wake_sleeper(struct yk_link *link, enum yk_reason reason);
-
 /* A row is asked after something else was changed: the two must not change places. */
 static void wake_any_side(struct yk_link *link, uint32_t side)
 {
     yk_fence_seq(); /* the state of a side before the look at the rows: SYNC link.end */
-    uint64_t receive = yk_load_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0]);
-    if (side != my_side(link) && (receive >> side & 1) != 0)
-        wake_sleeper(link, YK_WAIT_RECEIVE);
+    if (yk_load_seq(&link->shm->waiters.bits[0][YK_WAIT_DESCRIPTOR]) >> side & 1)
+        yk_ring_descriptor(&link->waiting, side);
     yk_changed_for(&link->waiting, YK_WAIT_RECEIVE, side);
     yk_changed_for(&link->waiting, YK_WAIT_ROOM, side);
 }
@@ -105,6 +101,7 @@ static void recover_side(struct yk_object *object, uint32_t slot)
     yk_spsc_recover_receiver(&ring);
     if (yk_load32_relaxed(&side->state) == YK_SIDE_OPEN) /* relaxed: only we may write it now */
         yk_store32_release(&side->state, YK_SIDE_DIED);  /* SYNC link.end release */
+    yk_unarm_all(&link->waiting, slot);
     wake_any_side(link, 1 - slot);
 }
 
@@ -114,13 +111,14 @@ static void joined(struct yk_object *object)
     struct yk_shm_link_side *side = &link->shm->sides[my_side(link)];
     yk_spsc_resume_sender(&link->out);
     yk_spsc_resume_receiver(&link->in);
-    for (int i = 0; i < YK_WAIT_REASONS; i++)
-        yk_store32_relaxed(&link->waiting.sleepers[i], 0);
+    yk_waiting_join(&link->waiting);
+    link->noticed = false;
     for (int i = 0; i < 2; i++)
         yk_store32_relaxed(&link->inside[i], 0);
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
     yk_store32_relaxed(&side->membarrier, link->membarrier);
     yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
+    wake_any_side(link, 1 - my_side(link));         /* it may wait for us: yoke_link_wait() */
 }
 
 static bool look(struct yk_object *object);
@@ -151,6 +149,7 @@ static int prepare(struct yk_object *object)
 static void unprepare(struct yk_object *object)
 {
     struct yk_link *link = (struct yk_link *)object;
+    yk_waiting_end(&link->waiting);
     free(link->out.pieces);
     free(link->in.lent);
     link->out.pieces = NULL;
@@ -170,9 +169,7 @@ static int open_as(struct yk_link *link, const char *other, uint32_t flags,
 {
     char name[YK_ENTRY_MAX];
     struct yk_link_fixed fixed = {.layout = YK_LINK_LAYOUT};
-    int result = yk_link_plan(&fixed.geometry, options);
-    if (result < 0)
-        return result;
+    yk_link_plan(&fixed.geometry, options);
     yk_name_link(name, options->as, other);
     uint64_t bytes = yk_link_body_bytes(&fixed.geometry);
     struct yk_object_plan plan = {
@@ -185,6 +182,7 @@ static int open_as(struct yk_link *link, const char *other, uint32_t flags,
         .seat = strcmp(options->as, other) < 0 ? 0 : 1,
         .body_bytes = bytes,
         .reserve = yk_options_reserve(flags, bytes),
+        .smaller = "depth or max_message",
         .details = &fixed,
         .details_size = sizeof fixed,
         .operations = &operations,
@@ -195,20 +193,24 @@ static int open_as(struct yk_link *link, const char *other, uint32_t flags,
     return yk_object_open(&link->object, &plan);
 }
 
+int yk_link_hold_peer(struct yk_peer **ret_peer, const char *other,
+                      const struct yoke_options *options)
+{
+    if (!options->as)
+        return yk_fail(EINVAL, "link:%s has two ends: yoke_options.as says which peer this is",
+                       other);
+    int result = yk_name_check(YK_KIND_PEER, options->as);
+    if (result == 0 && strcmp(options->as, other) == 0)
+        return yk_fail(EINVAL, "a link leads to another peer, and '%s' is this one itself", other);
+    return result < 0 ? result : yk_peer_hold(ret_peer, options->as, options);
+}
+
 int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
                  const struct yoke_options *options)
 {
     int result = yk_options_check(YK_KIND_LINK, flags, options);
-    if (result < 0)
-        return result;
-    if (!options->as)
-        return yk_fail(EINVAL, "link:%s has two ends: yoke_options.as says which peer this is",
-                       other);
-    result = yk_name_check(YK_KIND_PEER, options->as);
-    if (result == 0 && strcmp(options->as, other) == 0)
-        return yk_fail(EINVAL, "a link leads to another peer, and '%s' is this one itself", other);
     if (result == 0)
-        result = yk_peer_hold(&link->peer, options->as, options);
+        result = yk_link_hold_peer(&link->peer, other, options);
     if (result < 0)
         return result;
     result = open_as(link, other, flags, options);
@@ -237,10 +239,9 @@ YOKE_API int yoke_pair(int ret_descriptors[2], const struct yoke_options *option
     int result = yk_options_check(YK_KIND_LINK, YOKE_CREATE, options);
     if (result == 0 && options->as)
         result = yk_fail(EINVAL, "a pair has no names: '%.100s' can not be one end", options->as);
-    if (result == 0)
-        result = yk_link_plan(&fixed.geometry, options);
     if (result < 0)
         return result;
+    yk_link_plan(&fixed.geometry, options);
     struct yk_object_plan plan = {
         .kind = YK_KIND_LINK,
         .name = "",
@@ -266,6 +267,12 @@ int yk_link_open_descriptor(struct yk_link *link, int descriptor,
     return yk_object_open_anonymous(&link->object, descriptor, &plan);
 }
 
+/* Of a pair: has anybody a descriptor for this end? (Not being able to ask is no proof.) */
+static bool can_come(const struct yk_object *object, uint32_t side)
+{
+    return yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(side), 1) != 0;
+}
+
 /*
  * Nobody has been at the other end, and nobody can come any more: all copies of its descriptor are
  * closed. True when this call found it out.
@@ -276,8 +283,7 @@ static bool look(struct yk_object *object)
     uint32_t other = 1 - my_side(link);
     yk_atomic32 *state = &link->shm->sides[other].state;
     uint32_t new = YK_SIDE_NEW;
-    if (!object->anonymous || yk_load32_relaxed(state) != new ||
-        yk_sys_byte_is_locked(object->lock.fd, YK_HANDLE_BYTE(other), 1) != 0)
+    if (!object->anonymous || yk_load32_relaxed(state) != new || can_come(object, other))
         return false;
     return yk_cas32_seq(state, &new, YK_SIDE_DIED); /* SYNC link.end release */
 }
@@ -323,7 +329,7 @@ void yk_link_close(struct yk_link *link)
         leave(link);
     if (link->peer)
         yk_peer_remove_link(link->peer, link);
-    yk_doorbell_close(&link->bell);
+    yk_descriptor_close(&link->waiting); /* while the slot is ours */
     yk_object_close(&link->object);
     if (link->peer)
         yk_peer_drop(link->peer);
@@ -353,14 +359,12 @@ static void go_out(struct yk_link *link, int way)
     yk_store32_release(&link->inside[way], 0);
 }
 
-/* The other side sleeps, or is about to: on the bell of its slot, or on its peer's doorbell. */
 static void wake_sleeper(struct yk_link *link, enum yk_reason reason)
 {
     uint32_t other = 1 - my_side(link);
-    yk_wake_slot(&link->waiting, reason, other);
-    uint64_t doorbell = yk_load_relaxed(&link->shm->sides[other].doorbell);
-    if (doorbell != 0 && reason == YK_WAIT_RECEIVE && !link->object.anonymous)
-        yk_doorbell_ring(&link->bell, link->object.directory, doorbell);
+    yk_changed_for(&link->waiting, reason, other);
+    if (reason == YK_WAIT_RECEIVE)
+        yk_ring_descriptor(&link->waiting, other);
 }
 
 /* After a change that the other side may sleep for. */
@@ -372,7 +376,10 @@ static inline void wake_other(struct yk_link *link, enum yk_reason reason)
         yk_fence_compiler();
     else
         yk_fence_seq(); /* the change before the look at the row: SYNC wait.receive, wait.room */
-    uint64_t row = yk_load_relaxed(&shm->waiters.bits[reason][0]);
+    const yk_atomic64 *rows = shm->waiters.bits[0];
+    uint64_t row = yk_load_relaxed(&rows[reason]);
+    if (reason == YK_WAIT_RECEIVE)
+        row |= yk_load_relaxed(&rows[YK_WAIT_DESCRIPTOR]);
     if (yk_unlikely(row >> other & 1))
         wake_sleeper(link, reason);
 }
@@ -728,22 +735,32 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
     return recv_slowly(link, buffer, capacity, timeout_ns);
 }
 
+/* 1 when the other side is there, or has left something; an error when it never can be. */
+static ssize_t attempt_meet(void *context, enum yk_reason *reason)
+{
+    struct yk_link *link = context;
+    uint32_t other = 1 - my_side(link);
+    *reason = YK_WAIT_RECEIVE;
+    /* SYNC link.end acquire */
+    if (yk_load32_acquire(&link->shm->sides[other].state) == YK_SIDE_OPEN ||
+        yk_spsc_peek(&link->in))
+        return 1;
+    return link->object.anonymous && !can_come(&link->object, other) ? other_end(link) : 0;
+}
+
+int yk_link_wait(struct yk_link *link, int64_t timeout_ns)
+{
+    int result = yk_link_enter(link);
+    if (result < 0)
+        return result;
+    yk_recover_dead(&link->object); /* one whose death nobody noticed is not there */
+    ssize_t met = try_and_wait(link, RECEIVING, attempt_meet, link, 0, timeout_ns);
+    return met < 0 ? (int)met : 0;
+}
+
 bool yk_link_is_ready(struct yk_link *link)
 {
     return yk_spsc_peek(&link->in) || other_end(link) != 0;
-}
-
-void yk_link_announce(struct yk_link *link, uint64_t doorbell)
-{
-    uint32_t me = my_side(link);
-    yk_store_relaxed(&link->shm->sides[me].doorbell, doorbell);
-    /* SYNC wait.receive: the doorbell before the bit, the bit before the caller's look */
-    yk_or_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], UINT64_C(1) << me);
-}
-
-void yk_link_withdraw(struct yk_link *link)
-{
-    yk_and_seq(&link->shm->waiters.bits[YK_WAIT_RECEIVE][0], ~(UINT64_C(1) << my_side(link)));
 }
 
 /* ---- giving up ---- */
@@ -789,5 +806,7 @@ int yk_link_return(struct yk_link *link, const void *message)
         return no_message(link, message);
     yk_spsc_return(&link->in, (uint64_t)index);
     wake_other(link, YK_WAIT_ROOM); /* it may have been dropped */
+    yk_fence_seq(); /* what waits again before the look who is armed: SYNC notice.armed */
+    yk_ring_descriptor(&link->waiting, my_side(link));
     return 0;
 }

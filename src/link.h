@@ -6,7 +6,7 @@
 #ifndef YK_LINK_H
 #define YK_LINK_H
 
-#include "doorbell.h"
+#include "notice.h"
 #include "ring/spsc.h"
 #include "wait.h"
 #include "yoke.h"
@@ -33,8 +33,6 @@ enum yk_side_state {
  * membarrier | its process, when it  | the other  | relaxed: see     | the old one's: a fence too
  *            | joins                 | side       | wake_other()     | many, or a wake-up that
  *            |                       |            |                  | is 100 ms late
- * doorbell   | its process, before   | the other  | after its bit:   | the dead one's: rung in
- *            | its bit is set        | side       | SYNC wait.receive| vain, once
  * left       | its process, before   | its name's | SYNC link.end    | an old one: the link is
  *            | CLOSED                | next owner |                  | offered once more (peer.c)
  */
@@ -42,8 +40,7 @@ struct yk_shm_link_side {
     yk_atomic32 state;      /* enum yk_side_state */
     yk_atomic32 membarrier; /* 1: before its threads sleep they call membarrier() */
     yk_atomic64 left;       /* CLOSED: the other side's slot word at that moment */
-    yk_atomic64 doorbell;   /* not 0: its process may sleep on this doorbell, too (doorbell.h) */
-    uint64_t pad[5];
+    uint64_t pad[6];
 };
 
 /*
@@ -69,17 +66,21 @@ struct yk_link {
     struct yk_shm_link *shm;
     struct yk_spsc_sender out;
     struct yk_spsc_receiver in;
-    bool membarrier;         /* this process's threads may do without fences */
-    yk_atomic32 inside[2];   /* private: a thread is in a call that waits: to receive, to send */
-    uint32_t run;            /* messages received in a row without waiting */
-    struct yk_doorbell bell; /* the other side's */
-    struct yk_link *next;    /* the open links of this process (peer.c) */
-    struct yk_peer *peer;    /* whom it is open as; NULL: it has no names */
+    bool membarrier;        /* this process's threads may do without fences */
+    yk_atomic32 inside[2];  /* private: a thread is in a call that waits: to receive, to send */
+    uint32_t run;           /* messages received in a row without waiting */
+    struct yk_notice peers; /* the doorbell of the peer that it is open as (peer_next.c) */
+    bool noticed;           /* it has been begun */
+    struct yk_link *next;   /* the open links of this process (peer.c) */
+    struct yk_peer *peer;   /* whom it is open as; NULL: it has no names */
     char me[YOKE_PEER_NAME_MAX + 1], other[YOKE_PEER_NAME_MAX + 1];
 };
 
 int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
                  const struct yoke_options *options);
+/* Who opens a link to `other`, wherever it is, joins as options->as: checks that, and does it. */
+int yk_link_hold_peer(struct yk_peer **ret_peer, const char *other,
+                      const struct yoke_options *options);
 /* The end whose descriptor this is (yoke_pair()). */
 int yk_link_open_descriptor(struct yk_link *link, int descriptor,
                             const struct yoke_options *options);
@@ -116,17 +117,15 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
 ssize_t yk_link_commit_many(struct yk_link *link, const struct yoke_message *messages, size_t count,
                             int64_t timeout_ns);
 int yk_link_loan(struct yk_link *link, size_t size, void **ret_block, int64_t timeout_ns);
+int yk_link_wait(struct yk_link *link, int64_t timeout_ns);
 int yk_link_release(struct yk_link *link, const void *message);
 int yk_link_return(struct yk_link *link, const void *message);
 
 /* Has it something for a receiver: a message, or the other side's end? */
 bool yk_link_is_ready(struct yk_link *link);
-/* Announces that the caller is about to sleep on a doorbell for it; and that it has woken. */
-void yk_link_announce(struct yk_link *link, uint64_t doorbell);
-void yk_link_withdraw(struct yk_link *link);
 
-/* Fills in the geometry from the options; -EINVAL, -ENOTSUP. */
-int yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options);
+/* Fills in the geometry from the options, which are checked. */
+void yk_link_plan(struct yk_spsc_geometry *geometry, const struct yoke_options *options);
 uint64_t yk_link_body_bytes(const struct yk_spsc_geometry *geometry);
 /* Checks a segment's link header for the inspector, too: 0 or -EPROTO / -EPROTONOSUPPORT. */
 int yk_link_check(const struct yk_shm_fixed *fixed, struct yk_spsc_geometry *ret_geometry);

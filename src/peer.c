@@ -20,6 +20,8 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "link.h"
+#include "set.h"
+#include "peer_lock.h"
 
 #define REFUSED_NS INT64_C(100000000)
 
@@ -40,6 +42,12 @@ static void nothing(struct yk_object *object)
     (void)object;
 }
 
+/* What a forked child inherited to wait with is its parent's. */
+static void joined(struct yk_object *object)
+{
+    yk_peer_forget_waiting((struct yk_peer *)object);
+}
+
 static void nothing_held(struct yk_object *object, uint32_t slot)
 {
     (void)object;
@@ -50,7 +58,7 @@ static const struct yk_kind_operations operations = {
     .prepare = prepare,
     .unprepare = nothing,
     .recover = nothing_held,
-    .joined = nothing,
+    .joined = joined,
 };
 
 static int open_peer(struct yk_peer *peer, const char *name, const struct yoke_options *options)
@@ -97,12 +105,12 @@ static int hold_locked(struct yk_peer **ret_peer, const char *name,
         peer = calloc(1, sizeof *peer);
         if (!peer)
             return yk_fail(ENOMEM, "no memory for a peer");
+        peer->bell.fd = peer->epoll = peer->timer = -1;
         int result = open_peer(peer, name, options);
         if (result < 0) {
             free(peer);
             return result;
         }
-        peer->bell = peer->names = -1;
         peer->next = peers;
         peers = peer;
     }
@@ -122,15 +130,6 @@ int yk_peer_hold(struct yk_peer **ret_peer, const char *name, const struct yoke_
     return result;
 }
 
-static void close_waiting(struct yk_peer *peer)
-{
-    if (peer->bell >= 0)
-        yk_sys_close(peer->bell);
-    if (peer->names >= 0)
-        yk_sys_close(peer->names);
-    free(peer->refused);
-}
-
 static void drop_locked(struct yk_peer *peer)
 {
     if (--peer->references > 0)
@@ -141,8 +140,9 @@ static void drop_locked(struct yk_peer *peer)
             break;
         }
     }
+    yk_peer_end_waiting(peer);
     yk_object_close(&peer->object);
-    close_waiting(peer);
+    free(peer->refused);
     free(peer);
 }
 
@@ -157,6 +157,8 @@ static void add_link(struct yk_peer *peer, struct yk_link *link)
 {
     link->next = peer->links;
     peer->links = link;
+    if (peer->bell.fd >= 0)
+        yk_sys_ring(peer->bell.fd, 1); /* something may wait in it: nobody else says so */
 }
 
 static void remove_link(struct yk_peer *peer, struct yk_link *link)
@@ -169,6 +171,9 @@ static void remove_link(struct yk_peer *peer, struct yk_link *link)
     }
     if (peer->served == link)
         peer->served = NULL;
+    if (link->noticed && is_mine(peer))
+        yk_notice_end(&link->peers);
+    link->noticed = false;
 }
 
 void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link)
@@ -210,9 +215,49 @@ static int enter(struct yk_peer **peer, struct yk_link *link)
     return own ? 0 : yk_object_enter(&(*peer)->object);
 }
 
+int yk_peer_enter(struct yk_peer **peer)
+{
+    return enter(peer, NULL);
+}
+
 int yk_peer_enter_link(struct yk_link *link)
 {
     return enter(&link->peer, link);
+}
+
+/* ---- where it receives signals: one inbox for each peer ---- */
+
+static int open_inbox(struct yk_peer *peer)
+{
+    if (peer->inbox == yk_fork_stamp())
+        return yk_fail(EBUSY, "peer:%s receives signals already: this process has opened its inbox",
+                       peer->object.fixed.name);
+    peer->inbox = yk_fork_stamp();
+    peer->references++;
+    return 0;
+}
+
+int yk_peer_open_inbox(struct yoke_peer *handle, struct yk_peer **ret_peer)
+{
+    int result = yk_peer_visit_begin(handle);
+    if (result < 0)
+        return result;
+    yk_process_lock();
+    result = open_inbox(handle->peer);
+    if (result == 0)
+        *ret_peer = handle->peer;
+    yk_process_unlock();
+    yk_peer_visit_end(handle);
+    return result;
+}
+
+void yk_peer_close_inbox(struct yk_peer *peer, uint64_t fork_stamp)
+{
+    yk_process_lock();
+    if (peer->inbox == fork_stamp) /* else a child has opened one of its own meanwhile */
+        peer->inbox = 0;
+    drop_locked(peer);
+    yk_process_unlock();
 }
 
 /* ---- waiting for something to change in the directory, or with a file ---- */
@@ -374,6 +419,72 @@ static int wait_for_going(struct sight *sight, int64_t timeout_ns)
     return watch(look_for_going, sight, NULL, path, false, timeout_ns);
 }
 
+/* ---- somebody's end, for wait sets ---- */
+
+struct yk_gone {
+    struct yk_watch watch; /* first */
+    struct sight sight;
+    void (*notify)(void *context);
+    void *context;
+};
+
+static void gone_stirred(struct yk_watch *watch, bool written)
+{
+    const struct yk_gone *gone = (const struct yk_gone *)watch;
+    (void)written;
+    gone->notify(gone->context);
+}
+
+int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(void *context),
+                  void *context)
+{
+    char path[sizeof((struct yk_directory *)0)->path + 64], file[48];
+    int result = yk_name_check(YK_KIND_PEER, name);
+    if (result == 0)
+        result = yk_fork_init();
+    if (result < 0)
+        return result;
+    struct yk_gone *gone = calloc(1, sizeof *gone);
+    if (!gone)
+        return yk_fail(ENOMEM, "no memory for peer:%s", name);
+    gone->watch.stir = gone_stirred;
+    gone->notify = notify;
+    gone->context = context;
+    result = yk_directory_open(&gone->sight.directory, NULL, false);
+    if (result < 0) {
+        free(gone);
+        return result;
+    }
+    yk_name_entry(gone->sight.entry, YK_KIND_PEER, name);
+    result = catch_sight(&gone->sight);
+    if (result < 0) {
+        yk_gone_end(gone);
+        return result;
+    }
+    yk_live_path(file, gone->sight.nonce);
+    snprintf(path, sizeof path, "%s/%s", gone->sight.directory.path, file);
+    if (result == 1)
+        yk_watch_file(&gone->watch, path); /* or it looks by a timer */
+    *ret_gone = gone;
+    return 0;
+}
+
+int64_t yk_gone_look(struct yk_gone *gone, bool *ret_gone)
+{
+    *ret_gone = !gone->sight.base || !still_there(&gone->sight);
+    if (*ret_gone)
+        return 0;
+    return yk_watch_again(&gone->watch, yk_watch_is_due(&gone->watch));
+}
+
+void yk_gone_end(struct yk_gone *gone)
+{
+    yk_watch_end(&gone->watch);
+    lose_sight(&gone->sight);
+    yk_directory_close(&gone->sight.directory);
+    free(gone);
+}
+
 YOKE_API int yoke_peer_wait(const char *name, uint32_t what, int64_t timeout_ns)
 {
     struct sight sight = {.base = NULL};
@@ -409,14 +520,10 @@ static void describe(struct yoke_peer_info *info, const struct sight *sight)
 {
     /* Relaxed: hints, as the peer wrote them; the pid is proved below. */
     const struct yk_shm_slot *slot = seat_of(sight->base);
-    struct stat facts;
-    int32_t pid = (int32_t)yk_load32_relaxed(&slot->pid);
     snprintf(info->name, sizeof info->name, "%s", strchr(sight->entry, '.') + 1);
     info->uid = yk_load32_relaxed(&slot->uid);
     info->joined_ns = (int64_t)yk_load_relaxed(&slot->joined);
-    bool proven = yk_sys_stat(sight->lock_file, &facts) == 0 &&
-                  yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
-    info->pid = proven ? pid : yk_lock_holder(sight->lock_file, YK_LIFE_BYTE(0));
+    info->pid = yk_peer_lock_holder(sight->lock_file, (int32_t)yk_load32_relaxed(&slot->pid));
 }
 
 static int list_peer(const char *entry, void *context)
@@ -492,7 +599,7 @@ int yk_peer_visit_begin(struct yoke_peer *handle)
     yk_store_relaxed(&handle->fork_stamp, yk_fork_stamp());
     yk_process_unlock();
     yk_add32_seq(&handle->inside, 1);
-    int result = enter(&handle->peer, NULL);
+    int result = yk_peer_enter(&handle->peer);
     if (result < 0)
         yk_peer_visit_end(handle);
     return result;
@@ -508,6 +615,7 @@ YOKE_API int yoke_peer_leave(yoke_peer *peer)
 {
     if (!peer)
         return 0;
+    yk_set_drop(peer->member);
     yk_store32_release(&peer->cancelled, 1);
     while (counts_here(peer) && yk_load32_seq(&peer->inside) != 0)
         yk_nap(1000000); /* they look every 100 ms */
@@ -522,6 +630,7 @@ struct search {
     struct yk_peer *peer;
     const struct yk_directory *directory;
     char *other;
+    bool passed_over;
 };
 
 /* "link.alice@bob": the one that is not `me`, or NULL when it is not a link of mine. */
@@ -586,9 +695,24 @@ static bool is_open(const struct yk_peer *peer, const char *other)
     return open;
 }
 
+/* The object's mutex is made anew in a forked child, where the thread that has it is not. */
+bool yk_peer_begin_opening(struct yk_peer *peer, const char *other)
+{
+    pthread_mutex_lock(&peer->object.mutex);
+    bool first = !is_open(peer, other);
+    if (!first)
+        pthread_mutex_unlock(&peer->object.mutex);
+    return first;
+}
+
+void yk_peer_end_opening(struct yk_peer *peer)
+{
+    pthread_mutex_unlock(&peer->object.mutex);
+}
+
 /* A link that this peer left is of interest again when somebody new came to its other end. */
-static bool is_of_interest(const struct yk_directory *directory, const char *entry,
-                           const struct yk_record *record, int side)
+static bool is_of_interest(struct search *search, const char *entry, const struct yk_record *record,
+                           int side)
 {
     struct yk_object object;
     struct yk_spsc_geometry geometry;
@@ -598,10 +722,11 @@ static bool is_of_interest(const struct yk_directory *directory, const char *ent
     memcpy(&object.fixed, object.base, sizeof object.fixed);
     bool is = yk_fixed_check(&object.fixed, object.size, YK_KIND_LINK) == 0 &&
               yk_link_check(&object.fixed, &geometry) == 0 &&
-              strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0 &&
-              !yk_link_is_left(&object, side);
-    detach(object.base, directory, entry, record->segment, record->nonce);
-    return is;
+              strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0;
+    bool is_left = is && yk_link_is_left(&object, side);
+    search->passed_over |= is_left;
+    detach(object.base, search->directory, entry, record->segment, record->nonce);
+    return is && !is_left;
 }
 
 static int look_at_entry(const char *entry, void *context)
@@ -610,9 +735,14 @@ static int look_at_entry(const char *entry, void *context)
     const char *me = search->peer->object.fixed.name;
     char peer[YOKE_PEER_NAME_MAX + 1];
     struct yk_record record;
-    if (!other_of(entry, me, peer) || is_open(search->peer, peer) ||
-        is_refused(search->peer, peer) || yk_record_read(search->directory, entry, &record) < 0 ||
-        !is_of_interest(search->directory, entry, &record, strcmp(me, peer) < 0 ? 0 : 1))
+    if (!other_of(entry, me, peer) || is_open(search->peer, peer))
+        return 0;
+    if (is_refused(search->peer, peer)) {
+        search->passed_over = true;
+        return 0;
+    }
+    if (yk_record_read(search->directory, entry, &record) < 0 ||
+        !is_of_interest(search, entry, &record, strcmp(me, peer) < 0 ? 0 : 1))
         return 0;
     strcpy(search->other, peer);
     return 1;
@@ -628,7 +758,9 @@ int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory
                       char ret_other[YOKE_PEER_NAME_MAX + 1])
 {
     struct search search = {.peer = peer, .directory = directory, .other = ret_other};
-    return look_for_link(&search);
+    int result = look_for_link(&search);
+    yk_store32_relaxed(&peer->passed_over, search.passed_over);
+    return result;
 }
 
 int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_MAX + 1],

@@ -5,19 +5,24 @@
 #ifndef YK_PEER_H
 #define YK_PEER_H
 
-#include "memory/object.h"
+#include "notice.h"
 #include "yoke.h"
 
 struct yk_link;
+struct yk_member;
 
 /* A name of this process. */
 struct yk_peer {
     struct yk_object object; /* first: the kind's callbacks get it */
     uint32_t references;     /* this and all below under the process-wide mutex */
+    uint64_t inbox;          /* who receives its signals: a process's fork stamp; 0: nobody */
     struct yk_link *links;   /* that are open as this peer */
     struct yk_link *served;  /* that yoke_peer_next() returned last */
-    int bell, names;         /* its doorbell, and a watch on the directory; -1: not made yet */
+    struct yk_bell bell;     /* of all its links; fd -1: not made yet */
+    struct yk_watch names;   /* on the directory: rings the bell */
+    int epoll, timer;        /* yoke_peer_fd(); -1: not asked for */
     int64_t looked;          /* when yoke_peer_next() last looked for newcomers and for the dead */
+    yk_atomic32 passed_over; /* the last search passed over a link that may yet be of interest */
     uint64_t *refused;       /* whose links could not be opened since `refused_at`, by hash */
     size_t refused_count, refused_room;
     int64_t refused_at;
@@ -29,8 +34,18 @@ struct yoke_peer {
     struct yk_peer *peer;
     yk_atomic64 fork_stamp; /* the process that `inside` counts the threads of */
     yk_atomic32 cancelled;
-    yk_atomic32 inside; /* threads that wait through this handle */
+    yk_atomic32 inside;       /* threads that wait through this handle */
+    struct yk_member *member; /* in a wait set; NULL: it is in none */
 };
+
+/* Somebody who is there, until that one is gone. */
+struct yk_gone;
+/* `notify` is called, in any thread, when it is time to look. 0, or an error. */
+int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(void *context),
+                  void *context);
+/* Is that so? How long until one should look again, in nanoseconds; 0: when notified. */
+int64_t yk_gone_look(struct yk_gone *gone, bool *ret_gone);
+void yk_gone_end(struct yk_gone *gone);
 
 /* Joins as `name`, or finds that this process has: then one reference more. -EADDRINUSE … */
 int yk_peer_hold(struct yk_peer **ret_peer, const char *name, const struct yoke_options *options);
@@ -39,8 +54,13 @@ void yk_peer_drop(struct yk_peer *peer);
 
 void yk_peer_add_link(struct yk_peer *peer, struct yk_link *link);
 void yk_peer_remove_link(struct yk_peer *peer, struct yk_link *link);
-/* In a forked child: joins under the name of an inherited link, unless the child has already. */
+/* In a forked child: joins under an inherited name, or link's name, unless the child has already. */
+int yk_peer_enter(struct yk_peer **peer);
 int yk_peer_enter_link(struct yk_link *link);
+
+/* One more who holds the peer: the only one that receives its signals. -EBUSY: there is one. */
+int yk_peer_open_inbox(struct yoke_peer *handle, struct yk_peer **ret_peer);
+void yk_peer_close_inbox(struct yk_peer *peer, uint64_t fork_stamp);
 
 /* A call that waits through the handle, which goes only after the end of it. 0, or as joining. */
 int yk_peer_visit_begin(struct yoke_peer *handle);
@@ -49,6 +69,13 @@ void yk_peer_visit_end(struct yoke_peer *handle);
 /* A link to this peer that is not open in this process: 1, and who the other one is; 0; an error. */
 int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory,
                       char ret_other[YOKE_PEER_NAME_MAX + 1]);
+
+/*
+ * Threads that wait find the same link, and open it one after the other: false when another one was
+ * first. To be ended where it was true.
+ */
+bool yk_peer_begin_opening(struct yk_peer *peer, const char *other);
+void yk_peer_end_opening(struct yk_peer *peer);
 
 /*
  * The link of that peer could not be opened: it is passed over for a while, so that it can not stand
@@ -69,5 +96,11 @@ int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_M
  */
 int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
                  char ret_other[YOKE_PEER_NAME_MAX + 1], int64_t timeout_ns);
+
+/* yoke_peer_fd(). */
+int yk_peer_descriptor(struct yk_peer *peer);
+/* Closes what waiting has made: the process's own, and what a parent had. */
+void yk_peer_end_waiting(struct yk_peer *peer);
+void yk_peer_forget_waiting(struct yk_peer *peer);
 
 #endif

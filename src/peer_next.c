@@ -5,7 +5,9 @@
  * The sleeper announces itself on each of its links (its doorbell, then its bit), looks at all of
  * them once more, and sleeps on the doorbell and on the watch of the name directory. Whoever changes
  * something on one of the links takes that link's bit and rings the doorbell. As everywhere it looks
- * again by itself every 100 ms, and then also for the dead.
+ * again by itself every 100 ms, and then also for the dead. That is all that is left where there is no
+ * descriptor for the doorbell; where there is none for the name directory either, newcomers are not
+ * seen until there is.
  *
  * The list of links is walked under the process-wide mutex, which is not held while sleeping: other
  * threads may open and close links meanwhile.
@@ -15,10 +17,13 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "doorbell.h"
 #include "link.h"
 #include "peer.h"
 
-#define LOOK_NS INT64_C(50000000)
+#define LOOK_NS  INT64_C(50000000)
+#define RETRY_NS INT64_C(100000000)
+#define MARK     1 /* what the bell is rung with */
 
 /* ---- under the process-wide mutex ---- */
 
@@ -40,25 +45,31 @@ static struct yk_link *find_ready(struct yk_peer *peer)
     return wrapped;
 }
 
+/* Whoever changes something on one of the links rings. */
 static void announce(struct yk_peer *peer)
 {
-    for (struct yk_link *link = peer->links; link; link = link->next)
-        yk_link_announce(link, peer->object.fixed.nonce);
-    /* for those who store without a fence before they look at our bits: see link.c */
-    if (peer->links && yk_membarrier_usable())
-        yk_sys_membarrier();
+    struct yk_link *any = NULL;
+    for (struct yk_link *link = peer->links; link; any = link, link = link->next) {
+        if (!link->noticed)
+            yk_notice_begin(&link->peers, &link->waiting, 1, &peer->bell, MARK);
+        link->noticed = true;
+        yk_notice_arm(&link->peers);
+    }
+    if (any)
+        yk_notice_fence(&any->peers);
 }
 
-static void withdraw(struct yk_peer *peer)
+/* How long until that should be done again; 0: as ever. */
+static int64_t look_for_dead(struct yk_peer *peer)
 {
-    for (struct yk_link *link = peer->links; link; link = link->next)
-        yk_link_withdraw(link);
-}
-
-static void look_for_dead(struct yk_peer *peer)
-{
-    for (struct yk_link *link = peer->links; link; link = link->next)
+    int64_t soonest = 0;
+    for (struct yk_link *link = peer->links; link; link = link->next) {
+        int64_t again = link->noticed ? yk_notice_look_for_dead(&link->peers) : 0;
+        if (again != 0 && (soonest == 0 || again < soonest))
+            soonest = again;
         yk_recover_dead_sometimes(&link->object);
+    }
+    return soonest;
 }
 
 /* ---- the wait ---- */
@@ -67,8 +78,21 @@ struct waiting {
     struct yk_peer *peer;
     const yk_atomic32 *cancelled; /* the handle's */
     struct yk_directory directory;
+    bool opened; /* the directory */
     char *other; /* who opened a link that is not open here */
 };
+
+/* 1: somebody opened a link that is not open here, 0, or an error. */
+static int find_newcomer(struct waiting *waiting)
+{
+    if (!waiting->opened) {
+        int result = yk_directory_open(&waiting->directory, waiting->peer->object.directory, true);
+        if (result < 0)
+            return result;
+        waiting->opened = true;
+    }
+    return yk_peer_find_link(waiting->peer, &waiting->directory, waiting->other);
+}
 
 /* YOKE_NEXT_READY or YOKE_NEXT_OPENED plus 1, 0 for nothing yet, or an error. */
 static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_names)
@@ -80,64 +104,132 @@ static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_name
         *ret_link = ready;
         return YOKE_NEXT_READY + 1;
     }
-    int found =
-        at_names ? yk_peer_find_link(waiting->peer, &waiting->directory, waiting->other) : 0;
+    int found = at_names ? find_newcomer(waiting) : 0;
     return found > 0 ? YOKE_NEXT_OPENED + 1 : found;
 }
 
+static void ring_own(const struct yk_peer *peer)
+{
+    if (peer->bell.fd >= 0)
+        yk_sys_ring(peer->bell.fd, MARK);
+}
+
+/* A name came into the directory: it may be a link to us. */
+static void stir(struct yk_watch *watch, bool written)
+{
+    const struct yk_peer *peer =
+        (const struct yk_peer *)((const char *)watch - offsetof(struct yk_peer, names));
+    (void)written;
+    ring_own(peer);
+}
+
+static int make_bell(struct yk_peer *peer)
+{
+    const struct yk_object *object = &peer->object;
+    struct stat facts;
+    int result = yk_sys_stat(object->lock.fd, &facts);
+    if (result < 0)
+        return result;
+    peer->bell.nonce = object->fixed.nonce;
+    peer->bell.fd =
+        yk_doorbell_make(object->directory, peer->bell.nonce, facts.st_mode, facts.st_gid);
+    return peer->bell.fd < 0 ? peer->bell.fd : 0;
+}
+
+/* Under the mutex. What can not be had is done without, and asked for again the next time. */
 static int open_waiting(struct yk_peer *peer)
 {
-    int result = 0;
+    int result = peer->bell.fd < 0 ? make_bell(peer) : 0;
+    if (result == 0 && peer->names.fork_stamp == 0) {
+        peer->names.stir = stir;
+        yk_watch_names(&peer->names, peer->object.directory);
+    }
+    return result;
+}
+
+/* How long until it is to be done again at the latest; 0: when the bell is rung. */
+static int64_t clear_and_announce(struct yk_peer *peer)
+{
     yk_process_lock();
-    if (peer->names < 0)
-        peer->names = yk_sys_watch_names(peer->object.directory); /* or every 100 ms */
-    if (peer->bell < 0)
-        result = peer->bell = yk_doorbell_make(peer->object.directory, peer->object.fixed.nonce,
-                                               peer->object.fixed.mode);
+    int result = open_waiting(peer);
     yk_process_unlock();
-    return result < 0 ? result : 0;
+    yk_watch_drain(); /* before the bell is cleared, which it may ring */
+    if (result == 0)
+        yk_sys_clear(peer->bell.fd); /* before the look: what is rung after it is heard */
+    if (peer->timer >= 0)
+        yk_sys_clear(peer->timer); /* and before it is asked when to look for the dead */
+    yk_process_lock();
+    int64_t again = look_for_dead(peer);
+    if (result == 0)
+        announce(peer);
+    if (again == 0 && peer->names.fork_stamp == 0)
+        again = LOOK_NS;
+    if (peer->timer >= 0 && again > 0)
+        yk_sys_timer_set(peer->timer, again, 0);
+    yk_process_unlock();
+    return again;
+}
+
+/* As look(), but goes on while there is no descriptor to look at the names with. */
+static int look_while_waiting(struct waiting *waiting, struct yk_link **ret_link)
+{
+    int result = look(waiting, ret_link, true);
+    return result == -EMFILE || result == -ENFILE ? 0 : result;
 }
 
 /* Lies down once. What look() says, or -ETIMEDOUT, -EINTR, -ECANCELED. */
 static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_t deadline)
 {
     struct yk_peer *peer = waiting->peer;
-    int result;
-    yk_sys_clear(peer->bell); /* before the look: what is rung after it is heard */
-    if (peer->names >= 0)
-        yk_sys_clear(peer->names);
-    yk_process_lock();
-    announce(peer);
-    yk_process_unlock();
-    result = look(waiting, ret_link, true);
+    clear_and_announce(peer);
+    int result = look_while_waiting(waiting, ret_link);
     if (result == 0 && yk_load32_seq(waiting->cancelled))
         result = -ECANCELED;
     int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
     if (result == 0 && left <= 0)
         result = -ETIMEDOUT;
-    if (result == 0 &&
-        yk_sys_poll(peer->bell, peer->names, left < YK_SLICE ? left : YK_SLICE) == -EINTR)
-        result = -EINTR;
-    yk_process_lock();
-    withdraw(peer);
-    look_for_dead(peer);
-    yk_process_unlock();
+    if (result != 0) {
+        ring_own(peer); /* whoever polls it is to come back */
+        return result;
+    }
+    return yk_sys_poll(peer->bell.fd, yk_watch_descriptor(), left < YK_SLICE ? left : YK_SLICE) ==
+                   -EINTR
+               ? -EINTR
+               : 0;
+}
+
+/*
+ * Found nothing, and the descriptor is to say when there is something. Of what nobody tells it looks
+ * by itself: can a link be opened now that could not before; has the other one come back to a link
+ * that this one left?
+ */
+static int look_armed(struct waiting *waiting, struct yk_link **ret_link)
+{
+    int64_t again = clear_and_announce(waiting->peer);
+    int result = look(waiting, ret_link, true);
+    if (result == 0 && yk_load32_seq(waiting->cancelled))
+        result = -ECANCELED;
+    if (result != 0)
+        ring_own(waiting->peer);
+    /* relaxed: own process */
+    if (yk_load32_relaxed(&waiting->peer->passed_over) && (again == 0 || again > RETRY_NS))
+        yk_sys_timer_set(waiting->peer->timer, RETRY_NS, 0);
     return result;
 }
 
 static int wait_next(struct waiting *waiting, struct yk_link **ret_link, int64_t timeout_ns)
 {
     int64_t deadline = yk_deadline(timeout_ns);
-    int result = look(waiting, ret_link, true);
+    int result =
+        timeout_ns == 0 ? look(waiting, ret_link, true) : look_while_waiting(waiting, ret_link);
     if (result == 0 && timeout_ns == 0) {
         yk_process_lock();
         look_for_dead(waiting->peer);
         yk_process_unlock();
-        result = look(waiting, ret_link, false);
+        result = waiting->peer->epoll < 0 ? look(waiting, ret_link, false)
+                                          : look_armed(waiting, ret_link);
         return result == 0 ? -EAGAIN : result;
     }
-    if (result == 0)
-        result = open_waiting(waiting->peer);
     while (result == 0)
         result = sleep_once(waiting, ret_link, deadline);
     return result;
@@ -167,20 +259,73 @@ int yk_peer_next(struct yoke_peer *handle, struct yk_link **ret_link,
     struct yk_link *ready = find_ready(handle->peer);
     yk_process_unlock();
     int result = 0;
-    if (!ready || due)
-        result = yk_directory_open(&waiting.directory, handle->peer->object.directory, true);
-    bool opened = (!ready || due) && result == 0;
-    if (ready && opened) {
-        int found = yk_peer_find_link(handle->peer, &waiting.directory, ret_other);
-        result = found > 0 ? YOKE_NEXT_OPENED + 1 : 0;
-    } else if (opened) {
+    if (!ready)
         result = wait_next(&waiting, ret_link, timeout_ns);
-    }
-    if (opened)
+    else if (due)
+        result = find_newcomer(&waiting) > 0 ? YOKE_NEXT_OPENED + 1 : 0;
+    if (waiting.opened)
         yk_directory_close(&waiting.directory);
     if (ready && result <= 0) { /* whatever went wrong beside it can wait */
         *ret_link = ready;
         return YOKE_NEXT_READY;
     }
     return result > 0 ? result - 1 : result;
+}
+
+/* ---- its descriptor ---- */
+
+static int open_descriptor(struct yk_peer *peer)
+{
+    int result = open_waiting(peer);
+    if (result < 0 || peer->epoll >= 0)
+        return result;
+    peer->epoll = yk_sys_epoll();
+    peer->timer = peer->epoll < 0 ? peer->epoll : yk_sys_timer();
+    int fds[] = {peer->bell.fd, peer->timer, yk_watch_descriptor()};
+    for (int i = 0; i < 3 && result == 0; i++) {
+        if (fds[i] >= 0)
+            result = yk_sys_epoll_add(peer->epoll, fds[i], YK_SYS_READABLE, 0);
+    }
+    if (peer->timer < 0)
+        result = peer->timer;
+    if (result == 0) {
+        yk_sys_ring(peer->bell.fd, MARK); /* whoever asks first learns what is there */
+        return 0;
+    }
+    if (peer->epoll >= 0)
+        yk_sys_close(peer->epoll);
+    if (peer->timer >= 0)
+        yk_sys_close(peer->timer);
+    peer->epoll = peer->timer = -1;
+    return yk_fail(-result, "no descriptor to wait on: %s", strerror(-result));
+}
+
+int yk_peer_descriptor(struct yk_peer *peer)
+{
+    yk_process_lock();
+    int result = open_descriptor(peer);
+    if (result == 0)
+        result = peer->epoll;
+    yk_process_unlock();
+    return result;
+}
+
+void yk_peer_forget_waiting(struct yk_peer *peer)
+{
+    int *fds[] = {&peer->bell.fd, &peer->epoll, &peer->timer};
+    for (int i = 0; i < 3; i++) {
+        if (*fds[i] >= 0)
+            yk_sys_close(*fds[i]);
+        *fds[i] = -1;
+    }
+    peer->names.fork_stamp = 0;
+}
+
+void yk_peer_end_waiting(struct yk_peer *peer)
+{
+    yk_watch_end(&peer->names);
+    /* relaxed: own process; in a forked child the doorbell's name is the parent's */
+    if (yk_load_relaxed(&peer->object.fork_stamp) == yk_fork_stamp())
+        yk_bell_remove(&peer->bell, peer->object.directory);
+    yk_peer_forget_waiting(peer);
 }

@@ -6,6 +6,7 @@
 #define YK_PLACE_H
 
 #include "endpoint.h"
+#include "inspect.h"
 
 struct yk_place {
     const char *name;
@@ -17,9 +18,16 @@ struct yk_place {
     /* Opens what the descriptor is an end of. NULL: nothing here is handed over by descriptors. */
     int (*open_descriptor)(yoke_endpoint *endpoint, int descriptor,
                            const struct yoke_options *options);
+    /*
+     * For inspect.c: looks at an object that has its name in the directory, without taking part in
+     * it. Fills in what it can tell; of the participants, if there is room for them, the slot, the
+     * process and whether that is proven. 0, or an error, with a sentence, that says what is missing.
+     */
+    int (*look)(const struct yk_directory *directory, const struct yk_record *record,
+                struct yk_object_facts *facts, struct yk_participant_facts *people, size_t *count);
 };
 
-extern const struct yk_place yk_place_kernel; /* place/kernel.c */
+extern const struct yk_place yk_place_kernel; /* place/kernel.h */
 
 /* NULL: no place of that name (memory is none of these). */
 const struct yk_place *yk_place_find(const char *name);

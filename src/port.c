@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "endpoint_options.h"
+#include "notice.h"
 #include "pool.h"
 #include "ring/spsc.h"
 
@@ -40,8 +41,8 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
     memcpy(&own, fixed->details, sizeof own);
     if (own.layout != YK_PORT_LAYOUT)
         return yk_fail(EPROTONOSUPPORT,
-                       "port:%s was made with port layout %016llx, this yoke has %016llx",
-                       fixed->name, (unsigned long long)own.layout,
+                       "%s:%s was made with port layout %016llx, this yoke has %016llx",
+                       yk_kind_name(fixed->kind), fixed->name, (unsigned long long)own.layout,
                        (unsigned long long)YK_PORT_LAYOUT);
     int result = yk_ring_check_geometry(&own.geometry);
     if (result == 0) {
@@ -53,7 +54,8 @@ int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret
             result = -EPROTO;
     }
     if (result < 0)
-        return yk_fail(EPROTO, "port:%s has a geometry that no yoke wrote", fixed->name);
+        return yk_fail(EPROTO, "%s:%s has a geometry that no yoke wrote", yk_kind_name(fixed->kind),
+                       fixed->name);
     *ret_geometry = own.geometry;
     return 0;
 }
@@ -106,8 +108,9 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
      * One wake for each message given back; and places may have become free, for whoever wants
      * them.
      */
-    for (uint32_t i = 0; i < given_back; i++)
-        yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_unarm_all(&port->waiting, slot);
+    if (given_back > 0)
+        yk_message_came(&port->waiting, given_back);
     yk_changed(&port->waiting, YK_WAIT_ROOM);
     for (uint32_t i = 0; i < object->fixed.participants; i++)
         yk_changed_for(&port->waiting, YK_WAIT_POOL, i);
@@ -130,8 +133,7 @@ static void joined(struct yk_object *object)
     yk_store32_relaxed(&port->borrowed, 0);
     for (int i = 0; i < YOKE_PRIORITIES_MAX; i++)
         yk_store_relaxed(&port->open[i], 0);
-    for (int i = 0; i < YK_WAIT_REASONS; i++)
-        yk_store32_relaxed(&port->waiting.sleepers[i], 0);
+    yk_waiting_join(&port->waiting);
 }
 
 /* The private view of a freshly attached segment. Called before the participant joins. */
@@ -158,6 +160,7 @@ static int prepare(struct yk_object *object)
 static void unprepare(struct yk_object *object)
 {
     struct yk_port *port = (struct yk_port *)object;
+    yk_waiting_end(&port->waiting);
     free(port->in_hand);
     port->in_hand = NULL;
 }
@@ -169,8 +172,8 @@ static const struct yk_kind_operations operations = {
     .joined = joined,
 };
 
-int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
-                 const struct yoke_options *options)
+int yk_port_open_as(struct yk_port *port, enum yk_kind kind, int32_t seat, const char *name,
+                    uint32_t flags, const struct yoke_options *options)
 {
     struct yk_port_fixed fixed = {.layout = YK_PORT_LAYOUT};
     int result = yk_options_check(YK_KIND_PORT, flags, options);
@@ -180,15 +183,16 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
         return result;
     uint64_t bytes = yk_port_blocks_offset(&fixed.geometry) + yk_ring_blocks_bytes(&fixed.geometry);
     struct yk_object_plan plan = {
-        .kind = YK_KIND_PORT,
+        .kind = kind,
         .name = name,
         .flags = flags,
         .mode = options->mode,
         .group = options->group,
         .participants = fixed.geometry.participants,
-        .seat = YK_ANY_SEAT,
+        .seat = seat,
         .body_bytes = bytes,
         .reserve = yk_options_reserve(flags, bytes),
+        .smaller = "participants, max_borrowed, depth, priorities or max_message",
         .details = &fixed,
         .details_size = sizeof fixed,
         .operations = &operations,
@@ -198,8 +202,15 @@ int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
     return yk_object_open(&port->object, &plan);
 }
 
+int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
+                 const struct yoke_options *options)
+{
+    return yk_port_open_as(port, YK_KIND_PORT, YK_ANY_SEAT, name, flags, options);
+}
+
 void yk_port_close(struct yk_port *port)
 {
+    yk_descriptor_close(&port->waiting); /* while the slot is ours */
     yk_object_close(&port->object);
 }
 
@@ -268,12 +279,6 @@ struct sending {
     uint32_t block;
 };
 
-static void woken_by(struct sending *sending, size_t sent)
-{
-    for (size_t i = 0; i < sent && yk_anyone_waits(&sending->port->waiting, YK_WAIT_RECEIVE); i++)
-        yk_wake_any(&sending->port->waiting, YK_WAIT_RECEIVE);
-}
-
 static bool get_block(struct sending *sending, const struct yoke_message *message)
 {
     struct yk_port *port = sending->port;
@@ -338,7 +343,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
     if (sent == 0)
         return sending->error;
     add_count(&yk_object_slot(&port->object, port->object.slot)->sent, sent);
-    woken_by(sending, sent);
+    yk_message_came(&port->waiting, sent);
     return 1;
 }
 
@@ -427,7 +432,7 @@ static ssize_t send_waiting(struct yk_port *port, const void *data, size_t size,
         yk_visit_begin(&port->object);
     if (timeout_ns != 0 && port->waiting.spin_ns > 0 && much_room_soon(port) &&
         send_short(port, data, size))
-        yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+        yk_message_came(&port->waiting, 1);
     else
         sent = run_send(&sending, timeout_ns);
     if (visits)
@@ -444,7 +449,7 @@ ssize_t yk_port_send(struct yk_port *port, const void *data, size_t size, int64_
         return result;
     if (yk_unlikely(!send_short(port, data, size)))
         return send_waiting(port, data, size, timeout_ns);
-    yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_message_came(&port->waiting, 1);
     yk_pool_prefetch(port, size);
     return 0;
 }
@@ -667,7 +672,7 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     return 1;
 }
 
-static bool has_message(const struct yk_port *port)
+bool yk_port_is_ready(const struct yk_port *port)
 {
     for (uint32_t ring = 0; ring < port->ring.geometry.rings; ring++) {
         if (yk_ring_peek(&port->ring, ring))
@@ -678,7 +683,7 @@ static bool has_message(const struct yk_port *port)
 
 static void pass_on_message(struct yk_port *port)
 {
-    if (yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && has_message(port))
+    if (yk_anyone_waits(&port->waiting, YK_WAIT_RECEIVE) && yk_port_is_ready(port))
         yk_wake_any(&port->waiting, YK_WAIT_RECEIVE);
 }
 
@@ -697,7 +702,8 @@ static void explain_receive(const struct receiving *receiving, ssize_t result)
                 "once: release one, or create the port with a bigger max_borrowed",
                 port->ring.geometry.max_borrowed, port->object.fixed.name);
     else if (result == -EPROTO)
-        yk_fail(EPROTO, "port:%s holds a message that no yoke wrote", port->object.fixed.name);
+        yk_fail(EPROTO, "%s:%s holds a message that no yoke wrote",
+                yk_kind_name(port->object.fixed.kind), port->object.fixed.name);
 }
 
 static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
@@ -873,7 +879,7 @@ int yk_port_return(struct yk_port *port, const void *message)
     result = yk_ring_return(&port->ring, &held);
     if (result == 1)
         one_less(port);
-    yk_changed(&port->waiting, YK_WAIT_RECEIVE);
+    yk_message_came(&port->waiting, 1);
     block_freed(port, held.block);
     return result < 0
                ? yk_fail(EPROTO, "somebody else changed what only the holder of a message may")

@@ -45,6 +45,9 @@ struct yk_port {
 
 int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,
                  const struct yoke_options *options);
+/* The same for whatever has a port behind it, under a kind of its own; `seat` as of an object. */
+int yk_port_open_as(struct yk_port *port, enum yk_kind kind, int32_t seat, const char *name,
+                    uint32_t flags, const struct yoke_options *options);
 void yk_port_close(struct yk_port *port);
 
 /* See yoke.h. */
@@ -61,6 +64,9 @@ ssize_t yk_port_commit(struct yk_port *port, const struct yoke_message *messages
                        int64_t timeout_ns);
 int yk_port_release(struct yk_port *port, const void *message);
 int yk_port_return(struct yk_port *port, const void *message);
+
+/* Would receiving not wait? */
+bool yk_port_is_ready(const struct yk_port *port);
 
 /* Checks a segment's port header for the inspector, too: 0 or -EPROTO / -EPROTONOSUPPORT. */
 int yk_port_check(const struct yk_shm_fixed *fixed, struct yk_ring_geometry *ret_geometry);

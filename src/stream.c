@@ -190,7 +190,7 @@ static int cancel(void *self)
     struct yk_stream *stream = self;
     int result = yk_object_enter(&stream->object);
     if (result == 0)
-        yk_cancel(&stream->object);
+        yk_cancel(&stream->waiting);
     return result;
 }
 
@@ -199,7 +199,7 @@ static void close_stream(void *self)
     struct yk_stream *stream = self;
     /* in a forked child that never used it there is nobody to wait for, and the end is the parent's */
     if (yk_load_relaxed(&stream->object.fork_stamp) == yk_fork_stamp()) {
-        yk_cancel(&stream->object);
+        yk_cancel(&stream->waiting);
         yk_wait_for_visitors(&stream->object);
         yk_bytes_go(my_end(stream), stream->object.slot, YK_BYTES_CLOSED);
     }

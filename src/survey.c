@@ -108,9 +108,13 @@ const struct yk_segment_row *yk_segment_table_find(const struct yk_segment_table
 
 uint32_t yk_entry_kind(const char *entry, const char **ret_name)
 {
+    char plain[YK_ENTRY_MAX];
     const char *dot = strchr(entry, '.');
     int kind = dot ? yk_kind_from_name(entry, (size_t)(dot - entry)) : 0;
-    if (kind == 0 || yk_name_check((uint32_t)kind, dot + 1) < 0)
+    if (kind == 0)
+        return 0;
+    const char *name = yk_kernel_name((uint32_t)kind, dot + 1, plain) ? plain : dot + 1;
+    if (yk_name_check((uint32_t)kind, name) < 0)
         return 0;
     *ret_name = dot + 1;
     return (uint32_t)kind;

@@ -33,7 +33,10 @@ void yk_segment_table_free(struct yk_segment_table *table);
 /* The row of a segment, or NULL. */
 const struct yk_segment_row *yk_segment_table_find(const struct yk_segment_table *table, int id);
 
-/* "port.jobs": its kind, and *ret_name is "jobs" in the same text. 0: no name of yoke's. */
+/*
+ * "port.jobs": its kind, and *ret_name is "jobs" in the same text; of "port.jobs@kernel",
+ * "jobs@kernel". 0: no name of yoke's.
+ */
 uint32_t yk_entry_kind(const char *entry, const char **ret_name);
 
 /*

@@ -22,8 +22,11 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "doorbell.h"
+#include "notice.h"
 
 #define SPIN_DEFAULT 20000
+#define BELLS        32 /* of others that are kept open: descriptors are few */
 
 /*
  * How a spinning thread looks: often for a message; seldom for room, since each look takes the very
@@ -51,13 +54,13 @@ static bool ring_bell(const struct yk_object *object, uint32_t slot, int bell)
 static bool take_bit(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot)
 {
     uint64_t bit = UINT64_C(1) << slot % 64;
-    return (yk_and_seq(&waiting->shm->bits[reason][slot / 64], ~bit) & bit) != 0;
+    return (yk_and_seq(&waiting->shm->bits[slot / 64][reason], ~bit) & bit) != 0;
 }
 
 static void set_bit(const struct yk_waiting *waiting, enum yk_reason reason)
 {
     uint32_t slot = waiting->object->slot;
-    yk_or_seq(&waiting->shm->bits[reason][slot / 64],
+    yk_or_seq(&waiting->shm->bits[slot / 64][reason],
               UINT64_C(1) << slot % 64); /* SYNC wait.receive, wait.room */
 }
 
@@ -67,7 +70,7 @@ void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason)
     uint32_t first = waiting->object->slot / 64;
     for (uint32_t i = 0; i < waiting->words; i++) {
         uint32_t word = (first + i) % waiting->words;
-        uint64_t bits = yk_load_seq(&waiting->shm->bits[reason][word]);
+        uint64_t bits = yk_load_seq(&waiting->shm->bits[word][reason]);
         while (bits != 0) {
             uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
             bits &= bits - 1;
@@ -82,6 +85,99 @@ void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason)
         }
     }
 }
+
+/* ---- descriptors ---- */
+
+static void ring(struct yk_waiting *waiting, uint32_t slot, uint32_t which, uint64_t nonce,
+                 uint64_t mark)
+{
+    struct yk_object *object = waiting->object;
+    uint32_t free = 0, place = slot * YK_NOTICES + which;
+    struct yk_doorbell once = {.nonce = 0};
+    int result = -ENOENT;
+    if (nonce != 0) {
+        bool taken = yk_cas32_seq(&waiting->bells_taken, &free, 1);
+        if (taken && !waiting->bells)
+            waiting->bells = calloc(BELLS, sizeof *waiting->bells);
+        struct yk_doorbell *bell = taken && waiting->bells ? &waiting->bells[place % BELLS] : &once;
+        result = yk_doorbell_ring(bell, object->directory, nonce, mark);
+        yk_doorbell_close(&once);
+        if (taken)
+            yk_store32_release(&waiting->bells_taken, 0);
+    }
+    /*
+     * No doorbell, or none that we can ring: no descriptor is left, no right to it, it is gone. All
+     * who watch the object are told instead, which takes nothing that we do not have.
+     */
+    if (result < 0)
+        yk_sys_touch(object->lock.fd, object->anonymous ? object->size : 0);
+}
+
+void yk_ring_descriptor(struct yk_waiting *waiting, uint32_t slot)
+{
+    for (uint32_t which = 0; which < YK_NOTICES; which++) {
+        struct yk_shm_notice *notice = &yk_object_slot(waiting->object, slot)->notice[which];
+        uint64_t armed = yk_load_seq(&notice->armed); /* SYNC notice.armed acquire */
+        if ((armed & 1) == 0)
+            continue;
+        ring(waiting, slot, which, yk_load_relaxed(&notice->doorbell),
+             yk_load_relaxed(&notice->mark));
+        yk_cas_seq(&notice->armed, &armed, armed & ~UINT64_C(1)); /* fails: it is armed anew */
+    }
+}
+
+void yk_ring_descriptors(struct yk_waiting *waiting)
+{
+    for (uint32_t word = 0; word < waiting->words; word++) {
+        uint64_t bits = yk_load_seq(&waiting->shm->bits[word][YK_WAIT_DESCRIPTOR]);
+        for (; bits != 0; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (slot < waiting->object->fixed.participants)
+                yk_ring_descriptor(waiting, slot);
+        }
+    }
+}
+
+void yk_unarm(const struct yk_waiting *waiting, uint32_t slot, uint32_t which)
+{
+    yk_and_seq(&yk_object_slot(waiting->object, slot)->notice[which].armed, ~UINT64_C(1));
+}
+
+void yk_unarm_all(const struct yk_waiting *waiting, uint32_t slot)
+{
+    yk_and_seq(&waiting->shm->bits[slot / 64][YK_WAIT_DESCRIPTOR], ~(UINT64_C(1) << slot % 64));
+    for (uint32_t which = 0; which < YK_NOTICES; which++)
+        yk_unarm(waiting, slot, which);
+}
+
+void yk_ring_own(struct yk_waiting *waiting)
+{
+    yk_process_lock(); /* another thread may be making or closing what is rung */
+    if (waiting->descriptor)
+        yk_notice_ring(&waiting->descriptor->notice);
+    if (waiting->member)
+        yk_notice_ring(waiting->member);
+    yk_process_unlock();
+}
+
+void yk_waiting_join(struct yk_waiting *waiting)
+{
+    for (int i = 0; i < YK_WAIT_REASONS; i++)
+        yk_store32_relaxed(&waiting->sleepers[i], 0);
+    yk_store32_relaxed(&waiting->bells_taken, 0);
+    waiting->member = NULL; /* the parent's set has it */
+    yk_descriptor_close(waiting);
+}
+
+void yk_waiting_end(struct yk_waiting *waiting)
+{
+    for (uint32_t i = 0; waiting->bells && i < BELLS; i++)
+        yk_doorbell_close(&waiting->bells[i]);
+    free(waiting->bells);
+    waiting->bells = NULL;
+}
+
+/* ---- sleepers ---- */
 
 void yk_wake_slot(const struct yk_waiting *waiting, enum yk_reason reason, uint32_t slot)
 {
@@ -98,11 +194,12 @@ void yk_wake_own(struct yk_object *object)
     }
 }
 
-void yk_cancel(struct yk_object *object)
+void yk_cancel(struct yk_waiting *waiting)
 {
-    yk_store32_release(&object->cancelled, 1);
+    yk_store32_release(&waiting->object->cancelled, 1);
     yk_fence_seq(); /* before the look who is inside, and before the bells */
-    yk_wake_own(object);
+    yk_wake_own(waiting->object);
+    yk_ring_own(waiting);
 }
 
 int64_t yk_default_spin(void)
@@ -247,18 +344,47 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
     return result;
 }
 
+/*
+ * Nothing there: a descriptor is to say when there is. What is found now was there before anybody
+ * would ring for it.
+ */
+static ssize_t arm_descriptor(struct yk_waiting *waiting, yk_attempt attempt, void *context)
+{
+    enum yk_reason reason = YK_WAIT_RECEIVE;
+    ssize_t result = attempt(context, &reason);
+    if (result != 0 || reason != YK_WAIT_RECEIVE)
+        return result;
+    yk_descriptor_arm(waiting->descriptor);
+    result = attempt(context, &reason);
+    if (result == 0 && yk_load32_seq(&waiting->object->cancelled))
+        result = -ECANCELED;
+    if (result != 0)
+        yk_notice_ring(&waiting->descriptor->notice);
+    return result;
+}
+
+static ssize_t look_once(struct yk_waiting *waiting, yk_attempt attempt, void *context)
+{
+    enum yk_reason reason = YK_WAIT_RECEIVE;
+    if (yk_load32_relaxed(&waiting->object->cancelled))
+        return -ECANCELED;
+    /* What a dead one held may be just what is missing. */
+    ssize_t result = yk_recover_dead_sometimes(waiting->object) > 0 ? attempt(context, &reason) : 0;
+    if (result == 0 && waiting->descriptor)
+        result = arm_descriptor(waiting, attempt, context);
+    return result != 0 ? result : -EAGAIN;
+}
+
 ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns)
 {
-    struct yk_object *object = waiting->object;
-    enum yk_reason reason = YK_WAIT_RECEIVE;
-    if (timeout_ns == 0) {
-        if (yk_load32_relaxed(&object->cancelled))
-            return -ECANCELED;
-        /* What a dead one held may be just what is missing. */
-        ssize_t result = yk_recover_dead_sometimes(object) > 0 ? attempt(context, &reason) : 0;
-        return result != 0 ? result : -EAGAIN;
+    if (timeout_ns == 0)
+        return look_once(waiting, attempt, context);
+    if (yk_load32_seq(&waiting->object->cancelled))
+        return -ECANCELED;
+    ssize_t result = wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
+    if (result == -ETIMEDOUT && waiting->descriptor) {
+        result = arm_descriptor(waiting, attempt, context);
+        return result != 0 ? result : -ETIMEDOUT;
     }
-    return yk_load32_seq(&object->cancelled)
-               ? -ECANCELED
-               : wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
+    return result;
 }

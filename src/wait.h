@@ -16,12 +16,18 @@
 
 #include "memory/object.h"
 
+struct yk_descriptor;
+struct yk_notice;
+struct yk_doorbell;
+
 enum yk_reason {
     YK_WAIT_RECEIVE = 0, /* for a message */
     YK_WAIT_ROOM = 1,    /* for a place in the ring */
     YK_WAIT_POOL = 2,    /* for a block of one's own pool */
     YK_WAIT_REASONS = 3,
-    YK_WAIT_ALONE = 3, /* nobody rings: looks by itself every 100 ms (parked messages) */
+    YK_WAIT_DESCRIPTOR = 3, /* no thread: a descriptor says when there is a message (notice.h) */
+    YK_WAIT_ROWS = 4,
+    YK_WAIT_ALONE = 4, /* nobody rings: looks by itself every 100 ms (parked messages) */
 };
 
 #define YK_WAIT_WORDS 16 /* 1024 participants */
@@ -33,9 +39,12 @@ enum yk_reason {
  * bits  | sleepers set and clear | who changed | or, and, load: seq   | a set bit: one futile
  *       | their own; who wakes   | something   | SYNC wait.receive    | wake, then the next
  *       | clears any             |             | SYNC wait.room       | sleeper is woken
+ *       | (descriptors': none)   |             |                      |
+ *
+ * What a sender asks of its row and of the descriptors' lies in one line.
  */
 struct yk_shm_waiters {
-    yk_atomic64 bits[YK_WAIT_REASONS][YK_WAIT_WORDS];
+    yk_atomic64 bits[YK_WAIT_WORDS][YK_WAIT_ROWS];
 };
 
 /* One handle's side of it. */
@@ -52,6 +61,10 @@ struct yk_waiting {
     bool
         personal; /* a wake-up is meant for this one alone, and not passed on when it is not used */
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
+    struct yk_descriptor *descriptor;      /* yoke_fd(); NULL: not asked for */
+    struct yk_notice *member;              /* in a wait set; NULL: it is in none */
+    struct yk_doorbell *bells;             /* some others', once one was rung */
+    yk_atomic32 bells_taken;               /* a thread of this process uses them */
 };
 
 /* Tries once: not 0 when the wait is over; else *reason is what would have to change. */
@@ -62,6 +75,18 @@ typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason);
  * what attempt said. The caller has tried once already, and is a visitor.
  */
 ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns);
+
+/* Rings all descriptors that are armed. */
+void yk_ring_descriptors(struct yk_waiting *waiting);
+/* One participant's. */
+void yk_ring_descriptor(struct yk_waiting *waiting, uint32_t slot);
+/* Under the slot's lock, or by its owner: its descriptors are not rung any more. */
+void yk_unarm(const struct yk_waiting *waiting, uint32_t slot, uint32_t which);
+void yk_unarm_all(const struct yk_waiting *waiting, uint32_t slot);
+
+/* A handle is new in this process; and goes, after it has left: leaving may ring others. */
+void yk_waiting_join(struct yk_waiting *waiting);
+void yk_waiting_end(struct yk_waiting *waiting);
 
 /* Wakes one participant that waits for this reason, if any does. */
 void yk_wake_any(const struct yk_waiting *waiting, enum yk_reason reason);
@@ -74,7 +99,7 @@ static inline bool yk_anyone_waits(const struct yk_waiting *waiting, enum yk_rea
 {
     uint64_t any = 0;
     for (uint32_t i = 0; i < waiting->words; i++)
-        any |= yk_load_seq(&waiting->shm->bits[reason][i]); /* seq: after the change, see wait.c */
+        any |= yk_load_seq(&waiting->shm->bits[i][reason]); /* seq: after the change, see wait.c */
     return any != 0;
 }
 
@@ -87,15 +112,31 @@ static inline void yk_changed(const struct yk_waiting *waiting, enum yk_reason r
 static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reason reason,
                                   uint32_t slot)
 {
-    uint64_t word = yk_load_seq(&waiting->shm->bits[reason][slot / 64]);
+    uint64_t word = yk_load_seq(&waiting->shm->bits[slot / 64][reason]);
     if (yk_unlikely(word >> (slot % 64) & 1))
         yk_wake_slot(waiting, reason, slot);
 }
 
+/* There is a message (or so many), for whoever sleeps and for all descriptors. */
+static inline void yk_message_came(struct yk_waiting *waiting, size_t count)
+{
+    uint64_t sleep = 0, poll = 0;
+    for (uint32_t i = 0; i < waiting->words; i++) {
+        sleep |= yk_load_seq(&waiting->shm->bits[i][YK_WAIT_RECEIVE]);
+        poll |= yk_load_seq(&waiting->shm->bits[i][YK_WAIT_DESCRIPTOR]);
+    }
+    if (yk_unlikely(poll != 0))
+        yk_ring_descriptors(waiting);
+    for (size_t i = 0; sleep != 0 && i < count && yk_anyone_waits(waiting, YK_WAIT_RECEIVE); i++)
+        yk_wake_any(waiting, YK_WAIT_RECEIVE);
+}
+
 /* Rings every thread of this process that sleeps on the object. */
 void yk_wake_own(struct yk_object *object);
+/* And whoever polls its descriptor. */
+void yk_ring_own(struct yk_waiting *waiting);
 /* Ends the waits that are going on, and all that come: yoke_cancel() and closing. */
-void yk_cancel(struct yk_object *object);
+void yk_cancel(struct yk_waiting *waiting);
 
 /*
  * Can this process rely on membarrier()? Registers it, which also holds for what it forks later.

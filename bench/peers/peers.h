@@ -10,6 +10,7 @@ extern const struct bench_system bench_yoke_link;
 extern const struct bench_system bench_yoke_link_loan;
 extern const struct bench_system bench_yoke_port;
 extern const struct bench_system bench_yoke_port_loan;
+extern const struct bench_system bench_yoke_set;
 extern const struct bench_system bench_pipe;
 extern const struct bench_system bench_mq;
 extern const struct bench_system bench_unix_stream;

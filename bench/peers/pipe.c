@@ -2,7 +2,7 @@
  * pipe.c - pipe(2), with messages told apart by their fixed size.
  *
  * As fast as it gets: the pipe's buffer as big as the system allows without privilege. Spinning
- * means non-blocking descriptors, tried again and again.
+ * means non-blocking descriptors, tried again and again; polling, that poll() says when to.
  *
  * Up to PIPE_BUF bytes are written at once, whoever else writes; but a reader that finds half a
  * message waits for the rest, so several readers would share one out: it is for one receiver.
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 
 struct pipes {
     int read_end[BENCH_CHANNELS], write_end[BENCH_CHANNELS];
+    bool polls;
 };
 
 static void close_end(int *end)
@@ -56,11 +58,12 @@ static int pipe_join(struct bench_run *run)
 static int pipe_setup(struct bench_run *run)
 {
     struct pipes *state = malloc(sizeof *state);
-    int flags = O_CLOEXEC | (run->setting.mode == BENCH_SPIN ? O_NONBLOCK : 0);
+    int flags = O_CLOEXEC | (run->setting.mode != BENCH_BLOCK ? O_NONBLOCK : 0);
 
     if (!state)
         return -ENOMEM;
     run->state = state;
+    state->polls = run->setting.mode == BENCH_POLL;
     for (int channel = 0; channel < BENCH_CHANNELS; channel++)
         state->read_end[channel] = state->write_end[channel] = -1;
     for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
@@ -78,6 +81,16 @@ static int pipe_setup(struct bench_run *run)
     return 0;
 }
 
+static void wait_for(const struct pipes *state, int end, short events)
+{
+    struct pollfd ready = {end, events, 0};
+
+    if (state->polls)
+        (void)poll(&ready, 1, -1);
+    else
+        bench_look_again();
+}
+
 static int pipe_send(void *data, enum bench_channel channel, const void *message, size_t size)
 {
     const struct pipes *state = data;
@@ -89,7 +102,7 @@ static int pipe_send(void *data, enum bench_channel channel, const void *message
         if (written < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
         if (written < 0) {
-            bench_look_again();
+            wait_for(state, state->write_end[channel], POLLOUT);
             continue;
         }
         next += written;
@@ -111,7 +124,7 @@ static int pipe_recv(void *data, enum bench_channel channel, void *buffer, size_
         if (got < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
         if (got < 0) {
-            bench_look_again();
+            wait_for(state, state->read_end[channel], POLLIN);
             continue;
         }
         next += got;
@@ -124,7 +137,7 @@ const struct bench_system bench_pipe = {
     .name = "pipe",
     .quick = true,
     .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE,
-    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
+    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK | 1 << BENCH_POLL,
     .size_min = BENCH_SIZE_MIN,
     .size_max = SIZE_MAX,
     .setup = pipe_setup,

@@ -5,10 +5,11 @@
  * The parent makes the ports and keeps them open; each worker opens its own endpoints by name.
  * They are transient, so they are gone with the last of the three, however that ends. Blocking
  * means no spinning at all (spin_ns 0), spinning means no sleep within any time that a sample
- * takes.
+ * takes, polling that the receiver sleeps in poll() on the port's descriptor.
  */
 #include "in_place.h"
 #include "peers.h"
+#include "polled.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct ports {
     char address[BENCH_CHANNELS][64];
     yoke_endpoint *made[BENCH_CHANNELS]; /* the parent's */
     yoke_endpoint *port[BENCH_CHANNELS]; /* a worker's */
+    bool polls;
 };
 
 static uint32_t one_or_more(uint32_t processes)
@@ -73,6 +75,7 @@ static int yoke_port_setup(struct bench_run *run)
         return -ENOMEM;
     run->state = state;
     state->options = options_for(&run->setting);
+    state->polls = run->setting.mode == BENCH_POLL;
     for (int channel = 0; channel < BENCH_CHANNELS; channel++) {
         snprintf(state->address[channel], sizeof state->address[channel], "port:bench-%ld-%u",
                  (long)getpid(), serial++);
@@ -108,7 +111,8 @@ static int yoke_port_send(void *data, enum bench_channel channel, const void *me
 static int yoke_port_recv(void *data, enum bench_channel channel, void *buffer, size_t size)
 {
     const struct ports *state = data;
-    ssize_t got = yoke_recv(state->port[channel], buffer, size, YOKE_FOREVER);
+    ssize_t got = state->polls ? bench_recv_polled(state->port[channel], NULL, buffer, size)
+                               : yoke_recv(state->port[channel], buffer, size, YOKE_FOREVER);
 
     if (got < 0)
         return (int)got;
@@ -149,7 +153,7 @@ const struct bench_system bench_yoke_port = {
     .quick = true,
     .many = true,
     .cases = 1 << BENCH_LATENCY | 1 << BENCH_RATE | 1 << BENCH_OPEN,
-    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK,
+    .modes = 1 << BENCH_SPIN | 1 << BENCH_BLOCK | 1 << BENCH_POLL,
     .size_min = BENCH_SIZE_MIN,
     .size_max = YOKE_MESSAGE_MAX,
     .setup = yoke_port_setup,

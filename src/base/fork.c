@@ -69,18 +69,33 @@ uint64_t yk_fork_stamp_slow(void)
     return yk_cas_seq(&yk_fork_page->stamp, &none, mine) ? mine : none;
 }
 
-void yk_process_lock(void)
+static void lock(yk_atomic32 *mutex)
 {
     uint32_t free = 0;
-    while (!yk_cas32_seq(&yk_fork_page->mutex, &free, 1)) {
+    while (!yk_cas32_seq(mutex, &free, 1)) {
         free = 0;
         yk_nap(50000);
     }
 }
 
+void yk_process_lock(void)
+{
+    lock(&yk_fork_page->mutex);
+}
+
 void yk_process_unlock(void)
 {
     yk_store32_release(&yk_fork_page->mutex, 0);
+}
+
+void yk_watch_lock(void)
+{
+    lock(&yk_fork_page->watch_mutex);
+}
+
+void yk_watch_unlock(void)
+{
+    yk_store32_release(&yk_fork_page->watch_mutex, 0);
 }
 
 void yk_guards_lock(void)

@@ -15,7 +15,8 @@
 
 struct yk_fork_page {
     yk_atomic64 stamp; /* this process's random number; 0: a child that has not asked yet */
-    yk_atomic32 mutex; /* process-wide; free again in a child, whatever the parent did */
+    /* process-wide; free again in a child, whatever the parent did */
+    yk_atomic32 mutex, watch_mutex;
 };
 
 extern struct yk_fork_page *yk_fork_page;
@@ -35,6 +36,9 @@ static inline uint64_t yk_fork_stamp(void)
 /* The process-wide mutex for cold paths: rejoining after a fork. Holders never sleep long. */
 void yk_process_lock(void);
 void yk_process_unlock(void);
+/* Another one, which may be taken while that one is held: of watch.c. */
+void yk_watch_lock(void);
+void yk_watch_unlock(void);
 
 /*
  * A descriptor whose description holds locks. Guarded from before the first lock is taken until it

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,15 +17,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -262,9 +268,14 @@ static int byte_lock(int fd, int command, short type, off_t byte, off_t count, s
     return result == -EACCES ? -EAGAIN : result;
 }
 
+int yk_sys_lock_bytes(int fd, off_t byte, off_t count)
+{
+    return byte_lock(fd, F_OFD_SETLK, F_WRLCK, byte, count, NULL);
+}
+
 int yk_sys_lock_byte(int fd, off_t byte)
 {
-    return byte_lock(fd, F_OFD_SETLK, F_WRLCK, byte, 1, NULL);
+    return yk_sys_lock_bytes(fd, byte, 1);
 }
 
 int yk_sys_share_byte(int fd, off_t byte)
@@ -282,6 +293,20 @@ int yk_sys_byte_is_locked(int fd, off_t byte, off_t count)
     struct flock lock;
     int result = byte_lock(fd, F_OFD_GETLK, F_WRLCK, byte, count, &lock);
     return result < 0 ? result : lock.l_type != F_UNLCK;
+}
+
+/*
+ * A description never hears of its own locks, a process hears of all that descriptions have: what
+ * the one is told of and the other is not is the description's.
+ */
+int yk_sys_byte_is_locked_by(int fd, off_t byte)
+{
+    struct flock lock;
+    int result = byte_lock(fd, F_GETLK, F_WRLCK, byte, 1, &lock);
+    if (result < 0 || lock.l_type == F_UNLCK)
+        return result;
+    result = yk_sys_byte_is_locked(fd, byte, 1);
+    return result < 0 ? result : !result;
 }
 
 int yk_sys_shm_get(key_t key, size_t size, int flags)
@@ -417,6 +442,11 @@ int yk_sys_duplicate(int fd)
     return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
 
+int yk_sys_replace(int fd, int by)
+{
+    return (int)CALL(dup3(by, fd, O_CLOEXEC));
+}
+
 static int watch(const char *path, uint32_t events)
 {
     int fd = (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -451,16 +481,25 @@ void yk_sys_clear(int fd)
         ;
 }
 
-int yk_sys_make_fifo(int dir, const char *path, mode_t mode)
+int yk_sys_make_fifo(int dir, const char *path, mode_t mode, uint32_t group)
 {
     int result = (int)CALL(mkfifoat(dir, path, 0600));
-    return result < 0 ? result : (int)CALL(fchmodat(dir, path, mode, 0));
+    if (result < 0)
+        return result;
+    /* a group that can not be had only means that its members ring in vain */
+    CALL(fchownat(dir, path, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW));
+    return (int)CALL(fchmodat(dir, path, mode, 0));
 }
 
-int yk_sys_ring(int fd)
+int yk_sys_ring(int fd, uint64_t mark)
 {
-    int result = (int)CALL(write(fd, "", 1));
+    int result = (int)CALL(write(fd, &mark, sizeof mark));
     return result == -EAGAIN ? 0 : result < 0 ? result : 0; /* full: it is rung already */
+}
+
+int yk_sys_eventfd(void)
+{
+    return (int)CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 int yk_sys_pipe(int ret[2])
@@ -500,6 +539,83 @@ ssize_t yk_sys_splice(int from, int to, size_t size)
     return result;
 }
 
+int yk_sys_touch(int fd, uint64_t size)
+{
+    return (int)CALL(ftruncate(fd, (off_t)size));
+}
+
+int yk_sys_epoll(void)
+{
+    return (int)CALL(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static int epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event event = {.events = events, .data.u64 = data};
+    return (int)CALL(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int yk_sys_epoll_add(int epoll, int fd, uint32_t events, uint64_t data)
+{
+    return epoll_control(epoll, EPOLL_CTL_ADD, fd, events, data);
+}
+
+int yk_sys_epoll_change(int epoll, int fd, uint32_t events, uint64_t data)
+{
+    return epoll_control(epoll, EPOLL_CTL_MOD, fd, events, data);
+}
+
+int yk_sys_epoll_remove(int epoll, int fd)
+{
+    return epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+int yk_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int64_t timeout_ns)
+{
+    int saved = errno;
+    int result = timeout_ns > 0 ? yk_sys_poll(epoll, -1, timeout_ns) : 1; /* in nanoseconds */
+    if (result > 0) {
+        result = epoll_wait(epoll, events, count, 0);
+        result = result < 0 ? -errno : result;
+    }
+    errno = saved;
+    return result;
+}
+
+int yk_sys_timer(void)
+{
+    return (int)CALL(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+int yk_sys_timer_set(int fd, int64_t first_ns, int64_t every_ns)
+{
+    struct itimerspec times = {
+        .it_value = {first_ns / 1000000000, first_ns % 1000000000},
+        .it_interval = {every_ns / 1000000000, every_ns % 1000000000},
+    };
+    return (int)CALL(timerfd_settime(fd, 0, &times, NULL));
+}
+
+int yk_sys_inotify(void)
+{
+    return (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+int yk_sys_inotify_names(int fd, const char *directory)
+{
+    return (int)CALL(inotify_add_watch(fd, directory, IN_MOVED_TO | IN_ONLYDIR));
+}
+
+int yk_sys_inotify_file(int fd, const char *path)
+{
+    return (int)CALL(inotify_add_watch(fd, path, IN_CLOSE_WRITE | IN_MODIFY | IN_DELETE_SELF));
+}
+
+int yk_sys_inotify_remove(int fd, int wd)
+{
+    return (int)CALL(inotify_rm_watch(fd, wd));
+}
+
 int yk_sys_poll(int fd, int other, int64_t timeout_ns)
 {
     struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
@@ -522,6 +638,72 @@ int yk_sys_poll_for(int fd, bool writing, int64_t timeout_ns)
     return result;
 }
 
+int yk_sys_poll_all(struct pollfd *fds, size_t count, int64_t timeout_ns)
+{
+    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int saved = errno;
+    int result = ppoll(fds, count, timeout_ns < 0 ? NULL : &time, NULL);
+    result = result < 0 ? -errno : result;
+    errno = saved;
+    return result;
+}
+
+int yk_sys_queue_make(const char *name, mode_t mode, uint64_t depth, uint64_t message_size)
+{
+    struct mq_attr wanted = {.mq_maxmsg = (long)depth, .mq_msgsize = (long)message_size};
+    int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC;
+    int fd = (int)CALL(mq_open(name, flags, mode, &wanted));
+    int result = fd < 0 ? fd : (int)CALL(fchmod(fd, mode));
+    if (result >= 0)
+        return fd;
+    if (fd >= 0) {
+        yk_sys_queue_unlink(name);
+        yk_sys_close(fd);
+    }
+    return result;
+}
+
+int yk_sys_queue_open(const char *name, int flags)
+{
+    return (int)CALL(mq_open(name, flags | O_NONBLOCK | O_CLOEXEC));
+}
+
+int yk_sys_queue_unlink(const char *name)
+{
+    return (int)CALL(mq_unlink(name));
+}
+
+int yk_sys_queue_look(int fd, struct yk_sys_queue *ret)
+{
+    struct mq_attr facts;
+    int result = (int)CALL(mq_getattr(fd, &facts));
+    if (result == 0)
+        *ret = (struct yk_sys_queue){.depth = (uint64_t)facts.mq_maxmsg,
+                                     .message_size = (uint64_t)facts.mq_msgsize,
+                                     .waiting = (uint64_t)facts.mq_curmsgs};
+    return result;
+}
+
+int yk_sys_queue_send(int fd, const void *message, size_t size, uint32_t priority)
+{
+    return (int)CALL(mq_send(fd, message, size, priority));
+}
+
+ssize_t yk_sys_queue_receive(int fd, void *buffer, size_t capacity, uint32_t *ret_priority)
+{
+    unsigned int priority = 0;
+    ssize_t size = CALL(mq_receive(fd, buffer, capacity, &priority));
+    if (size >= 0)
+        *ret_priority = priority;
+    return size;
+}
+
+uint64_t yk_sys_queue_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_MSGQUEUE, &limit) == 0 ? limit.rlim_cur : UINT64_MAX;
+}
+
 int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeout_ns)
 {
     /* Plain FUTEX_WAIT with a time-out: the only form that returns EINTR under SA_RESTART. */
@@ -537,6 +719,160 @@ int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeou
 int yk_sys_futex_wake(const yk_atomic32 *word, int count)
 {
     return (int)CALL(syscall(SYS_futex, &word->raw, FUTEX_WAKE, count, NULL, NULL, 0));
+}
+
+int yk_sys_pidfd_open(int32_t pid)
+{
+    return (int)CALL(syscall(SYS_pidfd_open, pid, 0));
+}
+
+int32_t yk_sys_pidfd_pid(int pidfd)
+{
+    char path[40], text[512];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    ssize_t size = fd < 0 ? fd : yk_sys_read_all(fd, text, sizeof text - 1, 0);
+    if (fd >= 0)
+        yk_sys_close(fd);
+    text[size < 0 ? 0 : size] = '\0';
+    const char *line = strstr(text, "\nPid:");
+    long pid = line ? strtol(line + 5, NULL, 10) : 0;
+    return pid > 0 ? (int32_t)pid : 0;
+}
+
+int yk_sys_pidfd_signal(int pidfd, int number, const uint64_t *value)
+{
+    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = (void *)(uintptr_t)(value ? *value : 0);
+    return (int)CALL(syscall(SYS_pidfd_send_signal, pidfd, number, value ? &info : NULL, 0));
+}
+
+uint64_t yk_sys_signal_bit(int number)
+{
+    bool can = number >= 1 && number <= SIGRTMAX && number != SIGKILL && number != SIGSTOP &&
+               (number < 32 || number >= SIGRTMIN); /* those between are the C library's */
+    return can ? UINT64_C(1) << (number - 1) : 0;
+}
+
+int yk_sys_first_queued_signal(void)
+{
+    return SIGRTMIN;
+}
+
+int yk_sys_last_signal(void)
+{
+    return SIGRTMAX;
+}
+
+static void to_sigset(sigset_t *ret, uint64_t set)
+{
+    sigemptyset(ret);
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        if (set & yk_sys_signal_bit(number))
+            sigaddset(ret, number);
+    }
+}
+
+int yk_sys_block_signals(uint64_t set)
+{
+    sigset_t signals;
+    to_sigset(&signals, set);
+    return -pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+int yk_sys_signalfd(int fd, uint64_t set)
+{
+    sigset_t signals;
+    to_sigset(&signals, set);
+    return (int)CALL(signalfd(fd, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int yk_sys_read_signal(int fd, struct yk_unix_signal *ret)
+{
+    struct signalfd_siginfo info;
+    int result = (int)CALL(read(fd, &info, sizeof info));
+    if (result < 0)
+        return result == -EAGAIN ? 0 : result;
+    /*
+     * What comes with a negative code was written by the sender, except by tgkill(). No pid: it is
+     * of another namespace, or there was no memory to queue it.
+     */
+    *ret = (struct yk_unix_signal){
+        .number = (int)info.ssi_signo,
+        .proven = (info.ssi_code >= 0 || info.ssi_code == SI_TKILL) && info.ssi_pid != 0,
+        .pid = (int32_t)info.ssi_pid,
+        .uid = info.ssi_uid,
+        .value = info.ssi_code == SI_QUEUE ? info.ssi_ptr : 0,
+    };
+    return 1;
+}
+
+/* By way of /proc: a path may be longer than an address has room for. */
+static void to_address(struct sockaddr_un *ret, int dir, const char *path)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(ret->sun_path, sizeof ret->sun_path, "/proc/self/fd/%d/%s", dir, path);
+}
+
+int yk_sys_datagram_socket(void)
+{
+    return (int)CALL(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+int yk_sys_datagram_bind(int dir, const char *path, mode_t mode, int64_t group)
+{
+    struct sockaddr_un address;
+    int yes = 1, fd = yk_sys_datagram_socket();
+    if (fd < 0)
+        return fd;
+    to_address(&address, dir, path);
+    int result = (int)CALL(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes));
+    if (result == 0)
+        result = (int)CALL(fchmod(fd, 0)); /* the file gets these bits, and no others */
+    if (result == 0)
+        result = (int)CALL(bind(fd, (struct sockaddr *)&address, sizeof address));
+    if (result == 0 && group >= 0)
+        result = (int)CALL(fchownat(dir, path, (uid_t)-1, (gid_t)group, AT_SYMLINK_NOFOLLOW));
+    if (result == 0)
+        result = (int)CALL(fchmodat(dir, path, mode, 0));
+    if (result == 0)
+        return fd;
+    close(fd);
+    return result;
+}
+
+int yk_sys_datagram_send(int fd, int dir, const char *path, const void *data, size_t size)
+{
+    struct sockaddr_un address;
+    to_address(&address, dir, path);
+    return (int)CALL(
+        sendto(fd, data, size, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
+}
+
+ssize_t yk_sys_datagram_recv(int fd, void *buffer, size_t capacity, struct yk_sender *ret)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec vector = {.iov_base = buffer, .iov_len = capacity};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t size = CALL(recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC));
+    if (size < 0)
+        return size;
+    *ret = (struct yk_sender){.pid = 0, .uid = UINT32_MAX};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
+        struct ucred credentials;
+        memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
+        *ret = (struct yk_sender){.pid = credentials.pid, .uid = credentials.uid};
+    }
+    return size;
 }
 
 int yk_sys_random(void *buffer, size_t size)

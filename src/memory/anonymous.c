@@ -12,8 +12,9 @@
  * description must do: then the seat seems taken until the last copy of it is closed, and two
  * processes with copies of one descriptor are not told apart.
  *
- * The descriptor of seat 1 is told from that of seat 0 by its O_APPEND flag, which belongs to the
- * description and means nothing else here: nobody writes through it.
+ * Which seat a descriptor is for is told by the handle byte that its description holds. A holder of
+ * one end can give its own byte up, and so make its end useless to all who have a copy, but it can
+ * not take the byte of the other end while anybody has that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static int map_and_fill(int file, const struct yk_object_plan *plan, uint64_t si
 
 static int open_seat(int file, int seat)
 {
-    int fd = yk_sys_reopen(file, O_RDWR | (seat == 1 ? O_APPEND : 0));
+    int fd = yk_sys_reopen(file, O_RDWR);
     if (fd < 0)
         return fd;
     int result = yk_sys_lock_byte(fd, YK_HANDLE_BYTE(seat));
@@ -95,9 +96,11 @@ static int refuse(int descriptor, int64_t size)
         return yk_fail(EPROTO,
                        "descriptor %d is a memory file that could still shrink: yoke seals its own",
                        descriptor);
-    return yk_fail(EINVAL, "descriptor %d is no end of a link or stream: yoke_pair() and yoke_stream_pair() "
-                   "make them",
-                   descriptor);
+    return yk_fail(
+        EINVAL,
+        "descriptor %d is no end of a link or stream: yoke_pair() and yoke_stream_pair() "
+        "make them",
+        descriptor);
 }
 
 enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
@@ -107,6 +110,14 @@ enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
                 yk_sys_read_all(descriptor, &fixed, sizeof fixed, 0) == (ssize_t)sizeof fixed;
     return read && fixed.magic == YK_MAGIC && fixed.kind == YK_KIND_STREAM ? YK_KIND_STREAM
                                                                            : otherwise;
+}
+
+/* 0, 1, or -EINVAL: it holds neither handle byte (another program's, or opened anew), or both. */
+static int seat_of(int descriptor)
+{
+    int first = yk_sys_byte_is_locked_by(descriptor, YK_HANDLE_BYTE(0));
+    int second = yk_sys_byte_is_locked_by(descriptor, YK_HANDLE_BYTE(1));
+    return first < 0 || second < 0 || first == second ? -EINVAL : second;
 }
 
 /* A description of one's own, or the caller's. The mapping never holds the one with the lock. */
@@ -161,15 +172,17 @@ int yk_object_open_anonymous(struct yk_object *object, int descriptor,
                              const struct yk_object_plan *plan)
 {
     int64_t size = yk_sys_memfd_size(descriptor);
-    int flags = yk_sys_file_flags(descriptor);
     if (size < 2 * YK_PAGE)
         return refuse(descriptor, size < 0 ? size : -EINVAL);
+    int seat = seat_of(descriptor);
+    if (seat < 0)
+        return refuse(descriptor, seat);
     yk_object_prepare_handle(object, plan);
     object->anonymous = true;
     object->segment = -1;
     object->read_only = false;
     object->size = (uint64_t)size;
-    object->seat = (flags & O_APPEND) != 0;
+    object->seat = seat;
     int result = map_it(object, descriptor);
     if (result == -EPERM || result == -EACCES) /* sealed against writing, or not open for it */
         return refuse(descriptor, -EINVAL);

@@ -233,8 +233,8 @@ const char *yk_entry_address(const char *entry)
     char *dot = strchr(address, '.'), *at = strchr(address, '@');
     if (dot)
         *dot = ':';
-    if (at)
-        *at = '/';
+    if (at && strncmp(address, "link:", 5) == 0)
+        *at = '/'; /* a second one, or any other kind's, stands before the place */
     return address;
 }
 
@@ -400,6 +400,15 @@ bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte)
     struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid};
     snprintf(search.path, sizeof search.path, "/proc/%d/fdinfo", pid);
     return yk_sys_entries(AT_FDCWD, search.path, look_at_descriptor, &search) == 1;
+}
+
+bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte)
+{
+    struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid};
+    char name[16];
+    snprintf(search.path, sizeof search.path, "/proc/%d/fdinfo", pid);
+    snprintf(name, sizeof name, "%d", fd);
+    return look_at_descriptor(name, &search) == 1;
 }
 
 static int look_at_process(const char *name, void *context)

@@ -2,8 +2,11 @@
  * directory.h - the name directory: where it is, whether it can be trusted, and the locks on names.
  *
  *   KIND.NAME                a published name: one line of text (names.h)
+ *   KIND.NAME@kernel         the same, of what lives in the kernel place (queue.h)
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
  *   .bell-NONCE              the doorbell of a peer: a FIFO (doorbell.h)
+ *   .signals-NONCE           where a peer receives signals in the kernel: a socket (signal_socket.h)
+ *   .end0-NONCE, .end1-NONCE the two ends of a link in the kernel place: FIFOs (place/kernel_link.c)
  *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to
  *   .intents-UID/KIND.NAME   what UID is creating or removing: whoever comes later can finish it
  *   .intents-UID/.NONCE      the same, of another IPC namespace: only there it can be finished
@@ -68,7 +71,7 @@ int yk_directory_lock(struct yk_name_lock *ret_lock, const struct yk_directory *
                       uint32_t uid, const char *entry, int64_t patience_ns);
 void yk_directory_unlock(struct yk_name_lock *lock);
 
-/* "port.jobs" as users know it, "port:jobs" ("link:alice/bob"): for sentences. The thread's, until its next call. */
+/* "port.jobs" as users know it, "port:jobs" ("link:alice/bob@kernel"): for sentences. The thread's, until its next call. */
 const char *yk_entry_address(const char *entry);
 /* 64 bits that tell names apart, but for rare accidents. */
 uint64_t yk_name_hash(const char *name);
@@ -79,5 +82,7 @@ uint64_t yk_name_hash(const char *name);
 int32_t yk_lock_holder(int fd, off_t byte);
 /* Does this very pid hold it? */
 bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte);
+/* By this descriptor of its? Much quicker, where it has many. */
+bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte);
 
 #endif

@@ -20,7 +20,7 @@
 #include "base/atomic.h"
 
 #define YK_MAGIC          UINT64_C(0x314a424f656b6f79) /* "yokeOBJ1" */
-#define YK_LAYOUT_VERSION 2
+#define YK_LAYOUT_VERSION 3
 #define YK_PAGE           4096
 
 enum yk_kind {
@@ -28,11 +28,13 @@ enum yk_kind {
     YK_KIND_PORT = 2,
     YK_KIND_LINK = 3, /* its name is those of its two peers in order, "alice@bob" */
     YK_KIND_PEER = 4,
+    YK_KIND_SIGNALS = 5, /* of the peer of that name: a port, see signals.h */
     YK_KIND_STREAM = 6,
 };
 
 enum yk_object_flag {
     YK_OBJECT_KEPT = 1,
+    YK_OBJECT_QUEUES = 2, /* only in records: in the kernel place, without a segment (queue.h) */
 };
 
 /*
@@ -78,6 +80,24 @@ struct yk_shm_header {
 _Static_assert(sizeof(struct yk_shm_header) == YK_PAGE, "the header is one page");
 
 /*
+ * A descriptor of a participant, which somebody polls: how to make it readable. See notice.h.
+ *
+ * field    | written by              | read by     | order               | a crash leaves
+ * ---------+-------------------------+-------------+---------------------+---------------------
+ * armed    | its process: a higher   | who changed | seq_cst             | armed, though dead:
+ *          | number, odd; who rang:  | something   | SYNC notice.armed   | rung in vain, until
+ *          | even, by CAS            |             |                     | it is recovered
+ * doorbell | its process, before     | the same    | SYNC notice.armed   | the dead one's
+ * mark     | `armed`                 |             |                     |
+ */
+struct yk_shm_notice {
+    yk_atomic64 armed;    /* odd: to be rung when there is something */
+    yk_atomic64 doorbell; /* the nonce of its FIFO; 0: there is none, the lock file is touched */
+    yk_atomic64 mark;     /* what to write */
+};
+#define YK_NOTICES 2 /* its own, and the one of the peer that it belongs to */
+
+/*
  * One participant. "Its process" is the process that holds the lock of the slot's byte in the lock
  * file.
  *
@@ -94,6 +114,7 @@ _Static_assert(sizeof(struct yk_shm_header) == YK_PAGE, "the header is one page"
  *           | uses a new block          |             |                  | more look
  * sent,     | its threads               | stat        | relaxed          | off by some (totals:
  * received  |                           |             |                  | port_ring.h)
+ * notice    | see below                 |             |                  |
  */
 struct yk_shm_slot {
     yk_atomic64 word;       /* generation << 1 | used */
@@ -108,7 +129,7 @@ struct yk_shm_slot {
     uint32_t pad0[1];
     yk_atomic64 sent;
     yk_atomic64 received;
-    uint64_t pad1[6];
+    struct yk_shm_notice notice[YK_NOTICES];
 };
 _Static_assert(sizeof(struct yk_shm_slot) == 128,
                "slots of different processes are 128 bytes apart");

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "memory/queue.h"
 #include "yoke.h"
 
 #define RECORD_MOST 600
@@ -20,6 +21,13 @@
 #define RECORD_SCAN                                                                 \
     "yoke2 %15s %255s segment=%d key=%8" SCNx32 " nonce=%16" SCNx64 " ipc=%" SCNu64 \
     " layout=%16" SCNx64 " size=%" SCNu64 " flags=%" SCNu32 "%c"
+/* of what lives in the kernel place */
+#define QUEUES_FORMAT                                                            \
+    "yoke2 %s@kernel %s nonce=%016" PRIx64 " ipc=%" PRIu64 " layout=%016" PRIx64 \
+    " priorities=%" PRIu32 " participants=%" PRIu32 " flags=%" PRIu32 "\n"
+#define QUEUES_SCAN                                                                     \
+    "yoke2 %15[a-z]@kernel %255s nonce=%16" SCNx64 " ipc=%" SCNu64 " layout=%16" SCNx64 \
+    " priorities=%" SCNu32 " participants=%" SCNu32 " flags=%" SCNu32 "%c"
 
 static const struct {
     enum yk_kind kind;
@@ -28,6 +36,7 @@ static const struct {
              {YK_KIND_PORT, "port"},
              {YK_KIND_LINK, "link"},
              {YK_KIND_PEER, "peer"},
+             {YK_KIND_SIGNALS, "signals"},
              {YK_KIND_STREAM, "stream"}};
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
@@ -120,6 +129,7 @@ int yk_name_check(uint32_t kind, const char *name)
     case YK_KIND_LINK:
         return length < YK_ENTRY_MAX ? check_link(name) : check_text(name, length, 0);
     case YK_KIND_PEER:
+    case YK_KIND_SIGNALS:
         return check_text(name, length, YOKE_PEER_NAME_MAX);
     default:
         result = check_text(name, length, YOKE_NAME_MAX);
@@ -127,9 +137,35 @@ int yk_name_check(uint32_t kind, const char *name)
     }
 }
 
+/* Names that were checked are shorter than these. */
 void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name)
 {
-    snprintf(entry, YK_ENTRY_MAX, "%s.%s", yk_kind_name(kind), name);
+    snprintf(entry, YK_ENTRY_MAX, "%s.%.240s", yk_kind_name(kind), name);
+}
+
+void yk_kernel_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name)
+{
+    snprintf(entry, YK_ENTRY_MAX, "%s.%.240s" YK_KERNEL_SUFFIX, yk_kind_name(kind), name);
+}
+
+bool yk_kernel_name(uint32_t kind, const char *name, char ret_name[YK_ENTRY_MAX])
+{
+    /* "alice@kernel" is a link in memory: its second peer is called so */
+    const char *from = kind == YK_KIND_LINK ? strchr(name, '@') : name;
+    const char *at = from ? strchr(from + 1, '@') : NULL;
+    if (!at || strcmp(at, YK_KERNEL_SUFFIX) != 0 || at - name >= YK_ENTRY_MAX)
+        return false;
+    memcpy(ret_name, name, (size_t)(at - name));
+    ret_name[at - name] = '\0';
+    return true;
+}
+
+void yk_record_entry(char entry[YK_ENTRY_MAX], const struct yk_record *record)
+{
+    if (record->flags & YK_OBJECT_QUEUES)
+        yk_kernel_entry(entry, record->kind, record->name);
+    else
+        yk_name_entry(entry, record->kind, record->name);
 }
 
 void yk_live_path(char path[48], uint64_t nonce)
@@ -142,20 +178,63 @@ void yk_bell_path(char path[48], uint64_t nonce)
     snprintf(path, 48, ".bell-%016" PRIx64, nonce);
 }
 
+bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path)
+{
+    /* for writing, and not waiting for a reader: then the kernel says that there is none */
+    int fd = yk_sys_open(directory->fd, path, O_WRONLY | O_NONBLOCK, 0);
+    if (fd >= 0)
+        yk_sys_close(fd);
+    return fd == -ENXIO;
+}
+
+void yk_socket_path(char path[48], uint64_t nonce)
+{
+    snprintf(path, 48, ".signals-%016" PRIx64, nonce);
+}
+
+void yk_end_path(char path[48], uint64_t nonce, int side)
+{
+    snprintf(path, 48, ".end%d-%016" PRIx64, side, nonce);
+}
+
 static int format_record(char text[RECORD_MOST], const struct yk_record *record)
 {
+    if (record->flags & YK_OBJECT_QUEUES)
+        return snprintf(text, RECORD_MOST, QUEUES_FORMAT, yk_kind_name(record->kind), record->name,
+                        record->nonce, record->namespace, record->layout, record->priorities,
+                        record->participants, record->flags);
     return snprintf(text, RECORD_MOST, RECORD_FORMAT, yk_kind_name(record->kind), record->name,
                     record->segment, record->key, record->nonce, record->namespace, record->layout,
                     record->size, record->flags);
 }
 
+/* Is it what the fields of one of the two formats, and a newline, may say? */
+static bool is_sound(struct yk_record *record, const char *kind, bool complete, bool queues)
+{
+    record->kind = complete ? (uint32_t)yk_kind_from_name(kind, strlen(kind)) : 0;
+    return record->kind != 0 && queues == ((record->flags & YK_OBJECT_QUEUES) != 0) &&
+           (!queues || record->kind == YK_KIND_PORT || record->kind == YK_KIND_LINK) &&
+           yk_name_check(record->kind, record->name) == 0;
+}
+
 static int parse_record(const char *text, struct yk_record *ret)
 {
-    char kind[16], end;
-    int fields = sscanf(text, RECORD_SCAN, kind, ret->name, &ret->segment, &ret->key, &ret->nonce,
-                        &ret->namespace, &ret->layout, &ret->size, &ret->flags, &end);
-    ret->kind = fields == 10 ? (uint32_t)yk_kind_from_name(kind, strlen(kind)) : 0;
-    return ret->kind != 0 && end == '\n' && yk_name_check(ret->kind, ret->name) == 0 ? 0 : -EPROTO;
+    char kind[16], end = '\0';
+    struct yk_record record = {.segment = -1};
+    int fields =
+        sscanf(text, RECORD_SCAN, kind, record.name, &record.segment, &record.key, &record.nonce,
+               &record.namespace, &record.layout, &record.size, &record.flags, &end);
+    bool sound = is_sound(&record, kind, fields == 10 && end == '\n', false);
+    if (!sound) {
+        record = (struct yk_record){.segment = -1};
+        fields =
+            sscanf(text, QUEUES_SCAN, kind, record.name, &record.nonce, &record.namespace,
+                   &record.layout, &record.priorities, &record.participants, &record.flags, &end);
+        sound = is_sound(&record, kind, fields == 9 && end == '\n', true);
+    }
+    if (sound)
+        *ret = record;
+    return sound ? 0 : -EPROTO;
 }
 
 static int no_name(const struct yk_directory *directory, const char *entry)
@@ -192,6 +271,7 @@ int yk_record_read_any(const struct yk_directory *directory, const char *entry,
     record.gid = facts.st_gid;
     record.mode = facts.st_mode & 07777;
     record.links = (uint32_t)facts.st_nlink;
+    record.written_ns = facts.st_mtim.tv_sec * INT64_C(1000000000) + facts.st_mtim.tv_nsec;
     *ret = record;
     return 0;
 }
@@ -199,11 +279,11 @@ int yk_record_read_any(const struct yk_directory *directory, const char *entry,
 int yk_record_read(const struct yk_directory *directory, const char *entry, struct yk_record *ret)
 {
     struct yk_record record;
-    char meant[YK_ENTRY_MAX + 16];
+    char meant[YK_ENTRY_MAX];
     int result = yk_record_read_any(directory, entry, &record);
     if (result < 0)
         return result;
-    snprintf(meant, sizeof meant, "%s.%s", yk_kind_name(record.kind), record.name);
+    yk_record_entry(meant, &record);
     if (entry[0] != '.' && strcmp(meant, entry) != 0)
         return yk_fail(EPROTO,
                        "%s/%s was written for %s: it was copied or renamed, and leads to nothing",
@@ -293,6 +373,9 @@ bool yk_record_is_dead(const struct yk_directory *directory, const struct yk_rec
 {
     if (record->namespace != yk_ipc_namespace())
         return !(record->flags & YK_OBJECT_KEPT) && yk_record_is_deserted(directory, record);
+    if (record->flags & YK_OBJECT_QUEUES)
+        return (!(record->flags & YK_OBJECT_KEPT) && yk_record_is_deserted(directory, record)) ||
+               yk_queues_exist(directory, record) == 0;
     struct yk_segment_identity segment = yk_record_segment(record);
     int verdict = yk_segment_judge(&segment);
     /*

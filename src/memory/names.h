@@ -21,6 +21,9 @@
  * nonce, ipc, size … | segment is made     |
  * segment            | creator, before it  | an intent: undone by its key, or by id and key
  *                    | publishes           |
+ *
+ * What lives in the kernel place goes the same way, under KIND.NAME@kernel, with message queues
+ * (queue.h) instead of a segment: the nonce names them, so the intent does from its first line on.
  */
 #ifndef YK_MEMORY_NAMES_H
 #define YK_MEMORY_NAMES_H
@@ -42,7 +45,9 @@ struct yk_record {
     uint64_t namespace;
     uint64_t layout;
     uint64_t size;
-    uint32_t uid, gid, mode, links; /* of the file */
+    uint32_t priorities, participants; /* only with YK_OBJECT_QUEUES, instead of segment and size */
+    uint32_t uid, gid, mode, links;    /* of the file */
+    int64_t written_ns;
 };
 
 const char *yk_kind_name(uint32_t kind);
@@ -53,8 +58,19 @@ int yk_name_check(uint32_t kind, const char *name);
 /* The name of the link between two peers, whose names are checked, whichever comes first. */
 void yk_name_link(char name[YK_ENTRY_MAX], const char *peer, const char *other);
 void yk_name_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name);
+/* The same in the kernel place: "port.jobs@kernel". */
+#define YK_KERNEL_SUFFIX "@kernel"
+void yk_kernel_entry(char entry[YK_ENTRY_MAX], uint32_t kind, const char *name);
+/* Is it such a one? Then `name`, behind the kind, without the suffix is `ret_name`. */
+bool yk_kernel_name(uint32_t kind, const char *name, char ret_name[YK_ENTRY_MAX]);
+/* The entry of the object that a record speaks of. */
+void yk_record_entry(char entry[YK_ENTRY_MAX], const struct yk_record *record);
 void yk_live_path(char path[48], uint64_t nonce);
 void yk_bell_path(char path[48], uint64_t nonce);
+/* A doorbell that no process has open any more: whoever it belonged to has died. */
+bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path);
+void yk_socket_path(char path[48], uint64_t nonce);
+void yk_end_path(char path[48], uint64_t nonce, int side);
 
 /*
  * Reads the file `entry` ("KIND.NAME") of a name directory or of intents. 0, -ENOENT, -EACCES,

@@ -294,6 +294,7 @@ static int plan_segment(struct creation *creation)
         /* else touching a page could fail later: by SIGBUS, or the out-of-memory killer */
         .reserve = plan->reserve || (plan->flags & (YOKE_HUGE | YOKE_POPULATE)) != 0,
         .huge = (plan->flags & YOKE_HUGE) != 0,
+        .smaller = plan->smaller,
     };
     creation->record = (struct yk_record){
         .kind = plan->kind,

@@ -35,7 +35,8 @@ struct yk_kind_operations {
     bool (*look)(struct yk_object *object);
 };
 
-#define YK_ANY_SEAT (-1)
+#define YK_ANY_SEAT       (-1)
+#define YK_NOT_FIRST_SEAT (-2) /* any but slot 0, which is its owner's */
 
 /* What to look for, and what to make when it is not there. */
 struct yk_object_plan {
@@ -45,10 +46,11 @@ struct yk_object_plan {
     uint32_t mode;  /* 0: 0600 */
     int64_t group;
     uint32_t participants;
-    int32_t seat;        /* the slot to take, or YK_ANY_SEAT */
+    int32_t seat;        /* the slot to take, YK_ANY_SEAT or YK_NOT_FIRST_SEAT */
     uint64_t body_bytes; /* what the segment holds behind the slots */
     uint64_t body_size;  /* what the user asked for */
     bool reserve;
+    const char *smaller; /* which options make it smaller, or NULL: for a sentence */
     const void *details; /* goes into yk_shm_fixed.details */
     size_t details_size;
     const struct yk_kind_operations *operations;
@@ -65,7 +67,7 @@ struct yk_object {
     const struct yk_kind_operations *operations;
     struct yk_guarded_fd
         lock;     /* of the lock file; its description holds the byte of our slot. -1: read-only */
-    int32_t seat; /* the only slot that this handle may take, or YK_ANY_SEAT */
+    int32_t seat; /* as planned: which slots this handle may take */
     uint32_t slot;
     uint64_t generation;
     yk_atomic64 fork_stamp; /* the process that `slot` belongs to */

@@ -84,10 +84,15 @@ static int no_lock(int result, uint32_t number)
                    strerror(-result));
 }
 
+static uint32_t first_slot(const struct yk_object *object)
+{
+    return object->seat == YK_NOT_FIRST_SEAT ? 1 : 0;
+}
+
 /* Tries the slots that nobody uses. 1: took one, 0: there is none. */
 static int take_unused_slot(struct yk_object *object)
 {
-    for (uint32_t i = 0; i < object->fixed.participants; i++) {
+    for (uint32_t i = first_slot(object); i < object->fixed.participants; i++) {
         if (yk_load_relaxed(&yk_object_slot(object, i)->word) & 1)
             continue; /* relaxed: looked at again under the recovery byte */
         int result = try_slot(object, i);
@@ -104,7 +109,7 @@ static int take_unused_slot(struct yk_object *object)
 static int take_dead_slot(struct yk_object *object, uint32_t *ret_changing)
 {
     bool changing = false;
-    for (uint32_t i = 0; i < object->fixed.participants; i++) {
+    for (uint32_t i = first_slot(object); i < object->fixed.participants; i++) {
         int result = yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(i), 1);
         if (result == 1)
             continue;
@@ -181,7 +186,7 @@ static int take_seat(struct yk_object *object)
 
 int yk_participant_join(struct yk_object *object)
 {
-    return object->seat == YK_ANY_SEAT ? take_any_slot(object) : take_seat(object);
+    return object->seat < 0 ? take_any_slot(object) : take_seat(object);
 }
 
 void yk_participant_leave(struct yk_object *object)

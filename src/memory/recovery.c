@@ -7,6 +7,7 @@
  * one recovers, and is recovered in its turn.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "memory/object.h"
+#include "memory/queue.h"
 
 #define LOOK_INTERVAL INT64_C(50000000)
 #define SLICE         INT64_C(100000000)
@@ -88,23 +90,31 @@ static void unlink_own(const struct yk_directory *directory, const char *path, u
         yk_sys_unlink(directory->fd, path);
 }
 
-/* The files that go with an object: its lock file, and a peer's doorbell. */
+/* The files that go with an object: its lock file, last, a peer's or a link's FIFOs, and a peer's socket. */
 static void unlink_files(const struct yk_directory *directory, const struct yk_record *record)
 {
     char path[48];
+    bool ends = record->kind == YK_KIND_LINK && (record->flags & YK_OBJECT_QUEUES) != 0;
+    for (int side = 0; ends && side < 2; side++) {
+        yk_end_path(path, record->nonce, side);
+        unlink_own(directory, path, record->uid);
+    }
+    if (record->kind == YK_KIND_PEER) {
+        yk_bell_path(path, record->nonce);
+        unlink_own(directory, path, record->uid);
+        yk_socket_path(path, record->nonce);
+        unlink_own(directory, path, record->uid);
+    }
     yk_live_path(path, record->nonce);
-    unlink_own(directory, path, record->uid);
-    if (record->kind != YK_KIND_PEER)
-        return;
-    yk_bell_path(path, record->nonce);
     unlink_own(directory, path, record->uid);
 }
 
-/* The segment and the files of a record. 0 when nothing is left of them. */
+/* The segment, or the queues, and the files of a record. 0 when nothing is left of them. */
 static int undo_record(const struct yk_directory *directory, const struct yk_record *record)
 {
     struct yk_segment_identity segment = yk_record_segment(record);
-    int result = yk_segment_retire(&segment);
+    int result = record->flags & YK_OBJECT_QUEUES ? yk_queues_retire(directory, record)
+                                                  : yk_segment_retire(&segment);
     if (result < 0)
         return yk_fail(EBUSY, "what a dead process left of %s:%s can not be cleared now: %s",
                        yk_kind_name(record->kind), record->name, strerror(-result));
@@ -192,6 +202,39 @@ static int retire_record(const struct yk_directory *directory, const struct yk_d
     return 0;
 }
 
+/*
+ * Queues do not go by themselves with their last user, as segments do: who takes a transient one's
+ * name away because nobody has it any more keeps everybody out meanwhile. Whoever locked a byte after
+ * that looks at the name once more (place/queues.c). -EAGAIN: somebody has it.
+ */
+static int keep_users_out(struct yk_guarded_fd *lock, const struct yk_directory *directory,
+                          const struct yk_record *record)
+{
+    char path[48];
+    struct stat facts;
+    yk_live_path(path, record->nonce);
+    yk_guards_lock();
+    int result = lock->fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
+    yk_guards_unlock();
+    if (result < 0)
+        return result == -ENOENT ? 0 : result;
+    if (yk_sys_stat(lock->fd, &facts) < 0 || facts.st_uid != record->uid)
+        return 0; /* as yk_record_is_deserted() has it */
+    return yk_sys_lock_bytes(lock->fd, 0, 0);
+}
+
+static int retire_deserted(const struct yk_directory *directory, const struct yk_directory *intents,
+                           const char *entry, const struct yk_record *record)
+{
+    struct yk_guarded_fd lock;
+    yk_guard(&lock, -1, false);
+    int result = keep_users_out(&lock, directory, record);
+    if (result == 0)
+        result = retire_record(directory, intents, entry, record);
+    yk_unguard_and_close(&lock);
+    return result;
+}
+
 /* What yk_name_retire() asks for. */
 struct retirement {
     const struct yk_directory *directory;
@@ -216,6 +259,8 @@ static int retire_locked(const struct retirement *wanted, const struct yk_direct
     if (record.uid != uid || (wanted->nonce != 0 && record.nonce != wanted->nonce) ||
         (wanted->only_dead && !yk_record_is_dead(directory, &record, true)))
         return -EAGAIN; /* it is another object's name by now */
+    if (wanted->only_dead && (record.flags & YK_OBJECT_QUEUES))
+        return retire_deserted(directory, intents, wanted->entry, &record);
     return retire_record(directory, intents, wanted->entry, &record);
 }
 
@@ -286,11 +331,19 @@ static int look_at_intents(const struct yk_directory *intents, void *context)
     return 0;
 }
 
+static void look_at_bell(const struct yk_directory *directory, const char *name)
+{
+    if (yk_bell_is_deserted(directory, name))
+        unlink_own(directory, name, yk_sys_effective_uid());
+}
+
 static int look_at_name(const char *name, void *context)
 {
     const struct yk_directory *directory = context;
     struct yk_record record;
     uint32_t me = yk_sys_effective_uid();
+    if (strncmp(name, ".bell-", 6) == 0)
+        look_at_bell(directory, name);
     if (name[0] == '.' || yk_record_read(directory, name, &record) < 0)
         return 0;
     if ((record.uid == me || me == 0) && yk_record_is_dead(directory, &record, false))

@@ -5,10 +5,49 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/sys.h"
+
+static char first_character(const char *path)
+{
+    char character = '\0';
+    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    if (fd < 0)
+        return character;
+    yk_sys_read_all(fd, &character, 1, 0);
+    yk_sys_close(fd);
+    return character;
+}
+
+/* The value of "NAME: 123 kB" in bytes; 0 when it is not there. */
+static unsigned long long memory_fact(const char *name)
+{
+    char text[4096];
+    int fd = yk_sys_open(AT_FDCWD, "/proc/meminfo", O_RDONLY, 0);
+    if (fd < 0)
+        return 0;
+    ssize_t size = yk_sys_read_all(fd, text, sizeof text - 1, 0);
+    yk_sys_close(fd);
+    text[size < 0 ? 0 : size] = '\0';
+    const char *at = strstr(text, name);
+    return at ? strtoull(at + strlen(name) + 1, NULL, 10) * 1024 : 0;
+}
+
+/* Where the kernel promises no more than it has, it counts what was not to be reserved, too. */
+static int explain_no_memory(const struct yk_segment_plan *plan)
+{
+    unsigned long long size = plan->size;
+    const char *lower = plan->smaller ? "; lower " : "", *what = plan->smaller ? plan->smaller : "";
+    if (first_character("/proc/sys/vm/overcommit_memory") != '2')
+        return yk_fail(ENOMEM, "not enough memory for %llu bytes%s%s", size, lower, what);
+    return yk_fail(ENOMEM,
+                   "not enough memory for %llu bytes: vm.overcommit_memory is 2, so all of them "
+                   "count at once, and of the CommitLimit of %llu bytes %llu are taken%s%s",
+                   size, memory_fact("CommitLimit"), memory_fact("Committed_AS"), lower, what);
+}
 
 static int explain_create(int error, const struct yk_segment_plan *plan)
 {
@@ -25,7 +64,7 @@ static int explain_create(int error, const struct yk_segment_plan *plan)
         return plan->huge
                    ? yk_fail(ENOMEM, "not enough free huge pages for %llu bytes (vm.nr_hugepages)",
                              size)
-                   : yk_fail(ENOMEM, "not enough memory for %llu bytes", size);
+                   : explain_no_memory(plan);
     case EINVAL:
         return yk_fail(EINVAL, "a segment of %llu bytes is more than kernel.shmmax allows%s", size,
                        plan->huge ? ", or this kernel has no huge pages" : "");
@@ -156,13 +195,7 @@ int yk_segment_retire(const struct yk_segment_identity *identity)
 
 bool yk_segments_are_forced_away(void)
 {
-    char digit = '0';
-    int fd = yk_sys_open(AT_FDCWD, "/proc/sys/kernel/shm_rmid_forced", O_RDONLY, 0);
-    if (fd < 0)
-        return false;
-    yk_sys_read_all(fd, &digit, 1, 0);
-    yk_sys_close(fd);
-    return digit == '1';
+    return first_character("/proc/sys/kernel/shm_rmid_forced") == '1';
 }
 
 uint64_t yk_ipc_namespace(void)

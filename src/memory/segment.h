@@ -18,6 +18,7 @@ struct yk_segment_plan {
     int64_t group; /* -1: the caller's */
     bool reserve;  /* charge the memory now, so that touching it can not fail later */
     bool huge;
+    const char *smaller; /* for a sentence: what makes it smaller, or NULL */
 };
 
 /*

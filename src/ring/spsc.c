@@ -683,13 +683,16 @@ uint64_t yk_spsc_recover_receiver(const struct yk_spsc *ring)
 
 void yk_spsc_count(const struct yk_spsc *ring, struct yk_spsc_counts *ret)
 {
-    uint64_t released = yk_load_acquire(&ring->shm->released), sent = released;
+    uint64_t released = yk_load_acquire(&ring->shm->released), sent = released, bytes = 0;
     uint64_t in_hand = yk_load_relaxed(&ring->shm->taken) - released;
-    while (sent - released < ring->geometry.depth && is_sent(ring, sent))
-        sent++;
+    for (; sent - released < ring->geometry.depth && is_sent(ring, sent); sent++)
+        /* relaxed: is_sent() has just acquired it, and the sum is only shown */
+        bytes += yk_load_relaxed(yk_spsc_word(yk_spsc_slot(ring, sent))) & YK_SPSC_SIZE_MASK;
     *ret = (struct yk_spsc_counts){
         .sent = sent,
         .released = released,
-        .taken = released + (in_hand <= ring->geometry.depth ? in_hand : 0),
+        /* who looks while both sides go on may see fewer than were in hand */
+        .taken = released + (in_hand <= sent - released ? in_hand : 0),
+        .bytes = bytes,
     };
 }

@@ -151,6 +151,7 @@ struct yk_spsc_message {
 
 struct yk_spsc_counts {
     uint64_t sent, released, taken;
+    uint64_t bytes; /* of the messages that are sent and not released */
 };
 
 /* Chooses the derived fields (slots_log2, slot_stride, buffer) from depth and max_message. */

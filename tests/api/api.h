@@ -17,16 +17,16 @@
  * A wait that must not end by itself in these tests: longer than any test's time limit, so that a call
  * which does not return when it should is seen as a hang and not as a time-out.
  */
-#define LONG_WAIT (INT64_C(600) * 1000 * MS)
+#define LONG_WAIT (INT64_C(86400) * 1000 * MS)
 
 /* Group fixture: sees to a name directory even when the program is started by hand. */
 int api_setup(void **state);
 
 /*
- * A test of that group. Afterwards no name may be left; one that a failed test left is removed, so that
- * the next test does not find it.
+ * A test of that group, in a process of its own. Afterwards no process and no name may be left; what a
+ * failed test left is cleared away, so that the next test does not find it.
  */
-#define api_test(function) cmocka_unit_test_teardown(function, api_clean)
+#define api_test(function) test_case(function, api_clean)
 int api_clean(void **state);
 
 /* Fails the test with yoke's sentence unless the call succeeded; returns its result. */
@@ -57,7 +57,10 @@ yoke_region *region_join(const char *name);
 void send_number(yoke_endpoint *endpoint, uint64_t number);
 uint64_t recv_number(yoke_endpoint *endpoint, int64_t timeout_ns);
 
-/* One message with its details. `into->data` and `capacity` are the caller's (borrowing sets data). */
+/*
+ * One message with its details. `into->data` and `capacity` are the caller's (borrowing sets data, and
+ * waits without end).
+ */
 void send_details(yoke_endpoint *endpoint, const void *data, size_t size, uint32_t priority,
                   uint64_t tag);
 void borrow_details(yoke_endpoint *endpoint, struct yoke_message *into);

@@ -54,6 +54,11 @@ static int new_port(const struct yoke_options *options)
     return open_port("port:new", YOKE_CREATE, options);
 }
 
+static int new_in_kernel(uint32_t flags, const struct yoke_options *options)
+{
+    return open_port("port:new@kernel", YOKE_CREATE | flags, options);
+}
+
 static int new_region(const char *name, size_t size, const struct yoke_region_options *options)
 {
     return yoke_region_create(&outputs.region, name, size, options);
@@ -185,7 +190,18 @@ static const char *long_address(size_t length)
     X(address_name_slash, open_port("port:a/b", YOKE_CREATE, NULL), EINVAL, "'/'")                 \
     X(address_name_too_long, open_port(long_address(129), YOKE_CREATE, NULL), EINVAL, "128")       \
     X(address_name_control, open_port("port:a\tb", YOKE_CREATE, NULL), EINVAL, "0x09")             \
-    X(address_place_kernel, open_port("port:good@kernel", 0, NULL), ENOTSUP, "kernel")             \
+    X(address_place_kernel, open_port("port:good@kernel", 0, NULL), ENOENT, "port:good@kernel")    \
+    X(address_place_region, yoke_remove("region:good@kernel"), ENOTSUP, "region")                  \
+    X(kernel_depth, new_in_kernel(0, PORT_OPTIONS(.depth = 70000)), EINVAL, "msg_max=70000")       \
+    X(kernel_message, new_in_kernel(0, PORT_OPTIONS(.max_message = 32 << 20)), EINVAL, "msgsize")  \
+    X(kernel_policy, new_in_kernel(0, PORT_OPTIONS(.policy = YOKE_POLICY_REDELIVER)), ENOTSUP,     \
+      "redeliver")                                                                                 \
+    X(kernel_parked, new_in_kernel(YOKE_PARKED, NULL), ENOTSUP, "YOKE_PARKED")                     \
+    X(kernel_huge, new_in_kernel(YOKE_HUGE, NULL), ENOTSUP, "YOKE_HUGE")                           \
+    X(kernel_mode, new_in_kernel(0, PORT_OPTIONS(.mode = 0060)), EINVAL, "0060")                   \
+    X(kernel_mode_execute, new_in_kernel(0, PORT_OPTIONS(.mode = 0700)), EINVAL, "0700")           \
+    X(kernel_participants, new_in_kernel(0, PORT_OPTIONS(.participants = 1024)), EINVAL, "1023")   \
+    X(kernel_priorities, new_in_kernel(0, PORT_OPTIONS(.priorities = 33)), EINVAL, "32")           \
     X(address_place_nats, open_port("port:good@nats://h:1", 0, NULL), ENOTSUP, "nats://h:1")       \
     X(address_place_unknown, open_port("port:good@memory2", 0, NULL), ENOTSUP, "memory2")          \
     X(address_empty_place, open_port("port:good@", 0, NULL), EINVAL, "place is empty")             \

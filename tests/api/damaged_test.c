@@ -472,6 +472,40 @@ static void damaged_geometry_of_a_port_crashes_nobody(void **state)
     must(yoke_remove("port:victim"));
 }
 
+/* A hostile participant's notices name descriptor 0, doorbells that are not there, and files of others. */
+static void doorbells_that_no_yoke_named_ring_nothing(void **state)
+{
+    static const uint64_t nonces[] = {0, 1, UINT64_MAX};
+    yoke_endpoint *port = port_make("hostile", NULL), *hostile = port_join("hostile");
+    struct yk_port *view = (struct yk_port *)hostile;
+    struct yk_shm_slot *slot = yk_object_slot(&view->object, view->object.slot);
+    int kept = dup(0), pipes[2];
+    char byte;
+
+    (void)state;
+    assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);
+    assert_int_equal(dup2(pipes[1], 0), 0);
+    assert_int_equal(symlink("/dev/null", name_path(".bell-0000000000000001")), 0);
+    for (size_t i = 0; i < sizeof nonces / sizeof *nonces; i++) {
+        for (int which = 0; which < YK_NOTICES; which++) {
+            yk_store_relaxed(&slot->notice[which].doorbell, nonces[i]);
+            yk_store_relaxed(&slot->notice[which].armed, 1);
+        }
+        yk_store_relaxed(&view->waiting.shm->bits[0][YK_WAIT_DESCRIPTOR], UINT64_MAX);
+        send_number(port, 1);
+        recv_number(port, YOKE_NOW);
+        assert_int_equal(read(pipes[0], &byte, 1), -1);
+        assert_int_equal(yk_load_relaxed(&slot->notice[0].armed) & 1, 0);
+    }
+    assert_int_equal(dup2(kept, 0), 0);
+    close(kept);
+    close(pipes[0]);
+    close(pipes[1]);
+    unlink(name_path(".bell-0000000000000001"));
+    yoke_close(hostile);
+    yoke_close(port);
+}
+
 static void noise_behind_the_header_crashes_nobody(void **state)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
@@ -511,6 +545,7 @@ int main(void)
         api_test(overwritten_header_of_a_transient_object_does_not_free_its_name),
         api_test(each_damaged_field_of_a_header_is_refused_and_crashes_nobody),
         api_test(damaged_geometry_of_a_port_crashes_nobody),
+        api_test(doorbells_that_no_yoke_named_ring_nothing),
         api_test(noise_behind_the_header_crashes_nobody),
     };
 

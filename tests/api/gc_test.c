@@ -1,6 +1,16 @@
 /* Clearing what is dead, and nothing else: yk_gc() of src/inspect.h. */
 #include "inspection.h"
 
+static uint64_t nonce_of(const char *entry)
+{
+    struct yk_directory names;
+    struct yk_record record;
+    assert_int_equal(yk_directory_open(&names, NULL, true), 0);
+    assert_int_equal(yk_record_read(&names, entry, &record), 0);
+    yk_directory_close(&names);
+    return record.nonce;
+}
+
 static void healthy_objects_are_kept(void **state)
 {
     (void)state;
@@ -224,6 +234,52 @@ static void lock_file_without_an_object_is_cleared_unless_it_is_locked(void **st
     assert_int_equal(yoke_remove("port:other"), 0);
 }
 
+static void doorbell_is_cleared_unless_somebody_has_it_open(void **state)
+{
+    (void)state;
+    const char *bell = ".bell-0123456789abcdef";
+    make_kept_port("port:other");
+    assert_int_equal(mkfifo(path_of(bell), 0600), 0);
+    int fd = open(path_of(bell), O_RDWR | O_CLOEXEC);
+    write_file(".bell-fedcba9876543210", ""); /* is none */
+    expect_nothing_to_clear();
+    close(fd);
+    expect_cleared("doorbell .bell-0123456789abcdef\n");
+    assert_false(is_there(bell));
+    expect_nothing_to_clear();
+    assert_int_equal(unlink(path_of(".bell-fedcba9876543210")), 0);
+    assert_int_equal(yoke_remove("port:other"), 0);
+}
+
+static void doorbells_that_are_waited_at_are_kept(void **state)
+{
+    (void)state;
+    yoke_endpoint *port;
+    make_kept_port("port:other");
+    assert_int_equal(yoke_open(&port, "port:other", 0, NULL), 0);
+    assert_true(yoke_fd(port) >= 0);
+    expect_nothing_to_clear();
+    yoke_close(port);
+    expect_nothing_to_clear();
+    assert_int_equal(yoke_remove("port:other"), 0);
+}
+
+static void doorbell_of_a_living_peer_is_kept(void **state)
+{
+    (void)state;
+    yoke_peer *peer;
+    yoke_endpoint *link;
+    assert_int_equal(yoke_peer_join(&peer, "bob", NULL), 0);
+    assert_int_equal(yoke_peer_next(peer, &link, 1000000), -ETIMEDOUT);
+    char bell[48];
+    yk_bell_path(bell, nonce_of("peer.bob"));
+    assert_true(is_there(bell));
+    expect_nothing_to_clear();
+    assert_true(is_there(bell));
+    yoke_peer_leave(peer);
+    assert_false(is_there(bell));
+}
+
 static void clearing_tells_how_much_memory_goes(void **state)
 {
     (void)state;
@@ -325,6 +381,9 @@ int main(void)
         TEST(intent_of_a_living_process_is_left_alone),
         TEST(intent_that_another_user_put_there_is_not_believed),
         TEST(lock_file_without_an_object_is_cleared_unless_it_is_locked),
+        TEST(doorbell_is_cleared_unless_somebody_has_it_open),
+        TEST(doorbells_that_are_waited_at_are_kept),
+        TEST(doorbell_of_a_living_peer_is_kept),
         TEST(clearing_tells_how_much_memory_goes),
         TEST(looks_and_clearing_disturb_nobody),
         TEST(looks_and_clearing_leave_no_descriptor_and_no_attachment),

@@ -32,7 +32,7 @@ void choose_directory(void);
 
 /* A teardown: fails, and takes away what there is, unless the directory is empty. */
 int expect_empty(void **state);
-#define TEST(name) cmocka_unit_test_teardown(name, expect_empty)
+#define TEST(name) test_case(name, expect_empty)
 
 const char *path_of(const char *entry); /* valid until the next call */
 bool is_there(const char *entry);

@@ -831,6 +831,109 @@ static void sleepers_are_woken_for_messages_and_for_room(void **state)
     close_ends(&ends);
 }
 
+static int64_t wait_for_the_other(void *link)
+{
+    return yoke_link_wait(link, LONG_WAIT);
+}
+
+static int64_t wait_for_the_other_for_50_ms(void *link)
+{
+    return yoke_link_wait(link, 50 * MS);
+}
+
+static void waiting_for_the_other_end_ends_when_it_is_open_or_has_left_something(void **state)
+{
+    yoke_endpoint *alice = link_make("alice", "bob", NULL), *bob,
+                  *port = port_make("no-link", NULL);
+    struct worker worker;
+
+    (void)state;
+    must_fail(yoke_link_wait(NULL, YOKE_NOW), EINVAL);
+    must_fail(yoke_link_wait(port, YOKE_NOW), EINVAL);
+    must_fail(yoke_link_wait(alice, -2), EINVAL);
+    must_fail(yoke_link_wait(alice, YOKE_NOW), EAGAIN); /* nobody came yet */
+    assert_times_out(wait_for_the_other_for_50_ms, alice, 50 * MS);
+    for (int i = 0; i < 3; i++) {
+        worker_start(&worker, wait_for_the_other, alice);
+        worker_wait_asleep(&worker);
+        bob = link_join("bob", "alice");
+        must(worker_join(&worker));
+        must(yoke_link_wait(alice, YOKE_NOW));
+        must_fail(yoke_recv(alice, NULL, 0, YOKE_NOW), EAGAIN);
+        yoke_close(bob);
+        must_fail(yoke_link_wait(alice, YOKE_NOW), EAGAIN);
+    }
+    bob = link_join("bob", "alice");
+    send_number(bob, 1);
+    yoke_close(bob); /* has come, and gone, and left something */
+    must(yoke_link_wait(alice, YOKE_NOW));
+    recv_number(alice, YOKE_NOW);
+    must_fail(yoke_link_wait(alice, YOKE_NOW), EAGAIN);
+    worker_start(&worker, wait_for_the_other, alice);
+    worker_wait_asleep(&worker);
+    yoke_close(alice);
+    must_fail(worker_join(&worker), ECANCELED);
+    yoke_close(port);
+}
+
+#define RETURNS 400
+
+struct meeting {
+    yoke_endpoint *link;
+    atomic_int steps; /* he is there; he is not; he is there ... */
+};
+
+static int64_t meet_again_and_again(void *argument)
+{
+    struct meeting *meeting = argument;
+
+    for (int i = 0; i < RETURNS; i++) {
+        if (wait_for_the_other(meeting->link) != 0)
+            return -EBADMSG;
+        atomic_fetch_add(&meeting->steps, 1);
+        if (receive(meeting->link) != -EPIPE)
+            return -EBADMSG;
+        atomic_fetch_add(&meeting->steps, 1);
+    }
+    return 0;
+}
+
+static void await_step(struct meeting *meeting, int step)
+{
+    int64_t end = now_ns() + SOON_MS * MS;
+
+    while (atomic_load(&meeting->steps) < step) {
+        assert_true(now_ns() < end);
+        sched_yield();
+    }
+}
+
+/* If she only looked by herself, every 100 ms, it would take forty seconds. */
+static void one_who_waits_for_the_other_end_is_woken_when_it_is_opened(void **state)
+{
+    struct yoke_options options = small(4);
+    int64_t end = now_ns() + SOON_MS * MS;
+    struct meeting meeting = {.link = NULL};
+    struct worker worker;
+
+    (void)state;
+    options.spin_ns = 0;
+    meeting.link = link_make("alice", "bob", &options);
+    worker_start(&worker, meet_again_and_again, &meeting);
+    for (int i = 0; i < RETURNS; i++) {
+        yoke_endpoint *bob;
+
+        worker_wait_asleep(&worker);
+        bob = link_join("bob", "alice");
+        await_step(&meeting, 2 * i + 1);
+        yoke_close(bob);
+        await_step(&meeting, 2 * i + 2);
+    }
+    must(worker_join(&worker));
+    assert_true(now_ns() < end);
+    yoke_close(meeting.link);
+}
+
 static int64_t receive_for_50_ms(void *link)
 {
     return yoke_recv(link, NULL, 0, 50 * MS);
@@ -1111,6 +1214,8 @@ int main(int argc, char **argv)
         api_test(waiting_call_is_told_when_the_other_closes),
         api_test(waiting_calls_go_on_when_there_is_something),
         api_test(sleepers_are_woken_for_messages_and_for_room),
+        api_test(waiting_for_the_other_end_ends_when_it_is_open_or_has_left_something),
+        api_test(one_who_waits_for_the_other_end_is_woken_when_it_is_opened),
         api_test(calls_time_out_and_not_too_early),
         api_test(signal_handler_ends_every_wait_even_with_sa_restart),
         api_test(cancel_ends_waits_now_and_later),

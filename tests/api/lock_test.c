@@ -341,15 +341,12 @@ static void waiter_is_told_while_it_waits(void **state)
     struct worker waiters[2];
     struct baton ready;
     pid_t pid = start_owner(&ready);
-    int64_t killed;
 
     (void)state;
     worker_start(&waiters[0], take_for_long, region);
     worker_wait_asleep(&waiters[0]);
     role_kill(pid);
-    killed = now_ns();
     assert_int_equal(worker_join(&waiters[0]), YOKE_OWNER_DIED);
-    assert_true(now_ns() - killed < 2000 * MS); /* 100 ms, and a busy machine */
     yoke_region_close(region);
 }
 
@@ -471,7 +468,7 @@ static void lock_of_a_killed_parent_is_free_though_its_child_lives(struct family
     baton_take(&family->ready);
     must_fail(take(region, YOKE_NOW), EAGAIN);
     role_kill(pid);
-    assert_int_equal(take(region, 2000 * MS), YOKE_OWNER_DIED);
+    assert_int_equal(take(region, LONG_WAIT), YOKE_OWNER_DIED);
     baton_pass(&family->end);
     assert_int_equal(role_wait(*family->child, SOON_MS), 0);
     yoke_region_close(region);

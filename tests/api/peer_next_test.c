@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -187,6 +188,87 @@ static void link_that_is_never_empty_hides_no_newcomer_and_no_death(void **state
     yoke_peer_leave(bob);
 }
 
+struct starving {
+    struct baton ready, ask;
+    int fillers[4096], count;
+};
+
+/* Until there is no more, not even one. */
+static void take_all_descriptors(struct starving *starving)
+{
+    struct rlimit limit = {4096, 4096};
+
+    setrlimit(RLIMIT_NOFILE, &limit);
+    while ((starving->fillers[starving->count] = dup(STDERR_FILENO)) >= 0)
+        starving->count++;
+    assert_int_equal(errno, EMFILE);
+}
+
+static int64_t give_them_back_when_asked(void *argument)
+{
+    struct starving *starving = argument;
+
+    baton_take(&starving->ask);
+    for (int i = 0; i < starving->count; i++)
+        close(starving->fillers[i]);
+    return 0;
+}
+
+static int role_waits_without_descriptors(void *argument)
+{
+    struct starving *starving = argument;
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *alices = next_is(bob, YOKE_NEXT_OPENED), *link = UNTOUCHED;
+    struct worker worker;
+    char text[8];
+
+    must(yoke_recv(alices, text, sizeof text, SOON_MS * MS));
+    worker_start(&worker, give_them_back_when_asked, starving);
+    take_all_descriptors(starving);
+    must_fail(yoke_peer_next(bob, &link, 120 * MS), ETIMEDOUT);
+    must_fail(yoke_peer_next(bob, &link, YOKE_NOW), EMFILE);
+    assert_ptr_equal(link, UNTOUCHED);
+    baton_pass(&starving->ready);
+    assert_int_equal(must(yoke_peer_next(bob, &link, LONG_WAIT)), YOKE_NEXT_READY);
+    assert_ptr_equal(link, alices);
+    must(yoke_recv(alices, text, sizeof text, YOKE_NOW));
+    baton_pass(&starving->ready);
+    assert_int_equal(must(yoke_peer_next(bob, &link, LONG_WAIT)), YOKE_NEXT_OPENED);
+    assert_string_equal(yoke_link_other(link), "carol");
+    must(worker_join(&worker));
+    yoke_close(link);
+    yoke_close(alices);
+    yoke_peer_leave(bob);
+    return 0;
+}
+
+static void without_descriptors_messages_come_and_newcomers_as_soon_as_there_are_some(void **state)
+{
+    struct starving *starving = shared_new(sizeof *starving);
+    yoke_endpoint *alices, *carols;
+    pid_t server;
+
+    (void)state;
+    baton_make(&starving->ready);
+    baton_make(&starving->ask);
+    alices = link_make("alice", "bob", NULL);
+    must(yoke_send(alices, "x", 1, YOKE_NOW));
+    server = role_start(role_waits_without_descriptors, starving);
+    baton_take(&starving->ready);
+    role_wait_asleep(server, SOON_MS);
+    must(yoke_send(alices, "x", 1, YOKE_NOW));
+    baton_take(&starving->ready);
+    carols = link_make("carol", "bob", NULL);
+    role_wait_asleep(server, SOON_MS);
+    baton_pass(&starving->ask);
+    assert_int_equal(role_wait(server, SOON_MS), 0);
+    yoke_close(carols);
+    yoke_close(alices);
+    baton_drop(&starving->ready);
+    baton_drop(&starving->ask);
+    shared_drop(starving, sizeof *starving);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +277,7 @@ int main(void)
         api_test(links_take_turns),
         api_test(message_to_one_who_died_while_it_waited_for_all_raises_no_signal),
         api_test(link_that_can_not_be_opened_holds_up_nobody),
+        api_test(without_descriptors_messages_come_and_newcomers_as_soon_as_there_are_some),
         api_test(link_that_is_never_empty_hides_no_newcomer_and_no_death),
     };
 

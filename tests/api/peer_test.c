@@ -620,6 +620,42 @@ static void accepting_waits_until_somebody_opens_a_link(void **state)
     yoke_peer_leave(accepting.peer);
 }
 
+enum { ACCEPTORS = 3 };
+
+/* Each finds each of them; only one may get it, and no other may fail or get it, too. */
+static void threads_that_accept_at_once_get_each_link_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 100; round++) {
+        struct accepting accepting[ACCEPTORS];
+        struct worker workers[ACCEPTORS];
+        yoke_endpoint *theirs[ACCEPTORS];
+        yoke_peer *peer = join("alice");
+
+        for (int i = 0; i < ACCEPTORS; i++) {
+            accepting[i] = (struct accepting){.peer = peer};
+            worker_start(&workers[i], accept_later, &accepting[i]);
+        }
+        for (int i = 0; i < ACCEPTORS; i++) {
+            char name[16];
+
+            snprintf(name, sizeof name, "bob-%d", i);
+            theirs[i] = link_make(name, "alice", NULL);
+        }
+        for (int i = 0; i < ACCEPTORS; i++)
+            must(worker_join(&workers[i]));
+        for (int i = 0; i < ACCEPTORS; i++)
+            for (int k = 0; k < i; k++)
+                assert_string_not_equal(yoke_link_other(accepting[i].link),
+                                        yoke_link_other(accepting[k].link));
+        for (int i = 0; i < ACCEPTORS; i++) {
+            yoke_close(accepting[i].link);
+            yoke_close(theirs[i]);
+        }
+        yoke_peer_leave(peer);
+    }
+}
+
 static void link_that_was_closed_is_accepted_again_when_somebody_new_came(void **state)
 {
     yoke_endpoint *bobs = link_make("bob", "alice", NULL);
@@ -743,6 +779,7 @@ int main(void)
         api_test(links_of_others_are_none_of_ours),
         api_test(link_that_can_not_be_opened_does_not_hold_up_accepting),
         api_test(accepting_waits_until_somebody_opens_a_link),
+        api_test(threads_that_accept_at_once_get_each_link_once),
         api_test(link_that_was_closed_is_accepted_again_when_somebody_new_came),
         api_test(kept_link_that_both_left_is_not_accepted_until_somebody_comes),
         api_test(looking_for_links_leaves_nothing_of_those_that_go_meanwhile),

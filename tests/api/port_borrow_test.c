@@ -316,7 +316,6 @@ static void waiting_receiver_gets_the_message_of_one_killed_meanwhile(void **sta
     yoke_endpoint *port = make_small();
     struct borrower borrower = {.count = 1};
     struct yoke_message message;
-    int64_t killed;
     pid_t pid;
 
     (void)state;
@@ -327,9 +326,7 @@ static void waiting_receiver_gets_the_message_of_one_killed_meanwhile(void **sta
         baton_take(&borrower.ready);
         assert_empty(port);
         role_kill(pid);
-        killed = now_ns();
         borrow_details(port, &message);
-        assert_true(now_ns() - killed < 2000 * MS); /* 100 ms, and a busy machine */
         assert_int_equal(*(uint64_t *)message.data, i);
         assert_int_equal(message.deliveries, 2);
         must(yoke_release(port, message.data));

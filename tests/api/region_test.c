@@ -417,6 +417,34 @@ static void sparse_region_may_be_bigger_than_the_memory_there_is(void **state)
     yoke_region_close(region);
 }
 
+/* Where even sparse memory counts, the sentence says so, and how much there is. */
+static void assert_says_what_counts(void)
+{
+    bool strict = number_in("/proc/sys/vm/overcommit_memory") == 2;
+
+    assert_int_equal(strstr(yoke_explain(), "vm.overcommit_memory is 2") != NULL, strict);
+    assert_int_equal(strstr(yoke_explain(), "CommitLimit") != NULL, strict);
+}
+
+static void port_beyond_all_memory_is_told_what_makes_it_smaller(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    yoke_endpoint *endpoint = NULL;
+
+    (void)state;
+    if (number_in("/proc/sys/vm/overcommit_memory") == 1)
+        skip_test("vm.overcommit_memory is 1: this kernel reserves nothing");
+    options.max_message = 16 * MIB;
+    options.max_borrowed = 64;
+    must_fail(yoke_open(&endpoint, "port:vast", YOKE_CREATE | YOKE_POPULATE, &options), ENOMEM);
+    assert_non_null(strstr(yoke_explain(), "not enough memory"));
+    assert_non_null(strstr(yoke_explain(), "lower participants, max_borrowed, depth"));
+    assert_says_what_counts();
+    assert_null(endpoint);
+    assert_int_equal(segments_made_by(getpid()), 0);
+    assert_int_equal(names_left(), 0);
+}
+
 static void region_beyond_all_memory_is_refused_at_once_unless_sparse(void **state)
 {
     yoke_region *region = NULL;
@@ -426,6 +454,7 @@ static void region_beyond_all_memory_is_refused_at_once_unless_sparse(void **sta
         skip_test("vm.overcommit_memory is 1: this kernel reserves nothing");
     must_fail(make(&region, "vast", 32 * TIB, 0, 0), ENOMEM);
     assert_non_null(strstr(yoke_explain(), "not enough memory"));
+    assert_says_what_counts();
     assert_null(region);
     assert_int_equal(segments_made_by(getpid()), 0);
     assert_int_equal(names_left(), 0);
@@ -738,6 +767,7 @@ int main(void)
         api_test(transient_region_outlives_its_killed_creator_while_somebody_uses_it),
         api_test(kept_region_stays_without_users_until_it_is_removed),
         api_test(sparse_region_may_be_bigger_than_the_memory_there_is),
+        api_test(port_beyond_all_memory_is_told_what_makes_it_smaller),
         api_test(region_beyond_all_memory_is_refused_at_once_unless_sparse),
         api_test(populated_region_has_its_pages_from_the_start),
         api_test(huge_pages_are_used_or_refused_with_the_reason),

@@ -230,7 +230,6 @@ static void waiter_gets_the_unit_of_a_process_killed_meanwhile(void **state)
     yoke_region *region = make_with_semaphore(UNITS);
     struct worker waiters[2];
     struct baton ready;
-    int64_t killed;
     pid_t pid;
 
     (void)state;
@@ -242,10 +241,8 @@ static void waiter_gets_the_unit_of_a_process_killed_meanwhile(void **state)
     for (int i = 0; i < 2; i++)
         worker_wait_asleep(&waiters[i]);
     role_kill(pid);
-    killed = now_ns();
     for (int i = 0; i < 2; i++)
         assert_int_equal(worker_join(&waiters[i]), 0);
-    assert_true(now_ns() - killed < 2000 * MS); /* 100 ms, and a busy machine */
     assert_int_equal(value(region), UNITS - 2);
     baton_drop(&ready);
     yoke_region_close(region);

@@ -51,6 +51,19 @@ class Links(tool.Case):
         self.send('x' * 4097, status=1)
         self.assertIn('4096', self.complaint)
 
+    def test_who_asks_for_more_than_a_link_has_is_told_and_it_keeps_its_size(self):
+        self.send('--max-message', '1000', 'x' * 1000)
+        self.assertEqual(self.complaint, '')
+        said = r'\Ayoke: note: link:\S+ was there already .* 1000 \(2048 asked for\)\n'
+        self.send('--max-message', '2K', 'x')
+        self.assertRegex(self.complaint, said + r'\Z')
+        self.send('--max-message', '2K', 'x' * 1001, status=1)
+        self.assertRegex(self.complaint, said)
+        self.recv('--max-message', '2K', '--count', '2')
+        self.assertRegex(self.complaint, said + r'\Z')
+        self.send('--max-message', '10', 'x')  # less is there, too
+        self.assertEqual(self.complaint, '')
+
     def test_receiver_waits_for_one_who_closed_and_comes_back(self):
         self.send('first')
         receiver = self.start_recv('--count', '2')
@@ -81,7 +94,7 @@ class Links(tool.Case):
 
     def test_a_living_peer_keeps_its_name(self):
         receiver = self.start_recv()
-        self.yoke('wait', '--for', f'peer:{self.bob}', '--timeout', '30s')
+        self.yoke('wait', '--for', f'peer:{self.bob}', '--timeout', '120s')
         self.recv('--timeout', '0', status=1)
         self.assertIn(str(receiver.pid), self.complaint)
 
@@ -91,6 +104,40 @@ class Links(tool.Case):
         self.yoke('recv', '--as', self.bob, 'port:jobs', status=2)
         self.yoke('recv', '--as', self.bob, f'link:{self.bob}', status=2)
         self.yoke('stat', f'link:{self.bob}', status=2)
+
+    def test_what_is_wrong_with_as_is_said_of_as(self):
+        for bad in ('', 'a b', '.a', 'a/b', 'a@b', 'x' * 113):
+            for command in ('send', 'recv', 'stat', 'rm'):
+                with self.subTest(command=command, bad=bad):
+                    self.yoke(command, '--as', bad, f'link:{self.bob}', status=2)
+                    self.assertRegex(self.complaint, rf'\Ayoke: {command}: --as: ')
+        for command in ('send', 'recv'):
+            self.yoke(command, '--as', self.alice, self.both, status=2)
+            self.assertIn('--as', self.complaint)
+            self.assertNotIn('yoke_options', self.complaint)
+        self.assertEqual(self.json('ls'), [])
+
+    def test_both_ways_are_shown_each_with_what_is_on_it(self):
+        self.send('--max-message', '500', 'one', 'two', 'x' * 400)
+        self.recv()
+        self.yoke('send', '--as', self.bob, f'link:{self.alice}', 'back')
+        facts = self.json('stat', self.both)
+        expected = (
+            (self.alice, self.bob, 2, 403, 3, 1),
+            (self.bob, self.alice, 1, 4, 1, 0),
+        )
+        for way, (start, end, waiting, size, sent, received) in zip(facts['ways'], expected):
+            self.assertEqual(
+                way,
+                {
+                    'from': start, 'to': end, 'depth': 256, 'waiting': waiting, 'held': 0,
+                    'bytes': size, 'sent': sent, 'received': received,
+                },
+            )
+        rows = self.yoke('stat', self.both).decode().splitlines()[-3:]
+        self.assertEqual(rows[0].split()[:6], ['FROM', 'TO', 'DEPTH', 'WAITING', 'HELD', 'SIZE'])
+        self.assertEqual(rows[1].split()[:6], [self.alice, self.bob, '256', '2', '0', '403'])
+        self.assertEqual(rows[2].split()[:6], [self.bob, self.alice, '256', '1', '0', '4'])
 
     def test_shown_and_removed_by_either_form_of_address(self):
         self.send('x')
@@ -111,7 +158,7 @@ class Peers(tool.Case):
         """A process that is the peer of this test until it is killed."""
         self.forget(f'link:{self.base}/nobody-{self.base}')
         child = self.start('recv', '--as', self.base, f'link:nobody-{self.base}')
-        self.yoke('wait', '--for', f'peer:{self.base}', '--timeout', '30s')
+        self.yoke('wait', '--for', f'peer:{self.base}', '--timeout', '120s')
         return child
 
     def test_a_peer_is_listed_while_it_lives(self):
@@ -119,6 +166,8 @@ class Peers(tool.Case):
         peer = next(one for one in self.json('peers') if one['name'] == self.base)
         self.assertEqual((peer['pid'], peer['uid']), (child.pid, os.getuid()))
         self.assertIn(self.base.encode(), self.yoke('peers'))
+        self.assertEqual(self.json('stat', f'peer:{self.base}')['pid'], child.pid)
+        self.assertRegex(self.yoke('stat', f'peer:{self.base}').decode(), rf'process +{child.pid} ')
         self.end(child)
         self.assertNotIn(self.base, [one['name'] for one in self.json('peers')])
 
@@ -136,7 +185,14 @@ class Peers(tool.Case):
         self.yoke('wait', status=2)
         self.yoke('wait', '--for', 'port:x', status=2)
         self.yoke('wait', '--for', 'peer:a/b', status=2)
+        self.yoke('wait', '--for', 'peer:a', '--for', 'peer:b', '--timeout', '0', status=2)
+        self.assertRegex(self.complaint, 'peer:a .*peer:b')
+
+    def test_a_peer_is_not_removed(self):
+        child = self.join()
         self.yoke('rm', f'peer:{self.base}', status=1)
+        self.assertRegex(self.complaint, rf'\Ayoke: peer:{self.base} can not be .* with its process\n')
+        self.assertIsNone(child.poll())
 
 
 if __name__ == '__main__':

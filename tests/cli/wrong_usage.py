@@ -11,6 +11,7 @@ WRONG = [
     (['sned'], "did you mean 'send'"),
     (['rcev'], "did you mean 'recv'"),
     (['lss'], "did you mean 'ls'"),
+    (['link', 'create', 'x'], 'yoke send --as'),
     (['region', 'crate', 'x'], "did you mean 'region create'"),
     (['xyzzyxyzzy'], "there is no command 'xyzzyxyzzy'"),
     (['x' * 5000], 'there is no command'),

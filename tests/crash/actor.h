@@ -51,6 +51,8 @@ enum verb {
     DO_RELEASE, /* the oldest borrowed one, or else the loan */
     DO_RETURN,
     DO_COUNT, /* the ring's own numbers */
+    DO_FD,    /* asks for a descriptor */
+    DO_LOOP,  /* receives as an event loop does: when the descriptor is readable */
     VERBS
 };
 
@@ -121,10 +123,12 @@ struct answer actor_ask(struct actor *actor, const struct order *order);
 #define ask(actor, ...) actor_ask(actor, &(struct order){__VA_ARGS__})
 #define tell(actor, ...) actor_tell(actor, &(struct order){__VA_ARGS__})
 
-/* Sleeps in a futex within what it was told to do? */
+/* Sleeps in a futex (DO_LOOP: over its descriptor) within what it was told to do? */
 bool actor_sleeps(const struct actor *actor);
 /* Waits for that; false when it answered instead, or never slept. */
 bool actor_fell_asleep(const struct actor *actor);
+/* Waits until one that sleeps has woken several times by itself, and lain down again; or has ended its call. */
+void actor_looked_again(const struct actor *actor);
 
 /* Its process ends by itself, by SIGKILL, or is known to be dead. */
 void actor_end(struct actor *actor);

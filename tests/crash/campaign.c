@@ -25,7 +25,7 @@ static int64_t started_ns;
 
 bool time_is_over(void)
 {
-    return (double)(monotonic_ns() - started_ns) * 1e-9 > options.seconds;
+    return totals->places > 0 && (double)(monotonic_ns() - started_ns) * 1e-9 > options.seconds;
 }
 
 void wrong(const char *format, ...)

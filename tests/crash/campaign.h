@@ -47,6 +47,7 @@ struct campaign {
 /* main(): prints TAP, returns the exit status. */
 int campaign_main(int argc, char **argv, const struct campaign *campaign, const char *promise);
 
+/* Of --seconds, however slow the machine is; but not before one place was tried. Looked at in every loop. */
 bool time_is_over(void);
 
 /* Counts a failure, and prints the first ones. */

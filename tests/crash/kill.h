@@ -52,9 +52,10 @@ void victim_hold(struct actor *actor);
 
 void victim_kill(struct actor *actor);
 
-/* What those below need: where chance comes from, and what to do when the victim sleeps. */
+/* What those below need: where chance comes from, when to come to an end, and what to do when the victim sleeps. */
 struct surveyor {
     uint64_t *random;
+    bool (*enough)(void); /* looked at after each stop: the survey is then over, with what it has listed so far */
     void (*asleep)(void *context);
     void *context;
 };

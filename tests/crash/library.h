@@ -8,13 +8,10 @@
 #define CRASH_LIBRARY_H
 
 #include "campaign.h"
+#include "support.h"
 
-/*
- * A sleeper looks by itself every 100 ms; the rest is for a busy machine. What is never noticed
- * takes longer than this.
- */
-#define SOON_MS 4000
-#define LONG_NS INT64_C(20000000000)
+/* A sleeper looks by itself every 100 ms. What is never noticed takes longer than SOON_MS. */
+#define LONG_NS (2 * SOON_MS * INT64_C(1000000))
 #define IDS     64
 #define DEPTH   4
 #define PLACES  6 /* participants */
@@ -50,6 +47,7 @@ struct run {
     uint32_t woken; /* how often `asleep` did something */
     bool sleeper_waits;
     int64_t slept_ns; /* W's call, from begin to end */
+    int64_t told_ns, call_ns; /* when W was told to sleep; how much later V was where it was to go */
     /* messages */
     uint8_t sent[IDS]; /* 0 no, 1 perhaps, 2 yes */
     uint8_t got[IDS];

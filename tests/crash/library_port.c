@@ -177,6 +177,76 @@ static void send_to_sleeper_killed(void)
     ledger_is_balanced();
 }
 
+/* -- sending to one who waits through a descriptor -- */
+
+/* Anew: one that was told of the last victim's death looks by itself for some time after it. */
+static void looper_waits(void)
+{
+    MUST(0, W, .verb = DO_CLOSE);
+    MUST(0, W, .verb = DO_PORT_OPEN);
+    SLEEPS(.verb = DO_LOOP);
+}
+
+/*
+ * Whoever is killed between its commit and the ring is looked for, as the dead are. Of one that is
+ * stopped there nobody knows: the next message rings.
+ */
+static void send_to_looper_stopped(void)
+{
+    run.sent[1] = run.ended ? 2 : 1;
+    if (run.ended)
+        sleeper_gets("a message waits");
+    else if (!sleeper_ended())
+        sends(S, 2);
+    if (run.sleeper_waits)
+        sleeper_gets("a message was sent");
+}
+
+static void give_back_to_looper_stopped(void)
+{
+    if (run.ended)
+        sleeper_gets("a message was given back");
+    else if (!sleeper_ended())
+        sends(S, 12);
+    if (run.sleeper_waits)
+        sleeper_gets("a message was sent");
+}
+
+/* -- V itself receives through a descriptor, and nothing is there: a message comes meanwhile -- */
+
+static void victim_has_a_descriptor(void)
+{
+    opens_port();
+    MUST(0, V, .verb = DO_FD);
+}
+
+static void loop_killed(void)
+{
+    sends(S, 20);
+    ledger_is_balanced();
+}
+
+static void loop_stopped(void)
+{
+    sends(S, 20);
+}
+
+static void loop_finished(const struct answer *answer)
+{
+    if (answer->result == -EAGAIN || run.scene->call.verb == DO_FD) {
+        struct answer later = DOES(V, .verb = DO_LOOP, .timeout_ns = SOON_MS * INT64_C(1000000));
+        if (later.result == 1)
+            received(V, &later);
+        else
+            wrong("V was told -EAGAIN, a message waits, and its descriptor is not readable: %lld",
+                  (long long)later.result);
+    } else if (answer->result != 1) {
+        wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
+    }
+    victim_leaves();
+    ledger_is_balanced();
+}
+
 /* -- sending into a full port: W and V both wait for room -- */
 
 static void fills(void)
@@ -673,6 +743,68 @@ const struct scene port_scenes[] = {
      .after_kill = send_to_sleeper_killed,
      .while_stopped = send_to_sleeper_others,
      .after_finish = send_finished},
+    {.name = "send to a descriptor",
+     .port = true,
+     PLAIN,
+     .before = opens_port,
+     .settle = looper_waits,
+     .call = {.verb = DO_SEND, .value = 1},
+     .after_kill = send_to_sleeper_killed,
+     .while_stopped = send_to_looper_stopped,
+     .after_finish = send_finished},
+    {.name = "commit to a descriptor",
+     .port = true,
+     PLAIN,
+     .before = victim_loans,
+     .settle = looper_waits,
+     .call = {.verb = DO_COMMIT},
+     .after_kill = send_to_sleeper_killed,
+     .while_stopped = send_to_looper_stopped,
+     .after_finish = send_finished},
+    {.name = "return to a descriptor",
+     .port = true,
+     PLAIN,
+     .arrange = sends_one,
+     .before = victim_borrows,
+     .settle = looper_waits,
+     .call = {.verb = DO_RETURN},
+     .after_kill = give_back_killed,
+     .while_stopped = give_back_to_looper_stopped,
+     .after_finish = give_finished},
+    {.name = "leave beside a descriptor",
+     .port = true,
+     PLAIN,
+     .arrange = sends_one,
+     .before = victim_borrows,
+     .settle = looper_waits,
+     .call = {.verb = DO_CLOSE},
+     .after_kill = give_back_killed,
+     .while_stopped = give_back_to_looper_stopped,
+     .after_finish = leave_finished},
+    {.name = "ask for a descriptor",
+     .port = true,
+     PLAIN,
+     .before = opens_port,
+     .call = {.verb = DO_FD},
+     .after_kill = loop_killed,
+     .while_stopped = loop_stopped,
+     .after_finish = loop_finished},
+    {.name = "recv through a descriptor",
+     .port = true,
+     PLAIN,
+     .before = victim_has_a_descriptor,
+     .call = {.verb = DO_RECV},
+     .after_kill = loop_killed,
+     .while_stopped = loop_stopped,
+     .after_finish = loop_finished},
+    {.name = "leave with a descriptor",
+     .port = true,
+     PLAIN,
+     .before = victim_has_a_descriptor,
+     .call = {.verb = DO_CLOSE},
+     .after_kill = loop_killed,
+     .while_stopped = loop_stopped,
+     .after_finish = leave_finished},
     {.name = "send, waiting for room",
      .port = true,
      PLAIN,

@@ -25,11 +25,11 @@
 #include <string.h>
 
 #include "campaign.h"
+#include "support.h"
 #include "yoke.h"
 
 #define TOKEN      UINT64_C(0x7e57) /* the mark of what was there before */
 #define SUCCESSOR  UINT64_C(0x5cce)
-#define SLOW_NS    INT64_C(5000000000)
 
 /* ---- scenes ------------------------------------------------------------------------------------------ */
 
@@ -191,8 +191,8 @@ static struct answer act(struct actor *actor, enum act what, const char *who)
     note(who, act_names[what], &answer);
     if (answer.took_ns > totals->slowest_ns)
         totals->slowest_ns = answer.took_ns;
-    if (answer.result == -ETIME || answer.took_ns > SLOW_NS)
-        wrong("%s's call took %lld ms", who, (long long)answer.took_ns / 1000000);
+    if (answer.result == -ETIME)
+        wrong("%s's call never ended", who);
     return answer;
 }
 
@@ -510,7 +510,7 @@ static void stop_there(void)
         kill_victim();
     } else {
         struct answer answer = {.result = -ETIME};
-        actor_hear(run.victim, &answer, 60000);
+        actor_hear(run.victim, &answer, SOON_MS);
         note("victim", act_names[scene->act], &answer);
         bool removed = what == REMOVE || what == REPLACE;
         if (!may_answer(scene->act, answer.result) && !(removed && answer.result == -ENOENT))
@@ -553,7 +553,7 @@ static bool start_over(const struct scene *scene)
 /* Lists the places of the victim's call: those where something changes, and a sample (--long: many) of the others. */
 static bool survey(const struct scene *scene, uint64_t *random, struct places *ret)
 {
-    struct surveyor surveyor = {.random = random};
+    struct surveyor surveyor = {.random = random, .enough = time_is_over};
     bool done = start_over(scene);
     if (options.thorough)
         done = done && survey_instructions(run.victim, &surveyor, 100, ret);
@@ -586,7 +586,7 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
     for (uint32_t i = 0; i <= places.count && !time_is_over(); i++) {
         run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
         if (options.thorough) {
-            for (uint32_t then = 0; then < choices; then++)
+            for (uint32_t then = 0; then < choices && !time_is_over(); then++)
                 one_run(mode, then);
         } else if (random_of(random) % (scene->setup == BROKEN ? 8 : mode == STOP ? 3 : 1) == 0) {
             one_run(mode, (first + i) % choices);
@@ -625,7 +625,7 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
         wrong("the breaker's call could not be surveyed");
         return;
     }
-    for (uint32_t i = 0; i < places.count; i++) {
+    for (uint32_t i = 0; i < places.count && !time_is_over(); i++) {
         run.broken = places.list[i];
         break_it(scene);
         uint64_t one = signature();

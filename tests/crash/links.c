@@ -18,10 +18,10 @@
 #include <string.h>
 
 #include "campaign.h"
+#include "support.h"
 #include "yoke.h"
 
-#define SOON_MS 4000
-#define LONG_NS INT64_C(20000000000)
+#define LONG_NS (2 * SOON_MS * INT64_C(1000000))
 #define DEPTH   4
 
 /* What S does, or has done, before V's call. */
@@ -297,11 +297,13 @@ static void stop_there(bool goes_on)
     MUST(0, other, .verb = DO_LINK_OPEN, .name = "o:p", .flags = YOKE_CREATE);
     MUST(0, other, .verb = DO_CLOSE);
     actor_end(other);
-    bool slept_on = run.survivor_waits && !survivor_ended(goes_on ? 0 : 1000, &answer);
+    if (run.survivor_waits && !goes_on)
+        actor_looked_again(S);
+    bool slept_on = run.survivor_waits && !survivor_ended(0, &answer);
     if (goes_on) {
         if (!victim_finish(V))
             wrong("V went on, but never ended its call");
-        else if (!actor_hear(V, &answer, 60000) || (answer.result != 0 && answer.result != 1))
+        else if (!actor_hear(V, &answer, SOON_MS) || (answer.result != 0 && answer.result != 1))
             wrong("V went on, and its call gave %lld %s", (long long)answer.result,
                   answer.sentence);
         run.ended = true;
@@ -349,7 +351,7 @@ static void one_run(enum mode mode, bool goes_on)
 
 static bool survey(uint64_t *random, struct places *ret)
 {
-    struct surveyor surveyor = {.random = random};
+    struct surveyor surveyor = {.random = random, .enough = time_is_over};
     start_over();
     bool done = start_victim(run.scene);
     if (options.thorough || run.scene->call.verb == DO_SEND || run.scene->call.verb == DO_RECV) {

@@ -6,7 +6,10 @@ so a mutant that no longer applies is an error), which is compiled and given to 
 quickest first. The table says who caught it. A mutant that nobody catches is a gap: a start state, an operation or a
 question is missing.
 
-usage: mutants.py [--cc CC] [--source DIR] [--only NAME,...] [--jobs N] [--long]
+Trying all of them takes minutes: --seconds says how long to go on, --seed (else $YOKE_SEED) with which to begin. Whoever
+is under way when the time is over does not count, except the first. That each of them applies is always looked at.
+
+usage: mutants.py [--cc CC] [--source DIR] [--only NAME,...] [--jobs N] [--seed N] [--seconds N] [--long]
 """
 import argparse
 import concurrent.futures
@@ -275,12 +278,19 @@ def build_checker(ring, arguments, directory, program):
     return path
 
 
-def run_checker(command):
+class OutOfTime(Exception):
+    pass
+
+
+def run_checker(command, deadline):
     """None: it found nothing; else what it said."""
+    left = deadline - time.monotonic()
     try:
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                errors="replace", timeout=MOST_SECONDS)
+                                errors="replace", timeout=max(0, min(left, MOST_SECONDS)))
     except subprocess.TimeoutExpired:
+        if left < MOST_SECONDS:
+            raise OutOfTime from None
         return "never ended"
     if result.returncode in (0, 77):
         return None
@@ -288,21 +298,23 @@ def run_checker(command):
     return (said or ["ended with %d" % result.returncode])[0]
 
 
-def try_mutant(ring, mutant, arguments, sources):
-    """Who caught it (None: nobody), what he said, seconds."""
+def try_mutant(ring, mutant, arguments, sources, deadline):
+    """Who caught it (None: nobody), what he said, seconds. OutOfTime: not known."""
     name, _, replacements = mutant
     begun = time.monotonic()
     try:
         mutated = apply(sources, replacements)
     except ValueError as problem:
         return "DOES NOT APPLY", str(problem), 0.0
+    if time.monotonic() > deadline:
+        raise OutOfTime
     directory = os.path.join(arguments.work, name)
     for file, source in mutated.items():
         os.makedirs(os.path.dirname(os.path.join(directory, file)), exist_ok=True)
         with open(os.path.join(directory, file), "w") as out:
             out.write(source)
     for command in ring.checks + (ring.long_checks if arguments.long else []):
-        said = run_checker([build_checker(ring, arguments, directory, command[0])] + command[1:])
+        said = run_checker([build_checker(ring, arguments, directory, command[0])] + command[1:], deadline)
         if said is not None:
             return " ".join(command), said, time.monotonic() - begun
     return None, "", time.monotonic() - begun
@@ -320,15 +332,27 @@ def run(ring, arguments):
             sources[name] = file.read()
     only = arguments.only and arguments.only.split(",")
     chosen = [mutant for mutant in ring.mutants if not only or mutant[0] in only]
-    survived = broken = 0
+    if not chosen:
+        print("mutants: none is called %s" % arguments.only)
+        return 2
+    begin = arguments.seed % len(chosen)
+    chosen = chosen[begin:] + chosen[:begin]
+    deadlines = [float("inf")] + [arguments.deadline] * (len(chosen) - 1)  # never none at all
+    tried = survived = broken = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        tries = pool.map(lambda mutant: try_mutant(ring, mutant, arguments, sources), chosen)
-        for mutant, (caught, said, seconds) in zip(chosen, tries):
+        tries = [pool.submit(try_mutant, ring, mutant, arguments, sources, deadline)
+                 for mutant, deadline in zip(chosen, deadlines)]
+        for mutant, one in zip(chosen, tries):
+            try:
+                caught, said, seconds = one.result()
+            except OutOfTime:
+                continue
+            tried += 1
             survived += caught is None
             broken += caught == "DOES NOT APPLY"
             print("%-26s %-24s %5.1f s  %s" % (mutant[0], caught or "SURVIVED", seconds, said), flush=True)
-    print("mutants: %d, caught %d, survived %d, not applicable %d" %
-          (len(chosen), len(chosen) - survived - broken, survived, broken))
+    print("mutants: tried %d of %d from %s on (seed %d), caught %d, survived %d, not applicable %d" %
+          (tried, len(chosen), chosen[0][0], arguments.seed, tried - survived - broken, survived, broken))
     return 1 if survived or broken else 0
 
 
@@ -339,7 +363,10 @@ def main(ring):
     parser.add_argument("--only", help="names of mutants, with commas")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--long", action="store_true", help="who survives the usual checks gets longer ones")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("YOKE_SEED") or 1))
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     arguments = parser.parse_args()
+    arguments.deadline = time.monotonic() + arguments.seconds
     with tempfile.TemporaryDirectory(prefix="mutants-") as arguments.work:
         return run(ring, arguments)
 

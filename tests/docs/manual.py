@@ -17,7 +17,7 @@ tool = os.environ["YOKE"]
 
 def help_of(*command):
     return subprocess.run([tool, *command, "--help"], stdin=subprocess.DEVNULL, text=True,
-                          capture_output=True, timeout=60, check=True).stdout
+                          capture_output=True, timeout=300, check=True).stdout
 
 
 def helped_commands():

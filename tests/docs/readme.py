@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 
-TIME_LIMIT = 900  # seconds for a block: one builds
+TIME_LIMIT = 3000  # seconds for a block: one builds
 
 source = os.environ["YOKE_SOURCE_DIR"]
 build = os.environ["YOKE_BUILD_DIR"]

@@ -1,8 +1,10 @@
 /* What ports and links cost the kernel: nothing while busy, one wake for a sleeper, little while idle. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -345,6 +347,90 @@ static void sleeping_receivers_cost_one_wake_each_and_no_more(void **state)
     yoke_close(port);
 }
 
+/* ---- descriptors: one call for the first message, none while nobody waits ----------------------- */
+
+/* Until its descriptor says nothing. */
+static void make_quiet(yoke_endpoint *endpoint)
+{
+    struct pollfd fd = {.fd = (int)must(yoke_fd(endpoint)), .events = POLLIN};
+
+    do {
+        uint64_t number;
+
+        while (yoke_recv(endpoint, &number, sizeof number, YOKE_NOW) >= 0)
+            ;
+    } while (poll(&fd, 1, 0) == 1);
+}
+
+struct talk {
+    const char *link; /* NULL: a port */
+    struct baton to_sender, to_receiver;
+};
+
+/* The first message finds the doorbell, and what is needed for it is kept. */
+static int role_sends_many_to_a_descriptor(void *argument)
+{
+    struct talk *talk = argument;
+    yoke_endpoint *endpoint = talk->link ? link_join("alice", talk->link) : port_join(name);
+
+    send_number(endpoint, 0);
+    baton_pass(&talk->to_receiver);
+    baton_take(&talk->to_sender);
+    be_traced();
+    mark();
+    for (uint64_t i = 0; i < MESSAGES; i++)
+        send_number(endpoint, i);
+    mark();
+    baton_pass(&talk->to_receiver);
+    baton_take(&talk->to_sender);
+    yoke_close(endpoint);
+    return 0;
+}
+
+struct listening {
+    struct talk *talk;
+    yoke_endpoint *endpoint;
+};
+
+/* In a thread, as who traces waits for the sender. */
+static int64_t listen_in_thread(void *argument)
+{
+    struct listening *listening = argument;
+
+    baton_take(&listening->talk->to_receiver);
+    make_quiet(listening->endpoint);
+    baton_pass(&listening->talk->to_sender);
+    baton_take(&listening->talk->to_receiver);
+    baton_pass(&listening->talk->to_sender);
+    return 0;
+}
+
+static void count_calls_to_descriptor(yoke_endpoint *endpoint, const char *link)
+{
+    struct talk talk = {.link = link};
+    struct listening listening = {&talk, endpoint};
+    struct worker worker;
+
+    baton_make(&talk.to_sender);
+    baton_make(&talk.to_receiver);
+    make_quiet(endpoint);
+    worker_start(&worker, listen_in_thread, &listening);
+    assert_int_equal(traced_calls(role_sends_many_to_a_descriptor, &talk, NULL), 1);
+    assert_int_equal(worker_join(&worker), 0);
+    baton_drop(&talk.to_sender);
+    baton_drop(&talk.to_receiver);
+    yoke_close(endpoint);
+}
+
+static void armed_descriptor_costs_senders_one_call_and_a_readable_one_none(void **state)
+{
+    struct yoke_options options = roomy_link();
+
+    (void)state;
+    count_calls_to_descriptor(make_roomy(), NULL);
+    count_calls_to_descriptor(link_make("bob", "alice", &options), "bob");
+}
+
 /* ---- idle ------------------------------------------------------------------------------------------- */
 
 static long voluntary_switches(pid_t pid)
@@ -439,6 +525,73 @@ static void clear_peers(void)
     yoke_close(link_make("erin", "frank", NULL));
 }
 
+/* Every sort of descriptor in one epoll; one of them of a port that is removed. */
+static int role_polls_for_ever(void *argument)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(EPOLL_CLOEXEC), pair[2], fds[5], tries = 0;
+    yoke_endpoint *endpoints[4], *link;
+    yoke_peer *heidi;
+
+    must(yoke_pair(pair, NULL));
+    endpoints[0] = port_join(name);
+    endpoints[1] = link_make("heidi", "ivan", NULL);
+    must(yoke_open(&endpoints[2], "port:removed", YOKE_CREATE | YOKE_KEPT, NULL));
+    must(yoke_open_descriptor(&endpoints[3], pair[0], NULL));
+    must(yoke_remove("port:removed"));
+    must(yoke_peer_join(&heidi, "heidi", NULL));
+    for (int i = 0; i < 4; i++)
+        fds[i] = (int)must(yoke_fd(endpoints[i]));
+    fds[4] = (int)must(yoke_peer_fd(heidi));
+    for (int i = 0; i < 5; i++)
+        epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event);
+    do { /* what their making has left */
+        for (int i = 0; i < 4; i++)
+            make_quiet(endpoints[i]);
+        must_fail(yoke_peer_next(heidi, &link, YOKE_NOW), EAGAIN);
+    } while (epoll_wait(epoll, &event, 1, 0) != 0 && tries++ < 100);
+    baton_pass(argument);
+    return epoll_wait(epoll, &event, 1, -1);
+}
+
+/* The doorbells of a dead process are taken away by who opens something, at most once a second. */
+static void await_no_names(void)
+{
+    int64_t end = now_ns() + SOON_MS * MS;
+
+    while (names_left() > 0 && now_ns() < end) {
+        yoke_close(port_make("passing", NULL));
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
+static void descriptors_wake_nobody_while_nothing_comes(void **state)
+{
+    yoke_endpoint *port = make_roomy();
+    yoke_peer *heidi;
+    struct baton ready;
+    long before;
+    pid_t pid;
+
+    (void)state;
+    baton_make(&ready);
+    pid = role_start(role_polls_for_ever, &ready);
+    baton_take(&ready);
+    role_wait_asleep(pid, SOON_MS);
+    before = voluntary_switches(pid);
+    /* what is measured, not a wait for somebody */
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    assert_int_equal(voluntary_switches(pid), before);
+    assert_int_equal(process_state(pid), 'S');
+    role_kill(pid);
+    baton_drop(&ready);
+    yoke_close(port);
+    must(yoke_peer_join(&heidi, "heidi", NULL)); /* what the killed one left of its names */
+    yoke_peer_leave(heidi);
+    yoke_close(link_make("heidi", "ivan", NULL));
+    await_no_names();
+}
+
 static void sleepers_wake_up_at_most_ten_times_a_second(void **state)
 {
     static int (*const roles[])(void *) = {
@@ -486,6 +639,8 @@ int main(void)
         api_test(round_trips_of_two_that_spin_call_no_kernel),
         api_test(sleeping_other_side_of_a_link_costs_one_wake_and_no_more),
         api_test(sleeping_receivers_cost_one_wake_each_and_no_more),
+        api_test(armed_descriptor_costs_senders_one_call_and_a_readable_one_none),
+        api_test(descriptors_wake_nobody_while_nothing_comes),
         api_test(sleepers_wake_up_at_most_ten_times_a_second),
     };
 

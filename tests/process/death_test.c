@@ -554,16 +554,12 @@ static int64_t time_to_notice(yoke_endpoint *port, yoke_endpoint *other)
 static void death_is_noticed_in_time_though_somebody_else_looked_just_before(void **state)
 {
     yoke_endpoint *port = make_small(8, 4), *other = port_join(name);
-    int64_t best = INT64_MAX;
+    int64_t end = now_ns() + SOON_MS * MS;
 
     (void)state;
-    /* the best of several: the machine may be busy, but without the remedy none is below 140 ms */
-    for (int i = 0; i < 6; i++) {
-        int64_t time = time_to_notice(port, other);
-
-        best = time < best ? time : best;
-    }
-    assert_true(best < 120 * MS);
+    /* once is enough, as the machine may be busy: without the remedy it is never below 140 ms */
+    while (time_to_notice(port, other) >= 120 * MS)
+        assert_true(now_ns() < end);
     yoke_close(other);
     yoke_close(port);
 }
@@ -574,7 +570,6 @@ static void receiver_that_spins_for_long_notices_a_death(void **state)
     yoke_endpoint *port;
     struct baton borrowed;
     char bytes[64];
-    int64_t begin;
     pid_t pid;
 
     (void)state;
@@ -595,9 +590,7 @@ static void receiver_that_spins_for_long_notices_a_death(void **state)
     baton_drop(&borrowed);
     must_fail(yoke_recv(port, bytes, sizeof bytes, YOKE_NOW), EAGAIN);
     role_kill(pid);
-    begin = now_ns();
-    assert_int_equal(must(yoke_recv(port, bytes, sizeof bytes, 20 * 1000 * MS)), 8);
-    assert_true(now_ns() - begin < 10 * 1000 * MS);
+    assert_int_equal(must(yoke_recv(port, bytes, sizeof bytes, YOKE_FOREVER)), 8);
     yoke_close(port);
 }
 

@@ -257,7 +257,6 @@ static void parents_message_comes_again_though_its_child_lives(struct orphan *or
 {
     yoke_endpoint *port = make_small();
     struct yoke_message message;
-    int64_t killed;
     pid_t pid;
 
     baton_make(&orphan->ready);
@@ -271,9 +270,7 @@ static void parents_message_comes_again_though_its_child_lives(struct orphan *or
     baton_take(&orphan->ready);
     must_fail(yoke_recv(port, NULL, 0, 150 * MS), ETIMEDOUT);
     role_kill(pid);
-    killed = now_ns();
     borrow_details(port, &message);
-    assert_true(now_ns() - killed < 2000 * MS); /* 100 ms, and a busy machine */
     assert_int_equal(*(uint64_t *)message.data, 1);
     assert_int_equal(message.deliveries, 2);
     must(yoke_release(port, message.data));

@@ -154,7 +154,6 @@ static void sleeper_notices_that_the_other_was_killed(void **state)
         /* a third handle, so that the link is there before both */
         yoke_endpoint *first = make_small("alice", "bob");
         pid_t receiver = role_start(role_receives_one, result), sender;
-        int64_t begin;
 
         role_wait_asleep(receiver, SOON_MS);
         yoke_close(first); /* he is told of it */
@@ -167,9 +166,7 @@ static void sleeper_notices_that_the_other_was_killed(void **state)
         role_stop(sender);
         must_fail(yoke_recv(first, NULL, 0, 150 * MS), ETIMEDOUT); /* stopped is not dead */
         role_kill(sender);
-        begin = now_ns();
         must_fail(yoke_recv(first, NULL, 0, LONG_WAIT), EOWNERDEAD);
-        assert_true(now_ns() - begin < 2000 * MS);
         yoke_close(first);
         clear_peer("alice");
     }
@@ -205,13 +202,10 @@ static void message_whose_sender_died_before_the_wake_up_is_noticed(void **state
     for (int i = 0; i < 3; i++) {
         yoke_endpoint *alice = make_small("alice", "bob");
         pid_t receiver = role_start(role_receives_one, result);
-        int64_t begin;
 
         role_wait_asleep(receiver, SOON_MS);
-        begin = now_ns();
         commit_and_wake_nobody(5);
         assert_int_equal(role_wait(receiver, SOON_MS), 0);
-        assert_true(now_ns() - begin < 2000 * MS);
         assert_int_equal(*result, 5);
         yoke_close(alice);
     }
@@ -904,6 +898,80 @@ static void successor_on_the_same_descriptor_gets_what_was_not_released(void **s
     close_both(ends);
 }
 
+struct helper {
+    int descriptor;
+    struct baton go;
+};
+
+static int role_helps_once(void *argument)
+{
+    struct helper *helper = argument;
+    yoke_endpoint *link = open_end(helper->descriptor);
+
+    send_number(link, recv_number(link, LONG_WAIT) + 1);
+    baton_take(&helper->go);
+    raise(SIGKILL);
+    return 0;
+}
+
+static int64_t wait_for_the_other(void *link)
+{
+    return yoke_link_wait(link, LONG_WAIT);
+}
+
+static void parent_waits_until_a_helper_that_was_started_again_is_there(void **state)
+{
+    yoke_endpoint *link;
+    struct helper helper;
+    int ends[2];
+
+    (void)state;
+    baton_make(&helper.go);
+    make_pair(ends);
+    link = open_end(ends[0]);
+    helper.descriptor = ends[1];
+    must_fail(yoke_link_wait(link, 20 * MS), ETIMEDOUT); /* its descriptor is there */
+    for (int i = 0; i < 5; i++) {
+        struct worker worker;
+        pid_t pid;
+
+        worker_start(&worker, wait_for_the_other, link);
+        worker_wait_asleep(&worker);
+        pid = role_start(role_helps_once, &helper);
+        must(worker_join(&worker));
+        send_number(link, 1);
+        assert_int_equal(recv_number(link, SOON_MS * MS), 2);
+        must(yoke_link_wait(link, YOKE_NOW));
+        baton_pass(&helper.go);
+        assert_int_equal(role_wait(pid, SOON_MS), 128 + SIGKILL);
+        must_fail(yoke_link_wait(link, YOKE_NOW), EAGAIN); /* though nobody has noticed it yet */
+        must_fail(yoke_recv(link, NULL, 0, LONG_WAIT), EOWNERDEAD);
+        must_fail(yoke_link_wait(link, 20 * MS), ETIMEDOUT);
+    }
+    close(ends[1]); /* nobody can come any more */
+    must_fail(yoke_link_wait(link, LONG_WAIT), EOWNERDEAD);
+    yoke_close(link);
+    close(ends[0]);
+    baton_drop(&helper.go);
+}
+
+static void waiting_for_one_who_never_came_ends_when_nobody_can(void **state)
+{
+    struct worker worker;
+    yoke_endpoint *link;
+    int ends[2];
+
+    (void)state;
+    make_pair(ends);
+    link = open_end(ends[0]);
+    worker_start(&worker, wait_for_the_other, link);
+    worker_wait_asleep(&worker);
+    close(ends[1]);
+    must_fail(worker_join(&worker), EOWNERDEAD);
+    yoke_close(link);
+    close(ends[0]);
+}
+
 struct refused {
     int descriptor;
     unsigned user; /* 0: the same */
@@ -1065,6 +1133,73 @@ static void what_is_no_end_of_a_link_is_refused(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void change_handle_byte(int fd, int seat, short type)
+{
+    struct flock lock = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = YK_HANDLE_BYTE(seat), .l_len = 1};
+
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+}
+
+static void lock_handle_byte(int fd, int seat)
+{
+    change_handle_byte(fd, seat, F_WRLCK);
+}
+
+/* Whoever has a copy of a descriptor can change the flags of all. */
+static void flags_of_a_descriptor_do_not_say_which_end_it_is(void **state)
+{
+    yoke_endpoint *links[2];
+    int ends[2];
+
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        make_pair(ends);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(fcntl(ends[i], F_SETFL, kind >> i & 1 ? O_APPEND : 0), 0);
+        for (int i = 1; i >= 0; i--) { /* one after the other, with and without the other's */
+            links[i] = open_end(ends[i]);
+            close(ends[i]);
+        }
+        send_number(links[0], 1);
+        assert_int_equal(recv_number(links[1], YOKE_NOW), 1);
+        send_number(links[1], 2);
+        assert_int_equal(recv_number(links[0], YOKE_NOW), 2);
+        yoke_close(links[0]);
+        yoke_close(links[1]);
+    }
+}
+
+/* It is refused, and not taken for the other end. */
+static void descriptor_that_lost_its_handle_byte_is_no_end(void **state)
+{
+    yoke_endpoint *link = NULL, *other;
+    char path[64];
+    int ends[2], again;
+
+    (void)state;
+    make_pair(ends);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
+    again = open(path, O_RDWR | O_CLOEXEC); /* not a copy: a description of its own */
+    must_fail(yoke_open_descriptor(&link, again, NULL), EINVAL);
+    other = open_end(ends[0]);
+    close(ends[0]);
+    lock_handle_byte(ends[1], 0); /* is free now: it has both */
+    must_fail(yoke_open_descriptor(&link, ends[1], NULL), EINVAL);
+    change_handle_byte(ends[1], 1, F_UNLCK);
+    must_fail(yoke_open_descriptor(&link, ends[1], NULL), EADDRINUSE); /* the other one's */
+    change_handle_byte(ends[1], 0, F_UNLCK);
+    must_fail(yoke_open_descriptor(&link, ends[1], NULL), EINVAL);
+    lock_handle_byte(ends[1], 1);
+    link = open_end(ends[1]);
+    send_number(link, 1);
+    assert_int_equal(recv_number(other, YOKE_NOW), 1);
+    yoke_close(link);
+    yoke_close(other);
+    close(ends[1]);
+    close(again);
+}
+
 /* A copy of a pair's memory with something else in it, sealed as yoke's. */
 static void pair_with_a_header_that_no_yoke_wrote_is_refused(void **state)
 {
@@ -1086,6 +1221,7 @@ static void pair_with_a_header_that_no_yoke_wrote_is_refused(void **state)
             assert_int_equal(pwrite(fd, original, (size_t)size, 0), size);
             assert_int_equal(pwrite(fd, &value, sizeof value, (off_t)at), sizeof value);
             assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+            lock_handle_byte(fd, k % 2);
             if (yoke_open_descriptor(&link, fd, NULL) == 0) { /* what does not matter */
                 yoke_send(link, "x", 1, YOKE_NOW);
                 yoke_recv(link, NULL, 0, YOKE_NOW);
@@ -1210,10 +1346,14 @@ int main(int argc, char **argv)
         api_test(pair_needs_no_ipc_namespace_in_common),
         api_test(child_that_dies_before_it_opened_its_end_is_dead_when_no_copy_is_left),
         api_test(successor_on_the_same_descriptor_gets_what_was_not_released),
+        api_test(parent_waits_until_a_helper_that_was_started_again_is_there),
+        api_test(waiting_for_one_who_never_came_ends_when_nobody_can),
         api_test(second_process_on_one_end_is_refused),
         api_test(processes_of_other_users_have_an_end_one_at_a_time),
         api_test(what_a_parent_has_open_stays_the_parents),
         api_test(what_is_no_end_of_a_link_is_refused),
+        api_test(flags_of_a_descriptor_do_not_say_which_end_it_is),
+        api_test(descriptor_that_lost_its_handle_byte_is_no_end),
         api_test(pair_with_a_header_that_no_yoke_wrote_is_refused),
         api_test(what_is_wrong_with_a_header_is_told_apart),
         api_test(nothing_is_left_of_a_pair_when_all_are_killed),

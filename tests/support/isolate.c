@@ -22,7 +22,8 @@
  * Without namespaces ($ISOLATE_NAMESPACES=no, or refused) other tests' objects are in sight, too. What
  * was there before the test does not count then, and a segment counts only if its creator was seen among
  * the test's processes. Those are looked at every 20 ms, so a segment of a process that lived
- * shorter than that is missed: weaker, but never a false alarm.
+ * shorter than that is missed; and message queues are only seen where their file system is mounted:
+ * weaker, but never a false alarm.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -46,8 +47,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long processes may take to go after the test itself has ended: some were just killed. */
-#define GRACE_MS 2000
+/*
+ * How long processes may take to go after the test itself has ended: some were just killed, and the machine
+ * may be busy. $ISOLATE_GRACE_MS says otherwise.
+ */
+#define GRACE_MS 20000
 /* How often the processes are looked at where segments are told by their creators. */
 #define LOOK_MS 20
 
@@ -602,6 +606,13 @@ static void interrupted(int number)
     exit(128 + number);
 }
 
+static int grace_ms(void)
+{
+    const char *text = getenv("ISOLATE_GRACE_MS");
+
+    return text && *text ? atoi(text) : GRACE_MS;
+}
+
 /* Waits until the test has ended and, for a little longer, until all that it started has gone. */
 static int run_to_end(pid_t test, const sigset_t *signals)
 {
@@ -614,7 +625,7 @@ static int run_to_end(pid_t test, const sigset_t *signals)
         int number;
 
         if (ended && !end_ms)
-            end_ms = now_ms() + GRACE_MS;
+            end_ms = now_ms() + grace_ms();
         if (end_ms && now_ms() >= end_ms)
             break;
         if (end_ms && wait_ms > end_ms - now_ms())

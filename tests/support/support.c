@@ -11,9 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define CASE_SKIPPED 77
+#define CASE_MOST_MS (3 * SOON_MS) /* one that hangs is not to take the others' time */
+#define GRACE_MS     10000         /* for processes that are about to end */
+
+static bool in_case, case_failed;
 
 void skip_because(const char *format, ...)
 {
@@ -24,6 +31,10 @@ void skip_because(const char *format, ...)
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     print_message("# SKIP %s\n", reason);
+    if (in_case) {
+        fflush(NULL);
+        _exit(CASE_SKIPPED);
+    }
 }
 
 /* ---- roles ------------------------------------------------------------------------------------ */
@@ -130,6 +141,95 @@ void role_wait_asleep(pid_t pid, int timeout_ms)
     }
 }
 
+/* ---- cases ------------------------------------------------------------------------------------ */
+
+/* The address sanitizer's, if it is there: else it looks at a program's end, to which no role comes. */
+void __lsan_do_leak_check(void) __attribute__((weak));
+
+static int role_of_case(void *argument)
+{
+    const struct test_case *one = argument;
+    void *state = NULL;
+
+    in_case = true;
+    one->test(&state);
+    if (__lsan_do_leak_check)
+        __lsan_do_leak_check();
+    return 0;
+}
+
+void case_run(void **state)
+{
+    int status;
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* what it leaves running is then ours */
+    case_failed = true;
+    status = role_wait(role_start(role_of_case, *state), CASE_MOST_MS);
+    case_failed = status != 0 && status != CASE_SKIPPED;
+    if (status == CASE_SKIPPED)
+        skip();
+    if (case_failed)
+        fail_msg("its process ended with status %d; what it said is on stderr", status);
+}
+
+/* False: there is no such process. */
+static bool process_parent(pid_t pid, pid_t *ret_parent, char *ret_state)
+{
+    char path[64], text[512], *end;
+    FILE *file;
+    size_t size;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    file = fopen(path, "re");
+    if (!file)
+        return false;
+    size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = 0;
+    end = strrchr(text, ')');
+    return end && sscanf(end + 1, " %c %d", ret_state, ret_parent) == 2;
+}
+
+/* A child of this process that has not ended, or 0. */
+static pid_t living_child(void)
+{
+    DIR *directory = opendir("/proc");
+    struct dirent *entry;
+    pid_t found = 0;
+
+    while (directory && !found && (entry = readdir(directory))) {
+        pid_t pid = atoi(entry->d_name), parent;
+        char state;
+
+        if (pid > 0 && process_parent(pid, &parent, &state) && parent == getpid() && state != 'Z')
+            found = pid;
+    }
+    if (directory)
+        closedir(directory);
+    return found;
+}
+
+bool case_end(bool *ret_failed)
+{
+    int64_t end = now_ns() + (case_failed ? 0 : GRACE_MS * INT64_C(1000000));
+    bool clean = true;
+
+    while (waitpid(-1, NULL, WNOHANG) >= 0) { /* < 0: there are none */
+        pid_t pid = now_ns() < end ? 0 : living_child();
+
+        if (pid && !case_failed)
+            print_error("left behind: process %d\n", pid);
+        if (pid) {
+            clean = case_failed;
+            role_kill(pid);
+        } else {
+            poll(NULL, 0, 2); /* between two looks */
+        }
+    }
+    *ret_failed = case_failed;
+    return clean;
+}
+
 /* ---- batons ----------------------------------------------------------------------------------- */
 
 void baton_make(struct baton *baton)
@@ -195,19 +295,10 @@ int open_descriptors(void)
 
 char process_state(pid_t pid)
 {
-    char path[64], text[512], *end;
-    FILE *file;
-    size_t size;
+    pid_t parent;
+    char state;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    file = fopen(path, "re");
-    if (!file)
-        return 0;
-    size = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[size] = 0;
-    end = strrchr(text, ')');
-    return end && end[1] ? end[2] : 0;
+    return process_parent(pid, &parent, &state) ? state : 0;
 }
 
 bool own_namespace(const char *kind)

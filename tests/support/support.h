@@ -19,8 +19,12 @@
 
 #include <cmocka.h>
 
-/* How long a test waits for what should happen at once, on a slow and busy machine. */
-#define SOON_MS 20000
+/*
+ * How long a test waits for what should happen at once. No test is about how long things take, which
+ * `yoke bench` measures: this only keeps one that hangs from hanging for ever, on a machine that may
+ * stand still for a minute.
+ */
+#define SOON_MS 120000
 
 /* Skips the running cmocka test and says why. */
 #define skip_test(...) (skip_because(__VA_ARGS__), skip())
@@ -46,6 +50,28 @@ void role_resume(pid_t pid);
 
 /* Waits until the process (or thread) sleeps in the kernel, as one does that waits on a futex. */
 void role_wait_asleep(pid_t pid, int timeout_ms);
+
+/* ---- cases: tests with a process of their own ------------------------------------------------- */
+
+/*
+ * An entry of a list of tests. All that a failed test had open, held, started or waited for goes with its
+ * process and those that it left: the next one finds nothing of it. The teardown begins with case_end().
+ */
+#define test_case(function, end)                 \
+    ((struct CMUnitTest){.name = #function,      \
+                         .test_func = case_run,  \
+                         .teardown_func = (end), \
+                         .initial_state = &(struct test_case){(function)}})
+struct test_case {
+    void (*test)(void **state);
+};
+void case_run(void **state);
+
+/*
+ * Ends what the test left running, and says so of a test that passed. False then; `ret_failed`: it did not
+ * even pass, and what else it left is just to be cleared away.
+ */
+bool case_end(bool *ret_failed);
 
 /* ---- batons: one process says "now", another waits for it ------------------------------------- */
 

@@ -3,6 +3,7 @@
 set -u
 cd "${TMPDIR:-/tmp}" || exit 1
 number=0 failures=0
+export ISOLATE_GRACE_MS=200 # what is left here stays for ever
 
 result() { # NAME, status of the comparison before it
     number=$((number + 1))
@@ -76,9 +77,11 @@ S
 (setsid sh -c 'setsid sleep 1000 & exit') &
 wait
 S
+    ISOLATE_GRACE_MS=60000
     expect 0 '' 'a process that is only slow to go is none' <<'S'
-sleep 0.2 &
+sleep 0.5 &
 S
+    ISOLATE_GRACE_MS=200
     expect 1 'left behind: process .*(sleep)' 'a skip does not excuse a left process' <<'S'
 sleep 1000 &
 exit 77

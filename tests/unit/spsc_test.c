@@ -876,6 +876,7 @@ static void counts_say_what_is_where(void **state)
     assert_int_equal(counts.sent, 4);
     assert_int_equal(counts.taken, 3);
     assert_int_equal(counts.released, 1);
+    assert_int_equal(counts.bytes, 30);
     close_play(&play);
 }
 

@@ -3,6 +3,8 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int role_returns_7(void *argument)
@@ -101,6 +103,74 @@ static void batons_go_both_ways_and_leave_no_descriptor(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+/* ---- cases ---- */
+
+static struct shared {
+    pid_t left, orphan;
+} * shared;
+
+static int role_leaves_an_orphan(void *argument)
+{
+    (void)argument;
+    shared->orphan = role_start(role_waits_for_ever, NULL);
+    return 0;
+}
+
+static void case_that_fails(void **state)
+{
+    (void)state;
+    shared->left = role_start(role_waits_for_ever, NULL);
+    role_stop(shared->left);
+    assert_int_equal(role_wait(role_start(role_leaves_an_orphan, NULL), SOON_MS), 0);
+    assert_int_equal(1, 2);
+}
+
+static void case_that_finds_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(process_state(shared->left), 0);
+    assert_int_equal(process_state(shared->orphan), 0);
+}
+
+static void case_that_is_skipped(void **state)
+{
+    (void)state;
+    skip_test("as it should be");
+}
+
+static int end_case(void **state)
+{
+    bool failed;
+
+    (void)state;
+    return case_end(&failed) ? 0 : -1;
+}
+
+static int role_runs_cases(void *argument)
+{
+    const struct CMUnitTest cases[] = {
+        test_case(case_that_fails, end_case),
+        test_case(case_that_finds_nothing, end_case),
+        test_case(case_that_is_skipped, end_case),
+    };
+
+    (void)argument;
+    fclose(stderr); /* what they say is not this test's */
+    fclose(stdout);
+    unsetenv("CMOCKA_TEST_ABORT");
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
+
+static void failed_case_leaves_nothing_to_the_next(void **state)
+{
+    (void)state;
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(shared != MAP_FAILED);
+    assert_int_equal(role_wait(role_start(role_runs_cases, NULL), SOON_MS), 1);
+    assert_int_equal(process_state(shared->orphan), 0);
+    munmap(shared, sizeof *shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +179,7 @@ int main(void)
         cmocka_unit_test(failed_assertion_in_a_role_aborts_only_the_role),
         cmocka_unit_test(stopped_role_is_stopped_goes_on_and_can_be_killed),
         cmocka_unit_test(batons_go_both_ways_and_leave_no_descriptor),
+        cmocka_unit_test(failed_case_leaves_nothing_to_the_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
