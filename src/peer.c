@@ -20,8 +20,8 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "link.h"
-#include "set.h"
 #include "peer_lock.h"
+#include "set.h"
 
 #define REFUSED_NS INT64_C(100000000)
 
@@ -266,26 +266,44 @@ void yk_peer_close_inbox(struct yk_peer *peer, uint64_t fork_stamp)
 typedef int (*look_function)(void *context);
 
 struct watching {
+    struct yk_watch watch; /* first */
     look_function look;
     void *context;
     yk_atomic32 *cancelled; /* or NULL */
-    int fd;                 /* inotify's, or negative */
+    int bell; /* an eventfd: whoever drains the process's watch rings it; or negative */
 };
 
-static int watch_until(const struct watching *watching, int64_t deadline)
+static void stirred(struct yk_watch *watch, bool written)
+{
+    const struct watching *watching = (const struct watching *)watch;
+    (void)written;
+    yk_sys_ring(watching->bell, 1);
+}
+
+/* How long to sleep before the next look, at most. */
+static int64_t next_slice(struct watching *watching)
+{
+    bool due = yk_watch_is_due(&watching->watch); /* it has just been looked */
+    int64_t again = yk_watch_again(&watching->watch, due);
+    return again > 0 && again < YK_SLICE ? again : YK_SLICE;
+}
+
+static int watch_until(struct watching *watching, int64_t deadline)
 {
     for (;;) {
-        if (watching->fd >= 0)
-            yk_sys_clear(watching->fd); /* before the look: what comes after it is seen */
+        yk_watch_drain(); /* before the look: what comes after it is heard */
+        if (watching->bell >= 0)
+            yk_sys_clear(watching->bell);
+        int64_t slice = next_slice(watching);
         int result = watching->look(watching->context);
         if (result != 0)
             return result < 0 ? result : 0;
         if (watching->cancelled && yk_load32_seq(watching->cancelled))
             return -ECANCELED;
-        int64_t left = deadline == INT64_MAX ? YK_SLICE : deadline - yk_now();
+        int64_t left = deadline == INT64_MAX ? slice : deadline - yk_now();
         if (left <= 0)
             return -ETIMEDOUT;
-        result = yk_sys_poll(watching->fd, -1, left < YK_SLICE ? left : YK_SLICE);
+        result = yk_sys_poll(watching->bell, yk_watch_descriptor(), left < slice ? left : slice);
         if (result == -EINTR)
             return result;
     }
@@ -294,16 +312,20 @@ static int watch_until(const struct watching *watching, int64_t deadline)
 static int watch(look_function look, void *context, yk_atomic32 *cancelled, const char *path,
                  bool names, int64_t timeout_ns)
 {
-    struct watching watching = {.look = look, .context = context, .cancelled = cancelled};
+    struct watching watching = {
+        .watch.stir = stirred, .look = look, .context = context, .cancelled = cancelled};
     int result = look(context);
     if (result != 0)
         return result < 0 ? result : 0;
     if (timeout_ns == 0)
         return -EAGAIN;
-    watching.fd = names ? yk_sys_watch_names(path) : yk_sys_watch_file(path);
+    watching.bell = yk_sys_eventfd();
+    if (watching.bell >= 0) /* else it looks now and then, as where nothing can be watched */
+        (names ? yk_watch_names : yk_watch_file)(&watching.watch, path);
     result = watch_until(&watching, yk_deadline(timeout_ns));
-    if (watching.fd >= 0)
-        yk_sys_close(watching.fd);
+    yk_watch_end(&watching.watch);
+    if (watching.bell >= 0)
+        yk_sys_close(watching.bell);
     return result;
 }
 

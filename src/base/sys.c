@@ -447,31 +447,17 @@ int yk_sys_replace(int fd, int by)
     return (int)CALL(dup3(by, fd, O_CLOEXEC));
 }
 
-static int watch(const char *path, uint32_t events)
+int yk_sys_watch_opens(const char *path)
 {
-    int fd = (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    int fd = yk_sys_inotify();
     if (fd < 0)
         return fd;
-    int result = (int)CALL(inotify_add_watch(fd, path, events | IN_DONT_FOLLOW));
+    int result = (int)CALL(
+        inotify_add_watch(fd, path, IN_OPEN | IN_DELETE_SELF | IN_ATTRIB | IN_DONT_FOLLOW));
     if (result >= 0)
         return fd;
     yk_sys_close(fd);
     return result;
-}
-
-int yk_sys_watch_names(const char *directory)
-{
-    return watch(directory, IN_MOVED_TO | IN_ONLYDIR);
-}
-
-int yk_sys_watch_file(const char *path)
-{
-    return watch(path, IN_CLOSE_WRITE | IN_DELETE_SELF);
-}
-
-int yk_sys_watch_opens(const char *path)
-{
-    return watch(path, IN_OPEN | IN_DELETE_SELF | IN_ATTRIB);
 }
 
 void yk_sys_clear(int fd)

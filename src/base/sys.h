@@ -96,13 +96,8 @@ int yk_sys_replace(int fd, int by); /* `fd` is then another descriptor of what `
 int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeout_ns);
 int yk_sys_futex_wake(const yk_atomic32 *word, int count); /* how many were woken */
 
-/*
- * A descriptor that becomes readable when a name comes into a directory by a rename, or when a file
- * that was open for writing is closed, or goes. -EMFILE when the user has too many.
- */
-int yk_sys_watch_names(const char *directory);
-int yk_sys_watch_file(const char *path);
-int yk_sys_watch_opens(const char *path); /* when it is opened, or goes */
+/* A descriptor that becomes readable when the file is opened, or goes. */
+int yk_sys_watch_opens(const char *path);
 /* Takes away what made it readable. */
 void yk_sys_clear(int fd);
 /* Waits until one of two is readable (1), for that long (0); -EINTR. Negative ones are passed over. */

@@ -134,6 +134,12 @@ static void close_world(void)
         MUST(0, W, .verb = DO_CLOSE);
     }
     MUST(0, S, .verb = DO_CLOSE);
+    if (run.scene->rings) { /* the next user takes away what nobody has open any more */
+        struct actor *next = actor_start();
+        MUST(0, next, .verb = DO_PORT_OPEN, .flags = YOKE_CREATE);
+        MUST(0, next, .verb = DO_CLOSE);
+        actor_end(next);
+    }
     leftovers_count(directory, &left);
     if (!leftovers_none(&left) && W)
         wrong("left behind:%s", left.text);

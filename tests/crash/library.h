@@ -24,6 +24,7 @@ struct scene {
     void (*before)(void);  /* V's own, before the call */
     struct order call;
     bool forked;          /* V is a child that S forked */
+    bool rings;           /* V has a doorbell, which S has open when V is dead */
     void (*settle)(void); /* after `before`: who sleeps */
     bool wakes;           /* V's call wakes W, which is not left to look by itself */
     void (*asleep)(void); /* V sleeps: what wakes it. May be called several times */

@@ -198,7 +198,6 @@ def check_faq(document, text):
 
 
 def main():
-    os.nice(10)  # building beside tests that look at the clock
     place = Place(os.path.join(build, "reader"))
     for document in documents():
         with open(os.path.join(source, document)) as file:

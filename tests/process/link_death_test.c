@@ -1289,6 +1289,7 @@ static int role_makes_a_pair_and_a_child(void *argument)
     make_pair(couple->ends);
     role_start(role_uses_an_end, couple);
     send_number(open_end(couple->ends[0]), 0);
+    baton_pass(&couple->ready);
     for (;;)
         pause();
     return 0;
@@ -1318,8 +1319,9 @@ static void nothing_is_left_of_a_pair_when_all_are_killed(void **state)
     baton_make(&couple.ready);
     parent = role_start(role_makes_a_pair_and_a_child, &couple);
     baton_take(&couple.ready);
+    baton_take(&couple.ready);
     assert_true(memory_files(parent) > 0);
-    role_kill(parent); /* the child's recv ends with -EOWNERDEAD, or it has its message */
+    role_kill(parent); /* its child has its message, and ends */
     assert_int_equal(names_left(), 0);
     assert_int_equal(memory_files(getpid()), 0);
     baton_drop(&couple.ready);
