@@ -501,8 +501,9 @@ YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *
  * time (it stays readable as long as there is something). Receiving by blocking calls is fine, too.
  *
  * While it is readable, and while nobody asked for one, it costs senders nothing; else the first
- * message rings it, by one system call. While nothing comes nobody is woken. The death of another
- * participant is seen through it within 10 ms, as far as it matters to who receives.
+ * message rings it, by one system call. While nothing comes nobody is woken, but for some looks in the
+ * half minute after another participant left. The death of another participant is seen through it
+ * within 10 ms, as far as it matters to who receives.
  *
  * The same one every time; it is the endpoint's: not to be read, written or closed, and gone when
  * the endpoint is closed. A forked child asks for its own. Thread-safe. Does not block. -EINVAL,
@@ -619,7 +620,9 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
 
 /*
  * As yoke_fd(): readable whenever yoke_peer_next() would not wait; -EAGAIN from that clears it. It
- * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left.
+ * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left. Ten
+ * times a second it may be readable for nothing while there is a link that can not be opened, or that
+ * this peer has left and the other one has not.
  */
 YOKE_API int yoke_peer_fd(yoke_peer *peer);
 

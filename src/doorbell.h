@@ -2,9 +2,10 @@
  * doorbell.h - what a process sleeps on when it waits for several things: a FIFO in the name
  * directory.
  *
- * It is named by the nonce of the peer that it belongs to, and goes with that peer's name. Whoever
- * finds the peer asleep opens it by that name, once, and writes a byte. A nonce from shared memory
- * that leads nowhere is rung in vain.
+ * It is named by the nonce of the peer that it belongs to, and goes with that peer's name; one of an
+ * endpoint's own has a nonce of its own. Whoever finds its owner asleep opens it by that name, once,
+ * and writes a number. Who can not (a nonce from shared memory may lead nowhere) is told so, and tells
+ * the owner by other means (wait.c).
  */
 #ifndef YK_DOORBELL_H
 #define YK_DOORBELL_H
