@@ -395,8 +395,9 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
  *   closed while the queue is full, or killed, it takes the message along.
  * - A queue outlives its users, even when all are killed: the next user of a transient name, or `yoke
  *   gc`, takes it away then. A forked child counts as a user from its first call on.
- * - That a link's other side closed or died is told at once. yoke_peer_accept() and yoke_peer_next()
- *   do not see these links: both sides open them by name.
+ * - That a link's other side closed or died is told at once; that it came, to yoke_link_wait(), within
+ *   100 ms. yoke_peer_accept() and yoke_peer_next() do not see these links: both sides open them by
+ *   name.
  *
  * -EPROTO: the queue held a message that no yoke wrote; it is gone.
  */

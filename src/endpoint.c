@@ -251,11 +251,12 @@ YOKE_API int yoke_link_wait(yoke_endpoint *link, int64_t timeout_ns)
 {
     if (!link)
         return no_endpoint();
-    if (!is_link(link))
-        return yk_fail(EINVAL,
-                       "the endpoint is no link in memory: there is no other end to wait for");
+    if (!is_link(link) && !(is_other(link) && link->operations->link_wait))
+        return yk_fail(EINVAL, "the endpoint is no link: there is no other end to wait for");
     if (timeout_ns < YOKE_FOREVER)
         return yk_bad_timeout(timeout_ns);
+    if (is_other(link))
+        return link->operations->link_wait(link->self, timeout_ns);
     return yk_link_wait(&link->link, timeout_ns);
 }
 

@@ -36,6 +36,7 @@ struct yk_endpoint_operations {
     int (*release)(void *self, const void *message);
     int (*give_back)(void *self, const void *message);
     const char *(*link_other)(void *self);
+    int (*link_wait)(void *self, int64_t timeout_ns);
     /* Where `fd` is NULL: what it waits by in memory, and whether receiving would not wait. */
     struct yk_waiting *(*waiting)(void *self);
     bool (*ready)(void *self);

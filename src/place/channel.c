@@ -137,8 +137,7 @@ static int rejoin(struct yk_channel *channel)
     return result;
 }
 
-/* The first line of every call. */
-static int enter(struct yk_channel *channel)
+int yk_channel_enter(struct yk_channel *channel)
 {
     if (yk_likely(yk_queues_joined(&channel->queues)))
         return 0;
@@ -155,7 +154,7 @@ static int enter(struct yk_channel *channel)
 int yk_channel_cancel(void *self)
 {
     struct yk_channel *channel = self;
-    int result = enter(channel);
+    int result = yk_channel_enter(channel);
     if (result < 0)
         return result;
     yk_store32_release(&channel->cancelled, 1);
@@ -189,31 +188,22 @@ static void expel(struct yk_channel *channel)
     }
 }
 
-/* What a call tries: 1 done, 0 it would have to wait, or an error. */
-typedef int (*attempt_function)(void *context);
-
-struct waiting {
-    struct yk_channel *channel;
-    attempt_function attempt;
-    void *context;
-    int fd;
-    short events;
-};
-
-static int sleep_once(const struct waiting *waiting, int64_t deadline)
+static int sleep_once(const struct yk_channel_waiting *waiting, int64_t deadline)
 {
     struct yk_channel *channel = waiting->channel;
     struct pollfd fds[] = {{.fd = waiting->fd, .events = waiting->events},
                            {.fd = channel->bell, .events = POLLIN},
-                           {.fd = channel->end}};
+                           {.fd = waiting->slice > 0 ? -1 : channel->end}};
     int64_t left = deadline == INT64_MAX ? -1 : deadline - yk_now();
     if (deadline != INT64_MAX && left <= 0)
         return -ETIMEDOUT;
+    if (waiting->slice > 0 && (left < 0 || left > waiting->slice))
+        left = waiting->slice;
     int result = yk_sys_poll_all(fds, 3, left);
     return result < 0 ? result : 0;
 }
 
-static int wait_until(const struct waiting *waiting, int64_t deadline)
+static int wait_until(const struct yk_channel_waiting *waiting, int64_t deadline)
 {
     int result = 0;
     while (result == 0) {
@@ -230,7 +220,7 @@ static int wait_until(const struct waiting *waiting, int64_t deadline)
     return result;
 }
 
-static int try_and_wait(const struct waiting *waiting, int64_t timeout_ns)
+int yk_channel_wait(const struct yk_channel_waiting *waiting, int64_t timeout_ns)
 {
     int result = waiting->attempt(waiting->context);
     if (result != 0)
@@ -316,13 +306,13 @@ ssize_t yk_channel_send_many(void *self, const struct yoke_message *messages, si
 {
     struct yk_channel *channel = self;
     struct sending sending = {.channel = channel, .messages = messages, .count = count};
-    struct waiting waiting = {channel, attempt_send, &sending, channel->out, POLLOUT};
-    int result = enter(channel);
+    struct yk_channel_waiting waiting = {channel, attempt_send, &sending, channel->out, POLLOUT, 0};
+    int result = yk_channel_enter(channel);
     for (size_t i = 0; i < count && result == 0; i++)
         result = check_message(channel, &messages[i]);
     if (result < 0 || count == 0)
         return result;
-    result = try_and_wait(&waiting, timeout_ns);
+    result = yk_channel_wait(&waiting, timeout_ns);
     return result < 0 ? explain_end(channel, result) : (ssize_t)sending.sent;
 }
 
@@ -453,8 +443,9 @@ ssize_t yk_channel_recv_many(void *self, struct yoke_message *messages, size_t c
 {
     struct yk_channel *channel = self;
     struct receiving receiving = {.channel = channel, .messages = messages, .count = count};
-    struct waiting waiting = {channel, attempt_receive, &receiving, channel->in, POLLIN};
-    int result = enter(channel);
+    struct yk_channel_waiting waiting = {channel,     attempt_receive, &receiving,
+                                         channel->in, POLLIN,          0};
+    int result = yk_channel_enter(channel);
     for (size_t i = 0; i < count && result == 0; i++) {
         if (!messages[i].data && messages[i].capacity > 0)
             result = yk_fail(EINVAL, "the buffer of message %zu is NULL and has %zu bytes", i,
@@ -462,8 +453,18 @@ ssize_t yk_channel_recv_many(void *self, struct yoke_message *messages, size_t c
     }
     if (result < 0 || count == 0)
         return result;
-    result = try_and_wait(&waiting, timeout_ns);
+    result = yk_channel_wait(&waiting, timeout_ns);
     return result < 0 ? explain_end(channel, result) : (ssize_t)receiving.received;
+}
+
+bool yk_channel_has_message(struct yk_channel *channel)
+{
+    struct yk_sys_queue queue;
+    pthread_mutex_lock(&channel->receiving);
+    bool has =
+        channel->held > 0 || (yk_sys_queue_look(channel->in, &queue) == 0 && queue.waiting > 0);
+    pthread_mutex_unlock(&channel->receiving);
+    return has;
 }
 
 /* ---- readiness ---- */
@@ -504,7 +505,7 @@ static int make_fd(struct yk_channel *channel)
 int yk_channel_fd(void *self)
 {
     struct yk_channel *channel = self;
-    int result = enter(channel);
+    int result = yk_channel_enter(channel);
     if (result < 0)
         return result;
     pthread_mutex_lock(&channel->receiving);

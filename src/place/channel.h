@@ -49,6 +49,27 @@ struct yk_channel {
     yk_atomic32 visitors; /* threads that wait */
 };
 
+/*
+ * What a waiting call tries again and again: 1 done, 0 it has to wait, or an error. It sleeps until
+ * `fd` has one of the events, or the other side is gone; or, with a slice, at most for so long at a
+ * time.
+ */
+typedef int (*yk_channel_attempt)(void *context);
+struct yk_channel_waiting {
+    struct yk_channel *channel;
+    yk_channel_attempt attempt;
+    void *context;
+    int fd;
+    short events;
+    int64_t slice;
+};
+int yk_channel_wait(const struct yk_channel_waiting *waiting, int64_t timeout_ns);
+
+/* The first line of every call: in a forked child it takes part by itself. */
+int yk_channel_enter(struct yk_channel *channel);
+/* Is there a message to be received? */
+bool yk_channel_has_message(struct yk_channel *channel);
+
 /* The bytes that each message has more in the queue. */
 extern const size_t yk_channel_header;
 

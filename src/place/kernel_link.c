@@ -180,6 +180,28 @@ static void close_link(void *self)
     free(link);
 }
 
+/* Nothing tells that there is a writer again, so it is looked for. */
+#define MEET_SLICE INT64_C(100000000)
+
+static int attempt_meet(void *context)
+{
+    struct kernel_link *link = context;
+    bool there =
+        read_state(&link->channel, 1 - link->side) == SIDE_OPEN && other_end(&link->channel) == 0;
+    return there || yk_channel_has_message(&link->channel);
+}
+
+static int link_wait(void *self, int64_t timeout_ns)
+{
+    struct kernel_link *link = self;
+    struct yk_channel_waiting waiting = {&link->channel,   attempt_meet, link,
+                                         link->channel.in, POLLIN,       MEET_SLICE};
+    int result = yk_channel_enter(&link->channel);
+    if (result == 0)
+        result = yk_channel_wait(&waiting, timeout_ns);
+    return result < 0 ? result : 0;
+}
+
 static const char *link_other(void *self)
 {
     return ((struct kernel_link *)self)->other;
@@ -194,6 +216,7 @@ static const struct yk_endpoint_operations operations = {
     .send_many = yk_channel_send_many,
     .recv_many = yk_channel_recv_many,
     .link_other = link_other,
+    .link_wait = link_wait,
 };
 
 /* Having the peer's name. */

@@ -43,6 +43,14 @@ static const struct subject subjects[] = {
      {"link:bob", "link:alice"},
      {"alice", "bob"},
      LOANS | REDELIVERS | TWO_ENDS | NAMED | TAGS | SEQUENCE},
+    {"port in the kernel",
+     {"port:conform@kernel", "port:conform@kernel"},
+     {NULL, NULL},
+     NAMED | PRIORITIES | TAGS},
+    {"link in the kernel",
+     {"link:bob@kernel", "link:alice@kernel"},
+     {"alice", "bob"},
+     TWO_ENDS | NAMED | TAGS},
     {"pair", {NULL, NULL}, {NULL, NULL}, LOANS | REDELIVERS | TWO_ENDS | TAGS | SEQUENCE},
 };
 

@@ -231,6 +231,41 @@ static void descriptor_is_readable_for_a_message_and_for_the_end(void **state)
     must(yoke_close(one));
 }
 
+static int64_t wait_for_the_other(void *link)
+{
+    return yoke_link_wait(link, LONG_WAIT);
+}
+
+static void the_other_sides_coming_can_be_waited_for(void **state)
+{
+    yoke_endpoint *one = alice(), *two;
+    struct worker worker;
+
+    (void)state;
+    must_fail(yoke_link_wait(one, YOKE_NOW), EAGAIN);
+    must_fail(yoke_link_wait(one, 20 * MS), ETIMEDOUT);
+    for (int i = 0; i < 2; i++) {
+        worker_start(&worker, wait_for_the_other, one);
+        worker_wait_asleep(&worker);
+        two = bob();
+        assert_int_equal(worker_join(&worker), 0);
+        must(yoke_link_wait(one, YOKE_NOW));
+        must(yoke_close(two));
+        must_fail(yoke_link_wait(one, YOKE_NOW), EAGAIN);
+    }
+    two = bob();
+    send_text(two, "left behind");
+    must(yoke_close(two));
+    must(yoke_link_wait(one, YOKE_NOW));
+    assert_next(one, "left behind");
+    must_fail(yoke_link_wait(one, YOKE_NOW), EAGAIN);
+    worker_start(&worker, wait_for_the_other, one);
+    worker_wait_asleep(&worker);
+    must(yoke_cancel(one));
+    assert_int_equal(worker_join(&worker), -ECANCELED);
+    must(yoke_close(one));
+}
+
 /* ---- names -------------------------------------------------------------------------------------- */
 
 static int role_is_refused(void *unused)
@@ -412,6 +447,7 @@ int main(void)
         api_test(who_waits_is_told_of_a_message_and_of_the_end),
         api_test(who_waits_for_one_that_never_came_is_told_nothing),
         api_test(descriptor_is_readable_for_a_message_and_for_the_end),
+        api_test(the_other_sides_coming_can_be_waited_for),
         api_test(second_process_or_handle_is_refused),
         api_test(peer_joins_by_its_link_and_leaves_with_it),
         api_test(link_in_memory_and_a_peer_called_kernel_are_something_else),
