@@ -16,7 +16,7 @@ class Signals(tool.Case):
         """A receiver that takes signals by the time that this returns."""
         child = self.start('wait', '--as', self.base, '--json', *arguments)
         address = self.peer + ('@kernel' if '--kernel' in arguments else '')
-        self.yoke('signal', address, '0', '--timeout', '30s')
+        self.yoke('signal', address, '0', '--timeout', '120s')
         self.assertEqual(json.loads(child.stdout.readline())['number'], 0)
         return child
 
@@ -47,8 +47,8 @@ class Signals(tool.Case):
                 self.end(child)
 
     def test_for_people(self):
-        child = self.start('wait', '--as', self.base, '--timeout', '30s')
-        self.signal(self.peer, '7', '--value', '42', '--timeout', '30s')
+        child = self.start('wait', '--as', self.base, '--timeout', '120s')
+        self.signal(self.peer, '7', '--value', '42', '--timeout', '120s')
         self.assertRegex(
             child.stdout.read().decode(),
             r'\Anumber=7 value=42 sequence=\d+ sender= pid=\d+ uid=\d+ origin=stated\n\Z',
@@ -81,7 +81,7 @@ class Signals(tool.Case):
         self.signal(self.peer, '1', '--timeout', '50ms', status=3)
         link = self.forget(f'link:{self.base}/nobody-{self.base}')
         child = self.start('recv', '--as', self.base, f'link:nobody-{self.base}')
-        self.yoke('wait', '--for', self.peer, '--timeout', '30s')
+        self.yoke('wait', '--for', self.peer, '--timeout', '120s')
         self.signal(self.peer, '1', status=1)
         self.assertIn('takes no signals', self.complaint)
         self.signal(self.peer + '@kernel', '1', status=1)
@@ -102,7 +102,7 @@ class Signals(tool.Case):
     def test_count_follow_and_time(self):
         self.yoke('wait', '--as', self.base, '--timeout', '0', status=3)
         self.yoke('wait', '--as', self.base, '--timeout', '20ms', '--follow', status=3)
-        child = self.start_wait('--count', '3', '--timeout', '30s')
+        child = self.start_wait('--count', '3', '--timeout', '120s')
         self.signal(self.peer, '1')
         self.signal(self.peer, '2')
         self.assertEqual([self.next(child)['number'] for _ in range(2)], [1, 2])
