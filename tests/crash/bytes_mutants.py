@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deliberate faults in the ring of streams: can the checkers of this directory see at all? See mutants.py.
 
-usage: bytes_mutants.py [--cc CC] [--source DIR] [--only NAME,...] [--jobs N] [--long]
+usage: bytes_mutants.py [--cc CC] [--source DIR] [--only NAME,...] [--jobs N] [--seed N] [--seconds N] [--long]
 """
 import sys
 

@@ -165,7 +165,6 @@ static void sleeper_notices_that_the_other_end_was_killed_but_not_that_it_stoppe
         struct holder holder = {.flags = reads ? YOKE_WRITE : YOKE_READ};
         yoke_endpoint *kept = open_end(YOKE_CREATE | (reads ? YOKE_READ : YOKE_WRITE));
         pid_t other, sleeper;
-        int64_t begin;
 
         if (!reads)
             put(kept, CAPACITY);
@@ -178,10 +177,8 @@ static void sleeper_notices_that_the_other_end_was_killed_but_not_that_it_stoppe
         role_stop(other);
         assert_false(yoke_stream_end(kept) < 0);
         assert_int_equal(*result, -999);
-        begin = now_ns();
         role_kill(other);
         assert_int_equal(role_wait(sleeper, SOON_MS), 0);
-        assert_true(now_ns() - begin < 5000 * MS);
         assert_int_equal(*result, reads ? 0 : -EPIPE);
         baton_drop(&holder.ready);
         yoke_close(kept);
