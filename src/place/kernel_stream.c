@@ -96,8 +96,8 @@ static int connect_now(struct kernel_stream *stream)
         int fd = yk_fifo_connect(&stream->fifo, stream->writing);
         result = fd == -ENXIO ? 0 : fd < 0 ? fd : 1;
         if (fd >= 0) {
-            /* what it was made for; more than this process may have leaves it as it is */
-            if (stream->fifo.facts.capacity > (uint64_t)yk_sys_pipe_capacity(fd))
+            /* what it was made for; what this process may not have, or what is in it, leaves it as it is */
+            if (stream->fifo.facts.capacity != (uint64_t)yk_sys_pipe_capacity(fd))
                 yk_sys_set_pipe_capacity(fd, (size_t)stream->fifo.facts.capacity);
             stream->pipe.fd = stream->pipe.descriptor = fd;
             yk_store32_release(&stream->connected, 1);
