@@ -508,7 +508,8 @@ YOKE_API ssize_t yoke_borrow_many(yoke_endpoint *endpoint, struct yoke_message *
  *
  * The same one every time; it is the endpoint's: not to be read, written or closed, and gone when
  * the endpoint is closed. A forked child asks for its own. Thread-safe. Does not block. -EINVAL,
- * -ENOTSUP (parked messages), -EBUSY (it is in a wait set), -EMFILE, -ENFILE, -ENOMEM, -EACCES.
+ * -ENOTSUP (parked messages; the writing end of a stream), -EBUSY (it is in a wait set), -EMFILE,
+ * -ENFILE, -ENOMEM, -EACCES.
  */
 YOKE_API int yoke_fd(yoke_endpoint *endpoint);
 
@@ -818,6 +819,8 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link);
  * when it was killed is read by the next one. One that is *stopped* in the midst of a copy (64 KiB
  * at most for a writer) keeps its turn until it goes on or dies; the others of its end wait, and
  * `yoke stat` shows it as holding the stream. Calls on one endpoint may be made by several threads.
+ *
+ * yoke_fd() and wait sets take the reading end: readable when there are bytes, and at the end.
  */
 
 /*
@@ -953,7 +956,7 @@ YOKE_API int yoke_set_close(yoke_set *set);
  * removed. None of them blocks. -EINVAL, -ENOMEM, -ENOSPC (65,536 members), -EPERM (a parent's set);
  * and for
  *
- * - an endpoint: -EBUSY (it is in a set, or has a descriptor of its own), -ENOTSUP (parked messages),
+ * - an endpoint: -EBUSY (it is in a set, or has a descriptor of its own), -ENOTSUP (as yoke_fd()),
  *   -EMFILE, -ENFILE, -EACCES;
  * - a peer of this process: as yoke_peer_fd(), and -EBUSY;
  * - another peer's end, by its name: ready once whoever has the name now has left or died, or at

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "endpoint_options.h"
+#include "notice.h"
 
 #define UNNAMED "(unnamed)"
 
@@ -37,12 +38,19 @@ static bool other_left(const struct yk_stream *stream)
     return yk_bytes_left(other_end(stream), stream->waiting.words, stream->mark, &came);
 }
 
-/* For a reader: they left, and all is read. One that comes later need not be told of that again. */
-static bool is_over(const struct yk_stream *stream)
+/* For a reader: they left, and all is read. */
+static bool is_over(const struct yk_stream *stream, uint64_t *ret_came)
+{
+    return yk_bytes_is_over(&stream->ring, other_end(stream), stream->waiting.words, stream->mark,
+                            ret_came);
+}
+
+/* The caller is told so. One that comes later need not be told of that again. */
+static bool tell_end(const struct yk_stream *stream)
 {
     uint64_t came;
     struct yk_shm_bytes_end *writers = other_end(stream);
-    if (!yk_bytes_is_over(&stream->ring, writers, stream->waiting.words, stream->mark, &came))
+    if (!is_over(stream, &came))
         return false;
     /* relaxed: an older number only means that it is told once more */
     if ((int64_t)(came - yk_load_relaxed(&writers->told)) > 0)
@@ -113,7 +121,9 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
     yk_bytes_recover(&stream->ring, slot);
     for (int i = 0; i < 2; i++)
         yk_bytes_go(&stream->shm->ends[i], slot, YK_BYTES_DIED);
+    yk_unarm_all(&stream->waiting, slot);
     wake_all(stream);
+    yk_ring_descriptors(&stream->waiting);
 }
 
 static void joined(struct yk_object *object)
@@ -122,8 +132,7 @@ static void joined(struct yk_object *object)
     if (object->anonymous)
         stream->side = (enum yk_bytes_side)(object->seat & 1);
     stream->me = object->generation << YK_BYTES_SLOT_BITS | object->slot;
-    for (int i = 0; i < YK_WAIT_REASONS; i++)
-        yk_store32_relaxed(&stream->waiting.sleepers[i], 0);
+    yk_waiting_join(&stream->waiting);
     if (!stream->marked)
         stream->mark = first_mark(stream);
     stream->marked = true;
@@ -148,7 +157,7 @@ static int prepare(struct yk_object *object)
 
 static void unprepare(struct yk_object *object)
 {
-    (void)object;
+    yk_waiting_end(&((struct yk_stream *)object)->waiting);
 }
 
 /*
@@ -203,8 +212,39 @@ static void close_stream(void *self)
         yk_wait_for_visitors(&stream->object);
         yk_bytes_go(my_end(stream), stream->object.slot, YK_BYTES_CLOSED);
     }
-    yk_object_close(&stream->object); /* and wakes those who wait: recover_participant() */
+    yk_descriptor_close(&stream->waiting); /* while the slot is ours */
+    yk_object_close(&stream->object);      /* and wakes those who wait: recover_participant() */
     free(stream);
+}
+
+/* ---- descriptors ---- */
+
+static struct yk_waiting *waiting_of(void *self)
+{
+    return &((struct yk_stream *)self)->waiting;
+}
+
+/*
+ * Would reading not wait? While somebody else is inside it would, whatever is there: who leaves
+ * rings.
+ */
+static bool ready(void *self)
+{
+    const struct yk_stream *stream = self;
+    uint64_t came;
+    return yk_load32_relaxed(&stream->object.cancelled) ||
+           (yk_bytes_inside(&stream->ring, YK_BYTES_READING) == 0 &&
+            yk_bytes_guess(&stream->ring, YK_BYTES_READING) > 0) ||
+           is_over(stream, &came);
+}
+
+/* Of a writing end nothing is received, and when it could be written to nobody rings. */
+static int enter(void *self)
+{
+    struct yk_stream *stream = self;
+    return reads(stream) ? yk_object_enter(&stream->object)
+                         : yk_fail(ENOTSUP, "stream:%s was opened for writing: nothing is received",
+                                   stream->object.fixed.name);
 }
 
 static size_t capacity(void *self)
@@ -216,6 +256,9 @@ static const struct yk_endpoint_operations operations = {
     .what = "a stream, which has bytes and not messages,",
     .close = close_stream,
     .cancel = cancel,
+    .waiting = waiting_of,
+    .ready = ready,
+    .enter = enter,
     .write = yk_stream_write,
     .read = yk_stream_read,
     .move = yk_stream_move,
@@ -355,7 +398,10 @@ void yk_stream_copied(struct yk_stream *stream, uint64_t size)
     /* relaxed: a number for stat; threads that count at once may lose some */
     yk_store_relaxed(counter, yk_load_relaxed(counter) + size);
     yk_fence_seq(); /* the counters of the ring before the look who waits */
-    yk_changed(&stream->waiting, reason_of(1 - stream->side));
+    if (reads(stream))
+        yk_changed(&stream->waiting, YK_WAIT_ROOM);
+    else
+        yk_message_came(&stream->waiting, 1);
 }
 
 /* Out again: somebody else of this side may have been kept out meanwhile, and is asleep. */
@@ -364,9 +410,13 @@ static void leave(struct yk_stream *stream)
     enum yk_reason reason = reason_of(stream->side);
     yk_bytes_leave(&stream->ring, stream->side);
     yk_fence_seq(); /* out before the look who waits */
-    if (yk_unlikely(yk_anyone_waits(&stream->waiting, reason)) &&
-        yk_bytes_guess(&stream->ring, stream->side) > 0)
-        yk_wake_any(&stream->waiting, reason);
+    bool armed = reads(stream) && yk_anyone_waits(&stream->waiting, YK_WAIT_DESCRIPTOR);
+    if (yk_likely(!armed && !yk_anyone_waits(&stream->waiting, reason)) ||
+        yk_bytes_guess(&stream->ring, stream->side) == 0)
+        return;
+    if (armed)
+        yk_ring_descriptors(&stream->waiting);
+    yk_wake_any(&stream->waiting, reason);
 }
 
 /* 1 copied, 0 there is nothing, or somebody else is at it; or an error. */
@@ -395,7 +445,7 @@ static ssize_t attempt(void *context, enum yk_reason *reason)
         return !read && other_left(stream) ? -EPIPE : take_turn(call);
     }
     int result = take_turn(call);
-    if (result != 0 || !is_over(stream))
+    if (result != 0 || !tell_end(stream))
         return result;
     call->ended = true;
     return 1;

@@ -46,8 +46,10 @@ struct kernel_stream {
     bool writing, named;
     struct yk_fifo fifo; /* named: who uses it */
     yk_atomic32 cancelled;
-    yk_atomic32 visitors;        /* threads inside a call */
-    yk_atomic64 fork_stamp;      /* the process that they belong to */
+    yk_atomic32 visitors;   /* threads inside a call */
+    yk_atomic64 fork_stamp; /* the process that they belong to */
+    /* yoke_fd(): of the pipe, and of an eventfd that is rung when it is cancelled; -1: not asked for */
+    int epoll, bell;
     char name[YK_ENTRY_MAX + 8]; /* for sentences: "log@kernel" */
 };
 
@@ -94,8 +96,8 @@ static int connect_now(struct kernel_stream *stream)
         int fd = yk_fifo_connect(&stream->fifo, stream->writing);
         result = fd == -ENXIO ? 0 : fd < 0 ? fd : 1;
         if (fd >= 0) {
-            /* what it was made for; more than this process may have leaves it as it is */
-            if (stream->fifo.facts.capacity > (uint64_t)yk_sys_pipe_capacity(fd))
+            /* what it was made for; what this process may not have, or what is in it, leaves it as it is */
+            if (stream->fifo.facts.capacity != (uint64_t)yk_sys_pipe_capacity(fd))
                 yk_sys_set_pipe_capacity(fd, (size_t)stream->fifo.facts.capacity);
             stream->pipe.fd = stream->pipe.descriptor = fd;
             yk_store32_release(&stream->connected, 1);
@@ -141,6 +143,48 @@ static int connect_stream(struct kernel_stream *stream, const struct patience *p
     return patience->timeout_ns == 0 ? -EAGAIN : await_reader(stream, patience);
 }
 
+/* ---- its descriptor ---- */
+
+static void close_descriptor(struct kernel_stream *stream)
+{
+    if (stream->epoll >= 0)
+        yk_sys_close(stream->epoll);
+    if (stream->bell >= 0)
+        yk_sys_close(stream->bell);
+    stream->epoll = stream->bell = -1;
+}
+
+static int open_descriptor(struct kernel_stream *stream)
+{
+    stream->epoll = yk_sys_epoll();
+    stream->bell = stream->epoll < 0 ? stream->epoll : yk_sys_eventfd();
+    int result = stream->bell;
+    if (result >= 0)
+        result = yk_sys_epoll_add(stream->epoll, stream->pipe.fd, YK_SYS_READABLE, 0);
+    if (result >= 0)
+        result = yk_sys_epoll_add(stream->epoll, stream->bell, YK_SYS_READABLE, 0);
+    if (result >= 0 && yk_load32_acquire(&stream->cancelled))
+        yk_sys_ring(stream->bell, 1);
+    if (result >= 0)
+        return 0;
+    close_descriptor(stream);
+    return yk_fail(-result, "no descriptor for stream:%s: %s", stream->name, strerror(-result));
+}
+
+static int descriptor_of(void *self)
+{
+    struct kernel_stream *stream = self;
+    if (stream->writing)
+        return yk_fail(ENOTSUP, "stream:%s was opened for writing: nothing is received",
+                       stream->name);
+    yk_process_lock();
+    int result = stream->epoll >= 0 ? 0 : open_descriptor(stream);
+    if (result == 0)
+        result = stream->epoll;
+    yk_process_unlock();
+    return result;
+}
+
 /* ---- calls ---- */
 
 /* In a forked child: the threads inside were the parent's, and it is a user of its own. */
@@ -149,6 +193,7 @@ static int enter_afresh(struct kernel_stream *stream)
     int result = stream->named ? yk_fifo_enter(&stream->fifo) : 0;
     yk_process_lock();
     if (result == 0 && yk_load_relaxed(&stream->fork_stamp) != yk_fork_stamp()) {
+        close_descriptor(stream);
         yk_store32_relaxed(&stream->visitors, 0);
         pthread_mutex_init(&stream->mutex, NULL);
         yk_store_release(&stream->fork_stamp, yk_fork_stamp());
@@ -157,15 +202,21 @@ static int enter_afresh(struct kernel_stream *stream)
     return result;
 }
 
+static int enter(void *self)
+{
+    struct kernel_stream *stream = self;
+    return yk_likely(yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp())
+               ? 0
+               : enter_afresh(stream);
+}
+
 /* From here on close() waits for us. */
 static int begin(struct kernel_stream *stream, bool writing, const char *what)
 {
     if (stream->writing != writing)
         return yk_fail(ENOTSUP, "stream:%s was opened for %s, and can not be %s", stream->name,
                        stream->writing ? "writing" : "reading", what);
-    int result = yk_likely(yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp())
-                     ? 0
-                     : enter_afresh(stream);
+    int result = enter(stream);
     if (result == 0)
         yk_add32_seq(&stream->visitors, 1);
     return result;
@@ -363,18 +414,15 @@ static int end(void *self)
                    stream->name);
 }
 
-static int descriptor_of(void *self)
-{
-    const struct kernel_stream *stream = self;
-    return stream->writing
-               ? yk_fail(ENOTSUP, "stream:%s was opened for writing: nothing is received",
-                         stream->name)
-               : stream->pipe.fd;
-}
-
+/* In a forked child nobody waits yet, and the bell is the parent's. */
 static int cancel(void *self)
 {
-    yk_store32_release(&((struct kernel_stream *)self)->cancelled, 1);
+    struct kernel_stream *stream = self;
+    yk_store32_release(&stream->cancelled, 1);
+    yk_process_lock();
+    if (stream->bell >= 0 && yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp())
+        yk_sys_ring(stream->bell, 1);
+    yk_process_unlock();
     return 0;
 }
 
@@ -386,6 +434,7 @@ static void close_stream(void *self)
     while (yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp() &&
            yk_load32_seq(&stream->visitors) != 0)
         yk_nap(CLOSE_NAP);
+    close_descriptor(stream);
     if (yk_load32_relaxed(&stream->connected))
         yk_sys_close(stream->pipe.fd);
     if (stream->named)
@@ -399,6 +448,7 @@ static const struct yk_endpoint_operations operations = {
     .close = close_stream,
     .cancel = cancel,
     .fd = descriptor_of,
+    .enter = enter,
     .write = write_stream,
     .read = read_stream,
     .move = move_stream,
@@ -416,6 +466,7 @@ static struct kernel_stream *new_stream(bool writing)
         return NULL;
     }
     stream->writing = writing;
+    stream->epoll = stream->bell = -1;
     stream->pipe = (struct yk_outside){.fd = -1, .writing = writing, .pipe = true};
     yk_store_relaxed(&stream->fork_stamp, yk_fork_stamp());
     pthread_mutex_init(&stream->mutex, NULL);

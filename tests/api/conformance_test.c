@@ -2,20 +2,21 @@
  * conformance_test.c - the same expectations of everything that carries messages, whatever its kind
  * and place: order, limits, time-outs, interruption, closing, death, permissions, bad input.
  *
- * A kind in a place is one line in `subjects`; what it can not do is one of its words there, and then
- * the test expects the refusal. Streams and signals, which have verbs of their own, have lines below.
+ * A kind in a place is one line in `subjects`; what it can not do is missing among its words there, and
+ * then the test expects the refusal. Streams and signals, which have verbs of their own, have tables of
+ * their own: stream_conformance_test.c, signal_conformance_test.c.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "conformance.h"
 
-#define DEPTH       8u
+#define DEPTH \
+    8u /* the kernel place has room for 10 messages in a queue, unless root said otherwise */
 #define MAX_MESSAGE 256u
 
 enum {
@@ -52,9 +53,15 @@ static const struct subject subjects[] = {
      {"alice", "bob"},
      TWO_ENDS | NAMED | TAGS},
     {"pair", {NULL, NULL}, {NULL, NULL}, LOANS | REDELIVERS | TWO_ENDS | TAGS | SEQUENCE},
+    {"port in the kernel",
+     {"port:conform@kernel", "port:conform@kernel"},
+     {NULL, NULL},
+     NAMED | PRIORITIES | TAGS},
+    {"link in the kernel",
+     {"link:bob@kernel", "link:alice@kernel"},
+     {"alice", "bob"},
+     TWO_ENDS | NAMED | TAGS},
 };
-
-#define SUBJECTS (sizeof subjects / sizeof subjects[0])
 
 /* ---- the subject of a test ---- */
 
@@ -450,13 +457,6 @@ static void signal_handlers_end_waits(void **state)
     ends_drop(&ends);
 }
 
-static bool is_readable(int fd, int timeout_ms)
-{
-    struct pollfd poll_for = {.fd = fd, .events = POLLIN};
-
-    return poll(&poll_for, 1, timeout_ms) == 1;
-}
-
 static void descriptor_is_readable_whenever_receiving_would_not_wait(void **state)
 {
     struct both both = both_make(state);
@@ -723,16 +723,6 @@ static void bad_input_gets_an_answer(void **state)
 
 /* ---- all of them ---- */
 
-struct expectation {
-    const char *name;
-    void (*test)(void **state);
-};
-
-#define EXPECTATION(function) \
-    {                         \
-#function, function   \
-    }
-
 static const struct expectation expectations[] = {
     EXPECTATION(messages_come_whole_and_in_order),
     EXPECTATION(what_is_full_takes_no_more_and_loses_nothing),
@@ -758,21 +748,7 @@ static const struct expectation expectations[] = {
     EXPECTATION(bad_input_gets_an_answer),
 };
 
-#define EXPECTATIONS (sizeof expectations / sizeof expectations[0])
-
 int main(void)
 {
-    static struct CMUnitTest tests[SUBJECTS * EXPECTATIONS];
-    static char names[SUBJECTS * EXPECTATIONS][100];
-
-    for (size_t i = 0; i < SUBJECTS * EXPECTATIONS; i++) {
-        const struct subject *subject = &subjects[i / EXPECTATIONS];
-        const struct expectation *expectation = &expectations[i % EXPECTATIONS];
-        snprintf(names[i], sizeof names[i], "%s: %s", subject->name, expectation->name);
-        tests[i] = (struct CMUnitTest){.name = names[i],
-                                       .test_func = expectation->test,
-                                       .teardown_func = api_clean,
-                                       .initial_state = (void *)(uintptr_t)subject};
-    }
-    return cmocka_run_group_tests(tests, api_setup, NULL);
+    return conform(subjects, expectations);
 }

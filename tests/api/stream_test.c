@@ -2,6 +2,7 @@
 #include "api.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -665,6 +666,212 @@ static void pair_is_refused_what_it_can_not_have(void **state)
     assert_int_equal(ends[0], -7);
 }
 
+/* ---- descriptors and wait sets ---------------------------------------------------------------- */
+
+static bool is_readable(int fd, int timeout_ms)
+{
+    struct pollfd poll_for = {.fd = fd, .events = POLLIN};
+
+    return poll(&poll_for, 1, timeout_ms) == 1;
+}
+
+/* Reads until there is nothing, so that the descriptor is cleared. */
+static void clear(yoke_endpoint *in, int fd)
+{
+    char byte;
+
+    while (is_readable(fd, 0))
+        must_fail(yoke_read(in, &byte, 1, YOKE_NOW), EAGAIN);
+}
+
+static void descriptor_of(yoke_endpoint *in, yoke_endpoint *out)
+{
+    int fd = (int)must(yoke_fd(in));
+    unsigned char bytes[100];
+
+    for (uint64_t i = 0; i < 50; i++) {
+        clear(in, fd);
+        put(out, 100, i * 100);
+        for (uint64_t k = 0; k < 4; k++) { /* it stays so as long as there are any */
+            assert_true(is_readable(fd, SOON_MS));
+            get(in, 25, i * 100 + k * 25);
+        }
+    }
+    clear(in, fd);
+    must_fail(yoke_read(in, bytes, 1, 2 * MS), ETIMEDOUT);
+    put(out, 1, 0);
+    assert_true(is_readable(fd, SOON_MS));
+    get(in, 1, 0);
+    clear(in, fd);
+    must_fail(yoke_fd(out), ENOTSUP);
+    assert_non_null(strstr(yoke_explain(), "writing"));
+    yoke_close(out);
+    assert_true(is_readable(fd, SOON_MS));
+    assert_ended(in);
+    assert_true(is_readable(fd, 0));
+    assert_int_equal(yoke_fd(in), fd);
+    yoke_close(in);
+}
+
+static void descriptor_is_readable_whenever_reading_would_not_wait(void **state)
+{
+    yoke_endpoint *in, *out;
+    int ends[2];
+
+    (void)state;
+    in = reader(CAPACITY);
+    descriptor_of(in, writer(0));
+    must(yoke_stream_pair(ends, NULL));
+    must(yoke_open_descriptor(&in, ends[0], NULL));
+    must(yoke_open_descriptor(&out, ends[1], NULL));
+    close(ends[0]);
+    close(ends[1]);
+    descriptor_of(in, out);
+    assert_int_equal(names_left(), 0);
+}
+
+static void descriptors_of_all_readers_are_rung_and_stay_so_while_bytes_are_left(void **state)
+{
+    yoke_endpoint *out = writer(0), *one = reader(0), *two = reader(0);
+    int first = (int)must(yoke_fd(one)), second = (int)must(yoke_fd(two));
+
+    (void)state;
+    clear(one, first);
+    clear(two, second);
+    put(out, 10, 0);
+    assert_true(is_readable(first, SOON_MS) && is_readable(second, SOON_MS));
+    get(one, 9, 0);
+    assert_true(is_readable(first, 0) && is_readable(second, 0));
+    get(two, 1, 9);
+    assert_empty(one);
+    assert_empty(two);
+    must(yoke_cancel(one));
+    assert_true(is_readable(first, 0));
+    assert_false(is_readable(second, 0));
+    yoke_close(one);
+    yoke_close(two);
+    yoke_close(out);
+}
+
+static int role_writes_ten_and_dies(void *passed)
+{
+    yoke_endpoint *out = writer(0);
+
+    baton_take(passed);
+    put(out, 10, 0);
+    raise(SIGKILL);
+    return 0;
+}
+
+static void writers_death_is_seen_through_the_descriptor(void **state)
+{
+    yoke_endpoint *in = reader(0);
+    int fd = (int)must(yoke_fd(in));
+    struct baton go;
+
+    (void)state;
+    baton_make(&go);
+    for (int round = 0; round < 5; round++) {
+        char byte;
+        pid_t child = role_start(role_writes_ten_and_dies, &go);
+
+        if (round == 0)
+            clear(in, fd); /* later the end is told until the next one comes */
+        baton_pass(&go);
+        for (int got = 0; got < 10;) {
+            assert_true(is_readable(fd, SOON_MS));
+            got += yoke_read(in, &byte, 1, YOKE_NOW) == 1;
+        }
+        ssize_t result = -EAGAIN;
+        while (result == -EAGAIN) {
+            assert_true(is_readable(fd, SOON_MS));
+            result = yoke_read(in, &byte, 1, YOKE_NOW);
+        }
+        assert_int_equal(result, 0);
+        must_fail(yoke_stream_end(in), EOWNERDEAD);
+        assert_int_equal(role_wait(child, SOON_MS), 128 + SIGKILL);
+    }
+    baton_drop(&go);
+    yoke_close(in);
+}
+
+static void set_waits_for_streams_beside_other_things(void **state)
+{
+    yoke_endpoint *out[3], *in[3], *port = port_make("p", NULL);
+    struct yoke_ready ready[4];
+    char name[8], byte;
+    yoke_set *set;
+
+    (void)state;
+    must(yoke_set_create(&set));
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        in[i] = open_end(name, YOKE_CREATE | YOKE_READ, CAPACITY);
+        out[i] = open_end(name, YOKE_WRITE, 0);
+        must(yoke_set_add(set, in[i], &in[i]));
+    }
+    must(yoke_set_add(set, port, NULL));
+    must_fail(yoke_set_add(set, out[0], NULL), ENOTSUP);
+    must_fail(yoke_fd(in[0]), EBUSY);
+    for (int i = 0; i < 60; i++) {
+        while (yoke_set_wait(set, ready, 4, YOKE_NOW) > 0)
+            ;
+        put(out[i % 3], 10, 0);
+        assert_int_equal(must(yoke_set_wait(set, ready, 4, SOON_MS * MS)), 1);
+        assert_ptr_equal(ready[0].endpoint, in[i % 3]);
+        assert_ptr_equal(ready[0].user, &in[i % 3]);
+        get(in[i % 3], 10, 0);
+    }
+    while (yoke_set_wait(set, ready, 4, YOKE_NOW) > 0)
+        ;
+    yoke_close(out[1]);
+    assert_int_equal(must(yoke_set_wait(set, ready, 4, SOON_MS * MS)), 1);
+    assert_ptr_equal(ready[0].endpoint, in[1]);
+    assert_int_equal(yoke_read(in[1], &byte, 1, YOKE_NOW), 0);
+    yoke_close(in[1]); /* takes it out */
+    must_fail(yoke_set_wait(set, ready, 4, YOKE_NOW), EAGAIN);
+    send_number(port, 1);
+    assert_int_equal(must(yoke_set_wait(set, ready, 4, SOON_MS * MS)), 1);
+    assert_ptr_equal(ready[0].endpoint, port);
+    yoke_set_close(set);
+    for (int i = 0; i < 3; i += 2) {
+        yoke_close(in[i]);
+        yoke_close(out[i]);
+    }
+    yoke_close(port);
+    assert_int_equal(names_left(), 0);
+}
+
+static int role_reads_through_what_it_inherited(void *in)
+{
+    int fd = (int)must(yoke_fd(in));
+
+    while (yoke_read(in, &(char){0}, 1, YOKE_NOW) != 1)
+        assert_true(is_readable(fd, SOON_MS));
+    yoke_close(in);
+    return 0;
+}
+
+static void forked_child_has_a_descriptor_of_its_own(void **state)
+{
+    yoke_endpoint *in = reader(0), *out = writer(0);
+    int fd = (int)must(yoke_fd(in));
+
+    (void)state;
+    clear(in, fd);
+    pid_t child = role_start(role_reads_through_what_it_inherited, in);
+    role_wait_asleep(child, SOON_MS);
+    put(out, 1, 0);
+    assert_int_equal(role_wait(child, SOON_MS), 0);
+    clear(in, fd);
+    put(out, 1, 0);
+    assert_true(is_readable(fd, SOON_MS));
+    get(in, 1, 0);
+    yoke_close(in);
+    yoke_close(out);
+    assert_int_equal(names_left(), 0);
+}
+
 /* ---- moving ----------------------------------------------------------------------------------- */
 
 static int scratch_file(void)
@@ -894,6 +1101,11 @@ int main(void)
         api_test(pair_is_a_stream_without_a_name),
         api_test(end_whose_descriptors_are_all_closed_counts_as_closed),
         api_test(pair_is_refused_what_it_can_not_have),
+        api_test(descriptor_is_readable_whenever_reading_would_not_wait),
+        api_test(descriptors_of_all_readers_are_rung_and_stay_so_while_bytes_are_left),
+        api_test(writers_death_is_seen_through_the_descriptor),
+        api_test(set_waits_for_streams_beside_other_things),
+        api_test(forked_child_has_a_descriptor_of_its_own),
         api_test(file_moves_in_and_out),
         api_test(move_to_the_end_is_one_call),
         api_test(pipes_and_sockets_move_within_the_time_given),

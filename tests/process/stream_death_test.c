@@ -1,4 +1,5 @@
 /* Streams whose processes die, stop and fork; and what a hostile one may have written. */
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -253,6 +254,59 @@ static void who_stands_still_inside_keeps_its_turn_until_it_dies(void **state)
     }
 }
 
+/* Has the descriptor, or the set, something to say? */
+static bool is_told(int fd, yoke_set *set, int timeout_ms)
+{
+    struct pollfd poll_for = {.fd = fd, .events = POLLIN};
+    struct yoke_ready ready;
+
+    return set ? yoke_set_wait(set, &ready, 1, timeout_ms * MS) == 1
+               : poll(&poll_for, 1, timeout_ms) == 1;
+}
+
+/* As long as another one is inside, reading would wait, whatever is there. */
+static void who_leaves_bytes_behind_or_dies_over_them_rings_the_other_readers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct holder holder = {.flags = YOKE_READ};
+        yoke_endpoint *out = writer(), *in = reader(), *other = i / 2 ? NULL : reader();
+        yoke_set *set = NULL;
+        int fd = i % 2 ? -1 : (int)must(yoke_fd(in));
+        unsigned char byte;
+        pid_t inside = 0;
+
+        if (i % 2) {
+            must(yoke_set_create(&set));
+            must(yoke_set_add(set, in, NULL));
+        }
+        baton_make(&holder.ready);
+        if (other) {
+            assert_true(yk_bytes_enter(&inner(other)->ring, YK_BYTES_READING, inner(other)->me));
+        } else {
+            inside = role_start(role_is_inside, &holder);
+            baton_take(&holder.ready);
+        }
+        put(out, 10);
+        while (is_told(fd, set, 0))
+            must_fail(yoke_read(in, &byte, 1, YOKE_NOW), EAGAIN);
+        must_fail(yoke_read(in, &byte, 1, YOKE_NOW), EAGAIN);
+        if (other) {
+            yk_bytes_leave(&inner(other)->ring, YK_BYTES_READING);
+            get(other, 1);
+        } else {
+            role_kill(inside);
+        }
+        assert_true(is_told(fd, set, SOON_MS));
+        get(in, other ? 9 : 10);
+        baton_drop(&holder.ready);
+        yoke_close(in);
+        yoke_close(other);
+        yoke_close(out);
+        yoke_set_close(set);
+    }
+}
+
 /* ---- killed at random ------------------------------------------------------------------------- */
 
 #define KILLS  100
@@ -461,6 +515,7 @@ int main(void)
         api_test(sleeper_notices_that_the_other_end_was_killed_but_not_that_it_stopped),
         api_test(bytes_whose_writer_died_before_the_wake_up_are_noticed),
         api_test(who_stands_still_inside_keeps_its_turn_until_it_dies),
+        api_test(who_leaves_bytes_behind_or_dies_over_them_rings_the_other_readers),
         api_test(random_kills_lose_nothing_and_double_nothing),
         api_test(kept_stream_keeps_its_bytes_and_a_transient_one_goes_with_the_killed),
         api_test(child_goes_on_with_its_parents_endpoint_as_one_of_its_own),

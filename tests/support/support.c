@@ -149,7 +149,7 @@ void __lsan_do_leak_check(void) __attribute__((weak));
 static int role_of_case(void *argument)
 {
     const struct test_case *one = argument;
-    void *state = NULL;
+    void *state = one->state;
 
     in_case = true;
     one->test(&state);

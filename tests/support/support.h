@@ -61,9 +61,10 @@ void role_wait_asleep(pid_t pid, int timeout_ms);
     ((struct CMUnitTest){.name = #function,      \
                          .test_func = case_run,  \
                          .teardown_func = (end), \
-                         .initial_state = &(struct test_case){(function)}})
+                         .initial_state = &(struct test_case){(function), NULL}})
 struct test_case {
     void (*test)(void **state);
+    void *state; /* *state then */
 };
 void case_run(void **state);
 
