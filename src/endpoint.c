@@ -61,12 +61,11 @@ static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, 
 yoke_endpoint *yk_endpoint_new(enum yk_kind kind)
 {
     /* apart from all else that other threads write */
-    yoke_endpoint *endpoint = aligned_alloc(128, (sizeof *endpoint + 127) / 128 * 128);
+    yoke_endpoint *endpoint = yk_sys_allocate_aligned(128, sizeof *endpoint);
     if (!endpoint) {
         yk_fail(ENOMEM, "no memory for an endpoint");
         return NULL;
     }
-    memset(endpoint, 0, sizeof *endpoint);
     endpoint->kind = kind;
     return endpoint;
 }
@@ -168,7 +167,7 @@ static int open_seen(yoke_endpoint **ret_link, yoke_peer *peer, const struct yk_
     yk_peer_end_opening(peer->peer);
     if (result == 0)
         return 1;
-    if (result == -EMFILE || result == -ENFILE || result == -ENOMEM)
+    if (result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -ENOLCK)
         return result;
     yk_peer_refuse(peer->peer, address->name);
     return 0;

@@ -94,15 +94,6 @@ static int add_item(struct gc *gc, const char *what, const char *name, uint64_t 
     return 0;
 }
 
-static int walk_directory(const struct yk_directory *directory,
-                          int (*each)(const char *entry, void *context), void *context)
-{
-    int result = yk_sys_entries(directory->fd, ".", each, context);
-    if (result < 0 && result != -ENOMEM)
-        return yk_fail(-result, "%s can not be listed: %s", directory->path, strerror(-result));
-    return result;
-}
-
 /* ---- interrupted creations and removals ---- */
 
 /* Memory that is free as soon as the record's segment is removed. */
@@ -134,7 +125,7 @@ static int clear_intent(struct gc *gc, const struct yk_directory *intents, const
     if (!is_genuine(intents, entry))
         return 0;
     int result = yk_record_read(intents, entry, &record);
-    if (result == 0 && record.namespace != yk_ipc_namespace())
+    if (result == 0 && yk_record_is_foreign(&record) != 0)
         return 0; /* its memory can only be reached from there */
     if (result < 0 && result != -EPROTO)
         return 0;
@@ -168,7 +159,7 @@ static int look_at_intent(const char *entry, void *context)
 static int look_at_intents(const struct yk_directory *intents, void *context)
 {
     struct intents_walk walk = {context, intents};
-    return walk_directory(intents, look_at_intent, &walk);
+    return yk_directory_entries(intents, look_at_intent, &walk);
 }
 
 /* ---- names whose memory is gone ---- */
@@ -193,7 +184,7 @@ static int look_at_name(const char *entry, void *context)
         return look_at_fifo(gc, fifo);
     if (yk_entry_kind(entry, &name) == 0 || yk_record_read(&gc->directory, entry, &record) < 0)
         return 0;
-    if (!may_clear(gc, record.uid) || !yk_record_is_dead(&gc->directory, &record, true))
+    if (!may_clear(gc, record.uid) || yk_record_is_dead(&gc->directory, &record, true) != 1)
         return 0;
     if (!gc->dry_run && yk_name_retire(&gc->directory, entry, record.nonce, true, 0) < 0)
         return 0; /* somebody else was faster, or is at it */
@@ -216,8 +207,11 @@ static int add_mention(struct gc *gc, const struct yk_directory *where, const ch
      */
     if (result == -ENOENT || (intent && result == -EPROTO))
         return 0;
-    if (result < 0 && yk_sys_stat_at(where->fd, entry, &file) < 0)
+    int asked = result < 0 ? yk_sys_stat_at(where->fd, entry, &file) : 0;
+    if (asked == -ENOENT)
         return 0;
+    if (asked < 0)
+        return yk_fail(-asked, "%s/%s can not be asked: %s", where->path, entry, strerror(-asked));
     void *mentions =
         yk_grow_array(gc->mentions, gc->mention_count, &gc->mention_room, sizeof *gc->mentions);
     if (!mentions)
@@ -240,7 +234,7 @@ static int mention_intent(const char *entry, void *context)
 static int mention_intents(const struct yk_directory *intents, void *context)
 {
     struct intents_walk walk = {context, intents};
-    return walk_directory(intents, mention_intent, &walk);
+    return yk_directory_entries(intents, mention_intent, &walk);
 }
 
 static int mention_name(const char *entry, void *context)
@@ -372,7 +366,11 @@ static int list_side_file(const char *name, void *context)
     struct side_file found = {.bell = strncmp(name, ".bell-", 6) == 0};
     char path[48];
     struct stat facts;
-    if (sscanf(name, found.bell ? ".bell-%16" SCNx64 : ".live-%16" SCNx64, &found.nonce) != 1)
+    int saved = errno; /* which sscanf() changes */
+    bool numbered =
+        sscanf(name, found.bell ? ".bell-%16" SCNx64 : ".live-%16" SCNx64, &found.nonce) == 1;
+    errno = saved;
+    if (!numbered)
         return 0;
     side_path(path, &found);
     if (strcmp(path, name) != 0 || yk_sys_stat_at(gc->directory.fd, path, &facts) < 0 ||
@@ -466,7 +464,7 @@ static int list_queue(const char *name, void *context)
 static int list_queues(struct gc *gc)
 {
     int result = yk_sys_entries(AT_FDCWD, YK_QUEUES_FOLDER, list_queue, gc);
-    return result == -ENOMEM ? result : 0;
+    return result == -ENOMEM ? no_memory() : 0;
 }
 
 static int look_at_queues(struct gc *gc)
@@ -488,15 +486,15 @@ static int clear_all(struct gc *gc)
 {
     int result = yk_directory_each_intents(&gc->directory, look_at_intents, gc);
     if (result == 0)
-        result = walk_directory(&gc->directory, look_at_name, gc);
+        result = yk_directory_entries(&gc->directory, look_at_name, gc);
     if (result == 0)
-        result = walk_directory(&gc->directory, list_side_file, gc);
+        result = yk_directory_entries(&gc->directory, list_side_file, gc);
     if (result == 0)
         result = list_queues(gc);
     if (result == 0)
         result = yk_directory_each_intents(&gc->directory, mention_intents, gc);
     if (result == 0)
-        result = walk_directory(&gc->directory, mention_name, gc);
+        result = yk_directory_entries(&gc->directory, mention_name, gc);
     if (result == 0)
         result = look_at_segments(gc);
     if (result == 0)

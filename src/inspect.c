@@ -347,7 +347,7 @@ static int look_at_kind(const struct yk_object *object, struct yk_object_facts *
 static int look_inside(const struct look *look, const struct yk_object *object,
                        struct yk_object_facts *facts, struct people *people)
 {
-    uint32_t *held = calloc(object->fixed.participants, sizeof *held);
+    uint32_t *held = yk_sys_allocate(object->fixed.participants, sizeof *held);
     if (!held)
         return yk_fail(ENOMEM, "no memory to count what each participant holds");
     copy_fixed(facts, &object->fixed);
@@ -400,7 +400,10 @@ static int attach(const struct look *look, const struct yk_record *record,
     if (result == -EACCES)
         return result;
     result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size);
-    if (result == -ENOENT && !yk_record_is_dead(&look->directory, record, true))
+    int dead = result == -ENOENT ? yk_record_is_dead(&look->directory, record, true) : 0;
+    if (dead < 0)
+        note_problem(facts, "%s", yoke_explain());
+    else if (result == -ENOENT && !dead)
         note_problem(facts, "its header holds what no yoke wrote");
     else if (result == -ENOENT)
         note_problem(facts,
@@ -431,21 +434,25 @@ static void note_layout(struct yk_object_facts *facts, uint64_t layout)
                  (unsigned long long)layout, (unsigned long long)YK_LAYOUT);
 }
 
-static void note_namespace(struct yk_object_facts *facts, const struct yk_record *record)
+static void note_namespace(struct yk_object_facts *facts, const struct yk_record *record,
+                           uint64_t own)
 {
     note_problem(facts,
                  "it lives in IPC namespace %llu, this process is in %llu: its memory can only be "
                  "reached from there",
-                 (unsigned long long)record->namespace, (unsigned long long)yk_ipc_namespace());
+                 (unsigned long long)record->namespace, (unsigned long long)own);
 }
 
 /* Can the object be looked at from here at all? If not, says why. */
 static bool is_within_reach(const struct yk_record *record, struct yk_object_facts *facts)
 {
+    uint64_t own;
     if (record->layout != YK_LAYOUT)
         note_layout(facts, record->layout);
-    else if (record->namespace != yk_ipc_namespace())
-        note_namespace(facts, record);
+    else if (yk_ipc_namespace(&own) < 0)
+        note_problem(facts, "%s", yoke_explain());
+    else if (record->namespace != own)
+        note_namespace(facts, record, own);
     return facts->problem[0] == '\0';
 }
 
@@ -501,8 +508,11 @@ static void look_at_holder(struct yk_participant_facts *one)
 static void look_at_place(const struct look *look, const struct yk_record *record,
                           struct yk_object_facts *facts, struct people *people)
 {
-    if (record->namespace != yk_ipc_namespace())
-        note_namespace(facts, record);
+    uint64_t own;
+    if (yk_ipc_namespace(&own) < 0)
+        note_problem(facts, "%s", yoke_explain());
+    else if (record->namespace != own)
+        note_namespace(facts, record, own);
     else if (yk_place_kernel.look(&look->directory, record, facts, people->facts, &people->count) <
              0)
         note_problem(facts, "%s", yoke_explain());
@@ -526,7 +536,7 @@ static void note_unreadable(const struct look *look, const char *entry,
 /* What is dead is cleared by whoever stumbles over it, if that one may: true when it is gone now. */
 static bool reap(const struct look *look, const char *entry, const struct yk_record *record)
 {
-    return yk_record_is_dead(&look->directory, record, true) &&
+    return yk_record_is_dead(&look->directory, record, true) == 1 &&
            yk_name_retire(&look->directory, entry, record->nonce, true, 0) == 0;
 }
 
@@ -640,9 +650,7 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret)
     }
     if (result < 0)
         return result;
-    result = yk_sys_entries(look.directory.fd, ".", list_entry, &list);
-    if (result < 0 && result != -ENOMEM)
-        yk_fail(-result, "%s can not be listed: %s", look.directory.path, strerror(-result));
+    result = yk_directory_entries(&look.directory, list_entry, &list);
     look_end(&look);
     if (result < 0) {
         free(list.facts);
@@ -681,7 +689,7 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     if (result < 0)
         return result;
     if (ret_participants) {
-        people.facts = calloc(YOKE_PARTICIPANTS_MAX, sizeof *people.facts);
+        people.facts = yk_sys_allocate(YOKE_PARTICIPANTS_MAX, sizeof *people.facts);
         if (!people.facts)
             return yk_fail(ENOMEM, "no memory for a list of participants");
     }

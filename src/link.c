@@ -138,8 +138,8 @@ static int prepare(struct yk_object *object)
     link->waiting.personal = true;
     yk_link_ring(&link->out.ring, &geometry, link->shm, side);
     yk_link_ring(&link->in.ring, &geometry, link->shm, 1 - side);
-    link->out.pieces = calloc(yk_spsc_pieces_max(&geometry), sizeof *link->out.pieces);
-    link->in.lent = calloc(link->in.ring.mask + 1, sizeof *link->in.lent);
+    link->out.pieces = yk_sys_allocate(yk_spsc_pieces_max(&geometry), sizeof *link->out.pieces);
+    link->in.lent = yk_sys_allocate(link->in.ring.mask + 1, sizeof *link->in.lent);
     if (link->out.pieces && link->in.lent)
         return 0;
     object->operations->unprepare(object);

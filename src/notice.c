@@ -37,8 +37,10 @@ int yk_bell_make(struct yk_bell *bell, const struct yk_object *object)
     int result = yk_sys_random(&bell->nonce, sizeof bell->nonce);
     if (result == 0)
         result = yk_sys_stat(object->lock.fd, &facts);
-    if (result < 0)
-        return result;
+    if (result < 0) {
+        bell->fd = -1;
+        return yk_fail(-result, "no doorbell: %s", strerror(-result));
+    }
     bell->nonce |= 1;
     bell->fd = yk_doorbell_make(object->directory, bell->nonce, facts.st_mode, facts.st_gid);
     return bell->fd < 0 ? bell->fd : 0;
@@ -122,9 +124,9 @@ void yk_notice_fence(const struct yk_notice *notice)
         yk_sys_membarrier();
 }
 
-void yk_notice_ring(struct yk_notice *notice)
+int yk_notice_ring(struct yk_notice *notice)
 {
-    yk_sys_ring(notice->bell, notice->mark);
+    return yk_sys_ring(notice->bell, notice->mark);
 }
 
 int64_t yk_notice_look_for_dead(struct yk_notice *notice)
@@ -169,10 +171,10 @@ static int make(struct yk_descriptor *descriptor, struct yk_waiting *waiting)
         return result;
     yk_notice_begin(&descriptor->notice, waiting, 0, &descriptor->bell, ONLY_MARK);
     result = join_all(descriptor);
-    if (result == 0) {
-        yk_notice_ring(&descriptor->notice); /* whoever asks first learns what is there, and arms */
+    if (result == 0) /* whoever asks first learns what is there, and arms */
+        result = yk_notice_ring(&descriptor->notice);
+    if (result == 0)
         return 0;
-    }
     close_all(descriptor);
     yk_notice_end(&descriptor->notice);
     yk_bell_remove(&descriptor->bell, waiting->object->directory);
@@ -186,7 +188,7 @@ int yk_descriptor_open(struct yk_waiting *waiting)
     if (waiting->member)
         result = yk_fail(EBUSY, "this endpoint is in a wait set: yoke_set_fd() is its descriptor");
     if (result == 0 && !waiting->descriptor) {
-        struct yk_descriptor *descriptor = malloc(sizeof *descriptor);
+        struct yk_descriptor *descriptor = yk_sys_allocate(1, sizeof *descriptor);
         result = descriptor ? make(descriptor, waiting) : yk_fail(ENOMEM, "no memory");
         if (result < 0)
             free(descriptor);

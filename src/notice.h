@@ -50,7 +50,7 @@ void yk_notice_end(struct yk_notice *notice);
 void yk_notice_arm(struct yk_notice *notice);
 void yk_notice_fence(const struct yk_notice *notice);
 /* There is something after all: rings it oneself, so that the descriptor says so. */
-void yk_notice_ring(struct yk_notice *notice);
+int yk_notice_ring(struct yk_notice *notice);
 /*
  * Recovers the dead if it was stirred. How long until that should be done again, in nanoseconds; 0:
  * only when it is stirred.

@@ -102,7 +102,7 @@ static int hold_locked(struct yk_peer **ret_peer, const char *name,
     yk_directory_path(directory);
     struct yk_peer *peer = find_mine(name, directory);
     if (!peer) {
-        peer = calloc(1, sizeof *peer);
+        peer = yk_sys_allocate(1, sizeof *peer);
         if (!peer)
             return yk_fail(ENOMEM, "no memory for a peer");
         peer->bell.fd = peer->epoll = peer->timer = -1;
@@ -377,7 +377,9 @@ static int open_sight(struct sight *sight, const struct yk_record *record)
 {
     char path[48];
     uint64_t size;
-    int result = record->namespace != yk_ipc_namespace() || record->layout != YK_LAYOUT
+    int foreign = yk_record_is_foreign(record);
+    int result = foreign < 0 ? foreign
+                 : foreign || record->layout != YK_LAYOUT
                      ? -ENOENT
                      : yk_segment_attach(record->segment, record->nonce, true, &sight->base, &size);
     if (result < 0)
@@ -392,7 +394,10 @@ static int open_sight(struct sight *sight, const struct yk_record *record)
     if (sight->lock_file < 0) {
         yk_sys_shm_detach(sight->base);
         sight->base = NULL;
-        return sight->lock_file;
+        return sight->lock_file == -ENOENT
+                   ? -ENOENT
+                   : yk_fail(-sight->lock_file, "the lock file of %s can not be opened: %s",
+                             yk_entry_address(sight->entry), strerror(-sight->lock_file));
     }
     sight->segment = record->segment;
     sight->nonce = record->nonce;
@@ -405,15 +410,16 @@ static int catch_sight(struct sight *sight)
 {
     struct yk_record record;
     int result = yk_record_read(&sight->directory, sight->entry, &record);
-    if (result == 0)
+    bool read = result == 0;
+    if (read)
         result = open_sight(sight, &record);
     if (result == -ENOENT)
         return 0;
+    if (result == -EACCES && read)
+        return yk_fail(EACCES, "%s belongs to uid %u: no permission to see whether it lives",
+                       yk_entry_address(sight->entry), record.uid);
     if (result < 0)
-        return result == -EACCES
-                   ? yk_fail(EACCES, "%s belongs to uid %u: no permission to see whether it lives",
-                             yk_entry_address(sight->entry), record.uid)
-                   : result;
+        return result;
     if ((sight->word & 1) != 0 && still_there(sight))
         return 1;
     lose_sight(sight);
@@ -466,7 +472,7 @@ int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(vo
         result = yk_fork_init();
     if (result < 0)
         return result;
-    struct yk_gone *gone = calloc(1, sizeof *gone);
+    struct yk_gone *gone = yk_sys_allocate(1, sizeof *gone);
     if (!gone)
         return yk_fail(ENOMEM, "no memory for peer:%s", name);
     gone->watch.stir = gone_stirred;
@@ -577,7 +583,7 @@ YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity)
     if (result < 0)
         return result;
     struct listing listing = {&directory, infos, capacity, 0};
-    result = yk_sys_entries(directory.fd, ".", list_peer, &listing);
+    result = yk_directory_entries(&directory, list_peer, &listing);
     yk_directory_close(&directory);
     return result < 0 ? result : (ssize_t)listing.count;
 }
@@ -595,7 +601,7 @@ YOKE_API int yoke_peer_join(yoke_peer **ret_peer, const char *name,
     int result = yk_name_check(YK_KIND_PEER, name);
     if (result < 0)
         return result;
-    struct yoke_peer *handle = calloc(1, sizeof *handle);
+    struct yoke_peer *handle = yk_sys_allocate(1, sizeof *handle);
     if (!handle)
         return yk_fail(ENOMEM, "no memory for a peer");
     result = yk_peer_hold(&handle->peer, name, options ? options : &defaults);
@@ -680,7 +686,7 @@ void yk_peer_refuse(struct yk_peer *peer, const char *other)
         peer->refused_at = yk_now();
     if (peer->refused_count == peer->refused_room) {
         size_t room = peer->refused_room ? peer->refused_room * 2 : 16;
-        uint64_t *more = reallocarray(peer->refused, room, sizeof *more);
+        uint64_t *more = yk_sys_reallocate(peer->refused, room, sizeof *more);
         if (more) {
             peer->refused = more;
             peer->refused_room = room;
@@ -738,7 +744,7 @@ static bool is_of_interest(struct search *search, const char *entry, const struc
 {
     struct yk_object object;
     struct yk_spsc_geometry geometry;
-    if (record->namespace != yk_ipc_namespace() || record->layout != YK_LAYOUT ||
+    if (yk_record_is_foreign(record) != 0 || record->layout != YK_LAYOUT ||
         yk_segment_attach(record->segment, record->nonce, true, &object.base, &object.size) < 0)
         return false;
     memcpy(&object.fixed, object.base, sizeof object.fixed);
@@ -773,7 +779,7 @@ static int look_at_entry(const char *entry, void *context)
 static int look_for_link(void *context)
 {
     struct search *search = context;
-    return yk_sys_entries(search->directory->fd, ".", look_at_entry, search);
+    return yk_directory_entries(search->directory, look_at_entry, search);
 }
 
 int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory,

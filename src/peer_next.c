@@ -129,7 +129,7 @@ static int make_bell(struct yk_peer *peer)
     struct stat facts;
     int result = yk_sys_stat(object->lock.fd, &facts);
     if (result < 0)
-        return result;
+        return yk_fail(-result, "no doorbell: %s", strerror(-result));
     peer->bell.nonce = object->fixed.nonce;
     peer->bell.fd =
         yk_doorbell_make(object->directory, peer->bell.nonce, facts.st_mode, facts.st_gid);
@@ -288,10 +288,10 @@ static int open_descriptor(struct yk_peer *peer)
     }
     if (peer->timer < 0)
         result = peer->timer;
-    if (result == 0) {
-        yk_sys_ring(peer->bell.fd, MARK); /* whoever asks first learns what is there */
+    if (result == 0) /* whoever asks first learns what is there */
+        result = yk_sys_ring(peer->bell.fd, MARK);
+    if (result == 0)
         return 0;
-    }
     if (peer->epoll >= 0)
         yk_sys_close(peer->epoll);
     if (peer->timer >= 0)

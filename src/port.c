@@ -151,7 +151,7 @@ static int prepare(struct yk_object *object)
     port->waiting.shm = (struct yk_shm_waiters *)body;
     port->waiting.words = (geometry.participants + 63) / 64;
     yk_store32_relaxed(&port->used, 0);
-    port->in_hand = calloc(geometry.blocks_each, sizeof *port->in_hand);
+    port->in_hand = yk_sys_allocate(geometry.blocks_each, sizeof *port->in_hand);
     return port->in_hand
                ? 0
                : yk_fail(ENOMEM, "no private memory for a pool of %u blocks", geometry.blocks_each);

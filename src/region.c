@@ -57,7 +57,7 @@ static const struct yk_kind_operations operations = {
 
 static int open_region(yoke_region **ret_region, const struct yk_object_plan *plan)
 {
-    yoke_region *region = calloc(1, sizeof *region);
+    yoke_region *region = yk_sys_allocate(1, sizeof *region);
     if (!region)
         return yk_fail(ENOMEM, "no memory for a region's handle");
     int result = yk_object_open(&region->object, plan);

@@ -471,7 +471,7 @@ YOKE_API int yoke_set_create(yoke_set **ret_set)
     int result = yk_fork_init();
     if (result < 0)
         return result;
-    yoke_set *set = calloc(1, sizeof *set);
+    yoke_set *set = yk_sys_allocate(1, sizeof *set);
     if (!set)
         return yk_fail(ENOMEM, "no memory for a wait set");
     *set = (yoke_set){.epoll = -1, .pipe = {-1, -1}, .timer = -1, .fork_stamp = yk_fork_stamp()};
@@ -495,14 +495,14 @@ static struct yk_member *new_member(yoke_set *set, uint32_t what, void *user)
         id++;
     if (id == set->room) {
         uint32_t room = set->room ? 2 * set->room : 16;
-        struct yk_member **members = reallocarray(set->members, room, sizeof(void *));
+        struct yk_member **members = yk_sys_reallocate(set->members, room, sizeof(void *));
         if (!members)
             return NULL;
         memset(members + set->room, 0, (room - set->room) * sizeof(void *));
         set->members = members;
         set->room = room;
     }
-    struct yk_member *member = calloc(1, sizeof *member);
+    struct yk_member *member = yk_sys_allocate(1, sizeof *member);
     if (!member)
         return NULL;
     member->set = set;
@@ -558,16 +558,18 @@ static int find_bell(yoke_set *set, const struct yk_object *object, const struct
             return 0;
         }
     }
-    struct set_bell *bell = calloc(1, sizeof *bell);
+    struct set_bell *bell = yk_sys_allocate(1, sizeof *bell);
     if (!bell)
         return yk_fail(ENOMEM, "no memory for a doorbell");
     bell->mode = facts.st_mode;
     bell->gid = facts.st_gid;
     strcpy(bell->directory, object->directory);
     result = yk_bell_make(&bell->bell, object);
-    if (result == 0)
-        result = yk_sys_epoll_add(set->epoll, bell->bell.fd, EPOLLIN,
-                                  source(BELL, (uint64_t)bell->bell.fd << 3));
+    int added = result == 0 ? yk_sys_epoll_add(set->epoll, bell->bell.fd, EPOLLIN,
+                                               source(BELL, (uint64_t)bell->bell.fd << 3))
+                            : 0;
+    if (added < 0)
+        result = yk_fail(-added, "a doorbell can not be waited for: %s", strerror(-added));
     if (result < 0) {
         yk_bell_remove(&bell->bell, bell->directory);
         free(bell);

@@ -23,7 +23,7 @@
 static char *read_text(int fd)
 {
     size_t room = TEXT_FIRST, size = 0;
-    char *text = malloc(room);
+    char *text = yk_sys_reallocate(NULL, room, 1);
     while (text) {
         ssize_t got = yk_sys_read_all(fd, text + size, room - size, (off_t)size);
         size += got > 0 ? (size_t)got : 0;
@@ -31,7 +31,7 @@ static char *read_text(int fd)
             text[size] = '\0';
             return text;
         }
-        char *larger = realloc(text, room * 2);
+        char *larger = yk_sys_reallocate(text, room, 2);
         if (!larger)
             free(text);
         text = larger;
@@ -43,12 +43,14 @@ static char *read_text(int fd)
 static int parse_row(const char *line, struct yk_segment_row *ret)
 {
     uint64_t resident, swapped;
+    int saved = errno; /* which sscanf() changes */
     int fields = sscanf(line,
                         "%" SCNd32 " %d %" SCNo32 " %" SCNu64 " %*d %*d %" SCNu64 " %" SCNu32
                         " %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
                         &ret->key, &ret->id, &ret->mode, &ret->size, &ret->attached, &ret->uid,
                         &resident, &swapped);
-    ret->used = resident + swapped;
+    errno = saved;
+    ret->used = fields == 8 ? resident + swapped : 0;
     return fields == 8 ? 0 : -EPROTO;
 }
 
@@ -125,7 +127,7 @@ void *yk_grow_array(void *array, size_t count, size_t *room, size_t size)
     if (count < *room)
         return array;
     size_t wanted = *room ? *room * 2 : 16;
-    void *larger = reallocarray(array, wanted, size);
+    void *larger = yk_sys_reallocate(array, wanted, size);
     if (larger)
         *room = wanted;
     return larger;

@@ -98,7 +98,7 @@ static void ring(struct yk_waiting *waiting, uint32_t slot, uint32_t which, uint
     if (nonce != 0) {
         bool taken = yk_cas32_seq(&waiting->bells_taken, &free, 1);
         if (taken && !waiting->bells)
-            waiting->bells = calloc(BELLS, sizeof *waiting->bells);
+            waiting->bells = yk_sys_allocate(BELLS, sizeof *waiting->bells);
         struct yk_doorbell *bell = taken && waiting->bells ? &waiting->bells[place % BELLS] : &once;
         result = yk_doorbell_ring(bell, object->directory, nonce, mark);
         yk_doorbell_close(&once);

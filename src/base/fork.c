@@ -3,8 +3,10 @@
  */
 #include "base/fork.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -12,7 +14,7 @@
 struct yk_fork_page *yk_fork_page;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int init_result;
+static int handlers_result;
 
 static pthread_mutex_t guard_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct yk_guarded_fd *guards;
@@ -39,22 +41,34 @@ static void after_fork_in_child(void)
     pthread_mutex_init(&guard_mutex, NULL);
 }
 
-static void init_process(void)
+static void add_handlers(void)
+{
+    handlers_result = -pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+static int make_page(void)
 {
     void *page;
-    init_result = yk_sys_map_wiped_on_fork(4096, &page);
-    if (init_result == 0)
+    int result = yk_fork_page ? 0 : yk_sys_map_wiped_on_fork(4096, &page);
+    if (result == 0 && !yk_fork_page)
         yk_fork_page = page;
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    return result;
 }
 
 int yk_fork_init(void)
 {
-    pthread_once(&once, init_process);
-    if (init_result < 0)
-        return yk_fail(-init_result,
-                       "memory that is wiped on fork can not be had (Linux 4.14 or later?)");
-    return 0;
+    pthread_once(&once, add_handlers);
+    int result = handlers_result;
+    if (result == 0) {
+        pthread_mutex_lock(&guard_mutex); /* which no fork leaves locked, by these handlers */
+        result = make_page();
+        pthread_mutex_unlock(&guard_mutex);
+    }
+    if (result == -EINVAL)
+        return yk_fail(ENOTSUP, "memory that is wiped on fork can not be had before Linux 4.14");
+    return result < 0 ? yk_fail(-result, "memory that is wiped on fork can not be had: %s",
+                                strerror(-result))
+                      : 0;
 }
 
 uint64_t yk_fork_stamp_slow(void)

@@ -39,6 +39,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#define NO_MEMORY_NAP INT64_C(1000000)
+
 /* Runs the call until no signal interrupts it; leaves the caller's errno alone. */
 #define CALL(expression)                         \
     ({                                           \
@@ -346,6 +348,31 @@ int yk_sys_shm_remove(int id)
     return (int)CALL(shmctl(id, IPC_RMID, NULL));
 }
 
+void *yk_sys_allocate(size_t count, size_t size)
+{
+    int saved = errno;
+    void *memory = calloc(count, size);
+    errno = saved;
+    return memory;
+}
+
+void *yk_sys_allocate_aligned(size_t alignment, size_t size)
+{
+    int saved = errno;
+    size = (size + alignment - 1) / alignment * alignment;
+    void *memory = aligned_alloc(alignment, size);
+    errno = saved;
+    return memory ? memset(memory, 0, size) : NULL;
+}
+
+void *yk_sys_reallocate(void *array, size_t count, size_t size)
+{
+    int saved = errno;
+    void *larger = reallocarray(array, count, size);
+    errno = saved;
+    return larger;
+}
+
 int yk_sys_populate(void *base, size_t size)
 {
     int result = (int)CALL(madvise(base, size, MADV_POPULATE_WRITE));
@@ -602,36 +629,39 @@ int yk_sys_inotify_remove(int fd, int wd)
     return (int)CALL(inotify_rm_watch(fd, wd));
 }
 
-int yk_sys_poll(int fd, int other, int64_t timeout_ns)
-{
-    struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
-    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    int saved = errno;
-    int result = ppoll(both, 2, &time, NULL);
-    result = result < 0 ? -errno : result > 0;
-    errno = saved;
-    return result;
-}
-
-int yk_sys_poll_for(int fd, bool writing, int64_t timeout_ns)
-{
-    struct pollfd one = {.fd = fd, .events = writing ? POLLOUT : POLLIN};
-    struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    int saved = errno;
-    int result = ppoll(&one, 1, &time, NULL);
-    result = result < 0 ? -errno : result > 0;
-    errno = saved;
-    return result;
-}
-
-int yk_sys_poll_all(struct pollfd *fds, size_t count, int64_t timeout_ns)
+/* How many are ready. Without end for a negative time-out. */
+static int wait_ready(struct pollfd *fds, size_t count, int64_t timeout_ns)
 {
     struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     int saved = errno;
     int result = ppoll(fds, count, timeout_ns < 0 ? NULL : &time, NULL);
     result = result < 0 ? -errno : result;
     errno = saved;
-    return result;
+    if (result != -ENOMEM)
+        return result;
+    /* as if nothing came in a short time */
+    yk_nap(timeout_ns >= 0 && timeout_ns < NO_MEMORY_NAP ? timeout_ns : NO_MEMORY_NAP);
+    for (size_t i = 0; i < count; i++)
+        fds[i].revents = 0;
+    return 0;
+}
+
+int yk_sys_poll(int fd, int other, int64_t timeout_ns)
+{
+    struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+    int result = wait_ready(both, 2, timeout_ns);
+    return result < 0 ? result : result > 0;
+}
+
+int yk_sys_poll_for(int fd, bool writing, int64_t timeout_ns)
+{
+    struct pollfd one = {.fd = fd, .events = writing ? POLLOUT : POLLIN};
+    return wait_ready(&one, 1, timeout_ns);
+}
+
+int yk_sys_poll_all(struct pollfd *fds, size_t count, int64_t timeout_ns)
+{
+    return wait_ready(fds, count, timeout_ns);
 }
 
 int yk_sys_queue_make(const char *name, mode_t mode, uint64_t depth, uint64_t message_size)
@@ -909,10 +939,15 @@ int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void
         result = -errno;
         close(fd);
     } else {
-        for (struct dirent *entry; result == 0 && (entry = readdir(stream));) {
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+        struct dirent *entry;
+        do {
+            errno = 0; /* the end is told from an error by it */
+            entry = readdir(stream);
+            if (!entry)
+                result = -errno;
+            else if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
                 result = each(entry->d_name, context);
-        }
+        } while (entry && result == 0);
         closedir(stream);
     }
     errno = saved;

@@ -66,6 +66,11 @@ int yk_sys_shm_stat(int id, struct shmid_ds *ret);
 int yk_sys_shm_set(int id, struct shmid_ds *facts);
 int yk_sys_shm_remove(int id);
 
+/* private memory, zeroed; NULL: there is none. errno stays as it is */
+void *yk_sys_allocate(size_t count, size_t size);
+void *yk_sys_allocate_aligned(size_t alignment, size_t size);
+void *yk_sys_reallocate(void *array, size_t count, size_t size); /* what is added is not zeroed */
+
 /* memory */
 int yk_sys_populate(void *base, size_t size); /* -ENOMEM …; -ENOTSUP before Linux 5.14 */
 /* False when reading there would raise SIGBUS. Before Linux 5.14 that can not be asked: true. */
@@ -206,6 +211,7 @@ int32_t yk_sys_process_id(void);
 uint32_t yk_sys_effective_uid(void);
 int yk_sys_cpus(void); /* how many this thread may run on; at least 1 */
 int yk_sys_process_name(char name[16]);
+/* Stops at the first result of each() that is not 0, and returns it; or why not all could be listed. */
 int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context),
                    void *context);
 

@@ -51,7 +51,7 @@ static int open_seat(int file, int seat)
     if (result == 0)
         return fd;
     yk_sys_close(fd);
-    return result;
+    return result == -EAGAIN ? -EBUSY : result;
 }
 
 static int open_seats(int file, int ret[SEATS])
@@ -96,6 +96,9 @@ static int refuse(int descriptor, int64_t size)
         return yk_fail(EPROTO,
                        "descriptor %d is a memory file that could still shrink: yoke seals its own",
                        descriptor);
+    if (size != -EINVAL)
+        return yk_fail((int)-size, "descriptor %d can not be asked: %s", descriptor,
+                       strerror((int)-size));
     return yk_fail(
         EINVAL,
         "descriptor %d is no end of a link or stream: yoke_pair() and yoke_stream_pair() "
@@ -112,19 +115,20 @@ enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
                                                                            : otherwise;
 }
 
-/* 0, 1, or -EINVAL: it holds neither handle byte (another program's, or opened anew), or both. */
+/* 0, 1, or an error; -EINVAL: it holds neither handle byte (another program's, or opened anew), or both. */
 static int seat_of(int descriptor)
 {
     int first = yk_sys_byte_is_locked_by(descriptor, YK_HANDLE_BYTE(0));
     int second = yk_sys_byte_is_locked_by(descriptor, YK_HANDLE_BYTE(1));
-    return first < 0 || second < 0 || first == second ? -EINVAL : second;
+    return first < 0 ? first : second < 0 || first != second ? second : -EINVAL;
 }
 
 /* A description of one's own, or the caller's. The mapping never holds the one with the lock. */
 static int own_description(int descriptor)
 {
     int fd = yk_sys_reopen(descriptor, O_RDWR);
-    return fd < 0 ? yk_sys_duplicate(descriptor) : fd;
+    bool refused = fd == -ENOENT || fd == -EACCES || fd == -EPERM;
+    return refused ? yk_sys_duplicate(descriptor) : fd;
 }
 
 static int map_it(struct yk_object *object, int descriptor)

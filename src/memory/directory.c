@@ -93,6 +93,9 @@ static int open_directory(struct yk_directory *ret)
         ret->ino = facts.st_ino;
         ret->uid = facts.st_uid;
         result = check_directory(ret, &facts);
+    } else {
+        yk_fail(-result, "the name directory %s can not be asked: %s", ret->path,
+                strerror(-result));
     }
     if (result < 0)
         yk_sys_close(fd);
@@ -126,6 +129,28 @@ void yk_directory_close(struct yk_directory *directory)
     yk_sys_close(directory->fd);
 }
 
+struct entries_walk {
+    int (*each)(const char *name, void *context);
+    void *context;
+    int said; /* by each() */
+};
+
+static int visit_entry(const char *name, void *context)
+{
+    struct entries_walk *walk = context;
+    return walk->said = walk->each(name, walk->context);
+}
+
+int yk_directory_entries(const struct yk_directory *directory,
+                         int (*each)(const char *name, void *context), void *context)
+{
+    struct entries_walk walk = {each, context, 0};
+    int result = yk_sys_entries(directory->fd, ".", visit_entry, &walk);
+    return result < 0 && walk.said == 0
+               ? yk_fail(-result, "%s can not be listed: %s", directory->path, strerror(-result))
+               : result;
+}
+
 /* ---- intents ---- */
 
 static int not_theirs(const struct yk_directory *directory, const char *entry, uint32_t uid,
@@ -154,13 +179,14 @@ static int open_intents(struct yk_directory *ret, const struct yk_directory *dir
     if (fd < 0)
         return yk_fail(-fd, "%s/%s can not be opened: %s", directory->path, entry, strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
-    if (result == 0 && facts.st_uid != uid)
-        result = not_theirs(directory, entry, uid, &facts);
-    if (result == 0 && (facts.st_mode & 07777) != 0700)
+    bool theirs = result < 0 || facts.st_uid == uid;
+    if (result == 0 && theirs && (facts.st_mode & 07777) != 0700)
         result = yk_sys_chmod(fd, 0700);
-    if (result < 0) {
+    if (result < 0 || !theirs) {
         yk_sys_close(fd);
-        return result;
+        return !theirs ? not_theirs(directory, entry, uid, &facts)
+                       : yk_fail(-result, "%s/%s can not be used: %s", directory->path, entry,
+                                 strerror(-result));
     }
     ret->fd = fd;
     ret->dev = facts.st_dev;
@@ -210,7 +236,9 @@ static int look_at_entry(const char *entry, void *context)
     char *end;
     if (strncmp(entry, YK_INTENTS, strlen(YK_INTENTS)) != 0 || !isdigit((unsigned char)*digits))
         return 0;
+    int saved = errno; /* which strtoul() changes */
     unsigned long uid = strtoul(digits, &end, 10);
+    errno = saved;
     return *end == '\0' && uid <= UINT32_MAX ? walk_intents(context, (uint32_t)uid) : 0;
 }
 
@@ -220,7 +248,7 @@ int yk_directory_each_intents(const struct yk_directory *directory,
 {
     struct intents_walk walk = {directory, each, context};
     uint32_t me = yk_sys_effective_uid();
-    return me == 0 ? yk_sys_entries(directory->fd, ".", look_at_entry, &walk)
+    return me == 0 ? yk_directory_entries(directory, look_at_entry, &walk)
                    : walk_intents(&walk, me);
 }
 
@@ -295,9 +323,11 @@ static int open_lock_file(const struct yk_directory *directory, uint32_t uid)
     if (fd < 0)
         return yk_fail(-fd, "%s/%s can not be opened: %s", directory->path, path, strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
-    if (result == 0 && facts.st_uid != uid)
+    if (result < 0)
+        yk_fail(-result, "%s/%s can not be asked: %s", directory->path, path, strerror(-result));
+    else if (facts.st_uid != uid)
         result = not_theirs(directory, path, uid, &facts);
-    else if (result == 0 && !S_ISREG(facts.st_mode))
+    else if (!S_ISREG(facts.st_mode))
         result = yk_fail(EACCES, "%s/%s is not a file", directory->path, path);
     if (result < 0) {
         yk_sys_close(fd);

@@ -59,6 +59,13 @@ int yk_directory_each_intents(const struct yk_directory *directory,
                               void *context);
 
 /*
+ * Calls `each` with the name of every entry; stops at the first result that is not 0, and returns it.
+ * If not all could be listed, the error, with its sentence.
+ */
+int yk_directory_entries(const struct yk_directory *directory,
+                         int (*each)(const char *name, void *context), void *context);
+
+/*
  * The lock on names that `uid` owns, for `entry` ("port.jobs"). 0, or -EBUSY with a sentence naming
  * the holder when it is still held after `patience_ns`. A child that is forked meanwhile does not
  * get it.

@@ -221,6 +221,7 @@ static int parse_record(const char *text, struct yk_record *ret)
 {
     char kind[16], end = '\0';
     struct yk_record record = {.segment = -1};
+    int saved = errno; /* which sscanf() changes */
     int fields =
         sscanf(text, RECORD_SCAN, kind, record.name, &record.segment, &record.key, &record.nonce,
                &record.namespace, &record.layout, &record.size, &record.flags, &end);
@@ -232,6 +233,7 @@ static int parse_record(const char *text, struct yk_record *ret)
                    &record.layout, &record.priorities, &record.participants, &record.flags, &end);
         sound = is_sound(&record, kind, fields == 9 && end == '\n', true);
     }
+    errno = saved;
     if (sound)
         *ret = record;
     return sound ? 0 : -EPROTO;
@@ -240,6 +242,12 @@ static int parse_record(const char *text, struct yk_record *ret)
 static int no_name(const struct yk_directory *directory, const char *entry)
 {
     return yk_fail(EPROTO, "%s/%s is not a name that yoke wrote", directory->path, entry);
+}
+
+static int cannot_read(const struct yk_directory *directory, const char *entry, int error,
+                       const char *why)
+{
+    return yk_fail(error, "%s/%s can not be read: %s", directory->path, entry, why);
 }
 
 int yk_record_read_any(const struct yk_directory *directory, const char *entry,
@@ -254,18 +262,19 @@ int yk_record_read_any(const struct yk_directory *directory, const char *entry,
     if (fd == -ENXIO) /* a socket */
         return no_name(directory, entry);
     if (fd < 0)
-        return yk_fail(fd == -ELOOP ? EACCES : -fd, "%s/%s can not be read: %s", directory->path,
-                       entry,
-                       fd == -ELOOP   ? "it is a symbolic link"
-                       : fd == -EBUSY ? "somebody has a lease on it (F_SETLEASE)"
-                                      : strerror(-fd));
+        return cannot_read(directory, entry, fd == -ELOOP ? EACCES : -fd,
+                           fd == -ELOOP   ? "it is a symbolic link"
+                           : fd == -EBUSY ? "somebody has a lease on it (F_SETLEASE)"
+                                          : strerror(-fd));
     int result = yk_sys_stat(fd, &facts);
     ssize_t size = result == 0 && S_ISREG(facts.st_mode)
                        ? yk_sys_read_all(fd, text, sizeof text - 1, 0)
-                       : -EPROTO;
+                       : result;
     yk_sys_close(fd);
-    text[size < 0 ? 0 : size] = '\0';
-    if (size < 0 || parse_record(text, &record) < 0)
+    if (size < 0)
+        return cannot_read(directory, entry, (int)-size, strerror((int)-size));
+    text[size] = '\0';
+    if (parse_record(text, &record) < 0)
         return no_name(directory, entry);
     record.uid = facts.st_uid;
     record.gid = facts.st_gid;
@@ -368,22 +377,35 @@ bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk
     return is;
 }
 
-bool yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
-                       bool thorough)
+int yk_record_is_foreign(const struct yk_record *record)
 {
-    if (record->namespace != yk_ipc_namespace())
+    uint64_t own;
+    int result = yk_ipc_namespace(&own);
+    return result < 0 ? result : record->namespace != own;
+}
+
+int yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
+                      bool thorough)
+{
+    int foreign = yk_record_is_foreign(record);
+    if (foreign < 0)
+        return foreign;
+    if (foreign)
         return !(record->flags & YK_OBJECT_KEPT) && yk_record_is_deserted(directory, record);
     if (record->flags & YK_OBJECT_QUEUES)
         return (!(record->flags & YK_OBJECT_KEPT) && yk_record_is_deserted(directory, record)) ||
                yk_queues_exist(directory, record) == 0;
     struct yk_segment_identity segment = yk_record_segment(record);
     int verdict = yk_segment_judge(&segment);
+    if (verdict < 0)
+        return yk_fail(-verdict, "segment %d can not be asked for: %s", record->segment,
+                       strerror(-verdict));
     /*
      * Marked: an id that went to another segment of this size, or the true one with a damaged
      * header, whose participants then have their locks.
      */
-    if (verdict == YK_SEGMENT_MAY_BE)
-        return thorough && yk_segment_holds(record->segment, record->nonce) == 0 &&
-               yk_record_is_deserted(directory, record);
-    return verdict == YK_SEGMENT_IS_NOT;
+    if (verdict != YK_SEGMENT_MAY_BE || !thorough)
+        return verdict == YK_SEGMENT_IS_NOT;
+    int holds = yk_segment_holds(record->segment, record->nonce);
+    return holds < 0 ? holds : !holds && yk_record_is_deserted(directory, record);
 }

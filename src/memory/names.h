@@ -99,12 +99,15 @@ struct yk_segment_identity yk_record_segment(const struct yk_record *record);
  */
 bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk_record *record);
 
+/* Is its segment in another IPC namespace? 1, 0, or why that can not be told. */
+int yk_record_is_foreign(const struct yk_record *record);
+
 /*
- * Is the object that a record names gone for good? True only when proved. Of another IPC namespace
+ * Is the object that a record names gone for good? 1: that is proved, 0, or why it can not be told. Of another IPC namespace
  * that is a transient one that is deserted. Unless `thorough`, only the kernel is asked: a segment
  * of the same size that has its id by now, and is marked for removal, too, is then taken for it.
  */
-bool yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
+int yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
                        bool thorough);
 
 #endif

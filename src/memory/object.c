@@ -98,7 +98,10 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     object->segment = record->segment;
     int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base,
                                    &object->size);
-    if (result == -ENOENT && !yk_record_is_dead(directory, record, true))
+    int dead = result == -ENOENT ? yk_record_is_dead(directory, record, true) : 0;
+    if (dead < 0)
+        return dead;
+    if (result == -ENOENT && !dead)
         return yk_fail(EPROTO, "the header of %s:%s holds what no yoke wrote",
                        yk_kind_name(record->kind), record->name);
     if (result < 0)
@@ -129,16 +132,20 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
                        "%s was made by a yoke with layout %016llx, this one has %016llx",
                        yk_entry_address(entry), (unsigned long long)record->layout,
                        (unsigned long long)YK_LAYOUT);
-    if (record->namespace != yk_ipc_namespace() && yk_record_is_dead(directory, record, true))
+    uint64_t own;
+    int result = yk_ipc_namespace(&own);
+    if (result < 0)
+        return result;
+    if (record->namespace != own && yk_record_is_dead(directory, record, true) == 1)
         return -ENOENT;
-    if (record->namespace != yk_ipc_namespace())
+    if (record->namespace != own)
         return yk_fail(
             ENOTSUP,
             "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be "
             "reached "
             "from there",
             yk_entry_address(entry), (unsigned long long)record->namespace,
-            (unsigned long long)yk_ipc_namespace());
+            (unsigned long long)own);
     return attach_record(object, directory, record, plan);
 }
 
@@ -175,13 +182,18 @@ static int make_lock_file(struct yk_object *object, const struct creation *creat
     return 0;
 }
 
+static int no_random(int result)
+{
+    return yk_fail(-result, "no random numbers: %s", strerror(-result));
+}
+
 /* Each key is in the intent before the segment is made under it. */
 static int make_segment(struct yk_object *object, struct creation *creation)
 {
     for (int attempt = 0; attempt < 16; attempt++) {
         int result = yk_sys_random(&creation->record.key, sizeof creation->record.key);
         if (result < 0)
-            return yk_fail(-result, "no random numbers: %s", strerror(-result));
+            return no_random(result);
         creation->record.key = (creation->record.key & INT_MAX) | 1;
         if (yk_sys_shm_get((key_t)creation->record.key, 0, 0) != -ENOENT)
             continue; /* no intent ever names what is somebody else's */
@@ -253,8 +265,11 @@ static int build(struct yk_object *object, struct creation *creation)
         return result;
     fill_header(object, creation);
     if (!(creation->plan->flags & YOKE_KEPT))
-        yk_sys_shm_remove(
-            object->segment); /* marked: it goes with its last attachment, whatever happens */
+        /* marked: it goes with its last attachment, whatever happens */
+        result = yk_sys_shm_remove(object->segment);
+    if (result < 0)
+        return yk_fail(-result, "segment %d can not be marked for removal: %s", object->segment,
+                       strerror(-result));
     creation->record.segment = object->segment;
     result = make_lock_file(object, creation);
     if (result == 0 && (creation->plan->flags & YOKE_POPULATE)) {
@@ -300,23 +315,27 @@ static int plan_segment(struct creation *creation)
         .kind = plan->kind,
         .flags = plan->flags & YOKE_KEPT ? YK_OBJECT_KEPT : 0,
         .segment = -1,
-        .namespace = yk_ipc_namespace(),
         .layout = YK_LAYOUT,
         .size = creation->segment.size,
     };
     strncpy(creation->record.name, plan->name, sizeof creation->record.name - 1);
-    return yk_sys_random(&creation->record.nonce, sizeof creation->record.nonce);
+    int result = yk_ipc_namespace(&creation->record.namespace);
+    if (result < 0)
+        return result;
+    result = yk_sys_random(&creation->record.nonce, sizeof creation->record.nonce);
+    return result < 0 ? no_random(result) : 0;
 }
 
 /* Needs neither a descriptor nor memory, the lack of which may be why it failed. */
 static void undo(struct yk_object *object, const struct creation *creation)
 {
     char path[48];
-    if (object->segment >= 0)
-        yk_sys_shm_remove(object->segment);
+    int removed = object->segment >= 0 ? yk_sys_shm_remove(object->segment) : 0;
     if (object->base)
         yk_sys_shm_detach(object->base);
     yk_unguard_and_close(&object->lock);
+    if (removed < 0)
+        return; /* by the intent it is done later */
     yk_live_path(path, creation->record.nonce);
     yk_sys_unlink(creation->directory->fd, path);
     yk_bell_path(path, creation->record.nonce); /* a peer's; others have none */
@@ -390,9 +409,13 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
         struct yk_record record;
         object->created = false;
         int result = yk_record_read(directory, entry, &record);
-        if (result == 0 && (plan->flags & YOKE_EXCLUSIVE) &&
-            !yk_record_is_dead(directory, &record, true))
+        int dead = result == 0 && (plan->flags & YOKE_EXCLUSIVE)
+                       ? yk_record_is_dead(directory, &record, true)
+                       : 1;
+        if (dead == 0 || dead == -EACCES) /* another user's, who does not let us look */
             return yk_fail(EEXIST, "%s exists already", yk_entry_address(entry));
+        if (dead < 0)
+            return dead;
         bool named = result == 0;
         if (named)
             result = open_existing(object, directory, entry, &record, plan);
@@ -401,7 +424,7 @@ static int find_or_make(struct yk_object *object, const struct yk_directory *dir
         if (named) {
             result = reap(directory, entry, record.nonce);
             if (make && result < 0)
-                return result == -EACCES
+                return result == -EACCES && record.uid != yk_sys_effective_uid()
                            ? yk_fail(EEXIST,
                                      "%s is the name of a dead object of uid %u: only its owner or "
                                      "root can clear it",

@@ -36,7 +36,10 @@ bool yk_queue_parse(const char *text, const struct yk_directory *directory, uint
 {
     uint64_t nonce;
     char name[YK_QUEUE_NAME];
-    if (sscanf(text, "yoke-%16" SCNx64, &nonce) != 1)
+    int saved = errno; /* which sscanf() changes */
+    bool numbered = sscanf(text, "yoke-%16" SCNx64, &nonce) == 1;
+    errno = saved;
+    if (!numbered)
         return false;
     for (int i = 0; i < YK_QUEUES_MAX; i++) {
         yk_queue_name(name, directory, nonce, i);

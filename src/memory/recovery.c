@@ -83,30 +83,31 @@ int64_t yk_recovery_slice(const struct yk_object *object)
 /* ---- names ---- */
 
 /* A hostile record may name what is somebody else's. */
-static void unlink_own(const struct yk_directory *directory, const char *path, uint32_t uid)
+static int unlink_own(const struct yk_directory *directory, const char *path, uint32_t uid)
 {
     struct stat facts;
-    if (yk_sys_stat_at(directory->fd, path, &facts) == 0 && facts.st_uid == uid)
-        yk_sys_unlink(directory->fd, path);
+    int result = yk_sys_stat_at(directory->fd, path, &facts);
+    if (result == 0 && facts.st_uid == uid)
+        result = yk_sys_unlink(directory->fd, path);
+    return result == -ENOENT ? 0 : result;
 }
 
 /* The files that go with an object: its lock file, last, a peer's or a link's FIFOs, and a peer's socket. */
-static void unlink_files(const struct yk_directory *directory, const struct yk_record *record)
+static int unlink_files(const struct yk_directory *directory, const struct yk_record *record)
 {
-    char path[48];
+    char paths[5][48];
+    int count = 0, result = 0;
     bool ends = record->kind == YK_KIND_LINK && (record->flags & YK_OBJECT_QUEUES) != 0;
-    for (int side = 0; ends && side < 2; side++) {
-        yk_end_path(path, record->nonce, side);
-        unlink_own(directory, path, record->uid);
-    }
+    for (int side = 0; ends && side < 2; side++)
+        yk_end_path(paths[count++], record->nonce, side);
     if (record->kind == YK_KIND_PEER) {
-        yk_bell_path(path, record->nonce);
-        unlink_own(directory, path, record->uid);
-        yk_socket_path(path, record->nonce);
-        unlink_own(directory, path, record->uid);
+        yk_bell_path(paths[count++], record->nonce);
+        yk_socket_path(paths[count++], record->nonce);
     }
-    yk_live_path(path, record->nonce);
-    unlink_own(directory, path, record->uid);
+    yk_live_path(paths[count++], record->nonce);
+    for (int i = 0; i < count && result == 0; i++)
+        result = unlink_own(directory, paths[i], record->uid);
+    return result;
 }
 
 /* The segment, or the queues, and the files of a record. 0 when nothing is left of them. */
@@ -115,11 +116,11 @@ static int undo_record(const struct yk_directory *directory, const struct yk_rec
     struct yk_segment_identity segment = yk_record_segment(record);
     int result = record->flags & YK_OBJECT_QUEUES ? yk_queues_retire(directory, record)
                                                   : yk_segment_retire(&segment);
-    if (result < 0)
-        return yk_fail(EBUSY, "what a dead process left of %s:%s can not be cleared now: %s",
-                       yk_kind_name(record->kind), record->name, strerror(-result));
-    unlink_files(directory, record);
-    return 0;
+    if (result == 0)
+        result = unlink_files(directory, record);
+    return result < 0 ? yk_fail(EBUSY, "what is left of %s:%s can not be cleared now: %s",
+                                yk_kind_name(record->kind), record->name, strerror(-result))
+                      : 0;
 }
 
 /*
@@ -133,8 +134,8 @@ static int put_aside(const struct yk_directory *directory, const struct yk_direc
     if (entry[0] == '.')
         return 0; /* it is */
     if (record->segment >= 0 && !(record->flags & YK_OBJECT_KEPT)) {
-        unlink_files(directory, record);
-        return yk_sys_unlink(intents->fd, entry);
+        int result = unlink_files(directory, record);
+        return result < 0 ? result : yk_sys_unlink(intents->fd, entry);
     }
     snprintf(aside, sizeof aside, ".%016llx", (unsigned long long)record->nonce);
     return yk_sys_rename(intents->fd, entry, intents->fd, aside);
@@ -152,7 +153,10 @@ int yk_recover_intent(const struct yk_directory *directory, const struct yk_dire
         result == -EPROTO || (result == 0 && (record.uid != intents->uid || record.links != 1));
     if (result < 0 && !foul)
         return result;
-    if (!foul && record.namespace != yk_ipc_namespace()) {
+    int foreign = foul ? 0 : yk_record_is_foreign(&record);
+    if (foreign < 0)
+        return foreign;
+    if (foreign) {
         result = put_aside(directory, intents, entry, &record);
         return result < 0 ? yk_fail(EBUSY, "%s/%s can not be put aside: %s", intents->path, entry,
                                     strerror(-result))
@@ -171,35 +175,42 @@ int yk_recover_intent(const struct yk_directory *directory, const struct yk_dire
 static int refuse_foreign(const struct yk_directory *directory, const char *entry,
                           const struct yk_record *record)
 {
-    return yk_fail(ENOTSUP,
-                   "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, "
-                   "or, when that one is gone, delete %s/%s",
-                   yk_entry_address(entry), (unsigned long long)record->namespace,
-                   (unsigned long long)yk_ipc_namespace(), directory->path, entry);
+    uint64_t own;
+    int result = yk_ipc_namespace(&own);
+    return result < 0
+               ? result
+               : yk_fail(
+                     ENOTSUP,
+                     "%s belongs to IPC namespace %llu, this process is in %llu: remove it there, "
+                     "or, when that one is gone, delete %s/%s",
+                     yk_entry_address(entry), (unsigned long long)record->namespace,
+                     (unsigned long long)own, directory->path, entry);
 }
 
 /* `intents`: NULL when there are none, and this process can not make them. */
 static int retire_record(const struct yk_directory *directory, const struct yk_directory *intents,
                          const char *entry, const struct yk_record *record)
 {
-    int result;
-    bool foreign = record->namespace != yk_ipc_namespace();
+    int foreign = yk_record_is_foreign(record), result;
+    if (foreign < 0)
+        return foreign;
     if (foreign && (record->flags & YK_OBJECT_KEPT))
         return refuse_foreign(directory, entry, record);
-    if (foreign)
-        unlink_files(directory, record); /* the memory goes by itself */
     if (foreign || !intents) {
+        /* foreign memory goes by itself */
+        result = foreign ? unlink_files(directory, record) : undo_record(directory, record);
+        if (!foreign && result < 0)
+            return result;
         /* dying in between leaves the name of a dead object, which the next one reaps */
-        result = foreign ? 0 : undo_record(directory, record);
-        return result < 0 ? result : yk_sys_unlink(directory->fd, entry);
+        result = result < 0 ? result : yk_sys_unlink(directory->fd, entry);
+    } else {
+        result = yk_sys_rename(directory->fd, entry, intents->fd, entry);
+        if (result == 0) /* the name is free */
+            yk_recover_intent(directory, intents, entry);
     }
-    /* from here on the name is free */
-    result = yk_sys_rename(directory->fd, entry, intents->fd, entry);
-    if (result < 0)
-        return yk_fail(-result, "%s/%s can not be removed: %s", directory->path, entry,
-                       strerror(-result));
-    yk_recover_intent(directory, intents, entry);
-    return 0;
+    return result < 0 ? yk_fail(-result, "%s/%s can not be removed: %s", directory->path, entry,
+                                strerror(-result))
+                      : 0;
 }
 
 /*
@@ -256,8 +267,10 @@ static int retire_locked(const struct retirement *wanted, const struct yk_direct
         return result == -ENOENT ? yk_fail(ENOENT, "there is no %s in %s",
                                            yk_entry_address(wanted->entry), directory->path)
                                  : result;
-    if (record.uid != uid || (wanted->nonce != 0 && record.nonce != wanted->nonce) ||
-        (wanted->only_dead && !yk_record_is_dead(directory, &record, true)))
+    int dead = wanted->only_dead ? yk_record_is_dead(directory, &record, true) : 1;
+    if (dead < 0)
+        return dead;
+    if (record.uid != uid || (wanted->nonce != 0 && record.nonce != wanted->nonce) || !dead)
         return -EAGAIN; /* it is another object's name by now */
     if (wanted->only_dead && (record.flags & YK_OBJECT_QUEUES))
         return retire_deserted(directory, intents, wanted->entry, &record);
@@ -291,9 +304,12 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
     uint32_t me = yk_sys_effective_uid();
     for (int attempt = 0; attempt < 8; attempt++) {
         int result = yk_sys_stat_at(directory->fd, entry, &facts);
-        if (result < 0)
-            return yk_fail(-result, "there is no %s in %s", yk_entry_address(entry),
+        if (result == -ENOENT)
+            return yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
                            directory->path);
+        if (result < 0)
+            return yk_fail(-result, "%s/%s can not be asked: %s", directory->path, entry,
+                           strerror(-result));
         if (facts.st_uid != me && me != 0)
             return yk_fail(
                 EACCES,
@@ -346,7 +362,7 @@ static int look_at_name(const char *name, void *context)
         look_at_bell(directory, name);
     if (name[0] == '.' || yk_record_read(directory, name, &record) < 0)
         return 0;
-    if ((record.uid == me || me == 0) && yk_record_is_dead(directory, &record, false))
+    if ((record.uid == me || me == 0) && yk_record_is_dead(directory, &record, false) == 1)
         yk_name_retire(directory, name, record.nonce, true, 0);
     return 0;
 }

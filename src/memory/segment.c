@@ -198,8 +198,13 @@ bool yk_segments_are_forced_away(void)
     return first_character("/proc/sys/kernel/shm_rmid_forced") == '1';
 }
 
-uint64_t yk_ipc_namespace(void)
+int yk_ipc_namespace(uint64_t *ret)
 {
     struct stat facts;
-    return yk_sys_stat_path("/proc/self/ns/ipc", &facts) == 0 ? facts.st_ino : 0;
+    int result = yk_sys_stat_path("/proc/self/ns/ipc", &facts);
+    if (result < 0 && result != -ENOENT)
+        return yk_fail(-result, "this process's IPC namespace can not be told: %s",
+                       strerror(-result));
+    *ret = result == 0 ? facts.st_ino : 0;
+    return 0;
 }

@@ -76,7 +76,7 @@ int yk_segment_retire(const struct yk_segment_identity *identity);
 /* Does the kernel remove every segment with its last attachment here (kernel.shm_rmid_forced)? */
 bool yk_segments_are_forced_away(void);
 
-/* This process's IPC namespace, as a number; ids mean nothing in another. */
-uint64_t yk_ipc_namespace(void);
+/* This process's IPC namespace, as a number (without /proc: 0); ids mean nothing in another. */
+int yk_ipc_namespace(uint64_t *ret);
 
 #endif

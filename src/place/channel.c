@@ -81,8 +81,8 @@ int yk_channel_init(struct yk_channel *channel, const struct yk_channel_kind *ki
                                "the message queue of %s has room for %llu bytes: no yoke "
                                "made it",
                                address_of(channel), (unsigned long long)queues->message_size);
-    channel->out_buffer = malloc(queues->message_size);
-    channel->in_buffer = malloc(queues->message_size);
+    channel->out_buffer = yk_sys_allocate(1, queues->message_size);
+    channel->in_buffer = yk_sys_allocate(1, queues->message_size);
     if (result == 0 && (!channel->out_buffer || !channel->in_buffer))
         result = yk_fail(ENOMEM, "no memory for messages of %llu bytes",
                          (unsigned long long)queues->message_size);

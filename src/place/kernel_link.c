@@ -261,7 +261,7 @@ static int open_link(struct kernel_link *link, uint32_t flags, const struct yoke
 int yk_kernel_link_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                         const struct yoke_options *options)
 {
-    struct kernel_link *link = calloc(1, sizeof *link);
+    struct kernel_link *link = yk_sys_allocate(1, sizeof *link);
     if (!link)
         return yk_fail(ENOMEM, "no memory for an endpoint");
     int result = yk_link_hold_peer(&link->peer, address->name, options);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/sys.h"
 #include "kernel.h"
 
 static const struct yk_channel_kind kind = {.other_end = NULL};
@@ -43,7 +44,7 @@ int yk_kernel_port_open(yoke_endpoint *endpoint, const struct yk_address *addres
         .size = {options->depth, options->max_message, yk_channel_header},
     };
     yk_queue_size_default(&plan.size);
-    struct yk_channel *channel = calloc(1, sizeof *channel);
+    struct yk_channel *channel = yk_sys_allocate(1, sizeof *channel);
     if (!channel)
         return yk_fail(ENOMEM, "no memory for an endpoint");
     int result = yk_queues_open(&channel->queues, &plan);

@@ -119,7 +119,8 @@ static int check_queue(struct yk_queues *queues, int fd)
     if (result == 0)
         result = yk_sys_stat(fd, &file);
     if (result < 0)
-        return result;
+        return yk_fail(-result, "the message queue of %s can not be asked: %s",
+                       yk_entry_address(queues->entry), strerror(-result));
     if (file.st_uid != queues->record.uid || facts.message_size == 0)
         return yk_fail(EPROTO, "the message queue of %s belongs to uid %u, its name to uid %u",
                        yk_entry_address(queues->entry), file.st_uid, queues->record.uid);
@@ -155,15 +156,16 @@ static int check_record(const struct yk_queues *queues, const struct yk_director
     if (record->participants == 0 || record->participants > YOKE_PARTICIPANTS_MAX ||
         record->priorities == 0 || record->priorities > YOKE_PRIORITIES_MAX)
         return yk_fail(EPROTO, "the name of %s holds what no yoke wrote", address);
-    if (record->namespace == yk_ipc_namespace())
-        return 0;
-    if (yk_record_is_dead(directory, record, true))
+    uint64_t own;
+    int result = yk_ipc_namespace(&own);
+    if (result < 0 || record->namespace == own)
+        return result;
+    if (yk_record_is_dead(directory, record, true) == 1)
         return -ENOENT;
     return yk_fail(ENOTSUP,
                    "%s lives in IPC namespace %llu, this process is in %llu: its message queue can "
                    "only be reached from there",
-                   address, (unsigned long long)record->namespace,
-                   (unsigned long long)yk_ipc_namespace());
+                   address, (unsigned long long)record->namespace, (unsigned long long)own);
 }
 
 /* Once the byte is locked nobody takes the name away because there are no users; but before? */
@@ -309,14 +311,18 @@ static int create(struct yk_queues *queues, const struct yk_directory *directory
         .kind = plan->kind,
         .flags = YK_OBJECT_QUEUES | (plan->flags & YOKE_KEPT ? YK_OBJECT_KEPT : 0),
         .segment = -1,
-        .namespace = yk_ipc_namespace(),
         .layout = QUEUES_LAYOUT,
         .priorities = plan->priorities,
         .participants = plan->participants,
         .uid = me,
     };
     strncpy(queues->record.name, plan->name, sizeof queues->record.name - 1);
-    int result = yk_sys_random(&queues->record.nonce, sizeof queues->record.nonce);
+    int result = yk_ipc_namespace(&queues->record.namespace);
+    if (result < 0)
+        return result;
+    result = yk_sys_random(&queues->record.nonce, sizeof queues->record.nonce);
+    if (result < 0)
+        return yk_fail(-result, "no random numbers: %s", strerror(-result));
     if (result == 0)
         result = yk_directory_intents(&intents, directory, me, true);
     if (result < 0)
@@ -351,7 +357,9 @@ static int find_or_make(struct yk_queues *queues, const struct yk_directory *dir
     for (int attempt = 0; attempt < 16; attempt++) {
         int result = yk_record_read(directory, queues->entry, &queues->record);
         bool named = result == 0;
-        bool dead = named && yk_record_is_dead(directory, &queues->record, true);
+        int dead = named ? yk_record_is_dead(directory, &queues->record, true) : 0;
+        if (dead < 0)
+            return dead;
         if (named && !dead && (plan->flags & YOKE_EXCLUSIVE))
             return yk_fail(EEXIST, "%s exists already", yk_entry_address(queues->entry));
         if (named)
