@@ -391,7 +391,7 @@ static int open_inbox(struct inbox *inbox, yoke_peer *peer, uint32_t flags,
 static int open_endpoint(yoke_endpoint **ret_inbox, yoke_peer *peer, uint32_t flags,
                          const struct yoke_options *options)
 {
-    struct inbox *inbox = aligned_alloc(128, (sizeof *inbox + 127) / 128 * 128);
+    struct inbox *inbox = yk_sys_allocate_aligned(128, (sizeof *inbox + 127) / 128 * 128);
     yoke_endpoint *endpoint = yk_endpoint_new(YK_KIND_SIGNALS);
     int result = inbox && endpoint ? 0 : yk_fail(ENOMEM, "no memory for an inbox");
     if (result == 0) {

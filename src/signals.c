@@ -161,7 +161,7 @@ static int open_target(struct target **ret, const struct yk_signal_address *addr
                        const char *directory)
 {
     /* apart from all else that other threads write */
-    struct target *target = aligned_alloc(128, (sizeof *target + 127) / 128 * 128);
+    struct target *target = yk_sys_allocate_aligned(128, (sizeof *target + 127) / 128 * 128);
     if (!target)
         return yk_fail(ENOMEM, "no memory to send a signal to peer:%s", address->name);
     memset(target, 0, sizeof *target);

@@ -269,7 +269,7 @@ static const struct yk_endpoint_operations operations = {
 static struct yk_stream *new_stream(const struct yoke_options *options)
 {
     /* apart from all else that other threads write */
-    struct yk_stream *stream = aligned_alloc(128, (sizeof *stream + 127) / 128 * 128);
+    struct yk_stream *stream = yk_sys_allocate_aligned(128, (sizeof *stream + 127) / 128 * 128);
     if (!stream) {
         yk_fail(ENOMEM, "no memory for an endpoint");
         return NULL;

@@ -460,7 +460,7 @@ static const struct yk_endpoint_operations operations = {
 
 static struct kernel_stream *new_stream(bool writing)
 {
-    struct kernel_stream *stream = calloc(1, sizeof *stream);
+    struct kernel_stream *stream = yk_sys_allocate(1, sizeof *stream);
     if (!stream) {
         yk_fail(ENOMEM, "no memory for an endpoint");
         return NULL;
