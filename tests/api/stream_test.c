@@ -799,7 +799,7 @@ static void set_waits_for_streams_beside_other_things(void **state)
 {
     yoke_endpoint *out[3], *in[3], *port = port_make("p", NULL);
     struct yoke_ready ready[4];
-    char name[16], byte;
+    char name[20], byte;
     yoke_set *set;
 
     (void)state;

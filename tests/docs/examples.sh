@@ -17,3 +17,6 @@ test "$(./forgotten)" = 'System V segment: still there
 POSIX segment: still there
 yoke region: gone'
 test "$(./mailbox)" = '30 jobs done, sum 465; delivered again after a death: 1'
+test "$(./notify)" = 'boss said that there are 20 jobs: all are done'
+test "$(./pipe)" = '1000 lines, then the end: the writer closed
+3 lines, then the end: the writer died'
