@@ -477,6 +477,22 @@ static void descriptor_tells_of_cancelling(void **state)
     both_drop(&both);
 }
 
+static void wait_set_tells_of_cancelling(void **state)
+{
+    struct both both = both_make(state);
+    struct yoke_ready ready;
+    yoke_set *set;
+
+    must(yoke_set_create(&set));
+    must(yoke_set_add(set, both.in, NULL));
+    while (yoke_set_wait(set, &ready, 1, YOKE_NOW) == 1)
+        assert_empty(both.in);
+    must(yoke_cancel(both.in));
+    assert_int_equal(must(yoke_set_wait(set, &ready, 1, SOON_MS * MS)), 1);
+    yoke_set_close(set);
+    both_drop(&both);
+}
+
 static void writing_end_has_no_descriptor(void **state)
 {
     struct both both = both_make(state);
@@ -902,6 +918,7 @@ static const struct expectation expectations[] = {
     EXPECTATION(signal_handlers_end_waits),
     EXPECTATION(descriptor_is_readable_whenever_reading_would_not_wait),
     EXPECTATION(descriptor_tells_of_cancelling),
+    EXPECTATION(wait_set_tells_of_cancelling),
     EXPECTATION(writing_end_has_no_descriptor),
     EXPECTATION(wait_sets_take_it),
     EXPECTATION(end_comes_after_what_a_killed_writer_wrote),
