@@ -7,6 +7,9 @@
 
 #define TURN_BLOCKS 8
 #define AHEAD       2
+/* A new block of so many bytes costs more, in pages, than a look at so many used ones. */
+#define LARGE_BLOCK 65536
+#define LARGE_LOOKS 64
 
 /* Several threads of this process may want the same block; other processes never do. */
 static bool take_in_hand(yk_atomic32 *in_hand, enum yk_in_hand how)
@@ -80,15 +83,18 @@ static bool find_block(struct yk_port *port, enum yk_in_hand how, uint32_t tries
  * A FREE block of the pool. Blocks are freed about in the order in which they were sent, so the one
  * at the cursor is the likeliest; where it is not free the pool grows: it stays as small, and as
  * warm, as the traffic allows. But not smaller than some blocks: one that was freed just now lies in
- * the cache of who freed it. Only when it can not grow any more are all of its blocks looked at.
+ * the cache of who freed it; and where blocks are large, as small as it can: a new one costs pages that
+ * nobody had, and no cache holds many. Only when it can not grow any more are all blocks looked at.
  */
 static __attribute__((noinline)) bool look_for_block(struct yk_port *port, enum yk_in_hand how,
                                                      uint32_t *ret_block)
 {
     uint32_t index = yk_load32_relaxed(&port->cursor);
     uint32_t used = yk_load32_relaxed(&port->used);
-    bool grows = index >= used && used < TURN_BLOCKS;
-    if (!(grows && extend_pool(port, how, &index)) && !find_block(port, how, 2, &index) &&
+    bool large = port->ring.geometry.block_stride >= LARGE_BLOCK;
+    bool grows = index >= used && used < (large ? 1 : TURN_BLOCKS);
+    if (!(grows && extend_pool(port, how, &index)) &&
+        !find_block(port, how, large ? LARGE_LOOKS : 2, &index) &&
         !extend_pool(port, how, &index) && !find_block(port, how, UINT32_MAX, &index))
         return false;
     yk_store32_relaxed(&port->cursor, index + 1);

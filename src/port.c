@@ -20,6 +20,8 @@
 /* Looks for a message without a pause and without a clock: somewhat more than a round trip. */
 #define SHORT_SPIN  400
 #define COPY_INLINE 256
+/* Bytes that are worth a look for room before they are copied, and are copied once only. */
+#define COPY_ONCE 16384
 /* How often, and with how many pauses before it, a sender looks for more room than it needs. */
 #define ROOM_LOOKS  40
 #define ROOM_PAUSES 10
@@ -275,6 +277,7 @@ struct sending {
     size_t sent;
     bool loans;  /* the messages are loans */
     bool filled; /* `block` holds messages[sent] */
+    bool waits;  /* for room; then what is copied before there is any is not copied in vain */
     int error;   /* why messages[sent] can not go at all */
     uint32_t block;
 };
@@ -305,6 +308,13 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
     return true;
 }
 
+/* A call that does not wait may find a port full again and again, and would copy for nothing. */
+static bool copies_in_vain(const struct sending *sending, const struct yoke_message *message)
+{
+    return !sending->waits && !sending->filled && !sending->loans && message->size > COPY_ONCE &&
+           !yk_ring_has_room(&sending->port->ring, message->priority);
+}
+
 /* Commits as many as go now. 1 when at least one went, else 0. */
 static ssize_t attempt_send(void *context, enum yk_reason *reason)
 {
@@ -316,6 +326,10 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
 
     while (sending->sent < sending->count) {
         const struct yoke_message *message = &sending->messages[sending->sent];
+        if (yk_unlikely(copies_in_vain(sending, message))) {
+            *reason = YK_WAIT_ROOM;
+            break;
+        }
         if (!get_block(sending, message)) {
             *reason = YK_WAIT_POOL;
             break;
@@ -367,6 +381,7 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 {
     enum yk_reason reason;
     struct yk_port *port = sending->port;
+    sending->waits = timeout_ns != 0;
     ssize_t result = attempt_send(sending, &reason);
     bool waits = result == 0;
     if (yk_unlikely(waits)) {
@@ -383,14 +398,14 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 
 /*
  * The short way of one message with no details: a block, a place, and nobody to wait for. False:
- * nothing happened.
+ * nothing happened, but the bytes may have been copied.
  */
 static bool send_short(struct yk_port *port, const void *data, size_t size)
 {
     uint32_t block;
     uint64_t hint = yk_ring_tail(&port->ring, 0), sequence;
     uint64_t open = yk_load_relaxed(&port->open[0]);
-    if (!yk_pool_take(port, YK_BLOCK_FILLING, &block))
+    if (size > COPY_ONCE || !yk_pool_take(port, YK_BLOCK_FILLING, &block))
         return false;
     copy(yk_ring_payload(&port->ring, block), data, size);
     fill_header(port, block, size, 0);
@@ -430,7 +445,7 @@ static ssize_t send_waiting(struct yk_port *port, const void *data, size_t size,
     ssize_t sent = 1;
     if (visits)
         yk_visit_begin(&port->object);
-    if (timeout_ns != 0 && port->waiting.spin_ns > 0 && much_room_soon(port) &&
+    if (size <= COPY_ONCE && timeout_ns != 0 && port->waiting.spin_ns > 0 && much_room_soon(port) &&
         send_short(port, data, size))
         yk_message_came(&port->waiting, 1);
     else

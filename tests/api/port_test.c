@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define KIB ((size_t)1024)
@@ -751,6 +752,45 @@ static void endpoints_give_back_their_descriptors_and_places(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+/* A new block costs pages that nobody had: one is enough for those who take turns. */
+static void large_messages_lie_in_as_few_blocks_as_they_can(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    const void *first = NULL, *block;
+    static unsigned char bytes[100000];
+
+    (void)state;
+    options.max_message = sizeof bytes;
+    yoke_endpoint *endpoint = port_make("large", &options);
+    for (int i = 0; i < 50; i++) {
+        must(yoke_send(endpoint, bytes, sizeof bytes, YOKE_NOW));
+        must(yoke_borrow(endpoint, &block, YOKE_NOW));
+        must(yoke_release(endpoint, block));
+        if (!first)
+            first = block;
+        assert_ptr_equal(block, first);
+    }
+    must(yoke_close(endpoint));
+}
+
+/* Nobody may read these bytes, and nobody does where there is no place for them. */
+static void large_message_is_not_copied_where_no_place_is_free(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    size_t size = 1 << 20;
+
+    (void)state;
+    options.max_message = (uint32_t)size;
+    options.depth = 1;
+    yoke_endpoint *endpoint = port_make("large", &options);
+    void *bytes = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(bytes != MAP_FAILED);
+    must(yoke_send(endpoint, "", 0, YOKE_NOW));
+    must_fail(yoke_send(endpoint, bytes, size, YOKE_NOW), EAGAIN);
+    munmap(bytes, size);
+    must(yoke_close(endpoint));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -784,6 +824,8 @@ int main(void)
         api_test(removed_port_works_on_for_its_users),
         api_test(existing_port_keeps_what_it_was_created_with),
         api_test(endpoints_give_back_their_descriptors_and_places),
+        api_test(large_messages_lie_in_as_few_blocks_as_they_can),
+        api_test(large_message_is_not_copied_where_no_place_is_free),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);
