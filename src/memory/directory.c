@@ -32,17 +32,14 @@ void yk_directory_path(char path[256])
 }
 
 /*
- * Sets the mode that mkdir() can not, for the umask; also mends what one who died in between left.
+ * The directory that all share has a mode that mkdir() can not set, for the umask: set here; which
+ * also mends what one who died in between left.
  */
-static void make_shared(const char *path)
+static void make_shared(const struct yk_directory *directory, struct stat *facts)
 {
-    struct stat facts;
-    int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return;
-    if (yk_sys_stat(fd, &facts) == 0 && (facts.st_mode & 07777) != 01777)
-        yk_sys_chmod(fd, 01777); /* only its owner and root can */
-    yk_sys_close(fd);
+    if (strcmp(directory->path, SHARED_DEFAULT) == 0 && (facts->st_mode & 07777) != 01777 &&
+        yk_sys_chmod(directory->fd, 01777) == 0) /* only its owner and root can */
+        facts->st_mode = (facts->st_mode & S_IFMT) | 01777;
 }
 
 static int make_directory(const char *path)
@@ -78,8 +75,6 @@ static int check_directory(const struct yk_directory *directory, const struct st
 static int open_directory(struct yk_directory *ret)
 {
     struct stat facts;
-    if (strcmp(ret->path, SHARED_DEFAULT) == 0)
-        make_shared(ret->path);
     int fd = yk_sys_open(AT_FDCWD, ret->path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) {
         bool link = fd == -ENOTDIR || fd == -ELOOP;
@@ -89,6 +84,7 @@ static int open_directory(struct yk_directory *ret)
     ret->fd = fd;
     int result = yk_sys_stat(fd, &facts);
     if (result == 0) {
+        make_shared(ret, &facts);
         ret->dev = facts.st_dev;
         ret->ino = facts.st_ino;
         ret->uid = facts.st_uid;

@@ -123,6 +123,19 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     return result;
 }
 
+static int refuse_foreign(const char *entry, const struct yk_record *record, uint64_t own)
+{
+    return yk_fail(
+        ENOTSUP,
+        "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be "
+        "reached from there",
+        yk_entry_address(entry), (unsigned long long)record->namespace, (unsigned long long)own);
+}
+
+/*
+ * The namespace is asked for last, since that costs as much as ten of the other questions: what is
+ * somewhere else is not found here, whoever has that id here.
+ */
 static int open_existing(struct yk_object *object, const struct yk_directory *directory,
                          const char *entry, const struct yk_record *record,
                          const struct yk_object_plan *plan)
@@ -132,21 +145,15 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
                        "%s was made by a yoke with layout %016llx, this one has %016llx",
                        yk_entry_address(entry), (unsigned long long)record->layout,
                        (unsigned long long)YK_LAYOUT);
+    int result = attach_record(object, directory, record, plan);
+    if (result == 0)
+        return 0;
     uint64_t own;
-    int result = yk_ipc_namespace(&own);
-    if (result < 0)
-        return result;
-    if (record->namespace != own && yk_record_is_dead(directory, record, true) == 1)
-        return -ENOENT;
-    if (record->namespace != own)
-        return yk_fail(
-            ENOTSUP,
-            "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be "
-            "reached "
-            "from there",
-            yk_entry_address(entry), (unsigned long long)record->namespace,
-            (unsigned long long)own);
-    return attach_record(object, directory, record, plan);
+    int asked = yk_ipc_namespace(&own);
+    if (asked < 0 || record->namespace == own)
+        return asked < 0 ? asked : result;
+    return yk_record_is_dead(directory, record, true) == 1 ? -ENOENT
+                                                           : refuse_foreign(entry, record, own);
 }
 
 /* ---- creating ---- */
@@ -378,6 +385,7 @@ static int create(struct yk_object *object, const struct yk_directory *directory
                          yk_entry_address(entry));
     if (result < 0)
         return result;
+    yk_recover_names(directory);
     uint32_t me = yk_sys_effective_uid();
     struct yk_name_lock lock;
     result = yk_directory_intents(&creation.intents, directory, me, true);
@@ -492,7 +500,7 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     result = yk_directory_open(&directory, NULL, (plan->flags & YOKE_CREATE) == 0);
     if (result < 0)
         return result;
-    yk_recover_names(&directory);
+    yk_recover_names_sometimes(&directory);
     yk_object_prepare_handle(object, plan);
     memcpy(object->directory, directory.path, sizeof object->directory);
     result = find_or_make(object, &directory, entry, plan);

@@ -195,9 +195,11 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
                    bool only_dead, int64_t patience_ns);
 
 /*
- * Finishes all interrupted creations and removals and reaps dead names, at most once a second a
- * process.
+ * Finishes the interrupted creations and removals of this process's user; and, at most once a second a
+ * process, everybody's, as far as it may, and reaps dead names.
  */
 void yk_recover_names(const struct yk_directory *directory);
+/* Only what is done at most once a second. */
+void yk_recover_names_sometimes(const struct yk_directory *directory);
 
 #endif

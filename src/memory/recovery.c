@@ -367,17 +367,22 @@ static int look_at_name(const char *name, void *context)
     return 0;
 }
 
-void yk_recover_names(const struct yk_directory *directory)
+void yk_recover_names_sometimes(const struct yk_directory *directory)
 {
     static yk_atomic64 last; /* this process's own */
     uint64_t now = (uint64_t)yk_now_coarse(), before = yk_load_relaxed(&last);
+    if (now - before < 1000000000 || !yk_cas_seq(&last, &before, now))
+        return;
+    yk_directory_each_intents(directory, look_at_intents, (void *)directory);
+    yk_sys_entries(directory->fd, ".", look_at_name, (void *)directory);
+}
+
+void yk_recover_names(const struct yk_directory *directory)
+{
     struct yk_directory own;
     if (yk_directory_intents(&own, directory, yk_sys_effective_uid(), false) == 0) {
         look_at_intents(&own, (void *)directory);
         yk_directory_close(&own);
     }
-    if (now - before < 1000000000 || !yk_cas_seq(&last, &before, now))
-        return;
-    yk_directory_each_intents(directory, look_at_intents, (void *)directory);
-    yk_sys_entries(directory->fd, ".", look_at_name, (void *)directory);
+    yk_recover_names_sometimes(directory);
 }

@@ -11,6 +11,9 @@
 #include "base/error.h"
 #include "base/sys.h"
 
+/* Bytes that every attachment reads soon, the slots and what is behind them: at once, not page by page. */
+#define FIRST_LOOK (8 * (size_t)YK_PAGE)
+
 static char first_character(const char *path)
 {
     char character = '\0';
@@ -130,7 +133,7 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
         return yk_fail(-result, "segment %d can not be attached: %s", id, strerror(-result));
     const struct yk_shm_header *header = base;
     /* huge pages that nobody reserved may be missing: no yoke makes such a segment */
-    bool ours = yk_sys_can_read(base, YK_PAGE);
+    bool ours = yk_sys_can_read(base, facts.shm_segsz < FIRST_LOOK ? YK_PAGE : FIRST_LOOK);
     ours = ours && yk_load32_acquire(&header->ready) == 1 && /* SYNC object.ready acquire */
            header->fixed.magic == YK_MAGIC && header->fixed.nonce == nonce;
     if (!ours) {
