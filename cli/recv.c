@@ -41,7 +41,7 @@ static const struct yk_usage usage = {
     "  -0, --null     a NUL byte behind each message instead of a newline\n"
     "  --details      sequence, priority, deliveries, tag, sender, size before each\n"
     "  --json         a JSON object a line: data (or data_base64), and details\n"
-    "  --exec CMD     for each message run CMD in the shell, with the message as input;\n"
+    "  --exec CMD     for each message run CMD in the shell, the message its input;\n"
     "  --jobs N       N at once. If CMD fails it is given back. Implies --follow\n"
     "  --parked       receive parked messages: those that were delivered too often\n"
     "  --as NAME      links: who this is; makes the link (kept) if there is none,\n"
