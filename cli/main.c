@@ -31,6 +31,7 @@ static const struct yk_command commands[] = {
     {"stat", "show one object and who uses it", yk_stat_main},
     {"rm", "remove objects", yk_rm_main},
     {"gc", "clear what the dead left behind", yk_gc_main},
+    {"doctor", "say what is wrong, and what cures it", yk_doctor_main},
     {"bench", "measure this machine and yoke on it", yk_bench_main},
     {NULL, NULL, NULL},
 };
