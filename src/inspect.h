@@ -74,7 +74,7 @@ struct yk_object_facts {
     uint64_t redelivered, dropped;
     /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
     uint64_t capacity;
-    uint32_t readers, writers; /* living ones */
+    uint32_t readers, writers;   /* living ones */
     struct yk_way_facts ways[2]; /* links: from the first peer of the name, and from the second */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
@@ -99,6 +99,35 @@ int yk_inspect_peer_name(const char *name);
 
 /* The name directory that is in force (whether it exists or not). */
 const char *yk_inspect_directory(void);
+
+/*
+ * ---- looking on: the messages that are in a port, an inbox of signals, or on a link -------------
+ *
+ * Nothing is taken and nothing is written; those who send and receive notice nothing. What passes
+ * between two looks is not seen, and is counted.
+ */
+struct yk_tapped {
+    int way;    /* links: 0 from the first peer of the name, 1 from the second */
+    char state; /* 'w' waiting, 'h' held (borrowed), 'p' parked */
+    uint32_t priority, size, sender, deliveries; /* deliveries so far */
+    uint64_t sequence, tag;
+    const void *bytes; /* a copy, the caller's only until it returns */
+    uint32_t shown;    /* how many of them */
+};
+struct yk_tap; /* one thread at a time */
+
+/* -ENOENT, -ENOTSUP (streams, regions, peers, the kernel place), -EACCES, -EPROTO, -ENOMEM … */
+int yk_tap_open(struct yk_tap **ret, const char *address);
+void yk_tap_close(struct yk_tap *tap);
+
+/*
+ * Hands each message that came since the last look (at first: each that is there), oldest first, to
+ * each(), with up to `most` of its bytes. Stops at the first result that is not 0, and returns it.
+ * *ret_unseen counts those that came and went since the last look.
+ */
+int yk_tap_look(struct yk_tap *tap, uint32_t most,
+                int (*each)(const struct yk_tapped *message, void *context), void *context,
+                uint64_t *ret_unseen);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {

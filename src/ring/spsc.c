@@ -696,3 +696,14 @@ void yk_spsc_count(const struct yk_spsc *ring, struct yk_spsc_counts *ret)
         .bytes = bytes,
     };
 }
+
+bool yk_spsc_look(const struct yk_spsc *ring, uint64_t index, struct yk_spsc_message *ret_message)
+{
+    /* SYNC spsc.publish acquire */
+    uint64_t word = yk_load_acquire(yk_spsc_word(yk_spsc_slot(ring, index)));
+    if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index) ||
+        decode(ring, index, word, ret_message) < 0)
+        return false;
+    ret_message->deliveries = (uint32_t)(read_receipt(ring, index) & COUNT_MASK);
+    return true;
+}
