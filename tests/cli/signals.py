@@ -144,6 +144,8 @@ class Signals(tool.Case):
             ['signal', self.peer, '--unix', 'TERM', '--as', 'x'],
             ['wait', '--as', self.base, '--for', self.peer],
             ['wait', '--as', self.base, '--gone'],
+            ['wait', '--as', self.peer, '--timeout', '0'],
+            ['signal', '--as', self.peer, self.peer, '1'],
             ['wait', '--for', self.peer, '--json'],
             ['wait', '--as', self.base, '--count', '1', '--follow'],
             ['wait', '--as', self.base, '--catch', 'KILL'],
