@@ -143,7 +143,7 @@ static void print_memory(const struct yk_object_facts *facts)
     char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
 
     if (facts->place[0] != '\0') {
-        if ((facts->known & YK_KNOWN_MEMORY) && yk_facts_has_messages(facts))
+        if ((facts->known & YK_KNOWN_MEMORY) && facts->memory_used > 0)
             printf("queue         %s of RLIMIT_MSGQUEUE\n",
                    yk_format_size(used, facts->memory_used));
         return;
@@ -193,7 +193,8 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
            yk_format_size_exact(size, facts->max_message));
     if (!(facts->known & YK_KNOWN_TRAFFIC)) {
         printf("policy        once: what a dead receiver had is gone\n");
-        printf("messages      %" PRIu64 " waiting\n", facts->waiting);
+        if (yk_facts_has_count(facts))
+            printf("messages      %" PRIu64 " waiting\n", facts->waiting);
         return;
     }
     if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
@@ -284,6 +285,22 @@ static void print_process(const struct sample *sample)
     }
 }
 
+/* Of a peer: where it takes signals. */
+static void print_inbox(const struct yk_object_facts *peer)
+{
+    struct yk_object_facts inbox;
+    char address[YK_ADDRESS_TEXT];
+
+    if (yk_inspect_inbox(peer->name, &inbox) < 0) {
+        printf("signals       none taken\n");
+        return;
+    }
+    printf("signals       %s", yk_facts_address(address, &inbox));
+    if (yk_facts_has_count(&inbox))
+        printf(", %" PRIu64 " of %" PRIu32 " waiting", inbox.waiting, inbox.depth);
+    putchar('\n');
+}
+
 static void add_waits(struct yk_table *table, const struct yk_participant_facts *participant)
 {
     if (participant->waiting_receive && participant->waiting_send)
@@ -357,8 +374,10 @@ static void print_text(const struct sample *sample, const struct rates *rates)
         return;
     if (yk_facts_has_messages(facts))
         print_messages(facts, rates);
-    if (yk_facts_is_peer(facts))
+    if (yk_facts_is_peer(facts)) {
         print_process(sample);
+        print_inbox(facts);
+    }
     print_participants(sample);
     if (yk_facts_is_link(facts))
         print_ways(facts);
@@ -369,6 +388,7 @@ static void print_text(const struct sample *sample, const struct rates *rates)
 static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 {
     yk_json *object = yk_facts_json(&sample->facts);
+    struct yk_object_facts inbox;
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
@@ -387,6 +407,8 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
     for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
         if (sample->participants[i].alive)
             yk_json_signed(object, "pid", sample->participants[i].pid);
+    if (yk_facts_is_peer(&sample->facts) && yk_inspect_inbox(sample->facts.name, &inbox) == 0)
+        yk_facts_add_inbox(object, &inbox);
     yk_json_add(object, "participants",
                 yk_participants_json(&sample->facts, sample->participants, sample->count));
     return object;
