@@ -115,6 +115,8 @@ static yk_json *way_json(const struct yk_object_facts *facts, int way)
     yk_json_string(object, "to", ends.to);
     yk_json_unsigned(object, "depth", facts->depth);
     yk_json_unsigned(object, "waiting", one->waiting);
+    if (!yk_facts_has_traffic(facts))
+        return object;
     yk_json_unsigned(object, "held", one->held);
     yk_json_unsigned(object, "bytes", one->bytes);
     yk_json_unsigned(object, "sent", one->sent);

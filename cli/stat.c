@@ -243,6 +243,14 @@ static void print_stream(const struct yk_object_facts *facts, const struct rates
            yk_plural(facts->readers, "reader", "readers"));
 }
 
+static void add_number(struct yk_table *table, bool known, uint64_t number)
+{
+    if (known)
+        yk_table_add(table, "%" PRIu64, number);
+    else
+        yk_table_add(table, "-");
+}
+
 /* Of a link: what is on the way to either end. */
 static void print_ways(const struct yk_object_facts *facts)
 {
@@ -250,6 +258,7 @@ static void print_ways(const struct yk_object_facts *facts)
         {"FROM", false}, {"TO", false},  {"DEPTH", true}, {"WAITING", true},
         {"HELD", true},  {"SIZE", true}, {"SENT", true},  {"RECEIVED", true},
     };
+    bool traffic = yk_facts_has_traffic(facts); /* the kernel counts only what waits */
     struct yk_table table;
 
     putchar('\n');
@@ -264,10 +273,10 @@ static void print_ways(const struct yk_object_facts *facts)
         yk_table_add(&table, "%s", ends.to);
         yk_table_add(&table, "%" PRIu32, facts->depth);
         yk_table_add(&table, "%" PRIu64, one->waiting);
-        yk_table_add(&table, "%" PRIu64, one->held);
-        yk_table_add(&table, "%s", yk_format_size(size, one->bytes));
-        yk_table_add(&table, "%" PRIu64, one->sent);
-        yk_table_add(&table, "%" PRIu64, one->received);
+        add_number(&table, traffic, one->held);
+        yk_table_add(&table, "%s", traffic ? yk_format_size(size, one->bytes) : "-");
+        add_number(&table, traffic, one->sent);
+        add_number(&table, traffic, one->received);
     }
     yk_table_print(&table);
     yk_table_fini(&table);
@@ -456,10 +465,16 @@ static int print_watched(const struct request *request, const struct sample *sam
 
     if (request->json)
         yk_json_print_line(to_json(sample, rates));
-    else
+    else if (facts->known & YK_KNOWN_TRAFFIC)
         printf("%12s %12s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6" PRIu32 "\n",
                yk_format_rate(in, rates->in), yk_format_rate(out, rates->out), facts->waiting,
                facts->held, facts->parked, facts->participants_used);
+    else if (yk_facts_has_count(facts))
+        printf("%12s %12s %10" PRIu64 " %10s %10s %6" PRIu32 "\n", "-", "-", facts->waiting, "-",
+               "-", facts->participants_used);
+    else
+        printf("%12s %12s %10s %10s %10s %6" PRIu32 "\n", "-", "-", "-", "-", "-",
+               facts->participants_used);
     return yk_flush_output() < 0 ? YK_FAILED : complain_of_problem(sample);
 }
 
