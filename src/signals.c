@@ -136,6 +136,8 @@ static int find_in_memory(struct target *target, const struct yk_directory *dire
         return yk_fail(ENOTSUP,
                        "peer:%s takes no signals in memory: it has not called yoke_signals_open()",
                        name);
+    if (result == -EACCES)
+        return yk_fail(EACCES, "no permission to send signals to peer:%s", name);
     if (result < 0)
         return result;
     result = has_owner(&target->port.object) ? check_owner(target, directory, &peer) : -ESTALE;
