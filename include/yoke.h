@@ -557,8 +557,9 @@ typedef struct yoke_peer yoke_peer;
 
 /*
  * Joins under NAME (1 to YOKE_PEER_NAME_MAX characters) without a link, or once more if this
- * process has joined. Of the options only mode and group count: who may see that it is there. The
- * caller owns *ret_peer until yoke_peer_leave(). Thread-safe. May block for 250 ms, as yoke_open().
+ * process has joined. Of the options only mode and group count: who may see that it is there, which
+ * takes the right to write (0660, 0666). The caller owns *ret_peer until yoke_peer_leave().
+ * Thread-safe. May block for 250 ms, as yoke_open().
  * -EADDRINUSE (a living process has it), -EINVAL, -EACCES, -ENOSPC, -ENOMEM, -EBUSY, -EMFILE,
  * -ENFILE.
  */
