@@ -68,13 +68,14 @@ struct yk_object_facts {
     uint64_t max_message;
     uint32_t depth, priorities, max_deliveries, max_parked, max_borrowed;
     bool once;
-    uint64_t waiting;        /* messages waiting, given-back ones included */
+    uint64_t waiting; /* messages waiting, given-back ones included; not of signals in the kernel */
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
     /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
     uint64_t capacity;
     uint32_t readers, writers;   /* living ones */
+    bool attended;               /* signals: whoever is to receive them lives */
     struct yk_way_facts ways[2]; /* links: from the first peer of the name, and from the second */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
@@ -93,6 +94,12 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret);
  */
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
+
+/*
+ * Where a peer takes signals: its inbox, in memory or in the kernel, as yk_inspect() would tell of it,
+ * without its memory_used. 0; -ENOENT: nowhere; -ENOMEM.
+ */
+int yk_inspect_inbox(const char *peer, struct yk_object_facts *ret);
 
 /* Can a peer have this name? 0, or -EINVAL with the sentence that says which rule it breaks. */
 int yk_inspect_peer_name(const char *name);
