@@ -545,6 +545,7 @@ static int role_take_signals(void *argument)
     assert_int_equal(yoke_signals_open(&inbox, bob, 0, NULL), 0);
     for (;;)
         pause();
+    return 0;
 }
 
 static void inbox_is_of_the_living_owner_of_the_name(void **state)
