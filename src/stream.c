@@ -467,7 +467,7 @@ int64_t yk_stream_left(struct yk_stream_call *call)
         return call->timeout_ns;
     }
     int64_t left = call->deadline - yk_now();
-    return left > 0 ? left : 0;
+    return left > 0 ? left : 1; /* not 0, which is another question, with another answer */
 }
 
 int yk_stream_run(struct yk_stream_call *call)

@@ -196,6 +196,14 @@ ssize_t yk_sys_send(int socket, const void *data, size_t size)
     return CALL(send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+int yk_sys_socket_has_messages(int socket)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    int result = (int)CALL(getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size));
+    return result < 0 ? result : type != SOCK_STREAM;
+}
+
 int yk_sys_stat(int fd, struct stat *ret)
 {
     return (int)CALL(fstat(fd, ret));
