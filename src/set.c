@@ -628,7 +628,7 @@ static int add_waiting(struct yk_member *member, struct yk_waiting *waiting)
 {
     yoke_set *set = member->set;
     const struct yk_bell own = {.fd = set->pipe[1]}, *bell = &own;
-    if (waiting->descriptor)
+    if (yk_descriptor_of(waiting))
         return yk_fail(EBUSY, "this endpoint has a descriptor of its own (yoke_fd()): add that");
     int result = waiting->object->anonymous ? 0 : find_bell(set, waiting->object, &bell);
     if (result < 0)
