@@ -98,6 +98,17 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
     return 0;
 }
 
+/*
+ * May it be written to? What else has the name, such as a link that somebody hostile made to another file
+ * of ours, is not yoke's. Gone names' files have no link.
+ */
+static bool is_plain(int fd)
+{
+    struct stat file;
+    return yk_sys_stat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_nlink <= 1 &&
+           file.st_size <= LINE_MOST;
+}
+
 /* ---- making and removing; the caller holds CHANGING ---- */
 
 static void unmake(const struct yk_directory *directory, int fd, const char *name)
@@ -242,6 +253,8 @@ static int create(const struct yk_directory *directory, const struct yk_fifo_pla
                        plan->name);
     if (result < 0)
         return result;
+    if (!is_plain(fd))
+        return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
     if (!is_at(fd, directory, path) || !is_deserted(fd) ||
         (read_facts(directory, fd, plan->name, ret) == 0 && ret->kept))
         return -EAGAIN;
@@ -357,7 +370,7 @@ static bool unmake_if_deserted(const struct yk_directory *directory, int fd, con
     yk_fifo_entry(path, name);
     if (yk_sys_lock_byte(fd, CHANGING) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
-    bool is = is_at(fd, directory, path) && is_deserted(fd) &&
+    bool is = is_plain(fd) && is_at(fd, directory, path) && is_deserted(fd) &&
               (read_facts(directory, fd, name, &facts) == -ENOENT || !facts.kept);
     if (is && !dry_run)
         unmake(directory, fd, name);
