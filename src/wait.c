@@ -305,19 +305,22 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
         yk_add32_seq(&slot->waiting[bell_of(row)], UINT32_MAX);
         result = woken == -EINTR ? -EINTR : 0;
     }
-    if (row == YK_WAIT_ALONE)
-        return result;
-    if (yk_add32_seq(&waiting->sleepers[row], UINT32_MAX) == 1)
+    if (row != YK_WAIT_ALONE && yk_add32_seq(&waiting->sleepers[row], UINT32_MAX) == 1)
         take_bit(waiting, row, object->slot);
-    /*
-     * Other threads of this handle sleep on the same bell: the bit stays theirs, and one of them
-     * may have slept through.
-     */
-    if (yk_unlikely(yk_load32_seq(&waiting->sleepers[row]) != 0)) {
-        set_bit(waiting, row);
-        ring_bell(object, object->slot, bell_of(row));
-    }
     return result;
+}
+
+/*
+ * The thread does not lie down in this row again. Others of this handle may sleep on the same bell: the
+ * bit is theirs now, and one of them may have slept through. (Who lies down again sets the bit itself
+ * and looks once more, for all of them; if it rang each time, two would keep each other awake.)
+ */
+static void leave_row(const struct yk_waiting *waiting, enum yk_reason row)
+{
+    if (row == YK_WAIT_ALONE || yk_likely(yk_load32_seq(&waiting->sleepers[row]) == 0))
+        return;
+    set_bit(waiting, row);
+    ring_bell(waiting->object, waiting->object->slot, bell_of(row));
 }
 
 static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *context,
@@ -337,6 +340,8 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
             if (result == 0)
                 result = -ETIMEDOUT;
         }
+        if (result != 0 || reason != row)
+            leave_row(waiting, row);
         /* Leaving empty-handed: a wake-up that was meant for us goes to somebody else. */
         if ((result == -EINTR || result == -ECANCELED) && row != YK_WAIT_ALONE &&
             !waiting->personal)
