@@ -44,11 +44,14 @@ static bool is_terminal(const struct stat *facts)
 static int check_socket(const struct yk_outside *outside)
 {
     int messages = yk_sys_socket_has_messages(outside->fd);
+    if (messages < 0)
+        return yk_fail(-messages, "the socket of descriptor %d can not be asked: %s",
+                       outside->descriptor, strerror(-messages));
     return messages > 0 ? yk_fail(ENOTSUP,
                                   "descriptor %d is a socket of messages (datagrams, packets), and "
                                   "a stream has bytes: some would be cut",
                                   outside->descriptor)
-                        : messages;
+                        : 0;
 }
 
 static void open_once_more(struct yk_outside *outside)

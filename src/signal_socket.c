@@ -74,11 +74,13 @@ static int sender_socket(void)
 }
 
 /* Nobody but the peer's owner can have made the file: in a shared directory another user might. */
-static bool is_theirs(const struct yk_signal_socket *target)
+static int check_theirs(const struct yk_signal_socket *target)
 {
     struct stat facts;
-    return yk_sys_stat_at(target->directory.fd, target->path, &facts) == 0 &&
-           S_ISSOCK(facts.st_mode) && (facts.st_uid == target->uid || facts.st_uid == 0);
+    int result = yk_sys_stat_at(target->directory.fd, target->path, &facts);
+    bool theirs = result == 0 && S_ISSOCK(facts.st_mode) &&
+                  (facts.st_uid == target->uid || facts.st_uid == 0);
+    return result < 0 || theirs ? result : -ENOENT;
 }
 
 static int explain_send(int error, const char *name)
@@ -112,9 +114,10 @@ int yk_signal_socket_send(const struct yk_signal_socket *target, const char *nam
     int fd = sender_socket();
     if (fd < 0)
         return fd;
-    int result = is_theirs(target) ? yk_sys_datagram_send(fd, target->directory.fd, target->path,
-                                                          packet, sizeof *packet)
-                                   : -ENOENT;
+    int result = check_theirs(target);
+    if (result == 0)
+        result =
+            yk_sys_datagram_send(fd, target->directory.fd, target->path, packet, sizeof *packet);
     return result < 0 ? explain_send(result, name) : 0;
 }
 

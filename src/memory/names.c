@@ -174,10 +174,12 @@ int yk_live_open(const struct yk_directory *directory, const char *path, int fla
 {
     struct stat facts;
     int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
-    if (fd < 0 || (yk_sys_stat(fd, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_nlink <= 1))
-        return fd;
-    yk_sys_close(fd);
-    return -EPROTO;
+    int result = fd < 0 ? fd : yk_sys_stat(fd, &facts);
+    if (result == 0 && (!S_ISREG(facts.st_mode) || facts.st_nlink > 1))
+        result = -EPROTO;
+    if (fd >= 0 && result < 0)
+        yk_sys_close(fd);
+    return result < 0 ? result : fd;
 }
 
 void yk_bell_path(char path[48], uint64_t nonce)

@@ -268,6 +268,15 @@ static ssize_t finish(struct kernel_stream *stream, size_t done, ssize_t result)
     return done > 0 ? (ssize_t)done : result;
 }
 
+/* Of the pipe: what is no answer gets a sentence. */
+static ssize_t of_pipe(const struct kernel_stream *stream, ssize_t result)
+{
+    return result >= 0 || result == -EAGAIN || result == -EPIPE
+               ? result
+               : yk_fail((int)-result, "the pipe of stream:%s can not be %s: %s", stream->name,
+                         stream->writing ? "written" : "read", strerror((int)-result));
+}
+
 static ssize_t write_stream(void *self, const void *data, size_t size, int64_t timeout_ns)
 {
     struct kernel_stream *stream = self;
@@ -281,7 +290,8 @@ static ssize_t write_stream(void *self, const void *data, size_t size, int64_t t
         if (stream->pipe.patient)
             result = await(stream, &stream->pipe, &patience);
         if (result >= 0)
-            result = yk_outside_write(&stream->pipe, (const char *)data + done, size - done);
+            result = of_pipe(stream, yk_outside_write(&stream->pipe, (const char *)data + done,
+                                                      size - done));
         if (result > 0)
             done += (size_t)result;
         if (result == -EAGAIN && !stream->pipe.patient)
@@ -337,10 +347,12 @@ static ssize_t read_stream(void *self, void *buffer, size_t size, int64_t timeou
     int result = begin(stream, false, "read");
     if (result < 0)
         return result;
-    ssize_t got = size == 0 ? 0 : stream->pipe.patient ? -EAGAIN : take(stream, buffer, size);
+    ssize_t got = size == 0              ? 0
+                  : stream->pipe.patient ? -EAGAIN
+                                         : of_pipe(stream, take(stream, buffer, size));
     while (got == -EAGAIN) {
         result = await_bytes(stream, &patience);
-        got = result < 0 ? result : take(stream, buffer, size);
+        got = result < 0 ? result : of_pipe(stream, take(stream, buffer, size));
         if (result < 0)
             break;
     }
@@ -522,9 +534,8 @@ static int cancel(void *self)
     return 0;
 }
 
-static void close_stream(void *self)
+static void let_go(struct kernel_stream *stream, bool abandon)
 {
-    struct kernel_stream *stream = self;
     cancel(stream);
     /* in a forked child the others are the parent's */
     while (yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp() &&
@@ -534,10 +545,15 @@ static void close_stream(void *self)
     if (yk_load32_relaxed(&stream->connected))
         yk_sys_close(stream->pipe.fd);
     if (stream->named)
-        yk_fifo_close(&stream->fifo);
+        yk_fifo_close(&stream->fifo, abandon);
     pthread_mutex_destroy(&stream->mutex);
     pthread_mutex_destroy(&stream->holding);
     free(stream);
+}
+
+static void close_stream(void *self)
+{
+    let_go(self, false);
 }
 
 static const struct yk_endpoint_operations operations = {
@@ -646,8 +662,8 @@ int yk_kernel_stream_open(yoke_endpoint *endpoint, const struct yk_address *addr
     snprintf(stream->name, sizeof stream->name, "%s@kernel", address->name);
     if (result == 0)
         result = connect_now(stream);
-    if (result < 0)
-        close_stream(stream);
+    if (result < 0) /* what was made goes again, unless somebody has found it already */
+        let_go(stream, true);
     else
         hand_over(endpoint, stream);
     return result < 0 ? result : 0;
