@@ -876,12 +876,15 @@ YOKE_API ssize_t yoke_read(yoke_endpoint *endpoint, void *buffer, size_t capacit
  * descriptor and still in the stream, or taken from the descriptor and not in the stream.
  *
  * A stream in memory is read and written in place, with one copy; a kernel stream by splice(2),
- * with none where the kernel can. (Where it can not at all, as with a terminal, or a file opened
- * with O_APPEND, bytes go through a buffer, and 4096 at most are lost when that descriptor fails.)
+ * with none where the kernel can. Where it can not at all, as with a terminal, or a file opened
+ * with O_APPEND, or a socket without O_NONBLOCK, which splice(2) would wait for, bytes go through a
+ * buffer: 4096 at most are lost when the last reader of the stream leaves just then, and as many may
+ * wait in the reading end for its next call, and go with it when it is closed.
  *
  * The descriptor stays the caller's; its offset moves, if it has one. It may be blocking or not:
- * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a
- * terminal, or another device, that takes fewer bytes than it promised.)
+ * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a device,
+ * or a terminal that this process may not open anew, that takes fewer bytes than it promised.) A
+ * socket of messages (datagrams, packets) is refused (-ENOTSUP): it would cut them.
  *
  * When nothing was moved: as yoke_read() and yoke_write(), -EPIPE also when nobody reads what
  * `descriptor` leads to (no SIGPIPE), -EFBIG (no SIGXFSZ), -EBADF, and what else read(2) and

@@ -13,16 +13,39 @@
 
 #define TRIES 8
 
+/*
+ * Where there is one already it may be from before a fork, and so root's. In a shared directory somebody
+ * else may have hung it there, since the nonce of a peer is no secret: who waits on that is told what
+ * they like.
+ */
+static bool is_own(int fd)
+{
+    struct stat facts;
+    return yk_sys_stat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode) &&
+           (facts.st_uid == yk_sys_effective_uid() || facts.st_uid == 0);
+}
+
+static int open_there(const struct yk_directory *directory, const char *path)
+{
+    int fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
+    if ((fd < 0 && fd != -ELOOP) || (fd >= 0 && is_own(fd)))
+        return fd;
+    if (fd >= 0)
+        yk_sys_close(fd);
+    return yk_sys_unlink(directory->fd, path) == 0 ? -ENOENT : -EACCES;
+}
+
 /* Made, and open both ways: then there is always a writer, and no end of file when the last left. */
 static int make_and_open(const struct yk_directory *directory, const char *path, uint32_t mode,
                          uint32_t group)
 {
     /* who may write the object may ring: that takes the right to read, too (open_bell()) */
     int result = yk_sys_make_fifo(directory->fd, path, (mode & 0222) | (mode & 0222) << 1, group);
-    bool there = result == -EEXIST;
-    if (result == 0 || there)
+    if (result == -EEXIST)
+        return open_there(directory, path);
+    if (result == 0)
         result = yk_sys_open(directory->fd, path, O_RDWR, 0);
-    if (result < 0 && !there)
+    if (result < 0)
         yk_sys_unlink(directory->fd, path);
     return result;
 }

@@ -53,12 +53,22 @@ static int no_access(const struct yk_directory *directory, const char *name, int
                    strerror(-error));
 }
 
-/* Does the path still lead to this very file? */
-static bool is_at(int fd, const struct yk_directory *directory, const char *path)
+static int no_facts(const struct yk_directory *directory, const char *path, int error)
+{
+    return yk_fail(-error, "%s/%s can not be asked: %s", directory->path, path, strerror(-error));
+}
+
+/* Does the path still lead to this very file? 1, 0, or an error with its sentence. */
+static int is_at(int fd, const struct yk_directory *directory, const char *path)
 {
     struct stat one, other;
-    return yk_sys_stat(fd, &one) == 0 && yk_sys_stat_at(directory->fd, path, &other) == 0 &&
-           one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+    int result = yk_sys_stat_at(directory->fd, path, &other);
+    if (result == -ENOENT)
+        return 0;
+    if (result == 0)
+        result = yk_sys_stat(fd, &one);
+    return result < 0 ? no_facts(directory, path, result)
+                      : one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 
 /* Its owner can change it, others can only be users. */
@@ -82,11 +92,19 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
     struct yk_fifo_facts facts = {.kept = false};
     int kept;
     ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
+    if (size < 0 && size != -ESPIPE && size != -EISDIR) {
+        yk_fifo_entry(path, name);
+        return no_facts(directory, path, (int)size);
+    }
     text[size < 0 ? 0 : size] = '\0';
     fifo_path(path, name);
-    if (sscanf(text, LINE_SCAN, &facts.capacity, &kept, &end) != 3 || end != '\n' ||
-        yk_sys_stat_at(directory->fd, path, &fifo) < 0 || yk_sys_stat(fd, &file) < 0)
+    if (sscanf(text, LINE_SCAN, &facts.capacity, &kept, &end) != 3 || end != '\n')
         return -ENOENT;
+    int result = yk_sys_stat_at(directory->fd, path, &fifo);
+    if (result == 0)
+        result = yk_sys_stat(fd, &file);
+    if (result < 0)
+        return result == -ENOENT ? result : no_facts(directory, path, result);
     if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid || !S_ISREG(file.st_mode))
         return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
     facts.kept = kept != 0;
@@ -98,6 +116,21 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
     return 0;
 }
 
+/*
+ * May it be written to? What else has the name, such as a link that somebody hostile made to another file
+ * of ours, is not yoke's. Gone names' files have no link.
+ */
+static int check_plain(int fd, const struct yk_directory *directory, const char *path)
+{
+    struct stat file;
+    int result = yk_sys_stat(fd, &file);
+    if (result < 0)
+        return no_facts(directory, path, result);
+    return S_ISREG(file.st_mode) && file.st_nlink <= 1 && file.st_size <= LINE_MOST
+               ? 0
+               : yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
+}
+
 /* ---- making and removing; the caller holds CHANGING ---- */
 
 static void unmake(const struct yk_directory *directory, int fd, const char *name)
@@ -105,9 +138,10 @@ static void unmake(const struct yk_directory *directory, int fd, const char *nam
     char path[YK_ENTRY_MAX];
     yk_sys_write_all(fd, "-", 1, 0); /* no line any more: from here on there is no stream */
     fifo_path(path, name);
-    yk_sys_unlink(directory->fd, path);
+    int result = yk_sys_unlink(directory->fd, path);
     yk_fifo_entry(path, name);
-    yk_sys_unlink(directory->fd, path);
+    if (result == 0 || result == -ENOENT) /* else the FIFO could not be found by it any more */
+        yk_sys_unlink(directory->fd, path);
 }
 
 static int set_access(int fd, uint32_t mode, int64_t group)
@@ -120,8 +154,9 @@ static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_
 {
     char path[YK_ENTRY_MAX];
     fifo_path(path, plan->name);
-    yk_sys_unlink(directory->fd, path); /* of who died while it made one */
-    int result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);
+    int result = yk_sys_unlink(directory->fd, path); /* of who died while it made one */
+    if (result == 0 || result == -ENOENT)
+        result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);
     /* both ways: so it opens at once, and nobody else can have it open yet */
     int fd = result < 0 ? result : yk_sys_open(directory->fd, path, O_RDWR, 0);
     if (fd < 0)
@@ -189,14 +224,16 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
     int result = lock_patiently(fd, USERS, true, name);
     if (result < 0)
         return result;
-    if (!is_at(fd, directory, path))
-        return -EAGAIN;
+    int there = is_at(fd, directory, path);
+    if (there != 1)
+        return there < 0 ? there : -EAGAIN;
     result = read_facts(directory, fd, name, ret);
     /* its maker is at it */
     for (int64_t end = yk_now() + YK_PATIENCE;
          result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1 && yk_now() < end;) {
         yk_nap(NAP);
-        result = is_at(fd, directory, path) ? read_facts(directory, fd, name, ret) : -EAGAIN;
+        there = is_at(fd, directory, path);
+        result = there == 1 ? read_facts(directory, fd, name, ret) : there < 0 ? there : -EAGAIN;
     }
     if (result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1)
         return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
@@ -220,6 +257,18 @@ static int open_existing(const struct yk_directory *directory, const char *name,
     return result;
 }
 
+static int no_right_to_clear(const struct yk_directory *directory, int fd, const char *name)
+{
+    struct stat facts;
+    int result = yk_sys_stat(fd, &facts);
+    if (result < 0 || facts.st_uid == yk_sys_effective_uid())
+        return no_access(directory, name, result < 0 ? result : -EACCES);
+    return yk_fail(EEXIST,
+                   "stream:%s@kernel is the name of a dead stream of another user: only its owner "
+                   "or root can clear it",
+                   name);
+}
+
 /* Whoever holds CHANGING makes it; who comes second finds it. -EAGAIN: to be looked for again. */
 static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
                   struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
@@ -228,6 +277,7 @@ static int create(const struct yk_directory *directory, const struct yk_fifo_pla
     yk_fifo_entry(path, plan->name);
     yk_guards_lock();
     int fd = open_file(directory, plan->name, O_CREAT | O_EXCL);
+    bool fresh = fd >= 0;
     if (fd == -EEXIST)
         fd = open_file(directory, plan->name, 0);
     file->fd = fd;
@@ -236,21 +286,31 @@ static int create(const struct yk_directory *directory, const struct yk_fifo_pla
         return fd == -ENOENT ? -EAGAIN : no_access(directory, plan->name, fd);
     int result = lock_patiently(fd, CHANGING, false, plan->name);
     if (result == -EBADF) /* open for reading only */
-        return yk_fail(EEXIST,
-                       "stream:%s@kernel is the name of a dead stream of another user: only "
-                       "its owner or root can clear it",
-                       plan->name);
+        return no_right_to_clear(directory, fd, plan->name);
     if (result < 0)
         return result;
-    if (!is_at(fd, directory, path) || !is_deserted(fd) ||
-        (read_facts(directory, fd, plan->name, ret) == 0 && ret->kept))
+    result = fresh ? 0 : check_plain(fd, directory, path);
+    if (result < 0)
+        return result;
+    int there = is_at(fd, directory, path);
+    if (there != 1 || !is_deserted(fd))
+        return there < 0 ? there : -EAGAIN;
+    result = read_facts(directory, fd, plan->name, ret);
+    if (result == 0 && ret->kept)
         return -EAGAIN;
+    if (result < 0 && result != -ENOENT && result != -EPROTO)
+        return result;
     yk_sys_write_all(fd, "-", 1, 0); /* what the dead left is nothing */
     result = make(directory, fd, plan);
-    if (result == 0)
+    bool made = result == 0;
+    if (made)
         result = read_facts(directory, fd, plan->name, ret);
-    if (result == 0)
-        result = yk_sys_share_byte(fd, USERS); /* the only user so far */
+    int shared = result == 0 ? yk_sys_share_byte(fd, USERS) : 0; /* the only user so far */
+    if (shared < 0)
+        result = yk_fail(-shared, "stream:%s@kernel can not be locked: %s", plan->name,
+                         strerror(-shared));
+    if (result < 0 && made)
+        unmake(directory, fd, plan->name);
     yk_sys_unlock_byte(fd, CHANGING);
     return result;
 }
@@ -350,27 +410,30 @@ int yk_fifo_enter(struct yk_fifo *fifo)
 
 /* Through `fd`, which may be a user's own. True when nobody else uses it, and it is gone now. */
 static bool unmake_if_deserted(const struct yk_directory *directory, int fd, const char *name,
-                               bool dry_run)
+                               bool also_kept, bool dry_run)
 {
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
     yk_fifo_entry(path, name);
     if (yk_sys_lock_byte(fd, CHANGING) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
-    bool is = is_at(fd, directory, path) && is_deserted(fd) &&
-              (read_facts(directory, fd, name, &facts) == -ENOENT || !facts.kept);
+    bool is =
+        check_plain(fd, directory, path) == 0 && is_at(fd, directory, path) == 1 && is_deserted(fd);
+    int result = is && !also_kept ? read_facts(directory, fd, name, &facts) : -ENOENT;
+    is = is && (result == -ENOENT || result == -EPROTO || (result == 0 && !facts.kept));
     if (is && !dry_run)
         unmake(directory, fd, name);
     yk_sys_unlock_byte(fd, CHANGING);
     return is;
 }
 
-void yk_fifo_close(struct yk_fifo *fifo)
+void yk_fifo_close(struct yk_fifo *fifo, bool abandon)
 {
     struct yk_directory directory;
     bool used = fifo->fork_stamp == yk_fork_stamp();
-    if (used && !fifo->facts.kept && yk_directory_open(&directory, fifo->directory, true) == 0) {
-        unmake_if_deserted(&directory, fifo->file.fd, fifo->name, false);
+    bool may_go = !fifo->facts.kept || (abandon && fifo->created);
+    if (used && may_go && yk_directory_open(&directory, fifo->directory, true) == 0) {
+        unmake_if_deserted(&directory, fifo->file.fd, fifo->name, true, false);
         yk_directory_close(&directory);
     }
     yk_unguard_and_close(&fifo->file);
@@ -381,7 +444,7 @@ int yk_fifo_reap(const struct yk_directory *directory, const char *name, bool dr
     int fd = open_file(directory, name, 0);
     if (fd < 0)
         return 0;
-    bool is = unmake_if_deserted(directory, fd, name, dry_run);
+    bool is = unmake_if_deserted(directory, fd, name, false, dry_run);
     yk_sys_close(fd);
     return is;
 }
@@ -403,7 +466,8 @@ static int remove_locked(const struct yk_directory *directory, int fd, const cha
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
     yk_fifo_entry(path, name);
-    int result = is_at(fd, directory, path) ? read_facts(directory, fd, name, &facts) : -ENOENT;
+    int there = is_at(fd, directory, path);
+    int result = there == 1 ? read_facts(directory, fd, name, &facts) : there < 0 ? there : -ENOENT;
     if (result == 0 || result == -EPROTO)
         unmake(directory, fd, name);
     return result == -EPROTO ? 0 : result;
@@ -449,10 +513,13 @@ static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *dir
     int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
     if (fd != -ENXIO && fd != -ENOENT && fd < 0)
         return no_access(directory, fifo->name, fd);
-    if (fd != -ENOENT && is_at(fifo->file.fd, directory, file))
+    int there = fd == -ENOENT ? 0 : is_at(fifo->file.fd, directory, file);
+    if (there == 1)
         return fd;
     if (fd >= 0) /* of another one that has the name now */
         yk_sys_close(fd);
+    if (there < 0)
+        return there;
     return yk_fail(ENOENT, "stream:%s@kernel was removed before this end was connected",
                    fifo->name);
 }

@@ -154,8 +154,8 @@ static void look_at_participant(struct yk_participant_facts *ret, const struct y
     ret->state = '?';
     if (!ret->alive || ret->pid <= 0)
         return;
-    ret->proven =
-        file->fd >= 0 && yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot));
+    ret->proven = file->fd >= 0 &&
+                  yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot)) == 1;
     ret->state = process_state(ret->pid);
 }
 

@@ -74,11 +74,14 @@ static int sender_socket(void)
 }
 
 /* Nobody but the peer's owner can have made the file: in a shared directory another user might. */
-static bool is_theirs(const struct yk_directory *directory, const char *path, uint32_t uid,
-                      struct stat *facts)
+/* 0, or a negative errno: -ENOENT where what lies there is somebody else's, or no socket. */
+static int check_theirs(const struct yk_directory *directory, const char *path, uint32_t uid,
+                        struct stat *facts)
 {
-    return yk_sys_stat_at(directory->fd, path, facts) == 0 && S_ISSOCK(facts->st_mode) &&
-           (facts->st_uid == uid || facts->st_uid == 0);
+    int result = yk_sys_stat_at(directory->fd, path, facts);
+    bool theirs = result == 0 && S_ISSOCK(facts->st_mode) &&
+                  (facts->st_uid == uid || facts->st_uid == 0);
+    return result < 0 || theirs ? result : -ENOENT;
 }
 
 static int explain_send(int error, const char *name)
@@ -113,10 +116,10 @@ int yk_signal_socket_send(const struct yk_signal_socket *target, const char *nam
     if (fd < 0)
         return fd;
     struct stat facts;
-    int result =
-        is_theirs(&target->directory, target->path, target->uid, &facts)
-            ? yk_sys_datagram_send(fd, target->directory.fd, target->path, packet, sizeof *packet)
-            : -ENOENT;
+    int result = check_theirs(&target->directory, target->path, target->uid, &facts);
+    if (result == 0)
+        result =
+            yk_sys_datagram_send(fd, target->directory.fd, target->path, packet, sizeof *packet);
     return result < 0 ? explain_send(result, name) : 0;
 }
 
@@ -199,7 +202,7 @@ bool yk_signal_socket_is_there(const struct yk_directory *directory, const struc
     char path[48];
     struct stat facts;
     yk_socket_path(path, peer->nonce);
-    return is_theirs(directory, path, peer->uid, &facts);
+    return check_theirs(directory, path, peer->uid, &facts) == 0;
 }
 
 static void describe(struct yk_object_facts *facts, const struct stat *file)
@@ -229,7 +232,7 @@ int yk_signal_socket_look(const struct yk_directory *directory, const char *name
     if (lock_file < 0)
         return lock_file;
     yk_socket_path(path, record.nonce);
-    bool there = is_theirs(directory, path, record.uid, &file);
+    bool there = check_theirs(directory, path, record.uid, &file) == 0;
     int32_t pid = there && people ? yk_peer_lock_holder(lock_file, 0) : 0;
     yk_sys_close(lock_file);
     if (!there)

@@ -196,6 +196,14 @@ ssize_t yk_sys_send(int socket, const void *data, size_t size)
     return CALL(send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+int yk_sys_socket_has_messages(int socket)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    int result = (int)CALL(getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size));
+    return result < 0 ? result : type != SOCK_STREAM;
+}
+
 int yk_sys_stat(int fd, struct stat *ret)
 {
     return (int)CALL(fstat(fd, ret));
@@ -750,7 +758,9 @@ int32_t yk_sys_pidfd_pid(int pidfd)
     ssize_t size = fd < 0 ? fd : yk_sys_read_all(fd, text, sizeof text - 1, 0);
     if (fd >= 0)
         yk_sys_close(fd);
-    text[size < 0 ? 0 : size] = '\0';
+    if (size < 0)
+        return (int32_t)size;
+    text[size] = '\0';
     const char *line = strstr(text, "\nPid:");
     long pid = line ? strtol(line + 5, NULL, 10) : 0;
     return pid > 0 ? (int32_t)pid : 0;

@@ -37,6 +37,8 @@ ssize_t yk_sys_write(int fd, const void *data, size_t size);
 ssize_t yk_sys_write_pipe(int fd, const void *data, size_t size);
 ssize_t yk_sys_receive(int socket, void *buffer, size_t size);
 ssize_t yk_sys_send(int socket, const void *data, size_t size);
+/* 1: it keeps apart what was sent (datagrams, packets); 0: it is one stream of bytes. */
+int yk_sys_socket_has_messages(int socket);
 int yk_sys_stat(int fd, struct stat *ret);
 int yk_sys_stat_at(int dir, const char *path, struct stat *ret);
 int yk_sys_stat_path(const char *path, struct stat *ret); /* follows links: for /proc */

@@ -32,12 +32,8 @@
 static const struct {
     enum yk_kind kind;
     const char *name;
-} kinds[] = {{YK_KIND_REGION, "region"},
-             {YK_KIND_PORT, "port"},
-             {YK_KIND_LINK, "link"},
-             {YK_KIND_PEER, "peer"},
-             {YK_KIND_SIGNALS, "signals"},
-             {YK_KIND_STREAM, "stream"}};
+} kinds[] = {{YK_KIND_REGION, "region"}, {YK_KIND_PORT, "port"},       {YK_KIND_LINK, "link"},
+             {YK_KIND_PEER, "peer"},     {YK_KIND_SIGNALS, "signals"}, {YK_KIND_STREAM, "stream"}};
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -171,6 +167,19 @@ void yk_record_entry(char entry[YK_ENTRY_MAX], const struct yk_record *record)
 void yk_live_path(char path[48], uint64_t nonce)
 {
     snprintf(path, 48, ".live-%016" PRIx64, nonce);
+}
+
+/* Whoever wrote the name may have put there a link to another file of this process's user. */
+int yk_live_open(const struct yk_directory *directory, const char *path, int flags)
+{
+    struct stat facts;
+    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    int result = fd < 0 ? fd : yk_sys_stat(fd, &facts);
+    if (result == 0 && (!S_ISREG(facts.st_mode) || facts.st_nlink > 1))
+        result = -EPROTO;
+    if (fd >= 0 && result < 0)
+        yk_sys_close(fd);
+    return result < 0 ? result : fd;
 }
 
 void yk_bell_path(char path[48], uint64_t nonce)

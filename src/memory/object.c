@@ -57,7 +57,7 @@ static int open_lock_file(struct yk_object *object, const struct yk_directory *d
     yk_live_path(path, nonce);
     /* a child forked between these two lines would share the description unseen */
     yk_guards_lock();
-    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    int fd = yk_live_open(directory, path, flags);
     if (fd >= 0)
         object->lock.fd = fd;
     yk_guards_unlock();
@@ -65,7 +65,7 @@ static int open_lock_file(struct yk_object *object, const struct yk_directory *d
         return yk_fail(-fd, "no descriptor for the lock file: %s", strerror(-fd));
     if (fd < 0 && fd != -ENOENT)
         return yk_fail(-fd, "the lock file %s/%s can not be opened: %s", directory->path, path,
-                       strerror(-fd));
+                       fd == -EPROTO ? "it is not what yoke made" : strerror(-fd));
     return fd;
 }
 

@@ -473,6 +473,49 @@ static void damaged_geometry_of_a_port_crashes_nobody(void **state)
 }
 
 /* A hostile participant's notices name descriptor 0, doorbells that are not there, and files of others. */
+/*
+ * The lock file is touched to ring who can not be rung otherwise, and written to by a link in the kernel. One
+ * that somebody put in its place, being a link to another file, is neither.
+ */
+static void lock_file_that_is_a_link_to_another_file_is_refused(void **state)
+{
+    char precious[300], live[300], text[16] = "";
+
+    (void)state;
+    snprintf(precious, sizeof precious, "%s", name_path("precious"));
+    for (int kind = 0; kind < 2; kind++) {
+        yoke_endpoint *made = kind ? NULL : port_make("jobs", NULL), *other = UNTOUCHED;
+        struct yoke_options options = YOKE_OPTIONS_INIT;
+        const char *address = kind ? "link:bob@kernel" : "port:jobs";
+        struct yk_record record;
+        struct yk_directory directory;
+
+        options.as = "alice";
+        if (kind)
+            must(yoke_open(&made, address, YOKE_CREATE, &options));
+        must(yk_directory_open(&directory, NULL, true));
+        must(yk_record_read(&directory, kind ? "link.alice@bob@kernel" : "port.jobs", &record));
+        yk_directory_close(&directory);
+        snprintf(live, sizeof live, "%s/.live-%016" PRIx64, getenv("YOKE_DIR"), record.nonce);
+        int fd = open(precious, O_RDWR | O_CREAT | O_TRUNC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "precious", 8), 8);
+        assert_int_equal(unlink(live), 0);
+        assert_int_equal(link(precious, live), 0);
+        struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0); /* as if somebody used it */
+        options.as = kind ? "bob" : NULL;
+        must_fail(yoke_open(&other, kind ? "link:alice@kernel" : address, 0, &options), EPROTO);
+        assert_ptr_equal(other, UNTOUCHED);
+        assert_int_equal(pread(fd, text, sizeof text, 0), 8);
+        assert_string_equal(text, "precious");
+        close(fd);
+        yoke_close(made);
+        unlink(live);
+        assert_int_equal(unlink(precious), 0);
+    }
+}
+
 static void doorbells_that_no_yoke_named_ring_nothing(void **state)
 {
     static const uint64_t nonces[] = {0, 1, UINT64_MAX};
@@ -545,6 +588,7 @@ int main(void)
         api_test(overwritten_header_of_a_transient_object_does_not_free_its_name),
         api_test(each_damaged_field_of_a_header_is_refused_and_crashes_nobody),
         api_test(damaged_geometry_of_a_port_crashes_nobody),
+        api_test(lock_file_that_is_a_link_to_another_file_is_refused),
         api_test(doorbells_that_no_yoke_named_ring_nothing),
         api_test(noise_behind_the_header_crashes_nobody),
     };

@@ -25,14 +25,19 @@
 #define DEPTH   4
 
 /* What S does, or has done, before V's call. */
-enum setup { ALONE, LINKED, FULL, EMPTY_ASLEEP, FULL_ASLEEP, PAIRED };
+enum setup { ALONE, LINKED, EMPTY, FULL, EMPTY_ASLEEP, FULL_ASLEEP };
 
 struct scene {
     const char *name;
     enum setup setup;
-    bool opened; /* V has its end open */
-    bool joined; /* V has only joined */
-    bool fences; /* without membarrier() */
+    enum what {
+        OPENED = 1,   /* V has its end open */
+        JOINED = 2,   /* V has only joined */
+        FENCES = 4,   /* without membarrier() */
+        PAIR = 8,     /* the link is a pair's */
+        LOOPS = 16,   /* S waits through a descriptor */
+        HAS_BELL = 32 /* V has a descriptor */
+    } what;
     struct order call;
 };
 
@@ -41,21 +46,46 @@ struct scene {
         .verb = DO_LINK_OPEN, .name = "v:s", .flags = YOKE_CREATE \
     }
 
+#define SENDS                        \
+    {                                \
+        .verb = DO_SEND, .value = 50 \
+    }
+#define RECEIVES        \
+    {                   \
+        .verb = DO_RECV \
+    }
+#define CLOSES           \
+    {                    \
+        .verb = DO_CLOSE \
+    }
+
 static const struct scene scenes[] = {
-    {"join", ALONE, false, false, false, {.verb = DO_PEER_JOIN, .name = "v"}},
-    {"leave", ALONE, false, true, false, {.verb = DO_CLOSE}},
-    {"open first", ALONE, false, false, false, V_OPENS},
-    {"open second", LINKED, false, false, false, V_OPENS},
-    {"close alone", ALONE, true, false, false, {.verb = DO_CLOSE}},
-    {"close", LINKED, true, false, false, {.verb = DO_CLOSE}},
-    {"send to a sleeper", EMPTY_ASLEEP, true, false, false, {.verb = DO_SEND, .value = 50}},
-    {"send to a sleeper, fences", EMPTY_ASLEEP, true, false, true, {.verb = DO_SEND, .value = 50}},
-    {"receive from a sleeper", FULL_ASLEEP, true, false, false, {.verb = DO_RECV}},
-    {"receive from a sleeper, fences", FULL_ASLEEP, true, false, true, {.verb = DO_RECV}},
-    {"borrow", FULL, true, false, false, {.verb = DO_BORROW}},
-    {"pair", ALONE, false, false, false, {.verb = DO_PAIR}},
-    {"open an end", PAIRED, false, false, false, {.verb = DO_PAIR_OPEN, .value = 1}},
-    {"close an end", PAIRED, true, false, false, {.verb = DO_CLOSE}},
+    {"join", ALONE, 0, {.verb = DO_PEER_JOIN, .name = "v"}},
+    {"leave", ALONE, JOINED, CLOSES},
+    {"open first", ALONE, 0, V_OPENS},
+    {"open second", LINKED, 0, V_OPENS},
+    {"close alone", ALONE, OPENED, CLOSES},
+    {"close", LINKED, OPENED, CLOSES},
+    {"send to a sleeper", EMPTY_ASLEEP, OPENED, SENDS},
+    {"send to a sleeper, fences", EMPTY_ASLEEP, OPENED | FENCES, SENDS},
+    {"receive from a sleeper", FULL_ASLEEP, OPENED, RECEIVES},
+    {"receive from a sleeper, fences", FULL_ASLEEP, OPENED | FENCES, RECEIVES},
+    {"borrow", FULL, OPENED, {.verb = DO_BORROW}},
+    {"pair", ALONE, 0, {.verb = DO_PAIR}},
+    {"open an end", LINKED, PAIR, {.verb = DO_PAIR_OPEN, .value = 1}},
+    {"close an end", LINKED, OPENED | PAIR, CLOSES},
+    {"send to a descriptor", EMPTY_ASLEEP, OPENED | LOOPS, SENDS},
+    {"send to a descriptor, fences", EMPTY_ASLEEP, OPENED | LOOPS | FENCES, SENDS},
+    {"close beside a descriptor", EMPTY_ASLEEP, OPENED | LOOPS, CLOSES},
+    {"ask for a descriptor", EMPTY, OPENED, {.verb = DO_FD}},
+    {"receive through a descriptor", EMPTY, OPENED | HAS_BELL, RECEIVES},
+    {"receive through a descriptor, fences", EMPTY, OPENED | HAS_BELL | FENCES, RECEIVES},
+    {"close with a descriptor", LINKED, OPENED | HAS_BELL, CLOSES},
+    {"send to a pair's descriptor", EMPTY_ASLEEP, OPENED | PAIR | LOOPS, SENDS},
+    {"close beside a pair's descriptor", EMPTY_ASLEEP, OPENED | PAIR | LOOPS, CLOSES},
+    {"ask for a pair's descriptor", EMPTY, OPENED | PAIR, {.verb = DO_FD}},
+    {"receive through a pair's descriptor", EMPTY, OPENED | PAIR | HAS_BELL, RECEIVES},
+    {"close with a pair's descriptor", LINKED, OPENED | PAIR | HAS_BELL, CLOSES},
 };
 #define SCENES (sizeof scenes / sizeof scenes[0])
 
@@ -118,7 +148,7 @@ static void must(int64_t expected, struct actor *actor, struct order order)
 
 static void open_end(struct actor *actor)
 {
-    if (run.scene->setup == PAIRED)
+    if (run.scene->what & PAIR)
         MUST(0, actor, .verb = DO_PAIR_OPEN, .value = actor == S ? 0 : 1);
     else
         MUST(0, actor, .verb = DO_LINK_OPEN, .name = actor == S ? "s:v" : "v:s",
@@ -138,7 +168,7 @@ static uint64_t messages_before(const struct scene *scene)
 {
     if (scene->setup == FULL || scene->setup == FULL_ASLEEP)
         return DEPTH;
-    return scene->setup == LINKED || scene->setup == PAIRED;
+    return scene->setup == LINKED;
 }
 
 static void set_up(const struct scene *scene)
@@ -147,24 +177,26 @@ static void set_up(const struct scene *scene)
     run.survivor_waits = false;
     run.received = 0;
     run.first = 1;
-    if (scene->fences)
+    if (scene->what & FENCES)
         setenv("YOKE_MEMBARRIER", "off", 1);
     else
         unsetenv("YOKE_MEMBARRIER");
     S = actor_start();
-    if (scene->setup == PAIRED)
+    if (scene->what & PAIR)
         MUST(0, S, .verb = DO_PAIR);
-    V = scene->setup == PAIRED ? actor_fork(S) : actor_start();
+    V = scene->what & PAIR ? actor_fork(S) : actor_start();
     if (scene->setup != ALONE)
         open_end(S);
-    if (scene->joined)
+    if (scene->what & JOINED)
         MUST(0, V, .verb = DO_PEER_JOIN, .name = "v");
-    if (scene->opened)
+    if (scene->what & OPENED)
         open_end(V);
+    if (scene->what & HAS_BELL)
+        MUST(0, V, .verb = DO_FD);
     for (uint64_t i = 1; i <= messages_before(scene); i++)
         MUST(1, S, .verb = DO_SEND, .value = i);
     if (scene->setup == EMPTY_ASLEEP)
-        survivor_sleeps((struct order){.verb = DO_RECV});
+        survivor_sleeps((struct order){.verb = scene->what & LOOPS ? DO_LOOP : DO_RECV});
     else if (scene->setup == FULL_ASLEEP)
         survivor_sleeps((struct order){.verb = DO_SEND, .value = DEPTH + 1});
 }
@@ -183,7 +215,8 @@ static bool survivor_ended(int timeout_ms, struct answer *ret)
         run.received = ret->value;
         if (ret->value != 50 || ret->deliveries != 1)
             wrong("S got %llu", (unsigned long long)ret->value);
-    } else if (ret->result != 1 && ret->result != -EOWNERDEAD) {
+    } else if (ret->result != 1 && ret->result != -EOWNERDEAD &&
+               !(ret->result == -EPIPE && run.scene->call.verb == DO_CLOSE)) {
         wrong("S's %s gave %lld %s", verb_names[order.verb], (long long)ret->result, ret->sentence);
     }
     return true;
@@ -233,6 +266,15 @@ static void both_ways_are_open(struct actor *next)
         wrong("what the next one sends does not come");
 }
 
+/* A doorbell goes when nobody has it open any more, and somebody comes. */
+static void another_comes(void)
+{
+    struct actor *other = actor_start();
+    MUST(0, other, .verb = DO_LINK_OPEN, .name = "o:p", .flags = YOKE_CREATE);
+    MUST(0, other, .verb = DO_CLOSE);
+    actor_end(other);
+}
+
 static void nothing_is_left(struct actor *next)
 {
     struct leftovers left;
@@ -244,6 +286,7 @@ static void nothing_is_left(struct actor *next)
         ask(V, .verb = DO_CLOSE);
         actor_end(V);
     }
+    another_comes();
     leftovers_count(directory, &left);
     if (!leftovers_none(&left))
         wrong("left behind:%s", left.text);
@@ -265,9 +308,9 @@ static void kill_victim(void)
 static void succeed(void)
 {
     struct answer answer;
-    struct actor *next = run.scene->setup == PAIRED ? actor_fork(S) : actor_start();
     if (run.survivor_waits && run.scene->setup == EMPTY_ASLEEP && !survivor_ended(SOON_MS, &answer))
         wrong("V is dead, or has sent, and S sleeps on");
+    struct actor *next = run.scene->what & PAIR ? actor_fork(S) : actor_start();
     if (run.scene->setup == ALONE) {
         MUST(0, next, .verb = DO_PEER_JOIN, .name = "v");
         MUST(0, next, .verb = DO_CLOSE);
@@ -286,32 +329,53 @@ static void kill_there(void)
     succeed();
 }
 
+/* V goes on with a message that came meanwhile: it has it, or its descriptor says so. */
+static void victim_hears(const struct answer *answer)
+{
+    struct answer later = {.result = answer->result, .value = answer->value};
+    if (run.scene->call.verb == DO_FD || answer->result == -EAGAIN)
+        later = does(V, (struct order){.verb = DO_LOOP, .timeout_ns = LONG_NS});
+    if (later.result != 1 || later.value != 60)
+        wrong("a message was sent while V stood, and V, told %lld, has %lld, %llu",
+              (long long)answer->result, (long long)later.result, (unsigned long long)later.value);
+}
+
+static void victim_goes_on(void)
+{
+    struct answer answer = {.result = 0};
+    bool hears = run.scene->setup == EMPTY;
+    if (hears)
+        MUST(1, S, .verb = DO_SEND, .value = 60);
+    if (!victim_finish(V))
+        wrong("V went on, but never ended its call");
+    else if (!actor_hear(V, &answer, SOON_MS) ||
+             (answer.result != 0 && answer.result != 1 && !(hears && answer.result == -EAGAIN)))
+        wrong("V went on, and its call gave %lld %s", (long long)answer.result, answer.sentence);
+    else if (hears)
+        victim_hears(&answer);
+    run.ended = true;
+    if (run.survivor_waits && !survivor_ended(SOON_MS, &answer))
+        wrong("V's call is over, and S sleeps on");
+    actor_kill(V);
+    V = NULL;
+}
+
 /*
- * A sleeper that gets something only when V is dead: had it been there while V stood, it would have been seen. What V
- * had sent comes before the news of its death.
+ * A sleeper that gets something only when V is dead: had it been there while V stood, it would have been seen (but
+ * for one that waits through a descriptor, which is rung with the next message). What V had sent comes before the news
+ * of its death.
  */
 static void stop_there(bool goes_on)
 {
     struct answer answer = {.result = 0};
-    struct actor *other = actor_start();
-    MUST(0, other, .verb = DO_LINK_OPEN, .name = "o:p", .flags = YOKE_CREATE);
-    MUST(0, other, .verb = DO_CLOSE);
-    actor_end(other);
-    if (run.survivor_waits && !goes_on)
-        actor_looked_again(S);
-    bool slept_on = run.survivor_waits && !survivor_ended(0, &answer);
+    another_comes();
     if (goes_on) {
-        if (!victim_finish(V))
-            wrong("V went on, but never ended its call");
-        else if (!actor_hear(V, &answer, SOON_MS) || (answer.result != 0 && answer.result != 1))
-            wrong("V went on, and its call gave %lld %s", (long long)answer.result,
-                  answer.sentence);
-        run.ended = true;
-        if (run.survivor_waits && !survivor_ended(SOON_MS, &answer))
-            wrong("V's call is over, and S sleeps on");
-        actor_kill(V);
-        V = NULL;
+        victim_goes_on();
     } else {
+        bool looks = run.survivor_waits && !(run.scene->what & LOOPS);
+        if (looks)
+            actor_looked_again(S);
+        bool slept_on = looks && !survivor_ended(0, &answer);
         kill_victim();
         if (slept_on && survivor_ended(SOON_MS, &answer) && answer.result == 1 &&
             run.scene->setup == EMPTY_ASLEEP)
