@@ -39,21 +39,21 @@
 #include "memory/layout.h"
 #include "yoke.h"
 
-#define KEPT_MOST   8      /* lent messages and loans in hand */
-#define CALLS_MOST  48     /* in one input */
-#define BUFFER_MOST 10000  /* bytes of a message that are read or written */
-#define CHECK_EVERY 256    /* inputs */
+#define KEPT_MOST   8     /* lent messages and loans in hand */
+#define CALLS_MOST  48    /* in one input */
+#define BUFFER_MOST 10000 /* bytes of a message that are read or written */
+#define CHECK_EVERY 256   /* inputs */
 #define GUARD       ((size_t)16 << 20)
 #define MAPS_MOST   64
 
-#define insist(condition, ...)                                          \
-    do {                                                                \
-        if (!(condition)) {                                             \
+#define insist(condition, ...)                                                      \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
             fprintf(stderr, "%s:%d: not so: %s: ", __FILE__, __LINE__, #condition); \
-            fprintf(stderr, __VA_ARGS__);                               \
-            fprintf(stderr, "\n");                                      \
-            abort();                                                    \
-        }                                                               \
+            fprintf(stderr, __VA_ARGS__);                                           \
+            fprintf(stderr, "\n");                                                  \
+            abort();                                                                \
+        }                                                                           \
     } while (0)
 
 /* ---- mappings between guards ---------------------------------------------------------------------- */
@@ -89,9 +89,8 @@ static size_t maps_used(void)
 /* A place of that size between two guards, or MAP_FAILED. */
 static unsigned char *reserve(size_t size)
 {
-    unsigned char *area =
-        __real_mmap64(NULL, size + 2 * GUARD, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    unsigned char *area = __real_mmap64(NULL, size + 2 * GUARD, PROT_NONE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return area == MAP_FAILED ? area : area + GUARD;
 }
@@ -201,8 +200,8 @@ struct subject {
     int fds[2];
     uint8_t *view; /* the attacker's mapping */
     size_t size;
-    uint8_t *pristine;   /* what honest ones left there */
-    uint32_t *words;     /* places that matter: offsets in bytes, multiples of 4 */
+    uint8_t *pristine; /* what honest ones left there */
+    uint32_t *words;   /* places that matter: offsets in bytes, multiples of 4 */
     size_t words_count;
 };
 
@@ -257,10 +256,10 @@ static int open_descriptors(void)
 /* Whatever yoke.h says of a call, this is what it may return. */
 static int64_t known(int64_t result)
 {
-    static const int errors[] = {
-        EAGAIN, ETIMEDOUT, EINTR,  ECANCELED, EOWNERDEAD, EPIPE, EPROTO, EPROTONOSUPPORT,
-        EMSGSIZE, ENOSPC,  EADDRINUSE, EBADF, EBUSY, EDEADLK, EPERM, EEXIST, ENOENT, EACCES,
-        EINVAL, ENOMEM, EMFILE, ENFILE, ENOTSUP};
+    static const int errors[] = {EAGAIN, ETIMEDOUT,       EINTR,    ECANCELED, EOWNERDEAD, EPIPE,
+                                 EPROTO, EPROTONOSUPPORT, EMSGSIZE, ENOSPC,    EADDRINUSE, EBADF,
+                                 EBUSY,  EDEADLK,         EPERM,    EEXIST,    ENOENT,     EACCES,
+                                 EINVAL, ENOMEM,          EMFILE,   ENFILE,    ENOTSUP};
 
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
         if (result >= 0 || result == -errors[i])
@@ -280,12 +279,51 @@ static int64_t must(int64_t result)
 
 static uint64_t interesting(const struct subject *subject, uint8_t which)
 {
-    static const uint64_t values[] = {
-        0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 1023, 1024,
-        4095, 4096, 4097, 0x7fff, 0x8000, 0xffff, 0x10000, 0xfffff, 0x100000, 0x3ffffff, 0x4000000,
-        0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 0x100000000, 0x1ffffffff, 0xffffffff00000000,
-        0x7fffffffffffffff, 0x8000000000000000, 0xfffffffffffff000, 0xfffffffffffffffe,
-        0xffffffffffffffff};
+    static const uint64_t values[] = {0,
+                                      1,
+                                      2,
+                                      3,
+                                      4,
+                                      5,
+                                      7,
+                                      8,
+                                      15,
+                                      16,
+                                      31,
+                                      32,
+                                      33,
+                                      63,
+                                      64,
+                                      65,
+                                      127,
+                                      128,
+                                      255,
+                                      256,
+                                      1023,
+                                      1024,
+                                      4095,
+                                      4096,
+                                      4097,
+                                      0x7fff,
+                                      0x8000,
+                                      0xffff,
+                                      0x10000,
+                                      0xfffff,
+                                      0x100000,
+                                      0x3ffffff,
+                                      0x4000000,
+                                      0x7fffffff,
+                                      0x80000000,
+                                      0xfffffffe,
+                                      0xffffffff,
+                                      0x100000000,
+                                      0x1ffffffff,
+                                      0xffffffff00000000,
+                                      0x7fffffffffffffff,
+                                      0x8000000000000000,
+                                      0xfffffffffffff000,
+                                      0xfffffffffffffffe,
+                                      0xffffffffffffffff};
     size_t count = sizeof values / sizeof *values;
     size_t at = which % (count + 3);
 
@@ -430,8 +468,8 @@ static void send_several(yoke_endpoint *end, uint8_t count, size_t size, int64_t
 
     memset(bytes, 'y', size);
     for (uint8_t i = 0; i < count; i++)
-        messages[i] = (struct yoke_message){
-            .data = bytes, .size = size, .tag = i, .priority = i % 3 == 2};
+        messages[i] =
+            (struct yoke_message){.data = bytes, .size = size, .tag = i, .priority = i % 3 == 2};
     sent = (ssize_t)known(yoke_send_many(end, messages, count, timeout_ns));
     insist(sent <= count, "%zd of %u sent", sent, count);
     free(bytes);
@@ -551,7 +589,8 @@ static void inspect(const char *address)
     if (address && yk_inspect(address, &facts, &people, &count) == 0) {
         insist(count <= YOKE_PARTICIPANTS_MAX, "%zu participants", count);
         for (size_t i = 0; i < count; i++)
-            insist(strnlen(people[i].command, sizeof people[i].command) < 16, "a command has no end");
+            insist(strnlen(people[i].command, sizeof people[i].command) < 16,
+                   "a command has no end");
         free(people);
     }
 }
@@ -910,27 +949,37 @@ static void use_name(const char *const addresses[], size_t which, uint8_t call)
     }
 }
 
-/* A record of a living object's, with one number or some bytes changed; or just bytes. */
-static void attack_names(const struct subject *sentinel, struct input *input)
+/*
+ * A record of a living object's, the model, with one number or some bytes changed; or just bytes. Who
+ * may write names as the model's owner may remove the model, or its files, by them, so it is made anew now
+ * and then.
+ */
+static char model[1000];
+
+static void attack_names(const struct subject *nothing, struct input *input)
 {
-    static const char *const entries[] = {"port.bait",  "region.bait",     "stream.bait",
-                                          "peer.bait",  "signals.bait",    "link.alice@bait",
+    static const char *const entries[] = {"port.bait",        "region.bait",
+                                          "stream.bait",      "peer.bait",
+                                          "signals.bait",     "link.alice@bait",
                                           "port.bait@kernel", "stream.bait@kernel"};
-    static const char *const addresses[] = {"port:bait", "region:bait", "stream:bait", "peer:bait",
-                                            "signals:bait", "link:bait", "port:bait@kernel",
-                                            "stream:bait@kernel"};
+    static const char *const addresses[] = {"port:bait",        "region:bait",       "stream:bait",
+                                            "peer:bait",        "signals:bait",      "link:bait",
+                                            "port:bait@kernel", "stream:bait@kernel"};
     char text[1000], live[64] = "";
     uint8_t which = next8(input) % 8, how = next8(input);
-    size_t size = read_entry(sentinel->entry, text, sizeof text - 300);
-    char *name = strstr(text, " sentinel ");
+    size_t size = strlen(model);
+    char *name;
 
+    (void)nothing;
+    strcpy(text, model);
+    name = strstr(text, " model ");
     if (how & 1) { /* the kind and the name as they should be */
         char rest[1000];
         const char *kind = strcspn(entries[which], ".") ? entries[which] : "port";
-        snprintf(rest, sizeof rest, "%s", name + strlen(" sentinel "));
-        size = (size_t)snprintf(text, sizeof text, "yoke2 %.*s%s %s %s", (int)strcspn(kind, "."),
-                                kind, which >= 6 ? "@kernel" : "",
-                                which == 5 ? "alice@bait" : "bait", rest);
+        snprintf(rest, sizeof rest, "%s", name + strlen(" model "));
+        size =
+            (size_t)snprintf(text, sizeof text, "yoke2 %.*s%s %s %s", (int)strcspn(kind, "."), kind,
+                             which >= 6 ? "@kernel" : "", which == 5 ? "alice@bait" : "bait", rest);
         if (strlen(text) < size)
             size = strlen(text);
     }
@@ -967,12 +1016,29 @@ static void attack_names(const struct subject *sentinel, struct input *input)
 
 /* ---- setting up ------------------------------------------------------------------------------------- */
 
-enum { REGION, PORT, PARKED, BIG, LINK, PAIR, STREAM, UNNAMED, PEER, INBOX, NAMES, SIGNALS, OFFERED, SUBJECTS };
+enum {
+    REGION,
+    PORT,
+    PARKED,
+    BIG,
+    LINK,
+    PAIR,
+    STREAM,
+    UNNAMED,
+    PEER,
+    INBOX,
+    NAMES,
+    SIGNALS,
+    OFFERED,
+    SUBJECTS
+};
 
 static struct subject subjects[SUBJECTS] = {
     [REGION] = {.what = "region", .entry = "region.region", .address = "region:region"},
     [PORT] = {.what = "port", .entry = "port.port", .address = "port:port"},
-    [PARKED] = {.what = "port, parked", .entry = "port.parked", .address = "port:parked",
+    [PARKED] = {.what = "port, parked",
+                .entry = "port.parked",
+                .address = "port:parked",
                 .flags = YOKE_PARKED},
     [BIG] = {.what = "port of big messages", .entry = "port.big", .address = "port:big"},
     [LINK] = {.what = "link", .entry = "link.alice@bob", .address = "link:alice/bob"},
@@ -981,9 +1047,10 @@ static struct subject subjects[SUBJECTS] = {
     [UNNAMED] = {.what = "stream without a name"},
     [PEER] = {.what = "peer", .entry = "peer.carol", .address = "peer:carol"},
     [INBOX] = {.what = "inbox"},
-    [NAMES] = {.what = "names", .entry = "port.sentinel", .address = "port:sentinel"},
+    [NAMES] = {.what = "names", .entry = "port.model", .address = "port:model"},
     [SIGNALS] = {.what = "somebody's inbox", .entry = "signals.carol", .address = "signals:carol"},
-    [OFFERED] = {.what = "a link that somebody opened", .entry = "link.alice@carol",
+    [OFFERED] = {.what = "a link that somebody opened",
+                 .entry = "link.alice@carol",
                  .address = "link:alice/carol"},
 };
 
@@ -1095,6 +1162,22 @@ static void make_one(int which, struct subject *subject)
     yoke_close(end);
 }
 
+static void make_sentinel(void)
+{
+    struct yoke_options options = options_of(PORT);
+    yoke_endpoint *end;
+
+    must(yoke_open(&end, "port:sentinel", YOKE_CREATE | YOKE_KEPT, &options));
+    yoke_close(end);
+}
+
+static void make_model(void)
+{
+    yoke_remove("port:model");
+    make_one(NAMES, &subjects[NAMES]);
+    read_entry("port.model", model, sizeof model - 300);
+}
+
 /* What a hostile process does to see the memory. */
 static void look_behind(struct subject *subject)
 {
@@ -1133,7 +1216,8 @@ static void choose_words(struct subject *subject)
     for (size_t i = 0; i + 1 < count; i++) {
         size_t at = i * 4;
         uint64_t here[3] = {0, 0, 0};
-        memcpy(here, subject->pristine + (at >= 8 ? at - 8 : 0), at + 16 <= subject->size ? 24 : 16);
+        memcpy(here, subject->pristine + (at >= 8 ? at - 8 : 0),
+               at + 16 <= subject->size ? 24 : 16);
         bool header = at < sizeof fixed && (at < offsetof(struct yk_shm_fixed, name) ||
                                             at >= offsetof(struct yk_shm_fixed, details));
         bool first = at >= YK_PAGE && at < YK_PAGE + 4 * sizeof(struct yk_shm_slot);
@@ -1200,6 +1284,8 @@ static void clear_away(void)
         else if (subject->entry && i != PEER && i != SIGNALS && i != OFFERED)
             yoke_remove(subject->address);
     }
+    yoke_remove("port:sentinel");
+    yoke_remove("port:model");
     for (int i = 0; i < 2; i++)
         yoke_peer_leave(peers[i]);
     if (own_directory) { /* what yoke keeps on purpose, too */
@@ -1233,12 +1319,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     must(yoke_peer_join(&peers[1], "bob", NULL));
     start_carol();
     atexit(clear_away);
+    make_sentinel();
+    make_model();
     for (int i = 0; i < SUBJECTS; i++) {
-        if (i == INBOX)
+        if (i == INBOX || i == NAMES)
             continue;
         if (i != PEER && i != SIGNALS && i != OFFERED) {
             make_one(i, &subjects[i]);
-            if (i != NAMES && i != LINK)
+            if (i != LINK)
                 in_a_child(i, &subjects[i]);
         }
         look_behind(&subjects[i]);
@@ -1290,6 +1378,7 @@ static void check_all(void)
     check_honest(&subjects[STREAM]);
     check_honest(&subjects[UNNAMED]);
     must(yoke_peer_wait("carol", YOKE_PEER_HERE, YOKE_NOW));
+    make_model();
 }
 
 /* What opening keeps for the process (a watch, who signals were sent to) is made by the first ones. */
@@ -1301,8 +1390,8 @@ static void check_left(void)
     if (inputs >= 4 * CHECK_EVERY && descriptors_at_first == 0)
         descriptors_at_first = now;
     if (descriptors_at_first != 0)
-        insist(now <= descriptors_at_first + 12, "%d descriptors are open, and %d were at first", now,
-               descriptors_at_first);
+        insist(now <= descriptors_at_first + 12, "%d descriptors are open, and %d were at first",
+               now, descriptors_at_first);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

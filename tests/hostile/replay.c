@@ -35,7 +35,7 @@ static struct {
     uint64_t by_kind[64];
     volatile size_t size;
     uint8_t data[INPUT_MOST];
-} *state;
+} * state;
 
 static struct {
     uint8_t *data;
