@@ -27,13 +27,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guards.h"
 #include "image_fuzz.h"
 #include "inspect.h"
 #include "memory/layout.h"
@@ -43,8 +42,6 @@
 #define CALLS_MOST  48    /* in one input */
 #define BUFFER_MOST 10000 /* bytes of a message that are read or written */
 #define CHECK_EVERY 256   /* inputs */
-#define GUARD       ((size_t)16 << 20)
-#define MAPS_MOST   64
 
 #define insist(condition, ...)                                                      \
     do {                                                                            \
@@ -55,119 +52,6 @@
             abort();                                                                \
         }                                                                           \
     } while (0)
-
-/* ---- mappings between guards ---------------------------------------------------------------------- */
-
-void *__real_shmat(int id, const void *at, int flags);
-int __real_shmdt(const void *at);
-void *__real_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset);
-int __real_munmap(void *at, size_t size);
-void *__wrap_shmat(int id, const void *at, int flags);
-int __wrap_shmdt(const void *at);
-void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset);
-int __wrap_munmap(void *at, size_t size);
-
-static struct {
-    unsigned char *base;
-    size_t size;
-} maps[MAPS_MOST];
-
-static size_t whole_pages(size_t size)
-{
-    return (size + YK_PAGE - 1) / YK_PAGE * YK_PAGE;
-}
-
-static size_t maps_used(void)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < MAPS_MOST; i++)
-        used += maps[i].base != NULL;
-    return used;
-}
-
-/* A place of that size between two guards, or MAP_FAILED. */
-static unsigned char *reserve(size_t size)
-{
-    unsigned char *area = __real_mmap64(NULL, size + 2 * GUARD, PROT_NONE,
-                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return area == MAP_FAILED ? area : area + GUARD;
-}
-
-static void note_map(unsigned char *base, size_t size)
-{
-    size_t i = 0;
-
-    while (maps[i].base && ++i < MAPS_MOST)
-        ;
-    insist(i < MAPS_MOST, "%d mappings at once", MAPS_MOST);
-    maps[i].base = base;
-    maps[i].size = size;
-}
-
-static bool forget_map(const void *base)
-{
-    for (size_t i = 0; i < MAPS_MOST; i++) {
-        if (maps[i].base != base || !base)
-            continue;
-        __real_munmap(maps[i].base - GUARD, maps[i].size + 2 * GUARD);
-        maps[i].base = NULL;
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_shmat(int id, const void *at, int flags)
-{
-    struct shmid_ds facts;
-    unsigned char *base;
-    void *got;
-
-    if (at || shmctl(id, IPC_STAT, &facts) < 0)
-        return __real_shmat(id, at, flags);
-    base = reserve(whole_pages(facts.shm_segsz));
-    if (base == MAP_FAILED)
-        return base;
-    got = __real_shmat(id, base, flags | SHM_REMAP);
-    if (got == (void *)-1)
-        __real_munmap(base - GUARD, whole_pages(facts.shm_segsz) + 2 * GUARD);
-    else
-        note_map(got, whole_pages(facts.shm_segsz));
-    return got;
-}
-
-int __wrap_shmdt(const void *at)
-{
-    int result = __real_shmdt(at);
-
-    if (result == 0)
-        forget_map(at);
-    return result;
-}
-
-void *__wrap_mmap64(void *at, size_t size, int prot, int flags, int fd, off_t offset)
-{
-    unsigned char *base;
-    void *got;
-
-    if (at || fd < 0 || !(flags & MAP_SHARED))
-        return __real_mmap64(at, size, prot, flags, fd, offset);
-    base = reserve(whole_pages(size));
-    if (base == MAP_FAILED)
-        return base;
-    got = __real_mmap64(base, size, prot, flags | MAP_FIXED, fd, offset);
-    if (got == MAP_FAILED)
-        __real_munmap(base - GUARD, whole_pages(size) + 2 * GUARD);
-    else
-        note_map(got, whole_pages(size));
-    return got;
-}
-
-int __wrap_munmap(void *at, size_t size)
-{
-    return forget_map(at) ? 0 : __real_munmap(at, size);
-}
 
 /* ---- an input ------------------------------------------------------------------------------------- */
 
@@ -231,6 +115,14 @@ static size_t read_entry(const char *entry, char *text, size_t room)
     insist(size > 0, "%s is empty", entry);
     text[size] = '\0';
     return (size_t)size;
+}
+
+static int segment_of(const char *entry)
+{
+    char text[1000];
+
+    read_entry(entry, text, sizeof text);
+    return atoi(strstr(text, "segment=") + strlen("segment="));
 }
 
 static void write_entry(const char *entry, const void *text, size_t size)
@@ -430,12 +322,7 @@ static void check_lent(const struct user *user, yoke_endpoint *end, const void *
 
     insist((uintptr_t)bytes % align == 0, "%p is not aligned to %zu", bytes, align);
     insist(size <= yoke_max_message(end), "%zu bytes of at most %zu", size, yoke_max_message(end));
-    for (size_t i = 0; i < MAPS_MOST; i++) {
-        const unsigned char *at = bytes;
-        if (maps[i].base && at >= maps[i].base && at + size <= maps[i].base + maps[i].size)
-            return;
-    }
-    insist(false, "%zu bytes at %p are outside", size, bytes);
+    insist(guarded_contains(bytes, size), "%zu bytes at %p are outside", size, bytes);
 }
 
 static void keep(struct user *user, yoke_endpoint *end, void *bytes, size_t size, bool loan)
@@ -857,9 +744,6 @@ static void attack_inbox(const struct subject *nothing, struct input *input)
     struct subject subject = {.what = "port"};
     yoke_endpoint *inbox = NULL;
     struct yoke_signal signal;
-    struct shmid_ds facts;
-    char text[1000];
-    int id;
 
     (void)nothing;
     options.depth = 4;
@@ -867,11 +751,8 @@ static void attack_inbox(const struct subject *nothing, struct input *input)
     options.spin_ns = 0;
     must(yoke_signals_open(&inbox, peers[0], 0, &options));
     must(yoke_signal_send(peers[1], "alice", 1, 2));
-    read_entry("signals.alice", text, sizeof text);
-    id = atoi(strstr(text, "segment=") + strlen("segment="));
-    subject.view = __real_shmat(id, NULL, 0);
-    insist(subject.view != (void *)-1 && shmctl(id, IPC_STAT, &facts) == 0, "segment %d", id);
-    subject.size = facts.shm_segsz;
+    subject.view = attack_segment(segment_of("signals.alice"), &subject.size);
+    insist(subject.view, "no segment");
     for (int calls = 0; input->at < input->size && calls < CALLS_MOST;) {
         uint8_t command = next8(input);
         if (command < 128) {
@@ -897,7 +778,7 @@ static void attack_inbox(const struct subject *nothing, struct input *input)
         }
     }
     insist(yoke_close(inbox) == 0, "closing failed");
-    __real_shmdt(subject.view);
+    attack_segment_end(subject.view);
     yoke_signal_send(NULL, "alice", 1, 1); /* finds out that it is gone, and lets go of it */
 }
 
@@ -1181,23 +1062,9 @@ static void make_model(void)
 /* What a hostile process does to see the memory. */
 static void look_behind(struct subject *subject)
 {
-    struct shmid_ds facts;
-    struct stat file;
-    char text[1000];
-
-    if (subject->entry) {
-        read_entry(subject->entry, text, sizeof text);
-        int id = atoi(strstr(text, "segment=") + strlen("segment="));
-        subject->view = __real_shmat(id, NULL, 0);
-        insist(subject->view != (void *)-1 && shmctl(id, IPC_STAT, &facts) == 0, "segment %d", id);
-        subject->size = facts.shm_segsz;
-    } else {
-        insist(fstat(subject->fds[0], &file) == 0, "no memory file");
-        subject->size = (size_t)file.st_size;
-        subject->view = __real_mmap64(NULL, subject->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                      subject->fds[0], 0);
-        insist(subject->view != MAP_FAILED, "%s", strerror(errno));
-    }
+    subject->view = subject->entry ? attack_segment(segment_of(subject->entry), &subject->size)
+                                   : attack_file(subject->fds[0], &subject->size);
+    insist(subject->view, "%s can not be seen", subject->what);
     subject->pristine = malloc(subject->size);
     memcpy(subject->pristine, subject->view, subject->size);
 }
@@ -1276,7 +1143,7 @@ static void clear_away(void)
             continue;
         restore(subject);
         if (subject->entry)
-            __real_shmdt(subject->view);
+            attack_segment_end(subject->view);
         free(subject->pristine);
         free(subject->words);
         if (i == REGION)
@@ -1386,7 +1253,7 @@ static void check_left(void)
 {
     int now = open_descriptors();
 
-    insist(maps_used() < 12, "%zu mappings are left", maps_used());
+    insist(guarded_count() < 12, "%zu mappings are left", guarded_count());
     if (inputs >= 4 * CHECK_EVERY && descriptors_at_first == 0)
         descriptors_at_first = now;
     if (descriptors_at_first != 0)

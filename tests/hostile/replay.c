@@ -10,23 +10,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "image_fuzz.h"
+#include "watched.h"
 
 #define INPUT_MOST   4096
 #define CORPUS_MOST  8192
-#define HANG_SECONDS 60
 
 /* Shared by who runs the inputs and who watches. */
 static struct {
@@ -197,7 +193,7 @@ static void run(void)
     free(exact);
 }
 
-static void run_all(unsigned seconds)
+static void run_all(void *seconds)
 {
     double end;
 
@@ -208,7 +204,7 @@ static void run_all(unsigned seconds)
         run();
         state->replayed++;
     }
-    end = seconds_now() + seconds;
+    end = seconds_now() + *(const unsigned *)seconds;
     while (seconds_now() < end) {
         make_input();
         run();
@@ -224,29 +220,6 @@ static void print_input(void)
     printf("\n");
 }
 
-/* The child's exit status, or 128 and the signal that ended it; -1: it hung. */
-static int watch(pid_t child)
-{
-    struct timespec nap = {0, 20000000};
-    double since = seconds_now();
-    uint64_t seen = 0;
-    int status;
-
-    for (;;) {
-        if (waitpid(child, &status, WNOHANG) == child)
-            return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-        if (state->begun != seen) {
-            seen = state->begun;
-            since = seconds_now();
-        } else if (seconds_now() - since > HANG_SECONDS) {
-            kill(child, SIGKILL);
-            waitpid(child, &status, 0);
-            return -1;
-        }
-        nanosleep(&nap, NULL);
-    }
-}
-
 static void report(int status)
 {
     const char *ok = status == 0 ? "ok" : "not ok";
@@ -256,7 +229,7 @@ static void report(int status)
         printf("# %s: %llu inputs\n", image_kind(&kind, 1), (unsigned long long)state->by_kind[i]);
     }
     if (status != 0) {
-        printf("# it %s\n", status < 0 ? "was at one input for a minute" : "crashed");
+        printf("# it %s\n", status == WATCHED_HUNG ? "was at one input for a minute" : "crashed");
         print_input();
     }
     printf("%s 1 - hostile images: %llu of the corpus, %llu made of them\n1..1\n", ok,
@@ -266,7 +239,6 @@ static void report(int status)
 int main(int argc, char **argv)
 {
     unsigned seconds = 0;
-    pid_t child;
     int status;
 
     for (int i = 1; i < argc; i++) {
@@ -277,17 +249,8 @@ int main(int argc, char **argv)
         else
             load(argv[i]);
     }
-    state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (state == MAP_FAILED)
-        return 2;
-    fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        run_all(seconds);
-        exit(0);
-    }
-    status = child < 0 ? 2 : watch(child);
+    state = watched_memory(sizeof *state);
+    status = watched_run(run_all, &seconds, &state->begun);
     report(status);
     image_clear();
     for (size_t i = 0; i < corpus_count; i++)
