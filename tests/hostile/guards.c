@@ -54,9 +54,8 @@ bool guarded_contains(const void *bytes, size_t size)
 /* A place of that size between two guards, or MAP_FAILED. */
 static unsigned char *reserve(size_t size)
 {
-    unsigned char *area =
-        __real_mmap64(NULL, size + 2 * GUARD, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    unsigned char *area = __real_mmap64(NULL, size + 2 * GUARD, PROT_NONE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return area == MAP_FAILED ? area : area + GUARD;
 }

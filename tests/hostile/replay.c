@@ -21,8 +21,8 @@
 #include "image_fuzz.h"
 #include "watched.h"
 
-#define INPUT_MOST   4096
-#define CORPUS_MOST  8192
+#define INPUT_MOST  4096
+#define CORPUS_MOST 8192
 
 /* Shared by who runs the inputs and who watches. */
 static struct {

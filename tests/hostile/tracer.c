@@ -60,7 +60,7 @@ bool tracer_works_here(void)
 
 struct instruction {
     size_t size; /* of its memory operand */
-    bool changes;
+    bool changes, copies;
 };
 
 /* The vector instructions that copy: their length of operand is in the prefix. */
@@ -75,7 +75,9 @@ static bool is_vector(const uint8_t *code, bool repeat, bool wide, struct instru
     if (code[0] == 0xc5 || code[0] == 0xc4) { /* VEX */
         uint8_t last = code[0] == 0xc5 ? code[1] : code[2];
         uint8_t opcode = code[0] == 0xc5 ? code[2] : code[3];
-        ret->size = opcode == 0xd6 || opcode == 0x7e ? 8 : opcode == 0x6e ? 4 : lengths[last >> 2 & 1];
+        ret->size = opcode == 0xd6 || opcode == 0x7e ? 8
+                    : opcode == 0x6e                 ? 4
+                                                     : lengths[last >> 2 & 1];
         return true;
     }
     if (code[0] != 0x0f)
@@ -136,14 +138,14 @@ static struct instruction decode(const ucontext_t *context)
             wide = (*code & 8) != 0;
     }
     result.changes = lock || code[0] == 0x86 || code[0] == 0x87;
-    if (is_vector(code, repeat, wide, &result))
+    result.copies = is_vector(code, repeat, wide, &result);
+    if (result.copies)
         return result;
     result.size = is_of_bytes(code) ? 1 : wide ? 8 : half ? 2 : 4;
     if (code[0] == 0x0f && (code[1] == 0xb7 || code[1] == 0xbf))
         result.size = 2;
-    if (repeat && (code[0] == 0xa4 || code[0] == 0xa5 || code[0] == 0xaa || code[0] == 0xab))
-        result.size *= (size_t)context->uc_mcontext.gregs[REG_RCX];
-    return result;
+    result.copies = repeat && (code[0] == 0xa4 || code[0] == 0xa5);
+    return result; /* of a rep, it is stopped after each turn */
 }
 
 /* ---- changing ---------------------------------------------------------------------------------------- */
@@ -218,6 +220,7 @@ static void note(size_t map, unsigned char *at, const ucontext_t *context)
     access->offset = offset;
     access->size = instruction.size < left ? instruction.size : left;
     access->kind = instruction.changes ? ACCESS_CHANGE : writes ? ACCESS_WRITE : ACCESS_READ;
+    access->copies = instruction.copies;
     if (access->kind != ACCESS_WRITE && reads++ == change.at && !guarded[map].read_only)
         change_word(at, access->size);
 }

@@ -25,6 +25,7 @@ struct access {
     size_t map, offset; /* which mapping (guards.h), and where in it */
     size_t size;
     enum access_kind kind;
+    bool copies; /* by an instruction that memcpy() is made of: a vector, or rep movs */
 };
 
 #define ACCESSES_MOST 65536
