@@ -1164,15 +1164,17 @@ static void clear_away(void)
 
 static void find_directory(void)
 {
-    const char *given = getenv("YOKE_DIR");
+    const char *given = getenv("YOKE_DIR"), *parents = getenv("YOKE_FUZZ_DIR");
 
-    if (given) {
+    /* libFuzzer starts itself again to merge: what it inherits is its parent's */
+    if (given && !(parents && strcmp(given, parents) == 0)) {
         snprintf(directory, sizeof directory, "%s", given);
         return;
     }
     strcpy(directory, "/dev/shm/yoke-fuzz-XXXXXX");
     insist(mkdtemp(directory), "%s: %s", directory, strerror(errno));
     setenv("YOKE_DIR", directory, 1);
+    setenv("YOKE_FUZZ_DIR", directory, 1);
     own_directory = true;
 }
 

@@ -37,6 +37,16 @@ void tracer_end(void)
 {
 }
 
+static bool pause_tracing(void)
+{
+    return false;
+}
+
+static void resume_tracing(bool was)
+{
+    (void)was;
+}
+
 #else
 
 #define PAGE      ((uintptr_t)4096)
@@ -292,8 +302,6 @@ void tracer_end(void)
     protect(false);
 }
 
-/* ---- what the kernel does with the memory, for a call ------------------------------------------------- */
-
 static bool pause_tracing(void)
 {
     bool was = tracing;
@@ -311,6 +319,10 @@ static void resume_tracing(bool was)
         protect(true);
     tracing = was;
 }
+
+#endif
+
+/* ---- what the kernel does with the memory, for a call ------------------------------------------------ */
 
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -339,5 +351,3 @@ PAUSED(ssize_t, read, (int fd, void *bytes, size_t size), (fd, bytes, size))
 PAUSED(ssize_t, pwritev64v2, (int fd, const struct iovec *pieces, int count, off_t at, int flags),
        (fd, pieces, count, at, flags))
 PAUSED(int, madvise, (void *at, size_t size, int advice), (at, size, advice))
-
-#endif
