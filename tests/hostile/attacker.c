@@ -50,14 +50,15 @@ static struct {
     struct {
         volatile uint64_t ready, calls;
         volatile int64_t slowest_ns; /* over its time-out */
-        volatile int64_t hardest_ns; /* of the processor's time: no busy machine makes that longer */
+        volatile int64_t
+            hardest_ns; /* of the processor's time: no busy machine makes that longer */
         const char *volatile hardest;
         const char *volatile call;
         volatile int64_t strange; /* a result that yoke.h does not know */
-        uint64_t results[4]; /* done, would wait, nonsense seen, other */
+        uint64_t results[4];      /* done, would wait, nonsense seen, other */
     } honest[HONEST];
     volatile uint64_t blows;
-} *shared;
+} * shared;
 
 static int self;        /* which honest one this process is */
 static uint64_t chance; /* this process's own */
@@ -108,9 +109,10 @@ static void begin_call(const char *call)
 
 static int64_t end_call(int64_t result, int64_t timeout_ns)
 {
-    static const int errors[] = {EAGAIN, ETIMEDOUT, EINTR, ECANCELED, EOWNERDEAD, EPIPE, EPROTO,
-                                 EPROTONOSUPPORT, EMSGSIZE, ENOSPC, EADDRINUSE, EBUSY, EDEADLK, EPERM,
-                                 EEXIST, ENOENT, EACCES, EINVAL, ENOMEM, ENOTSUP};
+    static const int errors[] = {EAGAIN,     ETIMEDOUT, EINTR,           ECANCELED, EOWNERDEAD,
+                                 EPIPE,      EPROTO,    EPROTONOSUPPORT, EMSGSIZE,  ENOSPC,
+                                 EADDRINUSE, EBUSY,     EDEADLK,         EPERM,     EEXIST,
+                                 ENOENT,     EACCES,    EINVAL,          ENOMEM,    ENOTSUP};
     int64_t over = now_ns() - call_began_ns - timeout_ns, work = work_ns() - work_began_ns;
     bool known = result >= 0;
 
@@ -124,7 +126,7 @@ static int64_t end_call(int64_t result, int64_t timeout_ns)
         shared->honest[self].hardest_ns = work;
         shared->honest[self].hardest = shared->honest[self].call;
     }
-    shared->honest[self].results[result >= 0                                ? 0
+    shared->honest[self].results[result >= 0                                 ? 0
                                  : result == -EAGAIN || result == -ETIMEDOUT ? 1
                                  : result == -EPROTO                         ? 2
                                                                              : 3]++;
@@ -754,18 +756,20 @@ int main(int argc, char **argv)
     }
     shared = watched_memory(sizeof *shared);
     do {
-        printf("# round %llu, seed %llu\n", (unsigned long long)total.rounds, (unsigned long long)chance);
+        printf("# round %llu, seed %llu\n", (unsigned long long)total.rounds,
+               (unsigned long long)chance);
         run_round(&total);
         random_next();
     } while (!failed && now_ns() - begin < seconds * 1000000000);
-    printf("# results: %llu done, %llu would have waited, %llu saw nonsense, %llu other; the slowest was %lld ms "
-           "over its time-out, the hardest took %lld ms of the processor: %s\n",
-           (unsigned long long)total.results[0], (unsigned long long)total.results[1],
-           (unsigned long long)total.results[2], (unsigned long long)total.results[3],
-           (long long)(total.slowest_ns / 1000000), (long long)(total.hardest_ns / 1000000),
-           total.hardest ? total.hardest : "none");
-    printf("%s 1 - %llu calls under %llu blows of an attacker, in %llu rounds\n1..1\n", failed ? "not ok" : "ok",
-           (unsigned long long)total.calls, (unsigned long long)total.blows,
-           (unsigned long long)total.rounds);
+    printf(
+        "# results: %llu done, %llu would have waited, %llu saw nonsense, %llu other; the slowest was %lld ms "
+        "over its time-out, the hardest took %lld ms of the processor: %s\n",
+        (unsigned long long)total.results[0], (unsigned long long)total.results[1],
+        (unsigned long long)total.results[2], (unsigned long long)total.results[3],
+        (long long)(total.slowest_ns / 1000000), (long long)(total.hardest_ns / 1000000),
+        total.hardest ? total.hardest : "none");
+    printf("%s 1 - %llu calls under %llu blows of an attacker, in %llu rounds\n1..1\n",
+           failed ? "not ok" : "ok", (unsigned long long)total.calls,
+           (unsigned long long)total.blows, (unsigned long long)total.rounds);
     return failed;
 }
