@@ -401,7 +401,8 @@ static int attach(const struct look *look, const struct yk_record *record,
         note_no_permission(facts, look);
     if (result == -EACCES)
         return result;
-    result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size);
+    result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size,
+                               &ret->fixed);
     int dead = result == -ENOENT ? yk_record_is_dead(&look->directory, record, true) : 0;
     if (dead < 0)
         note_problem(facts, "%s", yoke_explain());
@@ -466,7 +467,6 @@ static int look_at_segment(const struct look *look, const char *entry,
     int result = 0;
     if (!is_within_reach(record, facts) || attach(look, record, facts, &object) < 0)
         return 0;
-    memcpy(&object.fixed, object.base, sizeof object.fixed);
     const char *name;
     int sound = yk_fixed_check(&object.fixed, object.size, yk_entry_kind(entry, &name));
     if (sound == -EPROTONOSUPPORT) {

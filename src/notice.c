@@ -42,7 +42,7 @@ int yk_bell_make(struct yk_bell *bell, const struct yk_object *object)
         return yk_fail(-result, "no doorbell: %s", strerror(-result));
     }
     bell->nonce |= 1;
-    bell->fd = yk_doorbell_make(object->directory, bell->nonce, facts.st_mode, facts.st_gid);
+    bell->fd = yk_doorbell_make(object->directory, bell->nonce, &facts);
     return bell->fd < 0 ? bell->fd : 0;
 }
 

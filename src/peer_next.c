@@ -131,8 +131,7 @@ static int make_bell(struct yk_peer *peer)
     if (result < 0)
         return yk_fail(-result, "no doorbell: %s", strerror(-result));
     peer->bell.nonce = object->fixed.nonce;
-    peer->bell.fd =
-        yk_doorbell_make(object->directory, peer->bell.nonce, facts.st_mode, facts.st_gid);
+    peer->bell.fd = yk_doorbell_make(object->directory, peer->bell.nonce, &facts);
     return peer->bell.fd < 0 ? peer->bell.fd : 0;
 }
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <linux/membarrier.h>
 #include <mqueue.h>
 #include <poll.h>
@@ -31,6 +32,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -441,11 +443,17 @@ int yk_sys_memfd(const char *name, uint64_t size)
 int64_t yk_sys_memfd_size(int fd)
 {
     struct stat facts;
+    struct statfs system;
     int seals = (int)CALL(fcntl(fd, F_GET_SEALS));
     if (seals < 0)
         return seals;
     if ((seals & SEALS) != SEALS)
         return -EPERM;
+    int asked = (int)CALL(fstatfs(fd, &system));
+    if (asked < 0)
+        return asked;
+    if (system.f_type == HUGETLBFS_MAGIC)
+        return -ENOTSUP;
     int result = yk_sys_stat(fd, &facts);
     return result < 0 ? result : (int64_t)facts.st_size;
 }

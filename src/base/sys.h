@@ -88,7 +88,10 @@ int yk_sys_membarrier(void);
 
 /* memory files: sealed against shrinking and growing, mode 0600 */
 int yk_sys_memfd(const char *name, uint64_t size);
-/* Its size, or -EPERM when it could still shrink (SIGBUS), or -EINVAL when it is no memory file. */
+/*
+ * Its size, or -EPERM when it could still shrink (SIGBUS), -ENOTSUP when it is of huge pages (which may
+ * be missing: SIGBUS), or -EINVAL when it is no memory file.
+ */
 int64_t yk_sys_memfd_size(int fd);
 int yk_sys_map_shared(int fd, size_t size, void **ret_base);
 int yk_sys_unmap(void *base, size_t size);

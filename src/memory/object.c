@@ -49,6 +49,25 @@ uint64_t yk_object_body_offset(uint32_t participants)
     return (end + YK_PAGE - 1) & ~(uint64_t)(YK_PAGE - 1);
 }
 
+/*
+ * Beside what yk_live_open() has looked at: it is empty, and of the object's owner. Whoever may write the
+ * directory could have put another file there, which yk_sys_touch() would then cut.
+ */
+static int check_lock_file(const struct yk_object *object, const struct yk_directory *directory,
+                           const struct yk_record *record)
+{
+    struct stat facts;
+    char path[48];
+    int result = yk_sys_stat(object->lock.fd, &facts);
+    yk_live_path(path, record->nonce);
+    if (result < 0)
+        return yk_fail(-result, "%s/%s can not be asked: %s", directory->path, path,
+                       strerror(-result));
+    if (facts.st_size != 0 || facts.st_uid != record->uid)
+        return yk_fail(EPROTO, "%s/%s is not the lock file that yoke made", directory->path, path);
+    return 0;
+}
+
 /* Into object->lock.fd, which is guarded already. */
 static int open_lock_file(struct yk_object *object, const struct yk_directory *directory,
                           uint64_t nonce, int flags)
@@ -97,7 +116,7 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     object->read_only = (plan->flags & YOKE_READ_ONLY) != 0;
     object->segment = record->segment;
     int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base,
-                                   &object->size);
+                                   &object->size, &object->fixed);
     int dead = result == -ENOENT ? yk_record_is_dead(directory, record, true) : 0;
     if (dead < 0)
         return dead;
@@ -107,7 +126,6 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     if (result < 0)
         return result;
     yk_guard(&object->lock, -1, true);
-    memcpy(&object->fixed, object->base, sizeof object->fixed);
     result = yk_fixed_check(&object->fixed, object->size, plan->kind);
     if (result < 0)
         refuse_header(result, object, plan);
@@ -116,6 +134,8 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
                          yk_kind_name(plan->kind), plan->name);
     if (result == 0 && !object->read_only)
         result = open_lock_file(object, directory, record->nonce, 0);
+    if (result >= 0 && !object->read_only)
+        result = check_lock_file(object, directory, record);
     if (result >= 0)
         result = yk_object_join(object);
     if (result < 0)

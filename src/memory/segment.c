@@ -111,7 +111,14 @@ static bool is_gone(int error)
     return error == -EINVAL || error == -EIDRM;
 }
 
-int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size)
+void yk_fixed_copy(struct yk_shm_fixed *ret_fixed, const void *base)
+{
+    memcpy(ret_fixed, base, sizeof *ret_fixed);
+    yk_fence_compiler();
+}
+
+int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size,
+                      struct yk_shm_fixed *ret_fixed)
 {
     struct shmid_ds facts = {.shm_segsz = 0};
     void *base = NULL;
@@ -133,10 +140,11 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
         return yk_fail(-result, "segment %d can not be attached: %s", id, strerror(-result));
     const struct yk_shm_header *header = base;
     /* huge pages that nobody reserved may be missing: no yoke makes such a segment */
-    bool ours = yk_sys_can_read(base, facts.shm_segsz < FIRST_LOOK ? YK_PAGE : FIRST_LOOK);
-    ours = ours && yk_load32_acquire(&header->ready) == 1 && /* SYNC object.ready acquire */
-           header->fixed.magic == YK_MAGIC && header->fixed.nonce == nonce;
-    if (!ours) {
+    bool ours = yk_sys_can_read(base, facts.shm_segsz < FIRST_LOOK ? YK_PAGE : FIRST_LOOK) &&
+                yk_load32_acquire(&header->ready) == 1; /* SYNC object.ready acquire */
+    if (ours)
+        yk_fixed_copy(ret_fixed, base);
+    if (!ours || ret_fixed->magic != YK_MAGIC || ret_fixed->nonce != nonce) {
         yk_sys_shm_detach(base);
         return -ENOENT;
     }
@@ -149,7 +157,8 @@ int yk_segment_holds(int id, uint64_t nonce)
 {
     void *base = NULL;
     uint64_t size;
-    int result = yk_segment_attach(id, nonce, true, &base, &size);
+    struct yk_shm_fixed fixed;
+    int result = yk_segment_attach(id, nonce, true, &base, &size, &fixed);
     if (result == 0)
         yk_sys_shm_detach(base);
     return result == 0 ? 1 : result == -ENOENT ? 0 : result;

@@ -31,10 +31,15 @@ int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan);
 int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
 
 /*
- * Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any
- * more), …
+ * Attaches a yoke object: 0, its base and true size, and a copy of the fixed part of its header, which
+ * is made before anything in it is looked at: whoever uses the header uses this copy. -ENOENT when
+ * there is no such object (any more), …
  */
-int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size);
+int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size,
+                      struct yk_shm_fixed *ret_fixed);
+
+/* Copies the fixed part, and keeps the compiler from reading the original again instead. */
+void yk_fixed_copy(struct yk_shm_fixed *ret_fixed, const void *base);
 
 /*
  * What a name's record says of the memory. What is in the memory proves nothing of it: whoever may

@@ -231,6 +231,7 @@ int yk_ring_check_geometry(const struct yk_ring_geometry *g)
         g->participants >= 1 && g->participants <= OWNER_MASK && g->blocks_each >= 1 &&
         blocks_total(g) <= BLOCK_MASK + 1 && g->max_message <= MESSAGE_MAX &&
         g->payload_offset >= sizeof(struct yk_shm_block) && g->payload_offset <= HEADER_LARGE &&
+        g->payload_offset % 16 == 0 && /* as loans and borrowed messages are promised to be */
         g->block_stride % 64 == 0 && g->block_stride >= g->payload_offset + g->max_message &&
         g->block_stride <= 2 * MESSAGE_MAX;
     return sound ? 0 : -EPROTO;

@@ -553,6 +553,9 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         struct yk_spsc_message message = {.deliveries = 1};
         if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index))
             return 0;
+        /* an honest sender waits for `released`; of another one each message has its place in `lent` */
+        if (index - receiver->released >= ring->geometry.depth)
+            return -EPROTO;
         if (index < receiver->receipts_until && !is_due(receiver, index, &message.deliveries))
             continue;
         int result = decode(ring, index, word, &message);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -549,6 +550,93 @@ static void doorbells_that_no_yoke_named_ring_nothing(void **state)
     yoke_close(port);
 }
 
+/* The number that a record has in this field, as it stands there. */
+static void read_field(const char *entry, const char *field, char value[32])
+{
+    char text[1000], *at;
+
+    read_name(entry, text);
+    at = strstr(text, field);
+    assert_non_null(at);
+    snprintf(value, 32, "%.*s", (int)strcspn(at + strlen(field), " \n"), at + strlen(field));
+}
+
+/* Ringing where there is no doorbell cuts the lock file to nothing, as it is: so it must be one. */
+static void lock_file_that_is_another_file_is_refused(void **state)
+{
+    yoke_endpoint *port = port_make("good", NULL), *none = NULL;
+    char nonce[32], live[64], path[600];
+    struct stat facts;
+
+    (void)state;
+    read_field("port.good", "nonce=", nonce);
+    snprintf(live, sizeof live, ".live-%s", nonce);
+    snprintf(path, sizeof path, "%s", name_path(live));
+    write_name("precious", "precious", 8);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(link(name_path("precious"), path), 0);
+    must_fail(yoke_open(&none, "port:good", 0, NULL), EPROTO);
+    assert_non_null(strstr(yoke_explain(), live));
+    assert_int_equal(stat(path, &facts), 0);
+    assert_int_equal(facts.st_size, 8);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    must_fail(yoke_open(&none, "port:good", 0, NULL), EPROTO);
+    assert_int_equal(unlink(path), 0);
+    if (geteuid() == 0) { /* another user put it there when the true one was gone */
+        write_name(live, "", 0);
+        assert_int_equal(chown(path, 10001, 10001), 0);
+        must_fail(yoke_open(&none, "port:good", 0, NULL), EPROTO);
+        unlink(path);
+    }
+    unlink(name_path("precious"));
+    yoke_close(port);
+}
+
+/* A peer's doorbell bears a number that all can read. */
+static void doorbell_that_somebody_else_made_is_not_used(void **state)
+{
+    yoke_peer *peer = NULL;
+    yoke_endpoint *link = NULL;
+    char nonce[32], bell[64];
+
+    (void)state;
+    must(yoke_peer_join(&peer, "alice", NULL));
+    read_field("peer.alice", "nonce=", nonce);
+    snprintf(bell, sizeof bell, ".bell-%s", nonce);
+    write_name(bell, "precious", 8);
+    must_fail(yoke_peer_fd(peer), EPROTO);
+    assert_non_null(strstr(yoke_explain(), bell));
+    must_fail(yoke_peer_next(peer, &link, MS), ETIMEDOUT); /* looks by itself */
+    unlink(name_path(bell));
+    if (geteuid() == 0) {
+        assert_int_equal(mkfifo(name_path(bell), 0666), 0);
+        assert_int_equal(chown(name_path(bell), 10001, 10001), 0);
+        must_fail(yoke_peer_fd(peer), EPROTO);
+        unlink(name_path(bell));
+    }
+    must(yoke_peer_fd(peer));
+    yoke_peer_leave(peer);
+}
+
+/* What is punched out of huge pages may not come back when it is touched: SIGBUS. */
+static void memory_file_of_huge_pages_is_no_pair(void **state)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 8192, .l_len = 1};
+    yoke_endpoint *end = NULL;
+    int fd = memfd_create("hostile", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+
+    (void)state;
+    if (fd < 0)
+        skip_test("no memory file of huge pages can be made: %s", strerror(errno));
+    assert_int_equal(ftruncate(fd, (off_t)1 << 30), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    must_fail(yoke_open_descriptor(&end, fd, NULL), EPROTO);
+    assert_non_null(strstr(yoke_explain(), "huge"));
+    close(fd);
+}
+
 static void noise_behind_the_header_crashes_nobody(void **state)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
@@ -590,6 +678,9 @@ int main(void)
         api_test(damaged_geometry_of_a_port_crashes_nobody),
         api_test(lock_file_that_is_a_link_to_another_file_is_refused),
         api_test(doorbells_that_no_yoke_named_ring_nothing),
+        api_test(lock_file_that_is_another_file_is_refused),
+        api_test(doorbell_that_somebody_else_made_is_not_used),
+        api_test(memory_file_of_huge_pages_is_no_pair),
         api_test(noise_behind_the_header_crashes_nobody),
     };
 
