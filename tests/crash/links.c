@@ -345,6 +345,7 @@ static void one_run(enum mode mode, bool goes_on)
             stop_there(goes_on);
     }
     __atomic_add_fetch(&totals->places, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(mode == KILL ? &totals->killed : &totals->stopped, 1, __ATOMIC_SEQ_CST);
     actors_kill_all();
     leftovers_clear(directory);
 }
@@ -401,6 +402,7 @@ int main(int argc, char **argv)
         .usage =
             "links [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop] [--place STOPS.STEPS] [--then 0|1]",
         .scenes = SCENES,
+        .modes = 2,
         .name = scene_name,
         .run = run_scene,
         .where = where,
