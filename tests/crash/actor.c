@@ -78,6 +78,7 @@ const char *const verb_names[VERBS] = {
     [DO_MOVE_OUT] = "move out",
     [DO_MOVE_IN] = "move in",
     [DO_INSIDE] = "inside",
+    [DO_THERE] = "there",
     [DO_STREAM_END] = "stream_end",
     [DO_PEER_WAIT] = "peer_wait",
     [DO_PEER_LIST] = "peer_list",
@@ -140,7 +141,7 @@ static yoke_endpoint *endpoints[HANDLES];
 static yoke_peer *peers[HANDLES];
 static yoke_set *set;
 static int last_member;
-static int pair[2];
+static int pair[2]; /* 0: none yet */
 static int common_file;
 static enum verb receives_by[HANDLES];
 static uint64_t seen_event[HANDLES];
@@ -186,11 +187,21 @@ static int64_t open_end(const struct order *order)
     return yoke_open_descriptor(&endpoints[order->handle], pair[order->value], &options);
 }
 
+static void forget_pair(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (pair[i] > 0)
+            close(pair[i]);
+        pair[i] = 0;
+    }
+}
+
 static int64_t make_pair(void)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
     options.depth = port_plan.depth;
     options.max_message = port_plan.max_message;
+    forget_pair();
     return yoke_pair(pair, &options);
 }
 
@@ -198,6 +209,7 @@ static int64_t make_stream_pair(void)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
     options.capacity = port_plan.depth * RECORD_SIZE;
+    forget_pair();
     return yoke_stream_pair(pair, &options);
 }
 
@@ -624,6 +636,10 @@ static int64_t perform_more(const struct order *order, const char *name, struct 
     case DO_INSIDE: {
         const struct yk_stream *stream = endpoint->self;
         return yk_bytes_inside(&stream->ring, (int)order->value) != 0;
+    }
+    case DO_THERE: {
+        const struct yk_stream *stream = endpoint->self;
+        return (int64_t)yk_bytes_guess(&stream->ring, YK_BYTES_READING);
     }
     case DO_STREAM_END:
         return yoke_stream_end(endpoint);

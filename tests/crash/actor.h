@@ -73,6 +73,7 @@ enum verb {
     DO_MOVE_OUT, /* a record, to the end of the file that all actors have */
     DO_MOVE_IN,  /* a record, from its beginning */
     DO_INSIDE, /* somebody is within the side `value` of the ring in memory: 1 */
+    DO_THERE,  /* how many bytes there are to be read */
     DO_STREAM_END,
     /* peers and their links */
     DO_PEER_WAIT, /* value: for what */

@@ -22,6 +22,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "library.h"
@@ -47,9 +48,8 @@ static const char *where(void)
     if (run.mode == PAIR)
         snprintf(second, sizeof second, " --second %u.%u --then %d", run.second.stops,
                  run.second.steps, run.then);
-    snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s%s\n#   %s",
-             run.scene->name, mode_names[run.mode], run.place.stops, run.place.steps,
-             run.mode == PAIR ? second : "",
+    snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s%s\n#   %s", run.scene->name,
+             mode_names[run.mode], run.place.stops, run.place.steps, run.mode == PAIR ? second : "",
              run.ended               ? " (the call was over)"
              : run.where == AT_SLEEP ? " (asleep)"
                                      : "",
@@ -59,7 +59,11 @@ static const char *where(void)
 
 const char *name_of(const struct actor *actor)
 {
-    return actor == S ? "S" : actor == W ? "W" : actor == V ? "V" : actor == run.partner ? "B" : "N";
+    return actor == S             ? "S"
+           : actor == W           ? "W"
+           : actor == V           ? "V"
+           : actor == run.partner ? "B"
+                                  : "N";
 }
 
 struct answer does(struct actor *actor, struct order order)
@@ -70,6 +74,9 @@ struct answer does(struct actor *actor, struct order order)
     if (answer.result == -ETIME)
         wrong("%s's %s never %s", name_of(actor), verb_names[order.verb],
               actor->board->begun ? "ended" : "began");
+    if (answer.took_ns > INT64_C(3000000000) && getenv("YOKE_VERBOSE"))
+        fprintf(stderr, "# slow: %s's %s took %lld ms\n#   %s\n", name_of(actor),
+                verb_names[order.verb], (long long)answer.took_ns / 1000000, where());
     if (answer.took_ns > totals->slowest_ns && order.timeout_ns == 0)
         totals->slowest_ns = answer.took_ns;
     return answer;
@@ -233,10 +240,12 @@ static void close_world(void)
         closes(W);
     }
     closes(S);
-    if (run.scene->rings) { /* the next user takes away what nobody has open any more */
+    if (run.scene->rings || world_of(run.scene)->lasts) {
+        /* the next user takes away what nobody has open any more */
+        actors_kill_all();
         struct actor *next = actor_start();
-        MUST(0, next, .verb = DO_PORT_OPEN, .flags = YOKE_CREATE);
-        MUST(0, next, .verb = DO_CLOSE);
+        if (DOES(next, .verb = DO_GC).result < 0)
+            wrong("what is left can not be collected");
         actor_end(next);
     }
     leftovers_count(directory, &left);

@@ -19,7 +19,8 @@
 /* Where the scenes play: what S and W have open, and what a message is there. */
 struct world {
     const char *family;
-    bool links; /* names are those of peers: in the end nobody has them */
+    bool
+        lasts; /* what a process had open may stay until it ends: names of dead peers, who it sent signals to */
     void (*open)(void);
     void (*join)(struct actor *actor); /* as one more that sends */
     struct order send, recv;           /* `value` is the number */
@@ -30,9 +31,9 @@ struct scene {
     const char *name;
     bool port;
     const struct world *world; /* NULL: a region; with `port`, a port */
-    struct port_plan plan; /* ports */
-    void (*arrange)(void); /* what there is, before V comes */
-    void (*before)(void);  /* V's own, before the call */
+    struct port_plan plan;     /* ports */
+    void (*arrange)(void);     /* what there is, before V comes */
+    void (*before)(void);      /* V's own, before the call */
     struct order call;
     bool forked;          /* V is a child that S forked */
     bool rings;           /* V has a doorbell, which S has open when V is dead */
@@ -65,15 +66,16 @@ struct run {
     struct place place, second; /* second: of who dies beside V */
     enum where where;
     bool paired; /* somebody died beside V */
-    bool ended; /* V's call was over */
-    int then; /* after the other one's death V goes on: 1 */
+    bool ended;  /* V's call was over */
+    int then;    /* after the other one's death V goes on: 1 */
     struct actor *survivor, *sleeper, *victim, *partner;
     uint64_t word;  /* of the lock, before the call */
     uint64_t count; /* of the event */
     uint32_t woken; /* how often `asleep` did something */
     bool sleeper_waits;
     int64_t slept_ns; /* W's call, from begin to end */
-    int64_t told_ns, call_ns; /* when W was told to sleep; how much later V was where it was to go */
+    int64_t told_ns,
+        call_ns; /* when W was told to sleep; how much later V was where it was to go */
     /* messages */
     uint8_t sent[IDS]; /* 0 no, 1 perhaps, 2 yes */
     uint8_t got[IDS];
