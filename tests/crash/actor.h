@@ -102,6 +102,8 @@ enum verb {
 };
 
 extern const char *const verb_names[VERBS];
+/* The public function that it is there to call; NULL: none in particular. */
+extern const char *const verb_functions[VERBS];
 
 struct order {
     enum verb verb;

@@ -17,8 +17,9 @@
  *   stop   V stands there. S and W go on with all that V does not hold. Then V goes on and must end
  *          well.
  *
- *   library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop]
- *           [--place STOPS.STEPS]
+ *   library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop|pair]
+ *           [--place STOPS.STEPS] [--second STOPS.STEPS] [--then 0|1] [--family NAME]
+ *   library --table
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@
 #include <string.h>
 
 #include "library.h"
+#include "library_table.h"
 #include "yoke.h"
 
 #define WAKE_TRIES 20
@@ -379,7 +381,7 @@ static bool partner_begins(const struct scene *scene)
 {
     struct order order = partners_call(scene);
     run.partner = actor_start();
-    if (order.verb != DO_PORT_OPEN && order.verb != DO_STREAM_OPEN)
+    if (order.verb != DO_PORT_OPEN && order.verb != DO_STREAM_OPEN && order.verb != DO_PEER_JOIN)
         world_of(scene)->join(run.partner);
     return victim_begin(run.partner, &order);
 }
@@ -469,7 +471,7 @@ static const struct {
 };
 #define FAMILIES (sizeof families / sizeof families[0])
 
-static uint32_t scenes_in_all(void)
+uint32_t library_scene_count(void)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < FAMILIES; i++)
@@ -477,7 +479,7 @@ static uint32_t scenes_in_all(void)
     return count;
 }
 
-static const struct scene *scene_of(uint32_t number)
+const struct scene *library_scene(uint32_t number)
 {
     size_t family = 0;
     for (; number >= *families[family].count; family++)
@@ -549,7 +551,7 @@ static void whole_calls(const struct scene *scene, enum mode mode)
 
 static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
 {
-    const struct scene *scene = scene_of(number);
+    const struct scene *scene = library_scene(number);
     struct places places;
     if (mode == PAIR && (scene->alone || scene->forked))
         return;
@@ -583,12 +585,12 @@ static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
 
 static const char *scene_name(uint32_t scene)
 {
-    return scene_of(scene)->name;
+    return library_scene(scene)->name;
 }
 
 static const char *scene_family(uint32_t scene)
 {
-    return world_of(scene_of(scene))->family;
+    return world_of(library_scene(scene))->family;
 }
 
 int main(int argc, char **argv)
@@ -597,13 +599,18 @@ int main(int argc, char **argv)
         .usage = "library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] "
                  "[--family NAME] [--mode kill|stop|pair] [--place STOPS.STEPS] "
                  "[--second STOPS.STEPS] [--then 0|1]",
-        .scenes = scenes_in_all(),
+        .scenes = library_scene_count(),
         .modes = MODES,
         .name = scene_name,
         .family = scene_family,
         .run = run_scene,
         .where = where,
+        .complete = no_function_is_overlooked,
     };
+    if (argc == 2 && strcmp(argv[1], "--table") == 0) {
+        library_print_table();
+        return 0;
+    }
     return campaign_main(
         argc, argv, &campaign,
         "killed_or_stopped_at_any_instruction_others_go_on_and_no_message_is_lost");
