@@ -6,6 +6,7 @@
  * S, W and V are peers "s", "w" and "v". Links carry numbers, as ports do.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "library.h"
 #include "yoke.h"
@@ -304,6 +305,56 @@ static void link_wait_finished(const struct answer *answer)
     next_has_link();
 }
 
+/* -- one of V's name has died, and left a peer's name and its end of a link: V collects, or removes -- */
+
+static void dead_on_link(void)
+{
+    struct actor *dead = actor_start();
+    opens_link(S, "s:v");
+    opens_link(dead, "v:s");
+    sends(S, 10);
+    actor_kill(dead);
+}
+
+static void collect_stopped(void)
+{
+    sends(S, 11);
+    MUST(0, W, .verb = DO_PEER_WAIT, .name = "v", .value = YOKE_PEER_GONE);
+}
+
+static void collect_finished(const struct answer *answer)
+{
+    if (answer->result < 0)
+        wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
+    victim_leaves();
+    next_has_link();
+}
+
+/* The link's name is gone, or not: S has its end, and the next two of these names meet anew. */
+static void link_removed(void)
+{
+    drops_link(S);
+    memset(run.lost_ok, 1, sizeof run.lost_ok);
+    opens_link(S, "s:v");
+    struct actor *next = actor_start();
+    opens_link(next, "v:s");
+    drains(next);
+    sends(S, 20);
+    drains(next);
+    if (run.got[20] != 1)
+        wrong("what S sends on the new link came %u times", run.got[20]);
+    drops_link(next);
+    actor_end(next);
+    drops_link(S);
+}
+
+static void remove_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
+    link_removed();
+}
+
 /* -- V opens, sends on, or closes a link to W, which serves -- */
 
 static void sleeper_serves(void)
@@ -459,6 +510,21 @@ const struct scene peer_scenes[] = {
      .after_kill = link_wait_killed,
      .while_stopped = link_wait_stopped,
      .after_finish = link_wait_finished},
+    {.name = "collect what a dead peer left",
+     WITH_PEERS,
+     .arrange = dead_on_link,
+     .call = {.verb = DO_GC},
+     .after_kill = next_has_link,
+     .while_stopped = collect_stopped,
+     .after_finish = collect_finished},
+    {.name = "remove a link in use",
+     WITH_PEERS,
+     .alone = true,
+     .arrange = dead_on_link,
+     .call = {.verb = DO_REMOVE, .name = "link:s/v"},
+     .after_kill = link_removed,
+     .while_stopped = collect_stopped,
+     .after_finish = remove_finished},
     {.name = "open a link to one who serves",
      WITH_PEERS,
      .before = victim_joins,

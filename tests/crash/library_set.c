@@ -67,7 +67,7 @@ static void open_peers(void)
 
 static void join_peer(struct actor *actor)
 {
-    MUST(0, actor, .verb = DO_PEER_JOIN, .name = "b");
+    MUST(0, actor, .verb = DO_PEER_JOIN, .name = actor == V ? "v" : "b");
 }
 
 /* The one that receives is "r": V, or W. */
@@ -459,7 +459,7 @@ static void looking_finished(const struct answer *answer)
 
 #define OTHERS_SET(WORLD, text, ...)                                                              \
     {                                                                                             \
-        .name = "send to a set: " text, ON(WORLD), .arrange = sleeper_set_before,                 \
+        .name = "send to a set: " text, ON(WORLD), .wakes = true, .arrange = sleeper_set_before,  \
         .before = victim_sends, .settle = sleeper_set_settles, .call = {__VA_ARGS__, .value = 1}, \
         .after_kill = told_killed, .while_stopped = told_others, .after_finish = told_finished    \
     }

@@ -297,6 +297,22 @@ static void open_finished(const struct answer *answer)
     receive_killed();
 }
 
+/* It clears what the dead one left, or finds nobody's. */
+static void collect_stopped(void)
+{
+    MUST(-ENOENT, S, .verb = DO_SIGNAL, .name = to('v'), .value = 12);
+    signals(S, 'w', 2);
+    drains(W);
+}
+
+static void collect_finished(const struct answer *answer)
+{
+    if (answer->result < 0)
+        wrong("V can not collect: %lld %s", (long long)answer->result, answer->sentence);
+    victim_leaves();
+    receive_killed();
+}
+
 static void close_finished(const struct answer *answer)
 {
     if (answer->result != 0)
@@ -442,6 +458,20 @@ const struct scene signal_scenes[] = {
      .after_finish = refused_finished},
     OWNER_SCENES(IN_MEMORY, "", 0),
     OWNER_SCENES(IN_KERNEL, ", kernel", YOKE_SIGNALS_KERNEL),
+    {.name = "collect a dead one's inbox",
+     IN_MEMORY,
+     .arrange = dead_owner,
+     .call = {.verb = DO_GC},
+     .after_kill = receive_killed,
+     .while_stopped = collect_stopped,
+     .after_finish = collect_finished},
+    {.name = "collect a dead one's inbox, kernel",
+     IN_KERNEL,
+     .arrange = dead_owner,
+     .call = {.verb = DO_GC},
+     .after_kill = receive_killed,
+     .while_stopped = collect_stopped,
+     .after_finish = collect_finished},
     {.name = "catch a UNIX signal",
      IN_MEMORY,
      .before = victim_has_inbox,

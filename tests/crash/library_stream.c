@@ -624,6 +624,25 @@ static void end_asked(const struct answer *answer)
     stream_is_balanced();
 }
 
+/* -- its name is taken away: who has it open goes on with it, and the next of that name is another -- */
+
+static void removed_killed(void)
+{
+    sends(S, 25);
+    drains(S);
+    MUST(0, S, .verb = DO_CLOSE, .handle = OUT);
+    MUST(0, S, .verb = DO_CLOSE, .handle = IN);
+    open_stream_world();
+    stream_is_balanced();
+}
+
+static void removed_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
+    removed_killed();
+}
+
 /* -- V's own thread waits; V ends that wait -- */
 
 static void thread_reads(void)
@@ -914,6 +933,13 @@ const struct scene stream_scenes[] = {
      .after_kill = join_killed,
      .while_stopped = join_stopped,
      .after_finish = end_asked},
+    {.name = "remove a stream in use",
+     ON_STREAM,
+     .alone = true,
+     .call = {.verb = DO_REMOVE, .name = "stream:x"},
+     .after_kill = removed_killed,
+     .while_stopped = join_stopped,
+     .after_finish = removed_finished},
     {.name = "cancel a wait for bytes",
      ON_STREAM,
      .alone = true,
