@@ -261,9 +261,8 @@ int main(int count, char **arguments)
     stepper_close(&second);
     printf(
         "bytes_sweep %s: %ld places, %ld checked, %ld instructions, seed %llu, %.1f s%s: %d faults\n",
-        mode_names[limits.mode], places, checked, steps,
-        (unsigned long long)limits.seed, seconds_now() - started,
-        all || failures > 0 ? "" : " (out of time)", failures);
+        mode_names[limits.mode], places, checked, steps, (unsigned long long)limits.seed,
+        seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
     tried(&(struct tried){.program = "crash-bytes_sweep",
                           .scenes = (uint64_t)scenes,
                           .places = (uint64_t)places,

@@ -80,7 +80,7 @@ static void send_stopped(void)
 {
     run.sent[1] = 1;
     if (run.paired)
-        drains(S); /* there is to be room for these */
+        drains(S);                              /* there is to be room for these */
     for (uint64_t id = 2; id < 1 + DEPTH; id++) /* V's may be there, too */
         sends(S, id);
     drains(S);

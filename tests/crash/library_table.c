@@ -5,8 +5,8 @@
  * What a scene covers follows from its call (verb_functions). The scenes of links.c and lifecycle.c,
  * which are other programs, stand in `elsewhere`; that they are there is looked up in the source.
  */
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,9 @@
 static const struct {
     const char *function, *program, *scenes[6];
 } elsewhere[] = {
-    {"yoke_region_create", "lifecycle", {"create transient", "create kept", "create over a dead name"}},
+    {"yoke_region_create",
+     "lifecycle",
+     {"create transient", "create kept", "create over a dead name"}},
     {"yoke_region_open", "lifecycle", {"open", "region open read-only", "open a dead name"}},
     {"yoke_region_close", "lifecycle", {"close as last user", "close not as last user"}},
     {"yoke_region_remove", "lifecycle", {"remove", "remove what is in use", "remove a dead name"}},

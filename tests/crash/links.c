@@ -54,19 +54,26 @@ static const struct scene scenes[] = {
     {"close alone", ALONE, true, false, false, .call = {.verb = DO_CLOSE}},
     {"close", LINKED, true, false, false, .call = {.verb = DO_CLOSE}},
     {"send to a sleeper", EMPTY_ASLEEP, true, false, false, .call = {.verb = DO_SEND, .value = 50}},
-    {"send to a sleeper, fences", EMPTY_ASLEEP, true, false, true, .call = {.verb = DO_SEND, .value = 50}},
+    {"send to a sleeper, fences", EMPTY_ASLEEP, true, false, true,
+     .call = {.verb = DO_SEND, .value = 50}},
     {"receive from a sleeper", FULL_ASLEEP, true, false, false, .call = {.verb = DO_RECV}},
     {"receive from a sleeper, fences", FULL_ASLEEP, true, false, true, .call = {.verb = DO_RECV}},
     {"borrow", FULL, true, false, false, .call = {.verb = DO_BORROW}},
-    {"send, waiting for room", VICTIM_FULL, true, .call = {.verb = DO_SEND, .value = 50, .timeout_ns = LONG_NS}, .wake = room_comes},
-    {"receive, waiting", EMPTY, true, .call = {.verb = DO_RECV, .timeout_ns = LONG_NS}, .wake = two_come},
-    {"borrow, waiting", EMPTY, true, .call = {.verb = DO_BORROW, .timeout_ns = LONG_NS}, .wake = two_come},
-    {"wait for the other end", ALONE, true, .call = {.verb = DO_LINK_WAIT, .timeout_ns = LONG_NS}, .wake = other_end_comes},
+    {"send, waiting for room", VICTIM_FULL, true,
+     .call = {.verb = DO_SEND, .value = 50, .timeout_ns = LONG_NS}, .wake = room_comes},
+    {"receive, waiting", EMPTY, true, .call = {.verb = DO_RECV, .timeout_ns = LONG_NS},
+     .wake = two_come},
+    {"borrow, waiting", EMPTY, true, .call = {.verb = DO_BORROW, .timeout_ns = LONG_NS},
+     .wake = two_come},
+    {"wait for the other end", ALONE, true, .call = {.verb = DO_LINK_WAIT, .timeout_ns = LONG_NS},
+     .wake = other_end_comes},
     {"loan", LINKED, true, .call = {.verb = DO_LOAN, .value = 50}},
     {"commit to a sleeper", EMPTY_ASLEEP, true, .call = {.verb = DO_COMMIT}, .before = DO_LOAN},
-    {"commit to a sleeper, fences", EMPTY_ASLEEP, true, .fences = true, .call = {.verb = DO_COMMIT}, .before = DO_LOAN},
+    {"commit to a sleeper, fences", EMPTY_ASLEEP, true, .fences = true, .call = {.verb = DO_COMMIT},
+     .before = DO_LOAN},
     {"release", FULL, true, .call = {.verb = DO_RELEASE}, .before = DO_BORROW},
-    {"release while one waits for room", FULL_ASLEEP, true, .call = {.verb = DO_RELEASE}, .before = DO_BORROW},
+    {"release while one waits for room", FULL_ASLEEP, true, .call = {.verb = DO_RELEASE},
+     .before = DO_BORROW},
     {"return", FULL, true, .call = {.verb = DO_RETURN}, .before = DO_BORROW},
     {"close with a message in hand", FULL, true, .call = {.verb = DO_CLOSE}, .before = DO_BORROW},
     {"come back to what a dead one held", FULL, false, .call = V_OPENS, .dead = true},
@@ -296,7 +303,8 @@ static void both_ways_are_open(struct actor *next)
     uint64_t last = 0, sent = messages_before(run.scene);
     enum verb verb = run.scene->call.verb;
     bool may_have_taken = is_receipt(verb);
-    bool again = run.scene->dead || run.scene->before == DO_BORROW || (run.ended && verb == DO_BORROW);
+    bool again =
+        run.scene->dead || run.scene->before == DO_BORROW || (run.ended && verb == DO_BORROW);
     while (last < sent) {
         struct answer answer = does(next, (struct order){.verb = DO_RECV});
         bool is_next =
@@ -368,7 +376,8 @@ static void succeed(void)
         open_end(S);
     }
     open_end(next);
-    if (run.ended && is_send(run.scene->call.verb) && run.scene->setup == EMPTY_ASLEEP && run.received != 50)
+    if (run.ended && is_send(run.scene->call.verb) && run.scene->setup == EMPTY_ASLEEP &&
+        run.received != 50)
         wrong("V's message was sent, and did not come");
     both_ways_are_open(next);
     nothing_is_left(next);
