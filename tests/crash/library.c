@@ -6,16 +6,20 @@
  * a new victim V, all real processes against the library as it ships. The calls are walked through
  * instruction by instruction: a place is each one after which shared memory reads otherwise, each
  * system call, and one in some of the others (--long: each). Of the places to be stopped at, every
- * other one is tried (--long: all), as the seed has it.
+ * other one is tried, and with --seconds so many of each scene that others have their share (--long:
+ * all), as the seed has it.
  *
- * The scenes are in library_region.c (locks, semaphores, events) and library_port.c (messages).
+ * The scenes are in library_region.c (locks, semaphores, events), library_port.c (messages), and
+ * library_stream.c, _signal.c, _peer.c, _set.c and _kernel.c; library_table.c says what they cover.
  *
  *   kill   V dies there by SIGKILL. S must be able to use everything again, and be told what it
  *          must be told; W must get what is its own by now, though nobody may be left who would
  *          have woken it. Messages: each one that was sent is delivered once, or the second time
  *          marked; in the end the port takes `depth` messages again, and every participant's place.
- *   stop   V stands there. S and W go on with all that V does not hold. Then V goes on and must end
- *          well.
+ *   stop   V stands there, by SIGSTOP or held by its tracer. S and W go on with all that V does not
+ *          hold. Then V goes on and must end well.
+ *   pair   V stands there, and another one is killed in the midst of a call of its own, at places of
+ *          that. Then V dies, or goes on, and all must be as above.
  *
  *   library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop|pair]
  *           [--place STOPS.STEPS] [--second STOPS.STEPS] [--then 0|1] [--family NAME]
@@ -502,6 +506,18 @@ static bool survey_partner(const struct scene *scene, uint64_t *random, struct p
     return done;
 }
 
+/* With little time, so many of a scene's places that other scenes have their share, too. */
+#define PLACES_EACH 40
+
+static bool is_chosen(const struct places *places, enum mode mode, uint64_t *random)
+{
+    if (options.thorough)
+        return true;
+    if (options.seconds >= 1e6)
+        return mode == KILL || random_of(random) % 2 == 0;
+    return random_of(random) % places->count < (mode == KILL ? PLACES_EACH : PLACES_EACH / 2);
+}
+
 /* V at each of its places; of the other one's so many that each comes, in the end. */
 #define SECONDS_EACH 8
 
@@ -515,7 +531,7 @@ static void run_pairs(const struct scene *scene, const struct places *places, ui
     uint32_t at = 0;
     for (uint32_t i = 0; i < places->count && !time_is_over(); i++) {
         run.place = places->list[i];
-        if (!options.thorough && random_of(random) % 3 != 0)
+        if (!is_chosen(places, PAIR, random))
             continue;
         for (uint32_t k = 0; k < (options.thorough ? SECONDS_EACH : 1) && !time_is_over(); k++) {
             at += 1 + (uint32_t)(random_of(random) % 3);
@@ -574,7 +590,7 @@ static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
         run_pairs(scene, &places, random);
     for (uint32_t i = 0; mode != PAIR && i < places.count && !time_is_over(); i++) {
         run.place = places.list[i];
-        if (options.thorough || mode == KILL || random_of(random) % 2 == 0)
+        if (is_chosen(&places, mode, random))
             one_run(scene, mode);
     }
     if (mode != PAIR && !time_is_over())
