@@ -68,7 +68,7 @@ struct run {
     bool paired; /* somebody died beside V */
     bool ended;  /* V's call was over */
     int then;    /* after the other one's death V goes on: 1 */
-    struct actor *survivor, *sleeper, *victim, *partner;
+    struct actor *survivor, *sleeper, *victim, *partner, *holder;
     uint64_t word;  /* of the lock, before the call */
     uint64_t count; /* of the event */
     uint32_t woken; /* how often `asleep` did something */

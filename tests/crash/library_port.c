@@ -549,12 +549,32 @@ static void recovery_stopped(void)
     if (run.got[12] != 1 || run.got[13] != 1)
         wrong("messages that nobody held did not come while V stood");
     newcomer(true);
+    /* who comes now, perhaps to the dead one's place, keeps what it has whatever V goes on to do */
+    run.holder = actor_start();
+    MUST(0, run.holder, .verb = DO_PORT_OPEN);
+    sends(S, 30);
+    struct answer answer = DOES(run.holder, .verb = DO_BORROW);
+    if (answer.result != 1)
+        wrong("a newcomer can not borrow: %lld", (long long)answer.result);
+    else
+        received(run.holder, &answer);
+}
+
+static void holder_has_it_still(void)
+{
+    if (counts().held != 1)
+        wrong("a living one has borrowed a message, and %u are held", counts().held);
+    MUST(0, run.holder, .verb = DO_RELEASE);
+    MUST(0, run.holder, .verb = DO_CLOSE);
+    actor_end(run.holder);
+    run.holder = NULL;
 }
 
 static void recovery_finished(const struct answer *answer)
 {
     if (answer->result != 0)
         wrong("V can not join: %lld %s", (long long)answer->result, answer->sentence);
+    holder_has_it_still();
     victim_leaves();
     recovery_is_right();
 }
