@@ -128,6 +128,8 @@ void sends(struct actor *actor, uint64_t id)
 {
     struct order order = world_of(run.scene)->send;
     order.value = id;
+    if (run.paired && order.verb == DO_WRITE)
+        order.timeout_ns = LONG_NS; /* the other one may have died inside: until that is noticed */
     struct answer answer = does(actor, order);
     if (answer.result == 1)
         run.sent[id] = 2;
