@@ -10,12 +10,13 @@
 
 struct tried {
     const char *program;
-    uint64_t scenes;    /* kinds of operation, each with what is there before it */
-    uint64_t places;    /* in all, where one died or stood, and the others were asked */
-    uint64_t pairs;     /* of these: while one stood another one died */
-    uint64_t stopped;   /* of these: it went on afterwards */
+    uint64_t scenes; /* kinds of operation, each with what is there before it */
+    uint64_t places; /* in all, where one died or stood, and the others were asked */
+    uint64_t pairs;  /* of these: while one stood another one died */
+    uint64_t
+        stopped; /* of these: it stood while others worked, and then went on (or, in links and lifecycle, died) */
     uint64_t sigstop;   /* of those: by a real SIGSTOP */
-    uint64_t killed;    /* it never went on */
+    uint64_t killed;    /* of these: it never went on after that place */
     uint64_t sigkill;   /* real SIGKILLs of real processes */
     uint64_t schedules; /* states of several processes that a checker of schedules came to */
 };
