@@ -39,8 +39,7 @@ void belongings_compare(const char *whose, const struct belongings *before,
     if (before->mappings != after->mappings || before->mapped_bytes != after->mapped_bytes)
         fault("%s: %zu mappings of %zu bytes were there, now %zu of %zu", whose, before->mappings,
               before->mapped_bytes, after->mappings, after->mapped_bytes);
-    /* what malloc() keeps in its caches counts, too; it had thousands of turns to lose some bytes in each */
-    if (after->heap_bytes > before->heap_bytes + 16384)
+    if (before->heap_bytes != after->heap_bytes)
         fault("%s: %zu bytes were allocated, now %zu", whose, before->heap_bytes,
               after->heap_bytes);
 }

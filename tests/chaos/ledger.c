@@ -369,7 +369,7 @@ static enum fate fate_of(const struct flow *flow, const struct lane *lane, uint3
     }
 }
 
-bool ledger_settled(char *ret_text, size_t size)
+bool ledger_settled(char *ret_text, size_t size, uint32_t *ret_flow)
 {
     uint64_t missing[FLOWS_MAX] = {0};
     for (uint32_t i = 1; i < shared->seats; i++) {
@@ -380,6 +380,7 @@ bool ledger_settled(char *ret_text, size_t size)
         for (bool final = true; number < next; number++) {
             enum fate fate = fate_of(flow_of(lane), lane, number);
             if (fate == OWED) {
+                *ret_flow = lane->flow - 1;
                 snprintf(ret_text, size, "%s: message %u of seat %u was sent and does not come (noted: %d by seat %u, %d deliveries)",
                          flow_of(lane)->name, number, i, lane->got ? (int)got_of(lane->got[number]) : -1, lane->got ? (unsigned)(lane->got[number] >> 32 & 0xffffff) : 0,
                          lane->got ? lane->deliveries[number] : 0);
@@ -394,6 +395,7 @@ bool ledger_settled(char *ret_text, size_t size)
     for (uint32_t i = 0; i < flow_count; i++) {
         uint64_t allowed = atomic_load(&flows[i].allowed);
         if (missing[i] > allowed) {
+            *ret_flow = i;
             snprintf(ret_text, size, "%s: %llu messages were sent and do not come, at most %llu went with the dead",
                      flows[i].name, (unsigned long long)missing[i], (unsigned long long)allowed);
             return false;

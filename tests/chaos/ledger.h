@@ -103,8 +103,8 @@ struct sums {
     uint64_t tried, done, refused, received, maybe, dropped, lost;
 };
 
-/* Has all that was sent arrived? Else *ret_text says what is missing. For waiting. */
-bool ledger_settled(char *ret_text, size_t size);
+/* Has all that was sent arrived? Else *ret_text says what is missing, of which flow. For waiting. */
+bool ledger_settled(char *ret_text, size_t size, uint32_t *ret_flow);
 /* When all is drained: each message's fate is one that was promised, else a fault. */
 void ledger_judge(struct sums *messages, struct sums *words);
 

@@ -103,11 +103,23 @@ void play_locker(void)
 
 /* ---- units ---- */
 
+/* How many have a unit at one moment: those that were seen to, and have not moved until all were looked at. */
 static uint32_t holders(void)
 {
-    uint32_t found = 0;
-    for (uint32_t i = 1; i < shared->seats; i++)
-        found += is_living(i, atomic_load(&shared->seat[i].inside_life));
+    uint32_t seats[2 * UNITS], lives[2 * UNITS], seen = 0, found = 0;
+    uint64_t steps[2 * UNITS];
+    for (uint32_t i = 1; i < shared->seats && seen < 2 * UNITS; i++) {
+        const struct seat *seat = &shared->seat[i];
+        steps[seen] = atomic_load(&seat->steps);
+        lives[seen] = atomic_load(&seat->inside_life);
+        if (is_living(i, lives[seen]))
+            seats[seen++] = i;
+    }
+    for (uint32_t k = 0; k < seen; k++) {
+        const struct seat *seat = &shared->seat[seats[k]];
+        found += atomic_load(&seat->inside_life) == lives[k] && is_living(seats[k], lives[k]) &&
+                 atomic_load(&seat->steps) == steps[k];
+    }
     return found;
 }
 
@@ -118,8 +130,9 @@ static void take_unit(yoke_region *region)
     if (!is_answer(result, "yoke_semaphore_acquire", EAGAIN, ETIMEDOUT, 0) || result < 0)
         return;
     atomic_store(&me.seat->inside_life, me.life);
-    if (holders() > UNITS)
-        fault("%u units of the semaphore are held, and there are %d", holders(), UNITS);
+    uint32_t count = holders();
+    if (count > UNITS)
+        fault("%u units of the semaphore are held, and there are %d", count, UNITS);
     if (once_in(30))
         nap(MS / 10);
     atomic_store(&me.seat->inside_life, 0);

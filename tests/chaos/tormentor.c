@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -291,17 +292,38 @@ static void act(uint32_t at_once)
     bury_doomed();
 }
 
+/* What all do that could receive it. */
+static void say_who_receives(uint32_t flow)
+{
+    char where[64];
+    int64_t cpu_ns;
+    for (uint32_t i = 1; i < shared->seats; i++) {
+        const struct seat *seat = &shared->seat[i];
+        pid_t pid = atomic_load(&seat->pid);
+        if (!receives(seat->role) || atomic_load(&seat->from) != flow)
+            continue;
+        char state = ask_kernel(pid, &cpu_ns, where, sizeof where);
+        fprintf(stderr, "#   seat %u: process %d, life %u, inside of %u, step %llu, state %c in %s\n", i, pid,
+                atomic_load(&seat->life), atomic_load(&seat->verb),
+                (unsigned long long)atomic_load(&seat->steps), state, where);
+    }
+}
+
 /* Waits until all that was sent has arrived: what is awake must get it, nobody else moves. */
 static void let_arrive(bool receivers_only)
 {
     char text[300];
+    uint32_t flow;
     int64_t begun = clock_ns;
-    for (uint32_t looks = 0; !ledger_settled(text, sizeof text); looks++) {
+    for (uint32_t looks = 0; !ledger_settled(text, sizeof text, &flow); looks++) {
         bury_some();
         start_absent(receivers_only);
         watch_all();
         if (clock_ns - begun > WEDGE_NS && !stuck) {
             fault("nothing arrives any more: %s", text);
+            say_who_receives(flow);
+            if (getenv("CHAOS_HALT"))
+                pause(); /* to be looked at */
             stuck = true;
         }
         if (stuck)
@@ -310,12 +332,18 @@ static void let_arrive(bool receivers_only)
     }
 }
 
-static void hush(void)
+/* Nobody is stopped, or stays away. */
+static void all_come(enum phase phase)
 {
-    atomic_store(&shared->phase, HUSH);
+    atomic_store(&shared->phase, phase);
     resume_due(true);
     for (uint32_t i = 1; i < shared->seats; i++)
         watches[i].starts_at = action;
+}
+
+static void hush(void)
+{
+    all_come(HUSH);
     start_absent(false);
     let_arrive(false);
     atomic_store(&shared->phase, RUN);
@@ -356,8 +384,7 @@ static bool is_reader(enum role role)
 static void end_gently(void)
 {
     int64_t told = 0;
-    atomic_store(&shared->phase, FINISH);
-    resume_due(true);
+    all_come(FINISH);
     while (any_left(is_sender) && !stuck) {
         bury_some();
         start_absent(true);
