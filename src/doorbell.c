@@ -11,19 +11,34 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-#define TRIES 8
+/* Each process that collects may be in the way once, before one is open. */
+#define TRIES 64
 
-/* Made, and open both ways: then there is always a writer, and no end of file when the last left. */
+/*
+ * Made, and open both ways: then there is always a writer, and no end of file when the last left. Whoever
+ * collects takes one for deserted until it is open, and may take its name away after that. So it gets another
+ * name first, and its own when it is open. -ENOENT: somebody took it away before.
+ */
 static int make_and_open(const struct yk_directory *directory, const char *path, uint32_t mode,
                          uint32_t group)
 {
+    uint64_t other;
+    char fresh[48];
+    int result = yk_sys_random(&other, sizeof other);
+    if (result < 0)
+        return result;
+    yk_bell_path(fresh, other);
     /* who may write the object may ring: that takes the right to read, too (open_bell()) */
-    int result = yk_sys_make_fifo(directory->fd, path, (mode & 0222) | (mode & 0222) << 1, group);
-    bool there = result == -EEXIST;
-    if (result == 0 || there)
-        result = yk_sys_open(directory->fd, path, O_RDWR, 0);
-    if (result < 0 && !there)
-        yk_sys_unlink(directory->fd, path);
+    result = yk_sys_make_fifo(directory->fd, fresh, (mode & 0222) | (mode & 0222) << 1, group);
+    if (result == -EEXIST)
+        return result;
+    int fd = result < 0 ? result : yk_sys_open(directory->fd, fresh, O_RDWR, 0);
+    result = fd < 0 ? fd : yk_sys_rename(directory->fd, fresh, directory->fd, path);
+    if (result == 0)
+        return fd;
+    yk_sys_unlink(directory->fd, fresh);
+    if (fd >= 0)
+        yk_sys_close(fd);
     return result;
 }
 
@@ -35,7 +50,6 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint3
     if (result < 0)
         return result;
     yk_bell_path(path, nonce);
-    /* until it is open, others may take it for deserted */
     for (int i = 0; i < TRIES && fd == -ENOENT; i++)
         fd = make_and_open(&opened, path, mode, group);
     if (fd < 0)
