@@ -282,8 +282,8 @@ void note_words(struct receiver *receiver, const uint64_t *words, size_t count, 
             return;
         }
         if (alone && *follows && words[i] >> 2 != *follows)
-            fault("%s: a write of at most %u bytes was mixed with another: %016llx", flows[receiver->flow].name,
-                  WHOLE_MOST, (unsigned long long)words[i]);
+            fault("%s: a write of at most %u bytes was mixed with another: %016llx",
+                  flows[receiver->flow].name, WHOLE_MOST, (unsigned long long)words[i]);
         *follows = (words[i] & 3) == 2 ? (words[i] >> 2) + 1 : 0;
         note_word(receiver, &given);
     }
@@ -381,9 +381,12 @@ bool ledger_settled(char *ret_text, size_t size, uint32_t *ret_flow)
             enum fate fate = fate_of(flow_of(lane), lane, number);
             if (fate == OWED) {
                 *ret_flow = lane->flow - 1;
-                snprintf(ret_text, size, "%s: message %u of seat %u was sent and does not come (noted: %d by seat %u, %d deliveries)",
-                         flow_of(lane)->name, number, i, lane->got ? (int)got_of(lane->got[number]) : -1, lane->got ? (unsigned)(lane->got[number] >> 32 & 0xffffff) : 0,
-                         lane->got ? lane->deliveries[number] : 0);
+                snprintf(
+                    ret_text, size,
+                    "%s: message %u of seat %u was sent and does not come (noted: %d by seat %u, %d deliveries)",
+                    flow_of(lane)->name, number, i, lane->got ? (int)got_of(lane->got[number]) : -1,
+                    lane->got ? (unsigned)(lane->got[number] >> 32 & 0xffffff) : 0,
+                    lane->got ? lane->deliveries[number] : 0);
                 return false;
             }
             missing[lane->flow - 1] += fate == MISSING;
@@ -396,7 +399,8 @@ bool ledger_settled(char *ret_text, size_t size, uint32_t *ret_flow)
         uint64_t allowed = atomic_load(&flows[i].allowed);
         if (missing[i] > allowed) {
             *ret_flow = i;
-            snprintf(ret_text, size, "%s: %llu messages were sent and do not come, at most %llu went with the dead",
+            snprintf(ret_text, size,
+                     "%s: %llu messages were sent and do not come, at most %llu went with the dead",
                      flows[i].name, (unsigned long long)missing[i], (unsigned long long)allowed);
             return false;
         }
@@ -437,8 +441,10 @@ static void judge_lane(uint32_t seat, const struct lane *lane, uint64_t *missing
         if (fate != OWED)
             continue;
         if (sums->lost++ < 4)
-            fault("%s: message %u of seat %u is lost: sent %d, noted %d by seat %u, %u deliveries", flow->name, n, seat, sent,
-                  got, lane->got ? (unsigned)(lane->got[n] >> 32 & 0xffffff) : 0, lane->got ? lane->deliveries[n] : 0);
+            fault("%s: message %u of seat %u is lost: sent %d, noted %d by seat %u, %u deliveries",
+                  flow->name, n, seat, sent, got,
+                  lane->got ? (unsigned)(lane->got[n] >> 32 & 0xffffff) : 0,
+                  lane->got ? lane->deliveries[n] : 0);
     }
 }
 

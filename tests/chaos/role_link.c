@@ -37,8 +37,8 @@ static void receive(struct receiver *receiver, yoke_endpoint *link, const struct
     if (receive_some(receiver, link, object, timeout_ns, &error))
         return;
     if (before && (error == -EPIPE || error == -EOWNERDEAD) && before == other_end(object))
-        fault("%s: the other end is open, and receiving said %lld (%s)",
-              flows[receiver->flow].name, (long long)error, yoke_explain());
+        fault("%s: the other end is open, and receiving said %lld (%s)", flows[receiver->flow].name,
+              (long long)error, yoke_explain());
     if (!is_answer(error, "receiving from a link", EAGAIN, EINTR, ETIMEDOUT, EPIPE, EOWNERDEAD, 0))
         return;
     if (error == -EPIPE || error == -EOWNERDEAD) {

@@ -20,9 +20,9 @@ static void churn_region(uint32_t which)
     char name[16];
     snprintf(name, sizeof name, "churn%u", which);
     options.flags = (once_in(2) ? YOKE_KEPT : 0) | (once_in(4) ? YOKE_EXCLUSIVE : 0);
-    int64_t result = DOING(CHURNING, once_in(3)
-                                         ? yoke_region_open(&region, name, 0)
-                                         : yoke_region_create(&region, name, 4096, &options));
+    int64_t result =
+        DOING(CHURNING, once_in(3) ? yoke_region_open(&region, name, 0)
+                                   : yoke_region_create(&region, name, 4096, &options));
     is_answer(result, name, ENOENT, EEXIST, EBUSY, ENOSPC, 0);
     if (region)
         *(volatile uint64_t *)yoke_region_data(region) = me.number;
@@ -135,7 +135,8 @@ void play_citizen(void)
     const struct object *port_object = &objects[0], *stream_object = &objects[1];
     yoke_endpoint *port = open_endpoint(port_object->address, 0, NULL);
     bool reads = me.seat->style == 0;
-    yoke_endpoint *stream = open_endpoint(stream_object->address, reads ? YOKE_READ : YOKE_WRITE, NULL);
+    yoke_endpoint *stream =
+        open_endpoint(stream_object->address, reads ? YOKE_READ : YOKE_WRITE, NULL);
     yoke_region *region = open_region(objects[2].address);
     struct receiver receiver = receiver_new(port_object->flow);
     int64_t error;

@@ -174,9 +174,10 @@ static bool copy_some(struct receiver *receiver, yoke_endpoint *endpoint, int64_
     uint32_t count = single ? 1 : 1 + pick(BUFFERS);
     enum verb verb = timeout_ns ? AWAITING : RECEIVING_NOW;
     prepare_buffers(messages, count);
-    int64_t result = single ? DOING(verb, yoke_recv(endpoint, messages[0].data,
-                                                    messages[0].capacity, timeout_ns))
-                            : DOING(verb, yoke_recv_many(endpoint, messages, count, timeout_ns));
+    int64_t result =
+        single
+            ? DOING(verb, yoke_recv(endpoint, messages[0].data, messages[0].capacity, timeout_ns))
+            : DOING(verb, yoke_recv_many(endpoint, messages, count, timeout_ns));
     *ret_error = result;
     if (single && result >= 0) {
         messages[0].size = (size_t)result;

@@ -89,7 +89,8 @@ void play_stream_writer(void)
 static bool read_some(struct receiver *receiver, yoke_endpoint *stream, const struct object *object,
                       int64_t timeout_ns, uint64_t *follows)
 {
-    size_t most = me.seat->buffer_each / WORD_BYTES, count = 1 + pick(once_in(4) ? (uint32_t)most : 64);
+    size_t most = me.seat->buffer_each / WORD_BYTES,
+           count = 1 + pick(once_in(4) ? (uint32_t)most : 64);
     struct ends writers;
     memset(me.seat->buffer, 0, count * WORD_BYTES);
     look_at_ends(STREAM_WRITER, &writers);
@@ -128,7 +129,8 @@ void play_stream_reader(void)
                 DOING(AWAITING, poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1));
         }
         uint32_t phase = atomic_load(&shared->phase);
-        bool end = read_some(&receiver, stream, object, by_descriptor ? YOKE_NOW : some_timeout(), &follows);
+        bool end = read_some(&receiver, stream, object, by_descriptor ? YOKE_NOW : some_timeout(),
+                             &follows);
         over = end && phase == FINISH; /* nobody comes any more */
         if (end)
             rest(MS / 5);

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROOM        ((size_t)1 << 30)
+#define ROOM         ((size_t)1 << 30)
 #define SHOWN_FAULTS 10
 
 struct shared *shared;
@@ -17,8 +17,8 @@ static size_t used;
 
 static void *map(size_t size)
 {
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
         perror("chaos: mmap");
         exit(99);
@@ -35,7 +35,8 @@ void shared_open(void)
 void shared_begin_round(uint32_t round, uint64_t seed)
 {
     uint32_t faults = atomic_load(&shared->faults);
-    if (madvise(room, ROOM, MADV_REMOVE) != 0 || madvise(shared, sizeof *shared, MADV_REMOVE) != 0) {
+    if (madvise(room, ROOM, MADV_REMOVE) != 0 ||
+        madvise(shared, sizeof *shared, MADV_REMOVE) != 0) {
         perror("chaos: madvise");
         exit(99);
     }

@@ -74,20 +74,20 @@ enum verb {
 struct lane {
     uint32_t flow; /* its flow, + 1; 0: it sends nothing */
     uint32_t room;
-    _Atomic uint32_t next;           /* numbers below were tried */
-    _Atomic uint8_t *sent;           /* enum sent */
-    _Atomic uint64_t *got;           /* enum got, seat, life */
-    _Atomic uint64_t *sequence;      /* + 1; 0: not known */
-    _Atomic uint16_t *deliveries;    /* the most that was noted */
-    _Atomic uint8_t *words;          /* streams, instead of `got`: enum got */
+    _Atomic uint32_t next;        /* numbers below were tried */
+    _Atomic uint8_t *sent;        /* enum sent */
+    _Atomic uint64_t *got;        /* enum got, seat, life */
+    _Atomic uint64_t *sequence;   /* + 1; 0: not known */
+    _Atomic uint16_t *deliveries; /* the most that was noted */
+    _Atomic uint8_t *words;       /* streams, instead of `got`: enum got */
 };
 
 struct seat {
     /* the round's plan */
     enum role role;
     uint32_t object, style;
-    uint32_t child;  /* the seat that its forked children take; 0: it forks none */
-    bool is_child;   /* nobody is started here: a parent forks */
+    uint32_t child; /* the seat that its forked children take; 0: it forks none */
+    bool is_child;  /* nobody is started here: a parent forks */
     size_t buffer_each;
     unsigned char *buffer;
     /* the process */
@@ -113,7 +113,8 @@ struct shared {
     _Atomic uint32_t faults;
     uint64_t seed; /* of this round */
     uint32_t round, seats;
-    uint32_t laziness; /* processes rest once in so many turns: the less, the sooner one that is killed can die */
+    uint32_t
+        laziness; /* processes rest once in so many turns: the less, the sooner one that is killed can die */
     struct seat seat[SEATS_MAX];
 };
 extern struct shared *shared;

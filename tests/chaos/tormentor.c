@@ -54,7 +54,8 @@ static void start(uint32_t number)
         worker_run(number);
     if (pid < 0) {
         atomic_fetch_add(&seat->life, 1);
-        fault("fork: %s", strerror(errno));
+        if (errno != EAGAIN) /* no more processes are allowed here just now: later, perhaps */
+            fault("fork: %s", strerror(errno));
         return;
     }
     atomic_store(&seat->pid, pid);
@@ -170,7 +171,8 @@ static char ask_kernel(pid_t pid, int64_t *ret_cpu_ns, char *ret_where, size_t s
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = fopen(path, "re");
     if (file && fgets(text, sizeof text, file) && (end = strrchr(text, ')')))
-        sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state, &user, &system);
+        sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state, &user,
+               &system);
     if (file)
         fclose(file);
     *ret_cpu_ns = (int64_t)(user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
@@ -192,9 +194,10 @@ static void suspect(uint32_t number)
     char state = ask_kernel(atomic_load(&seat->pid), &cpu_ns, where, sizeof where);
     bool sleeps = state == 'S' || state == 'D', ran = cpu_ns - watch->cpu_ns > CPU_MOST;
     if (watch->strikes && (sleeps || ran)) {
-        fault("seat %u (role %d, object %u) is stuck: inside of %u for %lld s, state %c in %s, %lld ms of CPU",
-              number, (int)seat->role, seat->object, atomic_load(&seat->verb),
-              (long long)(WEDGE_NS / 1000000000), state, where, (long long)(cpu_ns / MS));
+        fault(
+            "seat %u (role %d, object %u) is stuck: inside of %u for %lld s, state %c in %s, %lld ms of CPU",
+            number, (int)seat->role, seat->object, atomic_load(&seat->verb),
+            (long long)(WEDGE_NS / 1000000000), state, where, (long long)(cpu_ns / MS));
         stuck = true;
     }
     if (!watch->strikes)
@@ -285,7 +288,8 @@ static void act(uint32_t at_once)
         stop(number);
         return;
     }
-    for (uint32_t count = 1 + choose(at_once); number && count > 0; count--, number = choose_victim()) {
+    for (uint32_t count = 1 + choose(at_once); number && count > 0;
+         count--, number = choose_victim()) {
         doom(number);
         watches[number].starts_at = what < 5 ? action + choose(16) : action;
     }
@@ -303,8 +307,9 @@ static void say_who_receives(uint32_t flow)
         if (!receives(seat->role) || atomic_load(&seat->from) != flow)
             continue;
         char state = ask_kernel(pid, &cpu_ns, where, sizeof where);
-        fprintf(stderr, "#   seat %u: process %d, life %u, inside of %u, step %llu, state %c in %s\n", i, pid,
-                atomic_load(&seat->life), atomic_load(&seat->verb),
+        fprintf(stderr,
+                "#   seat %u: process %d, life %u, inside of %u, step %llu, state %c in %s\n", i,
+                pid, atomic_load(&seat->life), atomic_load(&seat->verb),
                 (unsigned long long)atomic_load(&seat->steps), state, where);
     }
 }
@@ -352,7 +357,13 @@ static void hush(void)
 
 static void gather(void)
 {
+    int64_t begun = clock_ns;
     for (uint32_t all = shared->seats - 1; counts->attached_most < all && !stuck;) {
+        if (clock_ns - begun > 10 * WEDGE_NS) {
+            fault("at most %llu of %u processes were there at once: may this user have so many?",
+                  (unsigned long long)counts->attached_most, all);
+            stuck = true;
+        }
         bury_some();
         start_absent(false);
         watch_all();
@@ -394,7 +405,8 @@ static void end_gently(void)
     let_arrive(true);
     int64_t begun = clock_ns;
     while (any_left(is_reader) && !stuck) {
-        if (told == 0 || clock_ns - told > 1000 * MS) { /* whoever came meanwhile waits for the next end */
+        if (told == 0 ||
+            clock_ns - told > 1000 * MS) { /* whoever came meanwhile waits for the next end */
             world_end_streams();
             told = clock_ns;
         }

@@ -10,11 +10,11 @@
 struct torment {
     uint64_t seed;
     uint32_t actions;
-    int64_t gap_ns;  /* between two, about */
+    int64_t gap_ns;   /* between two, about */
     uint32_t at_once; /* up to so many are killed at one time */
-    uint32_t hushes; /* once in so many actions all is let arrive; 0: never */
-    bool abrupt;     /* in the end all are killed, whatever they do */
-    bool gather;     /* wait until all are attached before the first */
+    uint32_t hushes;  /* once in so many actions all is let arrive; 0: never */
+    bool abrupt;      /* in the end all are killed, whatever they do */
+    bool gather;      /* wait until all are attached before the first */
 };
 
 struct deeds {

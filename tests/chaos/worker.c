@@ -2,9 +2,9 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -158,7 +158,7 @@ static void sit_down(uint32_t number)
     me.left = once_in(4) ? 1u << pick(14) : UINT32_MAX; /* turns */
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
         signal(fatal[i], SIG_DFL); /* cmocka would go on with the next test, in this process */
-    if (!seat->is_child) /* whose parent has just ended */
+    if (!seat->is_child)           /* whose parent has just ended */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
@@ -192,13 +192,20 @@ bool forks(void)
 void worker_run(uint32_t number)
 {
     static void (*const plays[ROLES])(void) = {
-        [PORT_SENDER] = play_port_sender,     [PORT_RECEIVER] = play_port_receiver,
-        [PARKED_RECEIVER] = play_port_receiver, [LINK_PEER] = play_link_peer,
-        [STREAM_WRITER] = play_stream_writer, [STREAM_READER] = play_stream_reader,
-        [LOCKER] = play_locker,               [UNIT_TAKER] = play_unit_taker,
-        [NOTIFIER] = play_notifier,           [SIGNALLER] = play_signaller,
-        [INBOX] = play_inbox,                 [CHURNER] = play_churner,
-        [STEADY] = play_steady,               [CITIZEN] = play_citizen,
+        [PORT_SENDER] = play_port_sender,
+        [PORT_RECEIVER] = play_port_receiver,
+        [PARKED_RECEIVER] = play_port_receiver,
+        [LINK_PEER] = play_link_peer,
+        [STREAM_WRITER] = play_stream_writer,
+        [STREAM_READER] = play_stream_reader,
+        [LOCKER] = play_locker,
+        [UNIT_TAKER] = play_unit_taker,
+        [NOTIFIER] = play_notifier,
+        [SIGNALLER] = play_signaller,
+        [INBOX] = play_inbox,
+        [CHURNER] = play_churner,
+        [STEADY] = play_steady,
+        [CITIZEN] = play_citizen,
     };
     sit_down(number);
     if (nice(4) == -1)

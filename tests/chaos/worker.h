@@ -76,7 +76,8 @@ void play_citizen(void);
 /* ---- parts of roles ---- */
 
 /* Sends one message or some. Errors in `quiet` are answers. */
-void send_some(yoke_endpoint *endpoint, const struct object *object, uint32_t flow, int64_t timeout_ns);
+void send_some(yoke_endpoint *endpoint, const struct object *object, uint32_t flow,
+               int64_t timeout_ns);
 /* Receives, by whatever verb, what there is, and lets go of it. True: something came; *ret_error else. */
 bool receive_some(struct receiver *receiver, yoke_endpoint *endpoint, const struct object *object,
                   int64_t timeout_ns, int64_t *ret_error);

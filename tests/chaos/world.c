@@ -16,6 +16,7 @@ struct object objects[OBJECTS_MAX];
 uint32_t object_count;
 
 static uint64_t random_state;
+static bool keep_parked;
 
 static uint32_t choose(uint32_t n)
 {
@@ -77,7 +78,8 @@ static void create_port(struct object *object, uint32_t policy, uint32_t max_del
         options.max_borrowed = object->max_borrowed;
         options.max_parked = object->parks ? 4096 : 0;
     }
-    int result = yoke_open(&port, object->address, YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT, &options);
+    int result =
+        yoke_open(&port, object->address, YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT, &options);
     if (result < 0 && object->kernel) { /* others' queues may take all that this user may have */
         object->kernel = false;
         snprintf(object->address, sizeof object->address, "port:instead");
@@ -107,7 +109,9 @@ static struct object *make_port(const char *name, enum sort sort, uint32_t parti
     struct flow *flow = &flows[object->flow];
     flow->max_deliveries = sort == PARKING ? 2 + choose(3) : 0;
     create_port(object, sort == ONCE ? YOKE_POLICY_ONCE : YOKE_POLICY_REDELIVER,
-                sort == PARKING ? flow->max_deliveries : sort == ONCE ? 0 : UINT32_MAX);
+                sort == PARKING ? flow->max_deliveries
+                : sort == ONCE  ? 0
+                                : UINT32_MAX);
     flow->once = sort == ONCE || sort == IN_KERNEL;
     flow->marked = flow->sequenced = !object->kernel;
     flow->priorities = object->priorities;
@@ -131,7 +135,7 @@ static void add_port(const char *name, enum sort sort, uint32_t senders, uint32_
         if (i == 0)
             give_child(seat);
     }
-    if (object->parks)
+    if (object->parks && !keep_parked)
         new_seat(PARKED_RECEIVER, object, object->flow, each);
 }
 
@@ -157,7 +161,8 @@ static void add_link(uint32_t number, bool pair, bool kernel)
         options.as = object->peers[0];
         snprintf(object->address, sizeof object->address, "link:peer%ub%s", number,
                  kernel ? "@kernel" : "");
-        int result = yoke_open(&link, object->address, YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT, &options);
+        int result =
+            yoke_open(&link, object->address, YOKE_CREATE | YOKE_EXCLUSIVE | YOKE_KEPT, &options);
         if (result < 0 && kernel) {
             object_count--;
             return;
@@ -166,7 +171,11 @@ static void add_link(uint32_t number, bool pair, bool kernel)
             yoke_close(link);
     }
     for (int way = 0; way < 2; way++) {
-        snprintf(name, sizeof name, "%s %u way %d", pair ? "pair" : kernel ? "kernel link" : "link", number, way);
+        snprintf(name, sizeof name, "%s %u way %d",
+                 pair     ? "pair"
+                 : kernel ? "kernel link"
+                          : "link",
+                 number, way);
         uint32_t flow = ledger_flow(name);
         *(way ? &object->back : &object->flow) = flow;
         flows[flow].once = once || kernel;
@@ -176,7 +185,8 @@ static void add_link(uint32_t number, bool pair, bool kernel)
         flows[flow].max_message = object->max_message;
     }
     for (uint32_t side = 0; side < 2; side++) {
-        uint32_t seat = new_seat(LINK_PEER, object, side ? object->flow : object->back, object->max_message);
+        uint32_t seat =
+            new_seat(LINK_PEER, object, side ? object->flow : object->back, object->max_message);
         shared->seat[seat].style = side;
         ledger_lane(seat, side ? object->back : object->flow, MESSAGES_ROOM);
     }
@@ -287,8 +297,9 @@ static void make_crowd(uint32_t processes)
     }
 }
 
-void world_make(enum round_kind kind, uint64_t seed, uint32_t processes)
+void world_make(enum round_kind kind, uint64_t seed, uint32_t processes, bool parks)
 {
+    keep_parked = parks;
     random_state = seed;
     object_count = 0;
     ledger_begin_round();
@@ -351,8 +362,8 @@ static void refill(yoke_endpoint *in, yoke_endpoint *out, const struct object *o
         if (sent != 1 && object->kernel && i >= object->depth)
             break; /* all priorities share its depth */
         if (sent != 1) {
-            fault("%s is empty, %u deep, and takes %u messages: %zd (%s)", object->address, object->depth,
-                  i, sent, yoke_explain());
+            fault("%s is empty, %u deep, and takes %u messages: %zd (%s)", object->address,
+                  object->depth, i, sent, yoke_explain());
             break;
         }
     }

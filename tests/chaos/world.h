@@ -31,7 +31,7 @@ struct object {
     uint32_t readers, writers; /* seats */
 };
 
-#define UNITS 3
+#define UNITS      3
 #define LOCK_SEATS SEATS_MAX
 
 /* What lies in the region. */
@@ -54,8 +54,11 @@ extern uint32_t object_count;
 
 enum round_kind { FLOW, STORM, CROWD };
 
-/* Plans and makes all objects and seats of a round. */
-void world_make(enum round_kind kind, uint64_t seed, uint32_t processes);
+/*
+ * Plans and makes all objects and seats of a round. `parks`: nobody receives what is parked, so that it is there in the
+ * end.
+ */
+void world_make(enum round_kind kind, uint64_t seed, uint32_t processes, bool parks);
 
 /*
  * After all processes are gone: drains everything, checks that each object has all its places, blocks and
