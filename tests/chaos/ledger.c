@@ -369,6 +369,12 @@ static enum fate fate_of(const struct flow *flow, const struct lane *lane, uint3
     }
 }
 
+bool lane_arrived(const struct lane *lane, uint32_t number)
+{
+    return got_of(atomic_load(&lane->got[number])) >= MAYBE ||
+           got_of(atomic_load(&lane->got[number])) == FREEING;
+}
+
 bool ledger_settled(char *ret_text, size_t size, uint32_t *ret_flow)
 {
     uint64_t missing[FLOWS_MAX] = {0};

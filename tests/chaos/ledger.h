@@ -63,6 +63,9 @@ uint32_t message_priority(uint32_t lane, uint32_t number, uint32_t priorities);
 uint32_t lane_try(struct lane *lane, uint32_t count);
 void lane_tried(struct lane *lane, uint32_t first, uint32_t count, uint32_t done);
 
+/* Has this message come, and been acknowledged, or may it have been? */
+bool lane_arrived(const struct lane *lane, uint32_t number);
+
 /* ---- receiving ---- */
 
 /* One life's view of a flow. */

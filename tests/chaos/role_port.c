@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "worker.h"
@@ -75,6 +76,23 @@ void send_some(yoke_endpoint *endpoint, const struct object *object, uint32_t fl
     is_answer(result, "sending", EAGAIN, ETIMEDOUT, EINTR, EPIPE, EOWNERDEAD, 0);
 }
 
+/* Nobody else sends: if this one wakes nobody, nothing does. */
+static void keep_step(void)
+{
+    struct lane *lane = &me.seat->lane;
+    uint32_t next = atomic_load(&lane->next);
+    if (next == 0 || atomic_load(&lane->sent[next - 1]) != DONE)
+        return;
+    doing_begins(IN_STEP);
+    for (uint32_t looks = 0; !lane_arrived(lane, next - 1) && atomic_load(&shared->phase) != STOP;
+         looks++)
+        if (looks < 100)
+            sched_yield();
+        else
+            nap(MS / 20);
+    doing_ends(0);
+}
+
 void play_port_sender(void)
 {
     const struct object *object = &objects[me.seat->object];
@@ -82,6 +100,8 @@ void play_port_sender(void)
     atomic_store(&me.seat->attached, me.life);
     while (port && goes_on() && may_send()) {
         send_some(port, object, object->flow, some_timeout());
+        if (object->in_step)
+            keep_step();
         if (once_in(3000))
             forks(); /* and both go on */
         if (once_in(2000))
@@ -230,7 +250,10 @@ void play_port_receiver(void)
     bool parked = me.seat->role == PARKED_RECEIVER;
     struct receiver receiver = receiver_new(object->flow);
     yoke_endpoint *port = open_endpoint(object->address, parked ? YOKE_PARKED : 0, NULL);
-    uint32_t style = parked ? 0 : flows[object->flow].once ? 1 : pick(3);
+    uint32_t style = parked                     ? 0
+                     : flows[object->flow].once ? 1
+                     : object->in_step          ? 1 + pick(2)
+                                                : pick(3);
     yoke_set *set = port && style == 2 ? set_of(port) : NULL;
     atomic_store(&me.seat->attached, me.life);
     receiver.parked = parked;

@@ -66,6 +66,7 @@ enum verb {
     NOTIFYING,
     SIGNALLING,
     CHURNING,
+    IN_STEP, /* waits until its last message was received */
     IDLE,
     AWAITING, /* for something to receive */
 };

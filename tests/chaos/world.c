@@ -119,15 +119,15 @@ static struct object *make_port(const char *name, enum sort sort, uint32_t parti
     return object;
 }
 
-static void add_port(const char *name, enum sort sort, uint32_t senders, uint32_t receivers,
-                     uint32_t room)
+static struct object *add_port(const char *name, enum sort sort, uint32_t senders,
+                               uint32_t receivers, uint32_t room)
 {
     struct object *object = make_port(name, sort, 2 * (senders + receivers) + 8);
     size_t each = object->max_message;
     for (uint32_t i = 0; i < senders; i++) {
         uint32_t seat = new_seat(PORT_SENDER, object, object->flow, 0);
         ledger_lane(seat, object->flow, room);
-        if (i == 0)
+        if (i == 0 && receivers > 1)
             give_child(seat);
     }
     for (uint32_t i = 0; i < receivers; i++) {
@@ -137,6 +137,7 @@ static void add_port(const char *name, enum sort sort, uint32_t senders, uint32_
     }
     if (object->parks && !keep_parked)
         new_seat(PARKED_RECEIVER, object, object->flow, each);
+    return object;
 }
 
 static void add_link(uint32_t number, bool pair, bool kernel)
@@ -262,6 +263,7 @@ static void make_workshop(enum round_kind kind)
 {
     add_port("jobs", USUAL, kind == FLOW ? 3 : 2, kind == FLOW ? 3 : 2, MESSAGES_ROOM);
     add_port("parking", PARKING, 1, 2, MESSAGES_ROOM);
+    add_port("steps", USUAL, 1, 1, MESSAGES_ROOM)->in_step = true;
     add_port("once", ONCE, 1, 2, MESSAGES_ROOM);
     add_port("queue", IN_KERNEL, 1, 2, MESSAGES_ROOM);
     add_link(1, false, false);

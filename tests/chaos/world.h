@@ -28,6 +28,8 @@ struct object {
     uint32_t participants, depth, priorities, max_borrowed;
     size_t max_message, capacity;
     bool parks;
+    bool
+        in_step; /* its one sender waits for each message's arrival, its receivers sleep over descriptors */
     uint32_t readers, writers; /* seats */
 };
 
