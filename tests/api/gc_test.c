@@ -298,7 +298,7 @@ static void doorbell_is_kept_while_it_is_being_made(void **state)
     make_kept_port("port:jobs");
     for (int i = 0; i < 3; i++)
         collectors[i] = role_start(role_collects, NULL);
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < 200; i++) {
         yoke_endpoint *port;
         assert_int_equal(yoke_open(&port, "port:jobs", 0, NULL), 0);
         int fd = yoke_fd(port);
