@@ -187,16 +187,18 @@ int yk_descriptor_open(struct yk_waiting *waiting)
     yk_process_lock();
     if (waiting->member)
         result = yk_fail(EBUSY, "this endpoint is in a wait set: yoke_set_fd() is its descriptor");
-    if (result == 0 && !waiting->descriptor) {
-        struct yk_descriptor *descriptor = yk_sys_allocate(1, sizeof *descriptor);
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
+    if (result == 0 && !descriptor) {
+        descriptor = yk_sys_allocate(1, sizeof *descriptor);
         result = descriptor ? make(descriptor, waiting) : yk_fail(ENOMEM, "no memory");
         if (result < 0)
             free(descriptor);
         else
-            waiting->descriptor = descriptor;
+            /* SYNC waiting.descriptor release: other threads are receiving, without the lock */
+            yk_store_release(&waiting->descriptor, (uintptr_t)descriptor);
     }
     if (result == 0)
-        result = waiting->descriptor->epoll;
+        result = descriptor->epoll;
     yk_process_unlock();
     return result;
 }
@@ -216,10 +218,10 @@ void yk_descriptor_arm(struct yk_descriptor *descriptor)
 
 void yk_descriptor_close(struct yk_waiting *waiting)
 {
-    struct yk_descriptor *descriptor = waiting->descriptor;
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
     if (!descriptor)
         return;
-    waiting->descriptor = NULL;
+    yk_store_relaxed(&waiting->descriptor, 0); /* relaxed: nobody else uses the handle any more */
     if (descriptor->fork_stamp == yk_fork_stamp()) {
         yk_notice_end(&descriptor->notice);
         yk_bell_remove(&descriptor->bell, waiting->object->directory);

@@ -153,8 +153,9 @@ void yk_unarm_all(const struct yk_waiting *waiting, uint32_t slot)
 void yk_ring_own(struct yk_waiting *waiting)
 {
     yk_process_lock(); /* another thread may be making or closing what is rung */
-    if (waiting->descriptor)
-        yk_notice_ring(&waiting->descriptor->notice);
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
+    if (descriptor)
+        yk_notice_ring(&descriptor->notice);
     if (waiting->member)
         yk_notice_ring(waiting->member);
     yk_process_unlock();
@@ -351,15 +352,16 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
 static ssize_t arm_descriptor(struct yk_waiting *waiting, yk_attempt attempt, void *context)
 {
     enum yk_reason reason = YK_WAIT_RECEIVE;
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
     ssize_t result = attempt(context, &reason);
     if (result != 0 || reason != YK_WAIT_RECEIVE)
         return result;
-    yk_descriptor_arm(waiting->descriptor);
+    yk_descriptor_arm(descriptor);
     result = attempt(context, &reason);
     if (result == 0 && yk_load32_seq(&waiting->object->cancelled))
         result = -ECANCELED;
     if (result != 0)
-        yk_notice_ring(&waiting->descriptor->notice);
+        yk_notice_ring(&descriptor->notice);
     return result;
 }
 
@@ -370,7 +372,7 @@ static ssize_t look_once(struct yk_waiting *waiting, yk_attempt attempt, void *c
         return -ECANCELED;
     /* What a dead one held may be just what is missing. */
     ssize_t result = yk_recover_dead_sometimes(waiting->object) > 0 ? attempt(context, &reason) : 0;
-    if (result == 0 && waiting->descriptor)
+    if (result == 0 && yk_descriptor_of(waiting))
         result = arm_descriptor(waiting, attempt, context);
     return result != 0 ? result : -EAGAIN;
 }
@@ -382,7 +384,7 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
     if (yk_load32_seq(&waiting->object->cancelled))
         return -ECANCELED;
     ssize_t result = wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
-    if (result == -ETIMEDOUT && waiting->descriptor) {
+    if (result == -ETIMEDOUT && yk_descriptor_of(waiting)) {
         result = arm_descriptor(waiting, attempt, context);
         return result != 0 ? result : -ETIMEDOUT;
     }
