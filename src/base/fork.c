@@ -55,7 +55,7 @@ static void after_fork_in_child(void)
         yk_sys_close(guarded->fd);
         guarded->fd = fresh < 0 ? -1 : fresh;
     }
-    pthread_mutex_init(&guard_mutex, NULL);
+    pthread_mutex_unlock(&guard_mutex); /* this thread has it, as in the parent */
 }
 
 static void add_handlers(void)

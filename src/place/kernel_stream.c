@@ -196,6 +196,7 @@ static int enter_afresh(struct kernel_stream *stream)
         close_descriptor(stream);
         yk_store32_relaxed(&stream->visitors, 0);
         pthread_mutex_init(&stream->mutex, NULL);
+        /* SYNC fifo.joined release: after what was made afresh */
         yk_store_release(&stream->fork_stamp, yk_fork_stamp());
     }
     yk_process_unlock();
@@ -205,7 +206,8 @@ static int enter_afresh(struct kernel_stream *stream)
 static int enter(void *self)
 {
     struct kernel_stream *stream = self;
-    return yk_likely(yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp())
+    /* SYNC fifo.joined acquire: another thread of a forked child may just have entered afresh */
+    return yk_likely(yk_load_acquire(&stream->fork_stamp) == yk_fork_stamp())
                ? 0
                : enter_afresh(stream);
 }
