@@ -804,11 +804,11 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
     }
     for (uint32_t k = 0; k < used && k < ring->geometry.blocks_each; k++) {
         uint32_t block = dead * ring->geometry.blocks_each + k;
-        yk_atomic64 *at = &yk_ring_block(ring, block)->word;
-        uint64_t word = yk_load_acquire(at);
+        yk_atomic64 *stamp = &yk_ring_block(ring, block)->word;
+        uint64_t word = yk_load_acquire(stamp);
         /* a store will do: nobody stamps it meanwhile, and who releases it stores the same */
         if ((word & 1) != 0 && !is_committed(ring, block, word))
-            yk_store_release(at, 0);
+            yk_store_release(stamp, 0);
     }
     return given_back;
 }
