@@ -79,10 +79,11 @@ static int open_peer(struct yk_peer *peer, const char *name, const struct yoke_o
 
 /* ---- this process's peers ---- */
 
-/* Relaxed: own process; one that a parent joined as is none of ours. */
+/* One that a parent joined as is none of ours. */
 static bool is_mine(const struct yk_peer *peer)
 {
-    return yk_load_relaxed(&peer->object.fork_stamp) == yk_fork_stamp();
+    /* SYNC object.joined acquire */
+    return yk_load_acquire(&peer->object.fork_stamp) == yk_fork_stamp();
 }
 
 static struct yk_peer *find_mine(const char *name, const char *directory)

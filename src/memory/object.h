@@ -70,7 +70,7 @@ struct yk_object {
     int32_t seat; /* as planned: which slots this handle may take */
     uint32_t slot;
     uint64_t generation;
-    yk_atomic64 fork_stamp; /* the process that `slot` belongs to */
+    yk_atomic64 fork_stamp; /* the process that `slot` belongs to: SYNC object.joined */
     yk_atomic32 cancelled;
     yk_atomic32 visitors;  /* threads inside waiting calls */
     pthread_mutex_t mutex; /* cold paths: one thread at a time recovers through `lock` */
@@ -118,8 +118,8 @@ int yk_object_rejoin(struct yk_object *object);
 
 static inline int yk_object_enter(struct yk_object *object)
 {
-    /* relaxed: a thread either made the handle's stamp or got the handle from who did */
-    if (yk_likely(yk_load_relaxed(&object->fork_stamp) == yk_fork_stamp()))
+    /* SYNC object.joined acquire: another thread of a forked child may just have joined afresh */
+    if (yk_likely(yk_load_acquire(&object->fork_stamp) == yk_fork_stamp()))
         return 0;
     return yk_object_rejoin(object);
 }
