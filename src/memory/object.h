@@ -90,8 +90,8 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan);
  * anybody did, nobody ever will.
  */
 int yk_object_create_anonymous(const struct yk_object_plan *plan, int ret_descriptors[2]);
-/* What such a descriptor leads to, as its header says; `otherwise` where there is none to be read. */
-enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise);
+/* What such a descriptor leads to, as its header says; `otherwise` where there is none; or an error. */
+int yk_anonymous_kind(int descriptor, enum yk_kind otherwise);
 /* Attaches by such a descriptor, which stays the caller's, and takes its seat. -EADDRINUSE … */
 int yk_object_open_anonymous(struct yk_object *object, int descriptor,
                              const struct yk_object_plan *plan);
