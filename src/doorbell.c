@@ -45,6 +45,13 @@ static int make_and_open(const struct yk_directory *directory, const char *path,
     return result;
 }
 
+static bool is_anothers(const struct yk_directory *directory, const char *path)
+{
+    struct stat facts;
+    return yk_sys_stat_at(directory->fd, path, &facts) == 0 &&
+           facts.st_uid != yk_sys_effective_uid();
+}
+
 int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *lock_file)
 {
     struct yk_directory opened;
@@ -55,7 +62,7 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *l
     yk_bell_path(path, nonce);
     for (int i = 0; i < TRIES && fd == -ENOENT; i++)
         fd = make_and_open(&opened, path, lock_file);
-    if (fd == -EACCES || fd == -EPERM)
+    if ((fd == -EACCES || fd == -EPERM) && is_anothers(&opened, path))
         fd = yk_fail(EACCES, "%s/%s is not a doorbell of this user's: somebody else put it there",
                      opened.path, path);
     else if (fd < 0)

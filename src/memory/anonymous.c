@@ -118,6 +118,8 @@ int yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
         return (int)otherwise;
     if (size >= 0)
         size = yk_sys_read_all(descriptor, &fixed, sizeof fixed, 0);
+    if (size == -EOPNOTSUPP) /* huge pages: refused when it is opened, too */
+        return (int)otherwise;
     if (size < 0)
         return yk_fail((int)-size, "descriptor %d can not be read: %s", descriptor,
                        strerror((int)-size));
