@@ -16,8 +16,11 @@
 #define USERS    0 /* the bytes of the file */
 #define CHANGING 1
 
-#define LINE          "yoke-fifo1 capacity=%" PRIu64 " kept=%d\n"
-#define LINE_SCAN     "yoke-fifo1 capacity=%" SCNu64 " kept=%d%c"
+#define TEXT_OF(x)    #x
+#define VALUE_OF(x)   TEXT_OF(x)
+#define LINE          "yoke-fifo" VALUE_OF(YK_FIFO_VERSION) " capacity=%" PRIu64 " kept=%d\n"
+#define LINE_SCAN     "yoke-fifo" VALUE_OF(YK_FIFO_VERSION) " capacity=%" SCNu64 " kept=%d%c"
+#define NOTHING       "-" /* in the place of the line: there is none any more, or not yet */
 #define LINE_MOST     80
 #define NAP           500000
 #define CAPACITY_MOST (UINT64_C(1) << 31)
@@ -70,26 +73,56 @@ static int open_file(const struct yk_directory *directory, const char *name, int
     return fd == -EACCES && flags == 0 ? yk_sys_open(directory->fd, path, O_RDONLY, 0) : fd;
 }
 
+static int no_fifo(const struct yk_directory *directory, const char *path)
+{
+    return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
+}
+
 /*
- * Reads what there is. 0; -ENOENT: nothing, or nothing whole; -EPROTO: the two do not belong
- * together.
+ * The file's line. 0; -ENOENT: it has none, or not all of it; -EPROTONOSUPPORT: another version's;
+ * -EPROTO: no yoke wrote that, or (a hard link) it is some other file, too.
  */
+static int read_line(const struct yk_directory *directory, const char *name, int fd,
+                     const struct stat *file, struct yk_fifo_facts *ret)
+{
+    char text[LINE_MOST + 1], path[YK_ENTRY_MAX], end;
+    int kept;
+    uint64_t version;
+    yk_fifo_entry(path, name);
+    if (!S_ISREG(file->st_mode))
+        return no_fifo(directory, path);
+    ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
+    text[size < 0 ? 0 : size] = '\0';
+    bool whole = text[0] != NOTHING[0] && strchr(text, '\n');
+    if (whole && sscanf(text, LINE_SCAN, &ret->capacity, &kept, &end) == 3 && end == '\n') {
+        ret->kept = kept != 0;
+        return 0;
+    }
+    if (whole && sscanf(text, "yoke-fifo%" SCNu64 "%c", &version, &end) == 2 && end == ' ' &&
+        version != YK_FIFO_VERSION)
+        return yk_layout_check(yk_entry_address(path), version, YK_FIFO_VERSION);
+    return whole || file->st_nlink > 1 ? no_fifo(directory, path) : -ENOENT;
+}
+
+/* As read_line(); -ENOENT, too, when the FIFO is not there, and -EPROTO when it is another's. */
 static int read_facts(const struct yk_directory *directory, int fd, const char *name,
                       struct yk_fifo_facts *ret)
 {
-    char text[LINE_MOST + 1], path[YK_ENTRY_MAX], end;
+    char path[YK_ENTRY_MAX];
     struct stat file, fifo;
     struct yk_fifo_facts facts = {.kept = false};
-    int kept;
-    ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
-    text[size < 0 ? 0 : size] = '\0';
+    int saved = errno; /* which sscanf() changes */
+    int result = yk_sys_stat(fd, &file);
+    if (result == 0)
+        result = read_line(directory, name, fd, &file, &facts);
+    errno = saved;
+    if (result < 0)
+        return result;
     fifo_path(path, name);
-    if (sscanf(text, LINE_SCAN, &facts.capacity, &kept, &end) != 3 || end != '\n' ||
-        yk_sys_stat_at(directory->fd, path, &fifo) < 0 || yk_sys_stat(fd, &file) < 0)
+    if (yk_sys_stat_at(directory->fd, path, &fifo) < 0)
         return -ENOENT;
-    if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid || !S_ISREG(file.st_mode))
-        return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
-    facts.kept = kept != 0;
+    if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid)
+        return no_fifo(directory, path);
     facts.mode = fifo.st_mode & 0777;
     facts.uid = fifo.st_uid;
     facts.gid = fifo.st_gid;
@@ -98,12 +131,53 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
     return 0;
 }
 
-/* ---- making and removing; the caller holds CHANGING ---- */
+/* ---- who changes it ---- */
+
+/*
+ * One at a time: by the lock on the name, which nobody but the owner and root can open. Everybody who
+ * uses the stream may read its file, and so could share byte CHANGING and keep it for ever; that the
+ * changer has it alone only shows them that somebody is at it.
+ */
+struct change {
+    struct yk_name_lock lock;
+    int fd;
+};
+
+/* 0, -EACCES: another user's; -EBUSY after so long. */
+static int begin_change(struct change *change, const struct yk_directory *directory, int fd,
+                        const char *name, int64_t patience_ns)
+{
+    char path[YK_ENTRY_MAX];
+    struct stat facts;
+    uint32_t me = yk_sys_effective_uid();
+    yk_fifo_entry(path, name);
+    int result = yk_sys_stat(fd, &facts);
+    if (result == 0 && facts.st_uid != me && me != 0)
+        result = yk_fail(EACCES,
+                         "stream:%s@kernel belongs to uid %u, this process is uid %u: only its "
+                         "owner or root may remove it",
+                         name, facts.st_uid, me);
+    if (result == 0)
+        result = yk_directory_lock(&change->lock, directory, facts.st_uid, path, patience_ns);
+    if (result < 0)
+        return result;
+    change->fd = fd;
+    yk_sys_lock_byte(fd, CHANGING);
+    return 0;
+}
+
+static void end_change(struct change *change)
+{
+    yk_sys_unlock_byte(change->fd, CHANGING);
+    yk_directory_unlock(&change->lock);
+}
+
+/* ---- making and removing; the caller changes it ---- */
 
 static void unmake(const struct yk_directory *directory, int fd, const char *name)
 {
     char path[YK_ENTRY_MAX];
-    yk_sys_write_all(fd, "-", 1, 0); /* no line any more: from here on there is no stream */
+    yk_sys_write_all(fd, NOTHING, 1, 0); /* no line any more: from here on there is no stream */
     fifo_path(path, name);
     yk_sys_unlink(directory->fd, path);
     yk_fifo_entry(path, name);
@@ -149,27 +223,29 @@ static int make(const struct yk_directory *directory, int fd, const struct yk_fi
                       : 0;
 }
 
-/* Takes a lock that others hold for a moment only. */
-static int lock_patiently(int fd, off_t byte, bool shared, const char *name)
+static int somebody_is_at_it(int fd, off_t byte, const char *name)
+{
+    return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
+                   yk_lock_holder(fd, byte), name);
+}
+
+/* Becomes a user. Who makes or removes it holds the byte alone, for a moment only. */
+static int share_patiently(int fd, const char *name)
 {
     int64_t deadline = yk_now() + YK_PATIENCE;
     for (;;) {
-        int result = shared ? yk_sys_share_byte(fd, byte) : yk_sys_lock_byte(fd, byte);
+        int result = yk_sys_share_byte(fd, USERS);
         if (result != -EAGAIN)
             return result < 0 ? yk_fail(-result, "stream:%s@kernel can not be locked: %s", name,
                                         strerror(-result))
                               : 0;
         if (yk_now() > deadline)
-            return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
-                           yk_lock_holder(fd, byte), name);
+            return somebody_is_at_it(fd, USERS, name);
         yk_nap(NAP);
     }
 }
 
-/*
- * Has everybody who used it died? Then it is the caller's alone, with both bytes, if it may change
- * it at all. `fd` holds CHANGING.
- */
+/* Has everybody who used it died? Then it is the caller's alone, who changes it. */
 static bool is_deserted(int fd)
 {
     return yk_sys_lock_byte(fd, USERS) == 0;
@@ -186,7 +262,7 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
 {
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, name);
-    int result = lock_patiently(fd, USERS, true, name);
+    int result = share_patiently(fd, name);
     if (result < 0)
         return result;
     if (!is_at(fd, directory, path))
@@ -194,13 +270,12 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
     result = read_facts(directory, fd, name, ret);
     /* its maker is at it */
     for (int64_t end = yk_now() + YK_PATIENCE;
-         result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1 && yk_now() < end;) {
+         result == -ENOENT && yk_sys_byte_is_held_alone(fd, CHANGING) == 1 && yk_now() < end;) {
         yk_nap(NAP);
         result = is_at(fd, directory, path) ? read_facts(directory, fd, name, ret) : -EAGAIN;
     }
-    if (result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1)
-        return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
-                       yk_lock_holder(fd, CHANGING), name);
+    if (result == -ENOENT && yk_sys_byte_is_held_alone(fd, CHANGING) == 1)
+        return somebody_is_at_it(fd, CHANGING, name);
     /* all who used it are dead: what was in it went with them */
     if (result == 0 && !ret->kept && yk_sys_byte_is_locked(fd, USERS, 1) == 0)
         return -ENOENT;
@@ -220,12 +295,33 @@ static int open_existing(const struct yk_directory *directory, const char *name,
     return result;
 }
 
-/* Whoever holds CHANGING makes it; who comes second finds it. -EAGAIN: to be looked for again. */
-static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
-                  struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
+/* Nothing whole is there, and nobody uses it: it is made. -EAGAIN: to be looked for again. */
+static int create_locked(const struct yk_directory *directory, int fd,
+                         const struct yk_fifo_plan *plan, struct yk_fifo_facts *ret)
 {
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, plan->name);
+    if (!is_at(fd, directory, path) || !is_deserted(fd))
+        return -EAGAIN;
+    int result = read_facts(directory, fd, plan->name, ret);
+    if (result < 0 && result != -ENOENT)
+        return result;
+    if (result == 0 && ret->kept)
+        return -EAGAIN;
+    yk_sys_write_all(fd, NOTHING, 1, 0); /* what the dead left is nothing */
+    result = make(directory, fd, plan);
+    if (result == 0)
+        result = read_facts(directory, fd, plan->name, ret);
+    if (result == 0)
+        result = yk_sys_share_byte(fd, USERS); /* the only user so far */
+    return result;
+}
+
+/* Whoever changes it makes it; who comes second finds it. */
+static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
+                  struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
+{
+    struct change change;
     yk_guards_lock();
     int fd = open_file(directory, plan->name, O_CREAT | O_EXCL);
     if (fd == -EEXIST)
@@ -234,24 +330,16 @@ static int create(const struct yk_directory *directory, const struct yk_fifo_pla
     yk_guards_unlock();
     if (fd < 0)
         return fd == -ENOENT ? -EAGAIN : no_access(directory, plan->name, fd);
-    int result = lock_patiently(fd, CHANGING, false, plan->name);
-    if (result == -EBADF) /* open for reading only */
+    int result = begin_change(&change, directory, fd, plan->name, YK_PATIENCE);
+    if (result == -EACCES)
         return yk_fail(EEXIST,
                        "stream:%s@kernel is the name of a dead stream of another user: only "
                        "its owner or root can clear it",
                        plan->name);
     if (result < 0)
         return result;
-    if (!is_at(fd, directory, path) || !is_deserted(fd) ||
-        (read_facts(directory, fd, plan->name, ret) == 0 && ret->kept))
-        return -EAGAIN;
-    yk_sys_write_all(fd, "-", 1, 0); /* what the dead left is nothing */
-    result = make(directory, fd, plan);
-    if (result == 0)
-        result = read_facts(directory, fd, plan->name, ret);
-    if (result == 0)
-        result = yk_sys_share_byte(fd, USERS); /* the only user so far */
-    yk_sys_unlock_byte(fd, CHANGING);
+    result = create_locked(directory, fd, plan, ret);
+    end_change(&change);
     return result;
 }
 
@@ -327,7 +415,7 @@ static int enter_afresh(struct yk_fifo *fifo)
         yk_guards_unlock();
     }
     result = fifo->file.fd < 0 ? no_access(&directory, fifo->name, fifo->file.fd)
-                               : lock_patiently(fifo->file.fd, USERS, true, fifo->name);
+                               : share_patiently(fifo->file.fd, fifo->name);
     yk_directory_close(&directory);
     return result;
 }
@@ -354,14 +442,16 @@ static bool unmake_if_deserted(const struct yk_directory *directory, int fd, con
 {
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
+    struct change change;
     yk_fifo_entry(path, name);
-    if (yk_sys_lock_byte(fd, CHANGING) < 0)
+    if (begin_change(&change, directory, fd, name, 0) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
-    bool is = is_at(fd, directory, path) && is_deserted(fd) &&
-              (read_facts(directory, fd, name, &facts) == -ENOENT || !facts.kept);
+    bool is = is_at(fd, directory, path) && is_deserted(fd);
+    int result = is ? read_facts(directory, fd, name, &facts) : 0;
+    is = is && (result == -ENOENT || (result == 0 && !facts.kept));
     if (is && !dry_run)
         unmake(directory, fd, name);
-    yk_sys_unlock_byte(fd, CHANGING);
+    end_change(&change);
     return is;
 }
 
@@ -404,9 +494,10 @@ static int remove_locked(const struct yk_directory *directory, int fd, const cha
     struct yk_fifo_facts facts;
     yk_fifo_entry(path, name);
     int result = is_at(fd, directory, path) ? read_facts(directory, fd, name, &facts) : -ENOENT;
-    if (result == 0 || result == -EPROTO)
-        unmake(directory, fd, name);
-    return result == -EPROTO ? 0 : result;
+    if (result != 0 && result != -EPROTONOSUPPORT)
+        return result;
+    unmake(directory, fd, name);
+    return 0;
 }
 
 int yk_fifo_remove(const char *name)
@@ -426,9 +517,12 @@ int yk_fifo_remove(const char *name)
                                      name)
                            : fd;
     if (fd >= 0) {
-        result = lock_patiently(fd, CHANGING, false, name);
-        if (result == 0)
+        struct change change;
+        result = begin_change(&change, &directory, fd, name, YK_PATIENCE);
+        if (result == 0) {
             result = remove_locked(&directory, fd, name);
+            end_change(&change);
+        }
         yk_sys_close(fd);
     }
     if (result == -ENOENT)
@@ -438,6 +532,14 @@ int yk_fifo_remove(const char *name)
 }
 
 /* ---- its ends ---- */
+
+/* While the owner takes it away, another user can put a FIFO in its place. */
+static bool is_theirs(const struct yk_fifo *fifo, int fd)
+{
+    struct stat facts;
+    return yk_sys_stat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode) &&
+           facts.st_uid == fifo->facts.uid;
+}
 
 /* The file is open here, so no other one can have its number. */
 static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *directory,
@@ -449,7 +551,8 @@ static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *dir
     int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
     if (fd != -ENXIO && fd != -ENOENT && fd < 0)
         return no_access(directory, fifo->name, fd);
-    if (fd != -ENOENT && is_at(fifo->file.fd, directory, file))
+    bool named = fd != -ENOENT && is_at(fifo->file.fd, directory, file);
+    if (named && (fd < 0 || is_theirs(fifo, fd)))
         return fd;
     if (fd >= 0) /* of another one that has the name now */
         yk_sys_close(fd);

@@ -430,7 +430,7 @@ static void detach(const struct look *look, const char *entry, const struct yk_r
 
 static void note_layout(struct yk_object_facts *facts, uint64_t layout)
 {
-    note_problem(facts, "it was made by a yoke with layout %016llx, this one has %016llx",
+    note_problem(facts, "it was made by a yoke with layout %llx, this one has %llx",
                  (unsigned long long)layout, (unsigned long long)YK_LAYOUT);
 }
 

@@ -373,15 +373,25 @@ static void lose_sight(struct sight *sight)
     sight->base = NULL;
 }
 
+/* Can its memory be understood, and reached, from here? 0, -ENOENT when it is a dead one's, or why not. */
+static int check_reach(const struct sight *sight, const struct yk_record *record)
+{
+    int foreign = yk_record_is_foreign(record);
+    if (foreign < 0 || (!foreign && record->layout == YK_LAYOUT))
+        return foreign;
+    if (yk_record_is_dead(&sight->directory, record, true) == 1)
+        return -ENOENT;
+    return foreign ? yk_record_refuse_foreign(sight->entry, record)
+                   : yk_layout_check(yk_entry_address(sight->entry), record->layout, YK_LAYOUT);
+}
+
 static int open_sight(struct sight *sight, const struct yk_record *record)
 {
     char path[48];
     uint64_t size;
-    int foreign = yk_record_is_foreign(record);
-    int result = foreign < 0 ? foreign
-                 : foreign || record->layout != YK_LAYOUT
-                     ? -ENOENT
-                     : yk_segment_attach(record->segment, record->nonce, true, &sight->base, &size);
+    int result = check_reach(sight, record);
+    if (result == 0)
+        result = yk_segment_attach(record->segment, record->nonce, true, &sight->base, &size);
     if (result < 0)
         return result;
     if (size < 2 * YK_PAGE) {

@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -156,13 +157,19 @@ static int open_lock(struct yk_object *object, int descriptor)
 static int check(struct yk_object *object, const struct yk_object_plan *plan, int descriptor)
 {
     const struct yk_shm_header *header = yk_object_header(object);
+    char what[32];
     /* SYNC object.ready acquire */
     if (yk_load32_acquire(&header->ready) != 1)
         return refuse(descriptor, -EINVAL);
     memcpy(&object->fixed, object->base, sizeof object->fixed);
     if (object->fixed.magic != YK_MAGIC)
         return refuse(descriptor, -EINVAL);
+    snprintf(what, sizeof what, "descriptor %d", descriptor);
     int result = yk_fixed_check(&object->fixed, object->size, plan->kind);
+    if (result == -EPROTO)
+        yk_fail(EPROTO, "the header of %s holds what no yoke wrote", what);
+    else if (result < 0)
+        yk_layout_check(what, object->fixed.layout, YK_LAYOUT);
     if (result == 0 && object->fixed.participants != SEATS)
         result = yk_fail(EPROTO, "descriptor %d has %u seats: no yoke wrote that", descriptor,
                          object->fixed.participants);

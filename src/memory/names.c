@@ -32,12 +32,8 @@
 static const struct {
     enum yk_kind kind;
     const char *name;
-} kinds[] = {{YK_KIND_REGION, "region"},
-             {YK_KIND_PORT, "port"},
-             {YK_KIND_LINK, "link"},
-             {YK_KIND_PEER, "peer"},
-             {YK_KIND_SIGNALS, "signals"},
-             {YK_KIND_STREAM, "stream"}};
+} kinds[] = {{YK_KIND_REGION, "region"}, {YK_KIND_PORT, "port"},       {YK_KIND_LINK, "link"},
+             {YK_KIND_PEER, "peer"},     {YK_KIND_SIGNALS, "signals"}, {YK_KIND_STREAM, "stream"}};
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -382,6 +378,27 @@ int yk_record_is_foreign(const struct yk_record *record)
     uint64_t own;
     int result = yk_ipc_namespace(&own);
     return result < 0 ? result : record->namespace != own;
+}
+
+int yk_layout_check(const char *what, uint64_t layout, uint64_t own)
+{
+    return layout == own ? 0
+                         : yk_fail(EPROTONOSUPPORT,
+                                   "%s was made by a yoke with layout %llx, this one has %llx",
+                                   what, (unsigned long long)layout, (unsigned long long)own);
+}
+
+int yk_record_refuse_foreign(const char *entry, const struct yk_record *record)
+{
+    uint64_t own;
+    int result = yk_ipc_namespace(&own);
+    if (result < 0)
+        return result;
+    return yk_fail(
+        ENOTSUP,
+        "%s lives in IPC namespace %llu, this process is in %llu: it can only be reached "
+        "from there",
+        yk_entry_address(entry), (unsigned long long)record->namespace, (unsigned long long)own);
 }
 
 int yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,

@@ -102,12 +102,18 @@ bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk
 /* Is its segment in another IPC namespace? 1, 0, or why that can not be told. */
 int yk_record_is_foreign(const struct yk_record *record);
 
+/* 0, or -EPROTONOSUPPORT with the sentence that names both: a build with another layout made `what`. */
+int yk_layout_check(const char *what, uint64_t layout, uint64_t own);
+
+/* -ENOTSUP, with its sentence: what `entry` names is in another IPC namespace. */
+int yk_record_refuse_foreign(const char *entry, const struct yk_record *record);
+
 /*
  * Is the object that a record names gone for good? 1: that is proved, 0, or why it can not be told. Of another IPC namespace
  * that is a transient one that is deserted. Unless `thorough`, only the kernel is asked: a segment
  * of the same size that has its id by now, and is marked for removal, too, is then taken for it.
  */
 int yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
-                       bool thorough);
+                      bool thorough);
 
 #endif
