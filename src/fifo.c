@@ -52,8 +52,14 @@ bool yk_fifo_is_entry(const char *entry, char name[YK_ENTRY_MAX])
 
 static int no_access(const struct yk_directory *directory, const char *name, int error)
 {
-    return yk_fail(-error, "stream:%s@kernel in %s can not be opened: %s", name, directory->path,
-                   strerror(-error));
+    bool link = error == -ELOOP, other = error == -EISDIR || error == -ENXIO;
+    return yk_fail(link    ? EACCES
+                   : other ? EPROTO
+                           : -error,
+                   "stream:%s@kernel in %s can not be opened: %s", name, directory->path,
+                   link    ? "it is a symbolic link"
+                   : other ? "it is not what yoke made"
+                           : strerror(-error));
 }
 
 /* Does the path still lead to this very file? */
@@ -511,11 +517,12 @@ int yk_fifo_remove(const char *name)
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, name);
     int fd = yk_sys_open(directory.fd, path, O_RDWR, 0);
-    result = fd == -EACCES ? yk_fail(EACCES,
-                                     "stream:%s@kernel belongs to another user: only its owner or "
-                                     "root may remove it",
-                                     name)
-                           : fd;
+    result = fd == -EACCES             ? yk_fail(EACCES,
+                                                 "stream:%s@kernel belongs to another user: only its owner or "
+                                                             "root may remove it",
+                                                 name)
+             : fd < 0 && fd != -ENOENT ? no_access(&directory, name, fd)
+                                       : fd;
     if (fd >= 0) {
         struct change change;
         result = begin_change(&change, &directory, fd, name, YK_PATIENCE);
@@ -549,7 +556,7 @@ static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *dir
     fifo_path(path, fifo->name);
     yk_fifo_entry(file, fifo->name);
     int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
-    if (fd != -ENXIO && fd != -ENOENT && fd < 0)
+    if (fd != -ENXIO && fd != -ENOENT && fd < 0) /* ENXIO: nobody reads */
         return no_access(directory, fifo->name, fd);
     bool named = fd != -ENOENT && is_at(fifo->file.fd, directory, file);
     if (named && (fd < 0 || is_theirs(fifo, fd)))

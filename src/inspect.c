@@ -399,7 +399,7 @@ static int attach(const struct look *look, const struct yk_record *record,
         note_no_permission(facts, look);
     if (result == -EACCES)
         return result;
-    result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size);
+    result = yk_record_attach(record, true, &ret->base, &ret->size);
     int dead = result == -ENOENT ? yk_record_is_dead(&look->directory, record, true) : 0;
     if (dead < 0)
         note_problem(facts, "%s", yoke_explain());

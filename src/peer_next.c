@@ -123,23 +123,10 @@ static void stir(struct yk_watch *watch, bool written)
     ring_own(peer);
 }
 
-static int make_bell(struct yk_peer *peer)
-{
-    const struct yk_object *object = &peer->object;
-    struct stat facts;
-    int result = yk_sys_stat(object->lock.fd, &facts);
-    if (result < 0)
-        return yk_fail(-result, "no doorbell: %s", strerror(-result));
-    peer->bell.nonce = object->fixed.nonce;
-    peer->bell.fd =
-        yk_doorbell_make(object->directory, peer->bell.nonce, facts.st_mode, facts.st_gid);
-    return peer->bell.fd < 0 ? peer->bell.fd : 0;
-}
-
 /* Under the mutex. What can not be had is done without, and asked for again the next time. */
 static int open_waiting(struct yk_peer *peer)
 {
-    int result = peer->bell.fd < 0 ? make_bell(peer) : 0;
+    int result = peer->bell.fd < 0 ? yk_bell_make(&peer->bell, &peer->object) : 0;
     if (result == 0 && peer->names.fork_stamp == 0) {
         peer->names.stir = stir;
         yk_watch_names(&peer->names, peer->object.directory);

@@ -94,6 +94,14 @@ int yk_intent_publish(const struct yk_directory *directory, const struct yk_dire
 struct yk_segment_identity yk_record_segment(const struct yk_record *record);
 
 /*
+ * Attaches that segment: as yk_segment_attach(); -EPROTO when it is another user's than the name's
+ * file. In a directory that users share, anybody can write a free name anew, and make it lead to the
+ * memory of an object that its owner has removed, with a lock file in which all seem dead.
+ */
+int yk_record_attach(const struct yk_record *record, bool read_only, void **ret_base,
+                     uint64_t *ret_size);
+
+/*
  * Does nobody take part in the object any more? True only when proved: the lock file is not there,
  * is not its owner's, or carries no lock, whatever IPC namespace its processes are in.
  */

@@ -94,8 +94,7 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
 {
     object->read_only = (plan->flags & YOKE_READ_ONLY) != 0;
     object->segment = record->segment;
-    int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base,
-                                   &object->size);
+    int result = yk_record_attach(record, object->read_only, &object->base, &object->size);
     int dead = result == -ENOENT ? yk_record_is_dead(directory, record, true) : 0;
     if (dead < 0)
         return dead;
@@ -333,8 +332,6 @@ static void undo(struct yk_object *object, const struct creation *creation)
     if (removed < 0)
         return; /* by the intent it is done later */
     yk_live_path(path, creation->record.nonce);
-    yk_sys_unlink(creation->directory->fd, path);
-    yk_bell_path(path, creation->record.nonce); /* a peer's; others have none */
     yk_sys_unlink(creation->directory->fd, path);
     yk_sys_unlink(creation->intents.fd, creation->entry); /* last: the rest is found by it */
 }

@@ -31,12 +31,6 @@ int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan);
 int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
 
 /*
- * Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any
- * more), …
- */
-int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size);
-
-/*
  * What a name's record says of the memory. What is in the memory proves nothing of it: whoever may
  * write there can make it say anything. The key is random, and nobody can give a segment a key or
  * another size, or take it away from who made it.
@@ -48,6 +42,13 @@ struct yk_segment_identity {
     uint32_t uid; /* who made it, and owns it */
 };
 
+/*
+ * Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any
+ * more), -EXDEV (without a sentence) when another user than `uid` made it, …
+ */
+int yk_segment_attach(const struct yk_segment_identity *identity, uint64_t nonce, bool read_only,
+                      void **ret_base, uint64_t *ret_size);
+
 enum yk_segment_verdict {
     YK_SEGMENT_IS_NOT = 0, /* proved: there is none of this id, or another one */
     YK_SEGMENT_IS = 1,     /* proved: it has the key and the size */
@@ -56,12 +57,6 @@ enum yk_segment_verdict {
 
 /* Asks the kernel: a verdict, or an error (-EACCES: can not tell). */
 int yk_segment_judge(const struct yk_segment_identity *identity);
-
-/*
- * Is there a segment of this id that holds the object `nonce`? 1 yes, 0 no, or an error (-EACCES:
- * can not tell).
- */
-int yk_segment_holds(int id, uint64_t nonce);
 
 /* Is there any segment of this id? True when that can not be told. */
 bool yk_segment_exists(int id);

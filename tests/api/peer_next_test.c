@@ -131,6 +131,7 @@ static void message_to_one_who_died_while_it_waited_for_all_raises_no_signal(voi
     must(yoke_send(link, "x", 1, YOKE_NOW));
     yoke_close(link);
     clear("bob");
+    names_await_none();
 }
 
 static void link_that_can_not_be_opened_holds_up_nobody(void **state)
