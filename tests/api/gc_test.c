@@ -3,16 +3,6 @@
 
 #include <dirent.h>
 
-static uint64_t nonce_of(const char *entry)
-{
-    struct yk_directory names;
-    struct yk_record record;
-    assert_int_equal(yk_directory_open(&names, NULL, true), 0);
-    assert_int_equal(yk_record_read(&names, entry, &record), 0);
-    yk_directory_close(&names);
-    return record.nonce;
-}
-
 static void healthy_objects_are_kept(void **state)
 {
     (void)state;

@@ -12,8 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../api/api.h"
@@ -34,6 +38,7 @@ struct scene {
     int (*hostile)(void *);
     char text[1000]; /* of a name's file */
     uint64_t nonce;
+    pid_t victim;
 };
 
 static struct scene *scene_new(void)
@@ -592,6 +597,336 @@ static void swapping_names_leads_root_nowhere(void **state)
     assert_int_equal(names_left(), 0);
 }
 
+/* ---- who may only read ------------------------------------------------------------------------------- */
+
+static void assert_refused(const char *what, long result, int error)
+{
+    if (result != -1 || errno != error)
+        fail_msg("%s: %ld, %s", what, result, strerror(errno));
+}
+
+static void refuse_memory(int id)
+{
+    struct shmid_ds facts;
+    void *base;
+    int fd;
+
+    base = shmat(id, NULL, 0);
+    assert_refused("shmat for writing", (long)base, EACCES);
+    base = shmat(id, NULL, SHM_RDONLY);
+    assert_ptr_not_equal(base, (void *)-1);
+    assert_refused("mprotect", mprotect(base, YK_PAGE, PROT_READ | PROT_WRITE), EACCES);
+    assert_refused("mremap", (long)shmat(id, base, SHM_REMAP), EACCES);
+    prctl(PR_SET_DUMPABLE, 1); /* which becoming a user took */
+    fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)(uintptr_t)base + YK_PAGE), -1);
+    close(fd);
+    assert_int_equal(shmctl(id, IPC_STAT, &facts), 0);
+    facts.shm_perm.mode = 0666;
+    assert_refused("IPC_SET", shmctl(id, IPC_SET, &facts), EPERM);
+    assert_refused("IPC_RMID", shmctl(id, IPC_RMID, NULL), EPERM);
+    assert_refused("SHM_LOCK", shmctl(id, SHM_LOCK, NULL), EPERM);
+    shmdt(base);
+}
+
+static void refuse_lock_file(uint64_t nonce)
+{
+    char live[48];
+
+    yk_live_path(live, nonce);
+    assert_refused("the lock file, to read", open(name_path(live), O_RDONLY), EACCES);
+    assert_refused("the lock file, to write", open(name_path(live), O_RDWR), EACCES);
+    assert_refused("truncating it", truncate(name_path(live), 0), EACCES);
+    assert_refused("removing it", unlink(name_path(live)), EPERM);
+}
+
+static void refuse_name(const char *entry)
+{
+    int fd = open(name_path(entry), O_RDONLY | O_CLOEXEC);
+    char moved[700];
+
+    assert_true(fd >= 0);
+    snprintf(moved, sizeof moved, "%s", name_path("moved"));
+    assert_refused("writing the name", open(name_path(entry), O_WRONLY), EACCES);
+    assert_refused("truncating the name", truncate(name_path(entry), 0), EACCES);
+    assert_refused("removing the name", unlink(name_path(entry)), EPERM);
+    assert_refused("moving the name", rename(name_path(entry), moved), EPERM);
+    assert_refused("its mode", chmod(name_path(entry), 0666), EPERM);
+    assert_refused("a lease on it", fcntl(fd, F_SETLEASE, F_RDLCK), EACCES);
+    /* this is not refused, and does nothing: nobody locks names by their files; left for the owner to meet */
+    struct flock all = {.l_type = F_RDLCK};
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+}
+
+static int role_tries_all_as_a_reader(void *argument)
+{
+    struct scene *scene = argument;
+    const char *at = strstr(scene->text, "segment=");
+    yoke_region *region;
+    struct yk_object_facts facts;
+    struct iovec nothing = {scene, 1};
+
+    refuse_memory(atoi(at + strlen("segment=")));
+    refuse_lock_file(nonce_in(scene->text));
+    refuse_name("region.shown");
+    must(yoke_region_open(&region, "shown", YOKE_READ_ONLY));
+    must_fail(yoke_lock_acquire(region, yoke_region_data(region), YOKE_NOW), EACCES);
+    must_fail(yoke_event_notify(region, yoke_region_data(region)), EACCES);
+    must(yk_inspect("region:shown", &facts, NULL, NULL));
+    assert_string_equal(facts.problem, "");
+    assert_int_equal(facts.participants_used, 1); /* who can not ask the locks calls nobody dead */
+    assert_refused("ptrace", ptrace(PTRACE_SEIZE, scene->victim, 0, 0), EPERM);
+    assert_refused("process_vm_writev",
+                   process_vm_writev(scene->victim, &nothing, 1, &nothing, 1, 0), EPERM);
+    yoke_region_close(region);
+    baton_pass(&scene->ready);
+    baton_take(&scene->over);
+    return 0;
+}
+
+static int role_shows_a_region(void *argument)
+{
+    struct yoke_region_options options = YOKE_REGION_OPTIONS_INIT;
+    struct scene *scene = argument;
+    yoke_region *region, *again;
+    pid_t hostile = become_victim_of(role_tries_all_as_a_reader, scene);
+    unsigned char before[4096];
+
+    options.mode = 0644;
+    options.flags = YOKE_KEPT;
+    must(yoke_region_create(&region, "shown", sizeof before, &options));
+    memset(yoke_region_data(region), 0, sizeof before);
+    memset((char *)yoke_region_data(region) + 64, 'v', sizeof before - 64);
+    memcpy(before, yoke_region_data(region), sizeof before);
+    read_file(name_path("region.shown"), scene->text);
+    scene->victim = getpid();
+    face(scene);
+    assert_memory_equal(yoke_region_data(region), before, sizeof before);
+    must(yoke_lock_acquire(region, yoke_region_data(region), YOKE_NOW));
+    must(yoke_lock_release(region, yoke_region_data(region)));
+    again = region_join("shown");
+    yoke_region_close(again);
+    yoke_region_close(region);
+    must(yoke_region_remove("shown"));
+    part(scene, hostile);
+    return 0;
+}
+
+static void who_may_only_read_changes_nothing_and_locks_nothing(void **state)
+{
+    struct scene *scene;
+
+    (void)state;
+    share_directory();
+    scene = scene_new();
+    assert_int_equal(run(role_shows_a_region, scene), 0);
+    scene_drop(scene);
+    assert_int_equal(names_left(), 0);
+}
+
+/* ---- who may write: what that right takes from others, and what it does not ----------------------- */
+
+static int role_locks_all_bytes(void *argument)
+{
+    struct scene *scene = argument;
+    struct flock all = {.l_type = F_WRLCK};
+    char live[48];
+    int fd;
+
+    yk_live_path(live, nonce_in(scene->text));
+    fd = open(name_path(live), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (off_t byte = 0; byte < 2048; byte++) { /* all that nobody has */
+        all.l_start = byte;
+        all.l_len = 1;
+        fcntl(fd, F_OFD_SETLK, &all);
+    }
+    assert_int_equal(ftruncate(fd, 0), 0);
+    baton_pass(&scene->ready);
+    baton_take(&scene->over);
+    return 0;
+}
+
+/* All places seem taken, and nobody dead is recovered. */
+static int role_is_locked_out(void *argument)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    struct scene *scene = argument;
+    yoke_endpoint *port = NULL, *other = NULL;
+    pid_t hostile = become_victim_of(role_locks_all_bytes, scene);
+    int result;
+
+    options.mode = 0666;
+    options.participants = 8;
+    must(yoke_open(&port, "port:open", YOKE_CREATE | YOKE_KEPT, &options));
+    read_file(name_path("port.open"), scene->text);
+    face(scene);
+    result = yoke_open(&other, "port:open", 0, NULL);
+    assert_true(result == -ENOSPC || result == -EBUSY);
+    assert_non_null(strstr(yoke_explain(), "port:open"));
+    /* who is inside goes on */
+    send_number(port, 1);
+    assert_int_equal(recv_number(port, YOKE_NOW), 1);
+    /* and the owner gets rid of it, and of the hostile one with it */
+    must(yoke_remove("port:open"));
+    must(yoke_open(&other, "port:open", YOKE_CREATE | YOKE_EXCLUSIVE, NULL));
+    send_number(other, 2);
+    assert_int_equal(recv_number(other, YOKE_NOW), 2);
+    yoke_close(other);
+    yoke_close(port);
+    part(scene, hostile);
+    return 0;
+}
+
+static void who_may_write_can_lock_others_out_until_the_owner_removes_the_object(void **state)
+{
+    struct scene *scene;
+
+    (void)state;
+    share_directory();
+    scene = scene_new();
+    assert_int_equal(run(role_is_locked_out, scene), 0);
+    scene_drop(scene);
+    assert_int_equal(names_left(), 0);
+}
+
+#define PLACES 4
+
+/* All places, all room, and messages in hand, for ever. */
+static int role_takes_all_it_can(void *argument)
+{
+    struct scene *scene = argument;
+    yoke_endpoint *ports[PLACES];
+    const void *message;
+    int taken = 0, borrowed = 0;
+
+    while (taken < PLACES && yoke_open(&ports[taken], "port:open", 0, NULL) == 0)
+        taken++;
+    assert_int_equal(taken, PLACES - 1);
+    while (yoke_send(ports[0], "full", 4, YOKE_NOW) == 0)
+        continue;
+    while (yoke_borrow(ports[1], &message, YOKE_NOW) >= 0)
+        borrowed++;
+    assert_int_equal(borrowed, 2); /* as many as the owner said */
+    while (yoke_send(ports[0], "full", 4, YOKE_NOW) == 0)
+        continue;
+    baton_pass(&scene->ready);
+    baton_take(&scene->over);
+    return 0;
+}
+
+static int role_is_crowded_out(void *argument)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    struct scene *scene = argument;
+    yoke_endpoint *port = NULL, *other = NULL;
+    char message[4096];
+    int waiting = 0;
+    pid_t hostile = become_victim_of(role_takes_all_it_can, scene);
+
+    options.mode = 0666;
+    options.participants = PLACES;
+    options.depth = 8;
+    options.max_borrowed = 2;
+    must(yoke_open(&port, "port:open", YOKE_CREATE | YOKE_KEPT, &options));
+    face(scene);
+    must_fail(yoke_open(&other, "port:open", 0, NULL), ENOSPC);
+    assert_non_null(strstr(yoke_explain(), "4 participants"));
+    must_fail(yoke_send(port, "mine", 4, YOKE_NOW), EAGAIN);
+    /* what is borrowed for ever is that, and keeps nobody from the rest */
+    while (yoke_recv(port, message, sizeof message, YOKE_NOW) >= 0)
+        waiting++;
+    assert_int_equal(waiting, 8);
+    must(yoke_send(port, "mine", 4, YOKE_NOW));
+    assert_int_equal(must(yoke_recv(port, message, sizeof message, YOKE_NOW)), 4);
+    must(yoke_remove("port:open"));
+    must(yoke_open(&other, "port:open", YOKE_CREATE | YOKE_EXCLUSIVE, NULL));
+    yoke_close(other);
+    yoke_close(port);
+    part(scene, hostile);
+    return 0;
+}
+
+static void who_may_write_can_take_places_room_and_messages_until_the_owner_removes_the_object(
+    void **state)
+{
+    struct scene *scene;
+
+    (void)state;
+    share_directory();
+    scene = scene_new();
+    assert_int_equal(run(role_is_crowded_out, scene), 0);
+    scene_drop(scene);
+    assert_int_equal(names_left(), 0);
+}
+
+/* ---- a directory full of another's things ------------------------------------------------------------ */
+
+#define JUNK 3000
+
+static void each_junk(void (*visit)(const char *path))
+{
+    char entry[64];
+
+    for (int i = 0; i < JUNK; i++) {
+        snprintf(entry, sizeof entry, i % 3 ? "port.junk-%d" : ".live-%016d", i);
+        visit(name_path(entry));
+    }
+}
+
+static void put_junk(const char *path)
+{
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+}
+
+static void take_junk(const char *path)
+{
+    unlink(path);
+}
+
+static int role_fills_the_directory(void *argument)
+{
+    struct scene *scene = argument;
+
+    each_junk(put_junk);
+    baton_pass(&scene->ready);
+    baton_take(&scene->over);
+    each_junk(take_junk);
+    return 0;
+}
+
+static int role_works_among_junk(void *argument)
+{
+    struct scene *scene = argument;
+    struct yk_gc_item *items;
+    pid_t hostile = become_victim_of(role_fills_the_directory, scene);
+
+    face(scene);
+    for (int i = 0; i < 20; i++) {
+        yoke_endpoint *port = port_make("mine", NULL);
+
+        yoke_close(port_join("mine"));
+        yoke_close(port);
+    }
+    assert_int_equal(must(yk_gc(false, &items)), 0);
+    free(items);
+    part(scene, hostile);
+    return 0;
+}
+
+static void directory_full_of_anothers_files_is_slower_and_works(void **state)
+{
+    struct scene *scene;
+
+    (void)state;
+    share_directory();
+    scene = scene_new();
+    assert_int_equal(run(role_works_among_junk, scene), 0);
+    scene_drop(scene);
+    assert_int_equal(names_left(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +937,11 @@ int main(void)
         api_test(other_file_under_the_name_of_a_kernel_stream_is_left_as_it_is),
         api_test(swapping_names_leads_a_user_nowhere),
         api_test(swapping_names_leads_root_nowhere),
+        api_test(who_may_only_read_changes_nothing_and_locks_nothing),
+        api_test(who_may_write_can_lock_others_out_until_the_owner_removes_the_object),
+        api_test(
+            who_may_write_can_take_places_room_and_messages_until_the_owner_removes_the_object),
+        api_test(directory_full_of_anothers_files_is_slower_and_works),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);
