@@ -302,13 +302,15 @@ static void clearing_tells_how_much_memory_goes(void **state)
 
 /*
  * Two names: a look may be the last to let go of a transient object, and who opens it meanwhile
- * joins that.
+ * joins that, again and again while the one who looks is not run: so it takes along what it sends.
  */
 static int open_and_close(void *argument)
 {
+    char text[64];
     for (int i = 0; i < 500; i++) {
         yoke_endpoint *transient = open_port("port:busy", YOKE_CREATE);
         send_text(transient, "x", 0);
+        assert_int_equal(yoke_recv(transient, text, sizeof text, YOKE_NOW), 1);
         yoke_close(transient);
         make_kept_port("port:kept");
         yoke_endpoint *kept = open_port("port:kept", 0);
