@@ -29,8 +29,10 @@ int yk_peers_main(int argc, char **argv);
 int yk_wait_main(int argc, char **argv);
 int yk_ls_main(int argc, char **argv);
 int yk_stat_main(int argc, char **argv);
+int yk_tap_main(int argc, char **argv);
 int yk_rm_main(int argc, char **argv);
 int yk_gc_main(int argc, char **argv);
+int yk_doctor_main(int argc, char **argv);
 
 /* A row of a table of commands, which ends with a row without a name. */
 struct yk_command {

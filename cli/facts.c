@@ -44,6 +44,13 @@ void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends 
     snprintf(way == 0 ? ret->to : ret->from, sizeof ret->to, "%s", second);
 }
 
+bool yk_facts_has_count(const struct yk_object_facts *facts)
+{
+    bool in_kernel = strcmp(facts->kind, "signals") == 0 && facts->place[0] != '\0';
+
+    return yk_facts_has_messages(facts) && (facts->known & YK_KNOWN_INSIDE) != 0 && !in_kernel;
+}
+
 bool yk_facts_has_traffic(const struct yk_object_facts *facts)
 {
     return yk_facts_has_messages(facts) && (facts->known & YK_KNOWN_TRAFFIC) != 0;
@@ -70,7 +77,8 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "depth", facts->depth);
     yk_json_unsigned(object, "priorities", facts->priorities);
     yk_json_string(object, "policy", facts->once ? "once" : "redeliver");
-    yk_json_unsigned(object, "waiting", facts->waiting);
+    if (yk_facts_has_count(facts))
+        yk_json_unsigned(object, "waiting", facts->waiting);
     if (!(facts->known & YK_KNOWN_TRAFFIC))
         return;
     if (facts->max_deliveries != UINT32_MAX) /* without it: no limit */
@@ -107,6 +115,8 @@ static yk_json *way_json(const struct yk_object_facts *facts, int way)
     yk_json_string(object, "to", ends.to);
     yk_json_unsigned(object, "depth", facts->depth);
     yk_json_unsigned(object, "waiting", one->waiting);
+    if (!yk_facts_has_traffic(facts))
+        return object;
     yk_json_unsigned(object, "held", one->held);
     yk_json_unsigned(object, "bytes", one->bytes);
     yk_json_unsigned(object, "sent", one->sent);
@@ -182,6 +192,20 @@ yk_json *yk_facts_json(const struct yk_object_facts *facts)
     if (facts->known & YK_KNOWN_INSIDE)
         add_inside(object, facts);
     return object;
+}
+
+void yk_facts_add_inbox(yk_json *peer, const struct yk_object_facts *inbox)
+{
+    yk_json *object = yk_json_object();
+    char address[YK_ADDRESS_TEXT];
+
+    yk_json_string(object, "address", yk_facts_address(address, inbox));
+    yk_json_string(object, "place", inbox->place[0] ? inbox->place : "memory");
+    if (inbox->known & YK_KNOWN_INSIDE)
+        yk_json_unsigned(object, "depth", inbox->depth);
+    if (yk_facts_has_count(inbox))
+        yk_json_unsigned(object, "waiting", inbox->waiting);
+    yk_json_add(peer, "signals", object);
 }
 
 static void add_traffic(yk_json *object, const struct yk_participant_facts *participant)

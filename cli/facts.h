@@ -23,6 +23,8 @@ bool yk_facts_is_stream(const struct yk_object_facts *facts);
 bool yk_facts_has_messages(const struct yk_object_facts *facts);
 bool yk_facts_is_link(const struct yk_object_facts *facts);
 bool yk_facts_is_peer(const struct yk_object_facts *facts);
+/* How many messages wait there is known: but of signals in the kernel. */
+bool yk_facts_has_count(const struct yk_object_facts *facts);
 /* The same, and what went through it is counted. */
 bool yk_facts_has_traffic(const struct yk_object_facts *facts);
 
@@ -34,6 +36,8 @@ void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends 
 
 /* Every fact that the object's kind has and that is known. */
 yk_json *yk_facts_json(const struct yk_object_facts *facts);
+/* Under "signals" of a peer: its inbox (yk_inspect_inbox()). */
+void yk_facts_add_inbox(yk_json *peer, const struct yk_object_facts *inbox);
 yk_json *yk_participants_json(const struct yk_object_facts *facts,
                               const struct yk_participant_facts *participants, size_t count);
 

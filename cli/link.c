@@ -13,11 +13,18 @@ bool yk_is_link(const char *address)
     return strncmp(address, "link:", 5) == 0;
 }
 
-/* The library would refuse it, too, but as part of an address, and by other words than --as. */
-static void check_as(const struct yk_usage *usage, const char *as)
+/*
+ * The library would refuse it, too, but as part of an address, and by other words than --as. It would
+ * take "peer:bob", which then is another peer than bob.
+ */
+const char *yk_parse_as(const struct yk_usage *usage, const char *as)
 {
     if (yk_inspect_peer_name(as) < 0)
         yk_usage_error(usage, "%s: --as: %s", usage->name, yoke_explain());
+    if (strncmp(as, "peer:", 5) == 0)
+        yk_usage_error(usage, "%s: --as: '%s': it takes the bare name, '%s'", usage->name, as,
+                       as + 5);
+    return as;
 }
 
 void yk_link_options(const struct yk_usage *usage, const char *address, const char *as,
@@ -30,7 +37,7 @@ void yk_link_options(const struct yk_usage *usage, const char *address, const ch
     if (!as)
         yk_usage_error(usage, "%s: %s has two ends: say which one this is, by --as NAME",
                        usage->name, address);
-    check_as(usage, as);
+    yk_parse_as(usage, as);
     if (strchr(address, '/'))
         yk_usage_error(usage,
                        "%s: %.160s names both ends: name the other one alone, such as link:bob, "
@@ -48,7 +55,7 @@ const char *yk_link_whole(const struct yk_usage *usage, char text[YK_LINK_ADDRES
     if (!yk_is_link(address) || strchr(address, '/'))
         yk_usage_error(usage, "%s: --as is for an address like link:bob, and %s is none",
                        usage->name, address);
-    check_as(usage, as);
+    yk_parse_as(usage, as);
     if (snprintf(text, YK_LINK_ADDRESS, "link:%s/%s", as, address + 5) >= YK_LINK_ADDRESS)
         yk_usage_error(usage, "%s: the names '%.20s...' and '%.20s...' are too long", usage->name,
                        as, address + 5);

@@ -3,6 +3,7 @@
  *
  * An address like link:bob names the other end only; --as says which end this command is. What looks
  * at a link or removes it, without being one of its ends, needs both: link:alice/bob.
+ * Peers' names are given by it to the commands for signals, too.
  */
 #ifndef YK_CLI_LINK_H
 #define YK_CLI_LINK_H
@@ -15,6 +16,9 @@
 #define YK_LINK_ADDRESS 300 /* "link:", two names, a slash */
 
 bool yk_is_link(const char *address);
+
+/* The NAME of --as, which is a bare one. */
+const char *yk_parse_as(const struct yk_usage *usage, const char *as);
 
 /*
  * Refuses --as without a link, a link without --as, and one named by both ends. Then fills in how to

@@ -92,7 +92,7 @@ static void add_row(struct yk_table *table, const struct yk_object_facts *facts)
 
     yk_table_add(table, "%s", yk_facts_address(address, facts));
     add_size(table, facts);
-    if (yk_facts_has_messages(facts))
+    if (yk_facts_has_count(facts))
         yk_table_add(table, "%" PRIu64, facts->waiting);
     else if (yk_facts_is_stream(facts) && facts->known & YK_KNOWN_INSIDE)
         yk_table_add(table, "%s", yk_format_size(size, facts->waiting));

@@ -2,6 +2,8 @@
  * peers.c - yoke peers: who is there.
  */
 #include "cli.h"
+#include "facts.h"
+#include "inspect.h"
 #include "json.h"
 #include "options.h"
 #include "output.h"
@@ -16,7 +18,11 @@ static const struct yk_usage usage = {
     "Usage: yoke peers [--json]\n"
     "Lists the peers that are there now: living processes that have joined under a\n"
     "name. The pid is that of the process which holds the name, as the kernel shows.\n\n"
-    "  --json    an array of objects\n"
+    "  SIGNALS   where it takes signals, memory or kernel ('yoke signal peer:NAME' or\n"
+    "            peer:NAME@kernel); '-': it takes none\n"
+    "  WAITING   how many wait there; '?': the kernel does not tell\n"
+    "\n"
+    "  --json    an array of objects; signals is there if the peer takes any\n"
     "\n"
     "Example:\n"
     "  yoke peers\n",
@@ -27,7 +33,9 @@ enum { JSON = YK_OPTION_FIRST };
 static const struct option options[] = {{"json", no_argument, NULL, JSON}, YK_OPTION_END};
 
 static const struct yk_column columns[] = {
-    {"PEER", false}, {"PID", true}, {"USER", false}, {"AGE", true}};
+    {"PEER", false}, {"PID", true},      {"USER", false},
+    {"AGE", true},   {"SIGNALS", false}, {"WAITING", true},
+};
 
 static int by_name(const void *a, const void *b)
 {
@@ -59,6 +67,7 @@ static ssize_t list(struct yoke_peer_info **ret_peers)
 static void print_json(const struct yoke_peer_info *peers, size_t count)
 {
     yk_json *array = yk_json_array();
+    struct yk_object_facts inbox;
 
     for (size_t i = 0; i < count; i++) {
         yk_json *object = yk_json_object();
@@ -66,9 +75,23 @@ static void print_json(const struct yoke_peer_info *peers, size_t count)
         yk_json_signed(object, "pid", peers[i].pid);
         yk_json_unsigned(object, "uid", peers[i].uid);
         yk_json_real(object, "joined", (double)peers[i].joined_ns / 1e9);
+        if (yk_inspect_inbox(peers[i].name, &inbox) == 0)
+            yk_facts_add_inbox(object, &inbox);
         yk_json_append(array, object);
     }
     yk_json_print(array);
+}
+
+static void add_inbox(struct yk_table *table, const char *peer)
+{
+    struct yk_object_facts inbox;
+    bool is = yk_inspect_inbox(peer, &inbox) == 0;
+
+    yk_table_add(table, "%s", !is ? "-" : inbox.place[0] ? inbox.place : "memory");
+    if (is && yk_facts_has_count(&inbox))
+        yk_table_add(table, "%" PRIu64, inbox.waiting);
+    else
+        yk_table_add(table, is ? "?" : "-");
 }
 
 static void print_table(const struct yoke_peer_info *peers, size_t count)
@@ -85,6 +108,7 @@ static void print_table(const struct yoke_peer_info *peers, size_t count)
             yk_table_add(&table, "?");
         yk_table_add(&table, "%s", yk_format_user(user, peers[i].uid));
         yk_table_add(&table, "%s", yk_format_age(age, peers[i].joined_ns));
+        add_inbox(&table, peers[i].name);
     }
     yk_table_print(&table);
     yk_table_fini(&table);

@@ -8,6 +8,7 @@
  */
 #include "cli.h"
 #include "create.h"
+#include "exec.h"
 #include "json.h"
 #include "link.h"
 #include "options.h"
@@ -40,6 +41,8 @@ static const struct yk_usage usage = {
     "  -0, --null     a NUL byte behind each message instead of a newline\n"
     "  --details      sequence, priority, deliveries, tag, sender, size before each\n"
     "  --json         a JSON object a line: data (or data_base64), and details\n"
+    "  --exec CMD     for each message run CMD in the shell, the message its input;\n"
+    "  --jobs N       N at once. If CMD fails it is given back. Implies --follow\n"
     "  --parked       receive parked messages: those that were delivered too often\n"
     "  --as NAME      links: who this is; makes the link (kept) if there is none,\n"
     "  --max-message SIZE  with messages of so many bytes at most (4K)\n"
@@ -60,7 +63,9 @@ enum {
     JSON,
     PARKED,
     AS,
-    MAX_MESSAGE
+    MAX_MESSAGE,
+    EXEC,
+    JOBS
 };
 
 static const struct option options[] = {
@@ -74,6 +79,8 @@ static const struct option options[] = {
     {"parked", no_argument, NULL, PARKED},
     {"as", required_argument, NULL, AS},
     {"max-message", required_argument, NULL, MAX_MESSAGE},
+    {"exec", required_argument, NULL, EXEC},
+    {"jobs", required_argument, NULL, JOBS},
     YK_OPTION_END,
 };
 
@@ -87,7 +94,8 @@ struct receiving {
     int64_t timeout;
     uint32_t flags;
     struct yk_recv_output output;
-    char *buffer; /* NULL: messages are borrowed; else they are received, into this; owned */
+    struct yk_exec exec; /* its command is NULL without --exec */
+    char *buffer;        /* NULL: messages are borrowed; else they are received, into this; owned */
     size_t capacity;
     uint64_t received;
     bool over; /* following has come to its end */
@@ -128,9 +136,31 @@ static void take_option(struct receiving *receiving, int option)
         receiving->options.max_message =
             yk_parse_size(&usage, "--max-message", optarg, 1, YOKE_MESSAGE_MAX);
         break;
+    case EXEC:
+        receiving->exec.command = optarg;
+        break;
+    case JOBS:
+        receiving->exec.jobs = yk_parse_number(&usage, "--jobs", optarg, 1, YK_EXEC_JOBS_MAX);
+        break;
     default:
         break;
     }
+}
+
+static void check_exec(struct receiving *receiving)
+{
+    const struct yk_recv_output *output = &receiving->output;
+
+    if (receiving->exec.jobs && !receiving->exec.command)
+        yk_usage_error(&usage, "recv: --jobs is for --exec");
+    if (!receiving->exec.command)
+        return;
+    if (output->file || output->json || output->details || output->terminator == '\0')
+        yk_usage_error(&usage, "recv: --exec gives the message to the command: not with --file, "
+                               "--json, --details or --null");
+    receiving->exec.address = receiving->address;
+    receiving->exec.jobs = receiving->exec.jobs ? receiving->exec.jobs : 1;
+    receiving->follow = receiving->count == 0;
 }
 
 static void parse(struct receiving *receiving, int argc, char **argv)
@@ -154,6 +184,7 @@ static void parse(struct receiving *receiving, int argc, char **argv)
     if (output->json && (output->details || output->terminator == '\0'))
         yk_usage_error(&usage, "recv: --json has the details, and ends lines with newlines: "
                                "not with --details or --null");
+    check_exec(receiving);
     receiving->output.numbered = receiving->follow || receiving->count > 1;
 }
 
@@ -161,7 +192,7 @@ static size_t batch_size(const struct receiving *receiving)
 {
     uint64_t wanted = receiving->count ? receiving->count : 1;
 
-    if (receiving->buffer || receiving->output.file)
+    if (receiving->buffer || receiving->output.file || receiving->exec.command)
         return 1; /* so that each file can be looked at before its message is taken */
     if (receiving->follow || wanted - receiving->received > YK_RECV_BATCH)
         return YK_RECV_BATCH;
@@ -199,6 +230,11 @@ static int settle(struct receiving *receiving, const struct yoke_message *messag
 static int pass_on(struct receiving *receiving, const struct yoke_message *messages, size_t count)
 {
     int write_error, error;
+
+    if (receiving->exec.command) {
+        error = yk_exec_start(&receiving->exec, &messages[0]);
+        return error == -EINTR ? YK_STOPPED : error < 0 ? YK_FAILED : YK_DONE;
+    }
     size_t written = yk_recv_output_write(&receiving->output, messages, count, &write_error);
 
     error = settle(receiving, messages, count, written);
@@ -315,15 +351,68 @@ static int receive(struct receiving *receiving)
     return status;
 }
 
-/* Does the place lend messages? If not, they need a buffer. */
-static void prepare(struct receiving *receiving)
+/* ---- --exec ---------------------------------------------------------------------------------- */
+
+/* While commands run nothing is waited for but one of them, or the next message if one more may run. */
+static int work_on(struct receiving *receiving)
+{
+    struct yk_exec *exec = &receiving->exec;
+    bool room = exec->count < exec->jobs &&
+                (!receiving->count || receiving->received + exec->count < receiving->count);
+    struct yoke_message message = {0};
+    int error;
+
+    if (exec->count == 0)
+        return receive_batch(receiving);
+    if (room && take(receiving, &message, 1, YOKE_NOW) == 1)
+        return pass_on(receiving, &message, 1);
+    error = yk_exec_wait(exec, room);
+    receiving->received = exec->succeeded;
+    return error == 0 || (error == -EINTR && !yk_stop_signal()) ? YK_DONE
+           : error == -EINTR                                    ? YK_STOPPED
+                                                                : YK_FAILED;
+}
+
+/* What runs is not left alone, whatever ends the command. */
+static void finish_running(struct yk_exec *exec)
+{
+    while (exec->count > 0) {
+        int error = yk_exec_wait(exec, false);
+        if (error < 0 && error != -EINTR)
+            return;
+    }
+}
+
+static int work(struct receiving *receiving)
+{
+    struct yk_exec *exec = &receiving->exec;
+    int status = YK_DONE;
+
+    exec->endpoint = receiving->endpoint;
+    yk_exec_init(exec);
+    while (status == YK_DONE && !complete(receiving))
+        status = yk_stop_signal() ? YK_STOPPED : work_on(receiving);
+    finish_running(exec);
+    yk_exec_fini(exec);
+    return status != YK_STOPPED && exec->failed > 0 ? YK_FAILED : status;
+}
+
+/* Does the place lend messages? If not, they need a buffer, and can not be given back. */
+static int prepare(struct receiving *receiving)
 {
     struct yoke_message none;
 
     if (yoke_borrow_many(receiving->endpoint, &none, 0, YOKE_NOW) != -ENOTSUP)
-        return;
+        return YK_DONE;
+    if (receiving->exec.command) {
+        yk_complain("%s lends no messages, so one whose command fails could not be given back: "
+                    "--exec is for ports and links in memory",
+                    receiving->address);
+        return YK_FAILED;
+    }
     receiving->capacity = yoke_max_message(receiving->endpoint);
     receiving->buffer = yk_grow(NULL, receiving->capacity);
+    return YK_DONE;
 }
 
 int yk_recv_main(int argc, char **argv)
@@ -339,8 +428,9 @@ int yk_recv_main(int argc, char **argv)
         return yk_report_on(receiving.address, result);
     yk_create_note_less(receiving.address, "max-message", yoke_max_message(receiving.endpoint),
                         receiving.options.max_message);
-    prepare(&receiving);
-    status = receive(&receiving);
+    status = prepare(&receiving);
+    if (status == YK_DONE)
+        status = receiving.exec.command ? work(&receiving) : receive(&receiving);
     yoke_close(receiving.endpoint);
     free(receiving.buffer);
     return status;

@@ -2,6 +2,7 @@
  * signal.c - yoke signal: a signal to a peer, yoke's own or one of UNIX.
  */
 #include "cli.h"
+#include "link.h"
 #include "options.h"
 #include "output.h"
 #include "stop.h"
@@ -56,7 +57,7 @@ static void take_option(struct request *request, int option)
 {
     switch (option) {
     case AS:
-        request->as = optarg;
+        request->as = yk_parse_as(&usage, optarg);
         break;
     case VALUE:
         request->value = yk_parse_number(&usage, "--value", optarg, 0, UINT64_MAX);

@@ -143,7 +143,7 @@ static void print_memory(const struct yk_object_facts *facts)
     char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
 
     if (facts->place[0] != '\0') {
-        if ((facts->known & YK_KNOWN_MEMORY) && yk_facts_has_messages(facts))
+        if ((facts->known & YK_KNOWN_MEMORY) && facts->memory_used > 0)
             printf("queue         %s of RLIMIT_MSGQUEUE\n",
                    yk_format_size(used, facts->memory_used));
         return;
@@ -193,7 +193,8 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
            yk_format_size_exact(size, facts->max_message));
     if (!(facts->known & YK_KNOWN_TRAFFIC)) {
         printf("policy        once: what a dead receiver had is gone\n");
-        printf("messages      %" PRIu64 " waiting\n", facts->waiting);
+        if (yk_facts_has_count(facts))
+            printf("messages      %" PRIu64 " waiting\n", facts->waiting);
         return;
     }
     if (!yk_facts_is_port(facts) && !facts->once && facts->max_deliveries != UINT32_MAX)
@@ -242,6 +243,14 @@ static void print_stream(const struct yk_object_facts *facts, const struct rates
            yk_plural(facts->readers, "reader", "readers"));
 }
 
+static void add_number(struct yk_table *table, bool known, uint64_t number)
+{
+    if (known)
+        yk_table_add(table, "%" PRIu64, number);
+    else
+        yk_table_add(table, "-");
+}
+
 /* Of a link: what is on the way to either end. */
 static void print_ways(const struct yk_object_facts *facts)
 {
@@ -249,6 +258,7 @@ static void print_ways(const struct yk_object_facts *facts)
         {"FROM", false}, {"TO", false},  {"DEPTH", true}, {"WAITING", true},
         {"HELD", true},  {"SIZE", true}, {"SENT", true},  {"RECEIVED", true},
     };
+    bool traffic = yk_facts_has_traffic(facts); /* the kernel counts only what waits */
     struct yk_table table;
 
     putchar('\n');
@@ -263,10 +273,10 @@ static void print_ways(const struct yk_object_facts *facts)
         yk_table_add(&table, "%s", ends.to);
         yk_table_add(&table, "%" PRIu32, facts->depth);
         yk_table_add(&table, "%" PRIu64, one->waiting);
-        yk_table_add(&table, "%" PRIu64, one->held);
-        yk_table_add(&table, "%s", yk_format_size(size, one->bytes));
-        yk_table_add(&table, "%" PRIu64, one->sent);
-        yk_table_add(&table, "%" PRIu64, one->received);
+        add_number(&table, traffic, one->held);
+        yk_table_add(&table, "%s", traffic ? yk_format_size(size, one->bytes) : "-");
+        add_number(&table, traffic, one->sent);
+        add_number(&table, traffic, one->received);
     }
     yk_table_print(&table);
     yk_table_fini(&table);
@@ -282,6 +292,22 @@ static void print_process(const struct sample *sample)
             printf("process       %" PRId32 "%s (%.16s)\n", one->pid, one->proven ? "" : "?",
                    one->command);
     }
+}
+
+/* Of a peer: where it takes signals. */
+static void print_inbox(const struct yk_object_facts *peer)
+{
+    struct yk_object_facts inbox;
+    char address[YK_ADDRESS_TEXT];
+
+    if (yk_inspect_inbox(peer->name, &inbox) < 0) {
+        printf("signals       none taken\n");
+        return;
+    }
+    printf("signals       %s", yk_facts_address(address, &inbox));
+    if (yk_facts_has_count(&inbox))
+        printf(", %" PRIu64 " of %" PRIu32 " waiting", inbox.waiting, inbox.depth);
+    putchar('\n');
 }
 
 static void add_waits(struct yk_table *table, const struct yk_participant_facts *participant)
@@ -357,8 +383,10 @@ static void print_text(const struct sample *sample, const struct rates *rates)
         return;
     if (yk_facts_has_messages(facts))
         print_messages(facts, rates);
-    if (yk_facts_is_peer(facts))
+    if (yk_facts_is_peer(facts)) {
         print_process(sample);
+        print_inbox(facts);
+    }
     print_participants(sample);
     if (yk_facts_is_link(facts))
         print_ways(facts);
@@ -369,6 +397,7 @@ static void print_text(const struct sample *sample, const struct rates *rates)
 static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 {
     yk_json *object = yk_facts_json(&sample->facts);
+    struct yk_object_facts inbox;
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
@@ -387,6 +416,8 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
     for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
         if (sample->participants[i].alive)
             yk_json_signed(object, "pid", sample->participants[i].pid);
+    if (yk_facts_is_peer(&sample->facts) && yk_inspect_inbox(sample->facts.name, &inbox) == 0)
+        yk_facts_add_inbox(object, &inbox);
     yk_json_add(object, "participants",
                 yk_participants_json(&sample->facts, sample->participants, sample->count));
     return object;
@@ -434,10 +465,16 @@ static int print_watched(const struct request *request, const struct sample *sam
 
     if (request->json)
         yk_json_print_line(to_json(sample, rates));
-    else
+    else if (facts->known & YK_KNOWN_TRAFFIC)
         printf("%12s %12s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6" PRIu32 "\n",
                yk_format_rate(in, rates->in), yk_format_rate(out, rates->out), facts->waiting,
                facts->held, facts->parked, facts->participants_used);
+    else if (yk_facts_has_count(facts))
+        printf("%12s %12s %10" PRIu64 " %10s %10s %6" PRIu32 "\n", "-", "-", facts->waiting, "-",
+               "-", facts->participants_used);
+    else
+        printf("%12s %12s %10s %10s %10s %6" PRIu32 "\n", "-", "-", "-", "-", "-",
+               facts->participants_used);
     return yk_flush_output() < 0 ? YK_FAILED : complain_of_problem(sample);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "cli.h"
 #include "json.h"
+#include "link.h"
 #include "options.h"
 #include "output.h"
 #include "stop.h"
@@ -110,7 +111,7 @@ static void take_option(struct request *request, int option)
         request->timeout = yk_parse_duration(&usage, "--timeout", optarg);
         break;
     case AS:
-        request->as = optarg;
+        request->as = yk_parse_as(&usage, optarg);
         break;
     case COUNT:
         request->count = yk_parse_number(&usage, "--count", optarg, 1, INT64_MAX);

@@ -534,8 +534,7 @@ YOKE_API int yoke_fd(yoke_endpoint *endpoint);
  * - What was sent before the other peer came waits for it. So does what is sent after it left:
  *   sending says -EPIPE (it closed) or -EOWNERDEAD (it died) only when the link is full. Receiving
  *   says so as soon as everything that came before was received, and again until it is back.
- * - All that is said of what waits holds while the link is there. A transient one goes with its
- * last
+ * - All that is said of what waits holds while the link is there. A transient one goes with its last
  *   user: who opens a link, sends, and closes it before the other peer has opened it, must make it
  *   with YOKE_KEPT, or wait for an answer. Whoever makes the link decides its depth and its biggest
  *   message (yoke_max_message()).
@@ -558,8 +557,9 @@ typedef struct yoke_peer yoke_peer;
 
 /*
  * Joins under NAME (1 to YOKE_PEER_NAME_MAX characters) without a link, or once more if this
- * process has joined. Of the options only mode and group count: who may see that it is there. The
- * caller owns *ret_peer until yoke_peer_leave(). Thread-safe. May block for 250 ms, as yoke_open().
+ * process has joined. Of the options only mode and group count: who may see that it is there, which
+ * takes the right to write (0660, 0666). The caller owns *ret_peer until yoke_peer_leave().
+ * Thread-safe. May block for 250 ms, as yoke_open().
  * -EADDRINUSE (a living process has it), -EINVAL, -EACCES, -ENOSPC, -ENOMEM, -EBUSY, -EMFILE,
  * -ENFILE.
  */
@@ -625,7 +625,7 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
  * As yoke_fd(): readable whenever yoke_peer_next() would not wait; -EAGAIN from that clears it. It
  * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left. Ten
  * times a second it may be readable for nothing while there is a link that can not be opened, or that
- * this peer has left and the other one has not.
+ * this peer has left and that is still there: it is kept, or the other one has it open.
  */
 YOKE_API int yoke_peer_fd(yoke_peer *peer);
 
@@ -740,7 +740,8 @@ YOKE_API int yoke_signal_queue(const char *peer, int unix_signal, uint64_t value
  * sent; a second call adds to the first. They are blocked in the calling thread, and stay so when
  * the inbox is closed. The program sees to it that they are blocked in its other threads: threads
  * that are started after this call inherit that. One that some thread does not block goes there,
- * as ever. A call that waits on the inbox already does not notice.
+ * as ever. So do programs that it starts inherit it: before exec, or by posix_spawnattr_setsigmask(),
+ * unblock them, or SIGTERM does not end those. A call that waits on the inbox already does not notice.
  *
  * -EINVAL (no inbox, or a signal that can not be caught: SIGKILL, SIGSTOP), -EPERM (a forked child),
  * -EMFILE, -ENFILE, -ENOMEM.
@@ -821,7 +822,9 @@ YOKE_API const char *yoke_link_other(yoke_endpoint *link);
  * at most for a writer) keeps its turn until it goes on or dies; the others of its end wait, and
  * `yoke stat` shows it as holding the stream. Calls on one endpoint may be made by several threads.
  *
- * yoke_fd() and wait sets take the reading end: readable when there are bytes, and at the end.
+ * yoke_fd() and wait sets take the reading end: readable when there are bytes, and at the end, which
+ * lasts until somebody writes again. Who waits for the next writer meanwhile opens the reading end
+ * once more, which knows nothing of that end, and then closes the first: so a reader is always there.
  */
 
 /*
@@ -874,12 +877,15 @@ YOKE_API ssize_t yoke_read(yoke_endpoint *endpoint, void *buffer, size_t capacit
  * descriptor and still in the stream, or taken from the descriptor and not in the stream.
  *
  * A stream in memory is read and written in place, with one copy; a kernel stream by splice(2),
- * with none where the kernel can. (Where it can not at all, as with a terminal, or a file opened
- * with O_APPEND, bytes go through a buffer, and 4096 at most are lost when that descriptor fails.)
+ * with none where the kernel can. Where it can not at all, as with a terminal, or a file opened
+ * with O_APPEND, or a socket without O_NONBLOCK, which splice(2) would wait for, bytes go through a
+ * buffer: 4096 at most are lost when the last reader of the stream leaves just then, and as many may
+ * wait in the reading end for its next call, and go with it when it is closed.
  *
  * The descriptor stays the caller's; its offset moves, if it has one. It may be blocking or not:
- * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a
- * terminal, or another device, that takes fewer bytes than it promised.)
+ * the call waits as long as its own time-out says. (A file's disk is waited for, and so is a device,
+ * or a terminal that this process may not open anew, that takes fewer bytes than it promised.) A
+ * socket of messages (datagrams, packets) is refused (-ENOTSUP): it would cut them.
  *
  * When nothing was moved: as yoke_read() and yoke_write(), -EPIPE also when nobody reads what
  * `descriptor` leads to (no SIGPIPE), -EFBIG (no SIGXFSZ), -EBADF, and what else read(2) and
@@ -938,7 +944,7 @@ struct yoke_ready {
     uint32_t events; /* descriptors: POLLIN, POLLOUT, POLLERR, POLLHUP … */
     int32_t member;  /* as yoke_set_add…() returned it */
     int32_t descriptor;
-    uint64_t count;  /* timers: how often its time came since it was told last */
+    uint64_t count; /* timers: how often its time came since it was told last */
     yoke_endpoint *endpoint;
     yoke_peer *peer;
     void *user; /* as it was added with */

@@ -13,21 +13,45 @@
 
 #define TRIES 8
 
+/*
+ * Where there is one already it may be from before a fork, and so of who made the object. In a shared
+ * directory somebody else may have hung it there, since the nonce of a peer is no secret: who waits on
+ * that is told what they like.
+ */
+static bool is_own(int fd, uint32_t owner)
+{
+    struct stat facts;
+    return yk_sys_stat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode) &&
+           (facts.st_uid == yk_sys_effective_uid() || facts.st_uid == owner);
+}
+
+static int open_there(const struct yk_directory *directory, const char *path, uint32_t owner)
+{
+    int fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
+    if ((fd < 0 && fd != -ELOOP) || (fd >= 0 && is_own(fd, owner)))
+        return fd;
+    if (fd >= 0)
+        yk_sys_close(fd);
+    return yk_sys_unlink(directory->fd, path) == 0 ? -ENOENT : -EACCES; /* made anew; or theirs */
+}
+
 /* Made, and open both ways: then there is always a writer, and no end of file when the last left. */
-static int make_and_open(const struct yk_directory *directory, const char *path, uint32_t mode,
-                         uint32_t group)
+static int make_and_open(const struct yk_directory *directory, const char *path,
+                         const struct stat *lock_file)
 {
     /* who may write the object may ring: that takes the right to read, too (open_bell()) */
-    int result = yk_sys_make_fifo(directory->fd, path, (mode & 0222) | (mode & 0222) << 1, group);
-    bool there = result == -EEXIST;
-    if (result == 0 || there)
+    mode_t writers = lock_file->st_mode & 0222;
+    int result = yk_sys_make_fifo(directory->fd, path, writers | writers << 1, lock_file->st_gid);
+    if (result == -EEXIST)
+        return open_there(directory, path, lock_file->st_uid);
+    if (result == 0)
         result = yk_sys_open(directory->fd, path, O_RDWR, 0);
-    if (result < 0 && !there)
+    if (result < 0)
         yk_sys_unlink(directory->fd, path);
     return result;
 }
 
-int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group)
+int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *lock_file)
 {
     struct yk_directory opened;
     char path[48];
@@ -37,8 +61,11 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint3
     yk_bell_path(path, nonce);
     /* until it is open, others may take it for deserted */
     for (int i = 0; i < TRIES && fd == -ENOENT; i++)
-        fd = make_and_open(&opened, path, mode, group);
-    if (fd < 0)
+        fd = make_and_open(&opened, path, lock_file);
+    if (fd == -EACCES)
+        yk_fail(EACCES, "%s/%s is not a doorbell of this user's: somebody else put it there",
+                opened.path, path);
+    else if (fd < 0)
         yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
     yk_directory_close(&opened);
     return fd;

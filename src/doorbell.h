@@ -18,8 +18,12 @@ struct yk_doorbell {
     int fd; /* means something where nonce is not 0 */
 };
 
-/* One's own: made if need be, opened for waiting. A descriptor, or a negative errno. */
-int yk_doorbell_make(const char *directory, uint64_t nonce, uint32_t mode, uint32_t group);
+/*
+ * One's own: made if need be, for those who may write the lock file that these are the facts of, and
+ * opened for waiting. A descriptor, or a negative errno. -EPROTO: somebody else put something there.
+ */
+struct stat;
+int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *lock_file);
 /* Its name; who has it open keeps it. */
 void yk_doorbell_remove(const char *directory, uint64_t nonce);
 

@@ -112,7 +112,10 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
         return no_output("ret_endpoint");
     options = options ? options : &defaults;
     struct stat facts;
-    bool pipe = yk_sys_stat(descriptor, &facts) == 0 && S_ISFIFO(facts.st_mode);
+    int asked = yk_sys_stat(descriptor, &facts);
+    if (asked < 0 && asked != -EBADF)
+        return yk_fail(-asked, "descriptor %d can not be asked: %s", descriptor, strerror(-asked));
+    bool pipe = asked == 0 && S_ISFIFO(facts.st_mode);
     yoke_endpoint *endpoint =
         yk_endpoint_new(pipe ? YK_KIND_STREAM : yk_anonymous_kind(descriptor, YK_KIND_LINK));
     if (!endpoint)

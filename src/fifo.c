@@ -62,12 +62,22 @@ static int no_access(const struct yk_directory *directory, const char *name, int
                            : strerror(-error));
 }
 
-/* Does the path still lead to this very file? */
-static bool is_at(int fd, const struct yk_directory *directory, const char *path)
+static int no_facts(const struct yk_directory *directory, const char *path, int error)
+{
+    return yk_fail(-error, "%s/%s can not be asked: %s", directory->path, path, strerror(-error));
+}
+
+/* Does the path still lead to this very file? 1, 0, or an error with its sentence. */
+static int is_at(int fd, const struct yk_directory *directory, const char *path)
 {
     struct stat one, other;
-    return yk_sys_stat(fd, &one) == 0 && yk_sys_stat_at(directory->fd, path, &other) == 0 &&
-           one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+    int result = yk_sys_stat_at(directory->fd, path, &other);
+    if (result == -ENOENT)
+        return 0;
+    if (result == 0)
+        result = yk_sys_stat(fd, &one);
+    return result < 0 ? no_facts(directory, path, result)
+                      : one.st_ino == other.st_ino && one.st_dev == other.st_dev;
 }
 
 /* Its owner can change it, others can only be users. */
@@ -98,14 +108,20 @@ static int read_line(const struct yk_directory *directory, const char *name, int
     if (!S_ISREG(file->st_mode))
         return no_fifo(directory, path);
     ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
-    text[size < 0 ? 0 : size] = '\0';
+    if (size < 0)
+        return no_facts(directory, path, (int)size);
+    text[size] = '\0';
+    int saved = errno; /* which sscanf() changes */
     bool whole = text[0] != NOTHING[0] && strchr(text, '\n');
-    if (whole && sscanf(text, LINE_SCAN, &ret->capacity, &kept, &end) == 3 && end == '\n') {
+    bool ours = whole && sscanf(text, LINE_SCAN, &ret->capacity, &kept, &end) == 3 && end == '\n';
+    bool others = whole && !ours && sscanf(text, "yoke-fifo%" SCNu64 "%c", &version, &end) == 2 &&
+                  end == ' ' && version != YK_FIFO_VERSION;
+    errno = saved;
+    if (ours) {
         ret->kept = kept != 0;
         return 0;
     }
-    if (whole && sscanf(text, "yoke-fifo%" SCNu64 "%c", &version, &end) == 2 && end == ' ' &&
-        version != YK_FIFO_VERSION)
+    if (others)
         return yk_layout_check(yk_entry_address(path), version, YK_FIFO_VERSION);
     return whole || file->st_nlink > 1 ? no_fifo(directory, path) : -ENOENT;
 }
@@ -117,16 +133,17 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
     char path[YK_ENTRY_MAX];
     struct stat file, fifo;
     struct yk_fifo_facts facts = {.kept = false};
-    int saved = errno; /* which sscanf() changes */
+    yk_fifo_entry(path, name);
     int result = yk_sys_stat(fd, &file);
-    if (result == 0)
-        result = read_line(directory, name, fd, &file, &facts);
-    errno = saved;
+    if (result < 0)
+        return no_facts(directory, path, result);
+    result = read_line(directory, name, fd, &file, &facts);
     if (result < 0)
         return result;
     fifo_path(path, name);
-    if (yk_sys_stat_at(directory->fd, path, &fifo) < 0)
-        return -ENOENT;
+    result = yk_sys_stat_at(directory->fd, path, &fifo);
+    if (result < 0)
+        return result == -ENOENT ? result : no_facts(directory, path, result);
     if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid)
         return no_fifo(directory, path);
     facts.mode = fifo.st_mode & 0777;
@@ -149,33 +166,59 @@ struct change {
     int fd;
 };
 
-/* 0, -EACCES: another user's; -EBUSY after so long. */
+static void show_change(struct change *change, int fd)
+{
+    change->fd = fd;
+    if (fd >= 0)
+        yk_sys_lock_byte(fd, CHANGING);
+}
+
+/* `fd` is negative when there is no file yet. 0, -EACCES: another user's; -EBUSY after so long. */
 static int begin_change(struct change *change, const struct yk_directory *directory, int fd,
                         const char *name, int64_t patience_ns)
 {
     char path[YK_ENTRY_MAX];
-    struct stat facts;
     uint32_t me = yk_sys_effective_uid();
+    struct stat facts = {.st_uid = me};
     yk_fifo_entry(path, name);
-    int result = yk_sys_stat(fd, &facts);
-    if (result == 0 && facts.st_uid != me && me != 0)
-        result = yk_fail(EACCES,
-                         "stream:%s@kernel belongs to uid %u, this process is uid %u: only its "
-                         "owner or root may remove it",
-                         name, facts.st_uid, me);
-    if (result == 0)
-        result = yk_directory_lock(&change->lock, directory, facts.st_uid, path, patience_ns);
+    int result = fd < 0 ? 0 : yk_sys_stat(fd, &facts);
     if (result < 0)
-        return result;
-    change->fd = fd;
-    yk_sys_lock_byte(fd, CHANGING);
-    return 0;
+        return no_facts(directory, path, result);
+    if (facts.st_uid != me && me != 0)
+        return yk_fail(EACCES,
+                       "stream:%s@kernel belongs to uid %u, this process is uid %u: only its owner "
+                       "or root may remove it",
+                       name, facts.st_uid, me);
+    result = yk_directory_lock(&change->lock, directory, facts.st_uid, path, patience_ns);
+    if (result == 0)
+        show_change(change, fd);
+    return result;
 }
 
 static void end_change(struct change *change)
 {
-    yk_sys_unlock_byte(change->fd, CHANGING);
+    if (change->fd >= 0)
+        yk_sys_unlock_byte(change->fd, CHANGING);
     yk_directory_unlock(&change->lock);
+}
+
+/*
+ * May it be written to? What else has the name, such as a link that somebody hostile made to another file
+ * of ours, is not yoke's; nor is another version's this one's. Gone names' files have no link.
+ */
+static int check_plain(int fd, const struct yk_directory *directory, const char *name)
+{
+    char path[YK_ENTRY_MAX];
+    struct yk_fifo_facts facts;
+    struct stat file;
+    yk_fifo_entry(path, name);
+    int result = yk_sys_stat(fd, &file);
+    if (result < 0)
+        return no_facts(directory, path, result);
+    if (!S_ISREG(file.st_mode) || file.st_nlink > 1 || file.st_size > LINE_MOST)
+        return no_fifo(directory, path);
+    result = read_line(directory, name, fd, &file, &facts);
+    return result == -ENOENT ? 0 : result;
 }
 
 /* ---- making and removing; the caller changes it ---- */
@@ -185,9 +228,10 @@ static void unmake(const struct yk_directory *directory, int fd, const char *nam
     char path[YK_ENTRY_MAX];
     yk_sys_write_all(fd, NOTHING, 1, 0); /* no line any more: from here on there is no stream */
     fifo_path(path, name);
-    yk_sys_unlink(directory->fd, path);
+    int result = yk_sys_unlink(directory->fd, path);
     yk_fifo_entry(path, name);
-    yk_sys_unlink(directory->fd, path);
+    if (result == 0 || result == -ENOENT) /* else the FIFO could not be found by it any more */
+        yk_sys_unlink(directory->fd, path);
 }
 
 static int set_access(int fd, uint32_t mode, int64_t group)
@@ -200,8 +244,11 @@ static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_
 {
     char path[YK_ENTRY_MAX];
     fifo_path(path, plan->name);
-    yk_sys_unlink(directory->fd, path); /* of who died while it made one */
-    int result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);
+    int result = yk_sys_unlink(directory->fd, path); /* of who died while it made one */
+    if (result == -EPERM || result == -EISDIR) /* another user's: it can not be taken away */
+        return -EACCES;
+    if (result == 0 || result == -ENOENT)
+        result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);
     /* both ways: so it opens at once, and nobody else can have it open yet */
     int fd = result < 0 ? result : yk_sys_open(directory->fd, path, O_RDWR, 0);
     if (fd < 0)
@@ -271,14 +318,16 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
     int result = share_patiently(fd, name);
     if (result < 0)
         return result;
-    if (!is_at(fd, directory, path))
-        return -EAGAIN;
+    int there = is_at(fd, directory, path);
+    if (there != 1)
+        return there < 0 ? there : -EAGAIN;
     result = read_facts(directory, fd, name, ret);
     /* its maker is at it */
     for (int64_t end = yk_now() + YK_PATIENCE;
          result == -ENOENT && yk_sys_byte_is_held_alone(fd, CHANGING) == 1 && yk_now() < end;) {
         yk_nap(NAP);
-        result = is_at(fd, directory, path) ? read_facts(directory, fd, name, ret) : -EAGAIN;
+        there = is_at(fd, directory, path);
+        result = there == 1 ? read_facts(directory, fd, name, ret) : there < 0 ? there : -EAGAIN;
     }
     if (result == -ENOENT && yk_sys_byte_is_held_alone(fd, CHANGING) == 1)
         return somebody_is_at_it(fd, CHANGING, name);
@@ -288,12 +337,19 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
     return result;
 }
 
+static int open_guarded(const struct yk_directory *directory, const char *name, int flags,
+                        struct yk_guarded_fd *file)
+{
+    yk_guards_lock();
+    int fd = file->fd = open_file(directory, name, flags);
+    yk_guards_unlock();
+    return fd;
+}
+
 static int open_existing(const struct yk_directory *directory, const char *name,
                          struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
 {
-    yk_guards_lock();
-    int result = file->fd = open_file(directory, name, 0);
-    yk_guards_unlock();
+    int result = open_guarded(directory, name, 0, file);
     if (result >= 0)
         result = use(directory, file->fd, name, ret);
     else if (result != -ENOENT)
@@ -307,44 +363,54 @@ static int create_locked(const struct yk_directory *directory, int fd,
 {
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, plan->name);
-    if (!is_at(fd, directory, path) || !is_deserted(fd))
-        return -EAGAIN;
-    int result = read_facts(directory, fd, plan->name, ret);
-    if (result < 0 && result != -ENOENT)
+    int there = is_at(fd, directory, path);
+    if (there != 1 || !is_deserted(fd))
+        return there < 0 ? there : -EAGAIN;
+    int result = check_plain(fd, directory, plan->name);
+    if (result < 0)
         return result;
+    result = read_facts(directory, fd, plan->name, ret);
     if (result == 0 && ret->kept)
         return -EAGAIN;
+    if (result < 0 && result != -ENOENT && result != -EPROTO)
+        return result;
     yk_sys_write_all(fd, NOTHING, 1, 0); /* what the dead left is nothing */
     result = make(directory, fd, plan);
-    if (result == 0)
+    bool made = result == 0;
+    if (made)
         result = read_facts(directory, fd, plan->name, ret);
-    if (result == 0)
-        result = yk_sys_share_byte(fd, USERS); /* the only user so far */
+    int shared = result == 0 ? yk_sys_share_byte(fd, USERS) : 0; /* the only user so far */
+    if (shared < 0)
+        result = yk_fail(-shared, "stream:%s@kernel can not be locked: %s", plan->name,
+                         strerror(-shared));
+    if (result < 0 && made)
+        unmake(directory, fd, plan->name);
     return result;
 }
 
-/* Whoever changes it makes it; who comes second finds it. */
+/* Whoever changes it makes it; who comes second finds it. -EAGAIN: to be looked for again. */
 static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
                   struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
 {
     struct change change;
-    yk_guards_lock();
-    int fd = open_file(directory, plan->name, O_CREAT | O_EXCL);
-    if (fd == -EEXIST)
-        fd = open_file(directory, plan->name, 0);
-    file->fd = fd;
-    yk_guards_unlock();
-    if (fd < 0)
-        return fd == -ENOENT ? -EAGAIN : no_access(directory, plan->name, fd);
+    int fd = open_guarded(directory, plan->name, 0, file);
+    if (fd < 0 && fd != -ENOENT)
+        return no_access(directory, plan->name, fd);
     int result = begin_change(&change, directory, fd, plan->name, YK_PATIENCE);
     if (result == -EACCES)
         return yk_fail(EEXIST,
-                       "stream:%s@kernel is the name of a dead stream of another user: only "
-                       "its owner or root can clear it",
+                       "stream:%s@kernel is the name of a dead stream of another user: only its "
+                       "owner or root can clear it",
                        plan->name);
     if (result < 0)
         return result;
-    result = create_locked(directory, fd, plan, ret);
+    if (fd < 0) {
+        fd = open_guarded(directory, plan->name, O_CREAT | O_EXCL, file);
+        show_change(&change, fd);
+    }
+    result = fd >= 0         ? create_locked(directory, fd, plan, ret)
+             : fd == -EEXIST ? -EAGAIN
+                             : no_access(directory, plan->name, fd);
     end_change(&change);
     return result;
 }
@@ -444,7 +510,7 @@ int yk_fifo_enter(struct yk_fifo *fifo)
 
 /* Through `fd`, which may be a user's own. True when nobody else uses it, and it is gone now. */
 static bool unmake_if_deserted(const struct yk_directory *directory, int fd, const char *name,
-                               bool dry_run)
+                               bool also_kept, bool dry_run)
 {
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
@@ -452,21 +518,23 @@ static bool unmake_if_deserted(const struct yk_directory *directory, int fd, con
     yk_fifo_entry(path, name);
     if (begin_change(&change, directory, fd, name, 0) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
-    bool is = is_at(fd, directory, path) && is_deserted(fd);
-    int result = is ? read_facts(directory, fd, name, &facts) : 0;
-    is = is && (result == -ENOENT || (result == 0 && !facts.kept));
+    bool is =
+        is_at(fd, directory, path) == 1 && check_plain(fd, directory, name) == 0 && is_deserted(fd);
+    int result = is && !also_kept ? read_facts(directory, fd, name, &facts) : -ENOENT;
+    is = is && (result == -ENOENT || result == -EPROTO || (result == 0 && !facts.kept));
     if (is && !dry_run)
         unmake(directory, fd, name);
     end_change(&change);
     return is;
 }
 
-void yk_fifo_close(struct yk_fifo *fifo)
+void yk_fifo_close(struct yk_fifo *fifo, bool abandon)
 {
     struct yk_directory directory;
     bool used = fifo->fork_stamp == yk_fork_stamp();
-    if (used && !fifo->facts.kept && yk_directory_open(&directory, fifo->directory, true) == 0) {
-        unmake_if_deserted(&directory, fifo->file.fd, fifo->name, false);
+    bool may_go = !fifo->facts.kept || (abandon && fifo->created);
+    if (used && may_go && yk_directory_open(&directory, fifo->directory, true) == 0) {
+        unmake_if_deserted(&directory, fifo->file.fd, fifo->name, true, false);
         yk_directory_close(&directory);
     }
     yk_unguard_and_close(&fifo->file);
@@ -477,7 +545,7 @@ int yk_fifo_reap(const struct yk_directory *directory, const char *name, bool dr
     int fd = open_file(directory, name, 0);
     if (fd < 0)
         return 0;
-    bool is = unmake_if_deserted(directory, fd, name, dry_run);
+    bool is = unmake_if_deserted(directory, fd, name, false, dry_run);
     yk_sys_close(fd);
     return is;
 }
@@ -498,9 +566,15 @@ static int remove_locked(const struct yk_directory *directory, int fd, const cha
 {
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
+    struct stat file;
     yk_fifo_entry(path, name);
-    int result = is_at(fd, directory, path) ? read_facts(directory, fd, name, &facts) : -ENOENT;
-    if (result != 0 && result != -EPROTONOSUPPORT)
+    int there = is_at(fd, directory, path);
+    if (there != 1)
+        return there < 0 ? there : -ENOENT;
+    int result = yk_sys_stat(fd, &file);
+    result = result < 0 ? no_facts(directory, path, result)
+                        : read_line(directory, name, fd, &file, &facts);
+    if (result < 0 && result != -EPROTONOSUPPORT)
         return result;
     unmake(directory, fd, name);
     return 0;
@@ -558,11 +632,15 @@ static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *dir
     int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
     if (fd != -ENXIO && fd != -ENOENT && fd < 0) /* ENXIO: nobody reads */
         return no_access(directory, fifo->name, fd);
-    bool named = fd != -ENOENT && is_at(fifo->file.fd, directory, file);
-    if (named && (fd < 0 || is_theirs(fifo, fd)))
+    int there = fd == -ENOENT ? 0 : is_at(fifo->file.fd, directory, file);
+    if (there == 1 && fd >= 0 && !is_theirs(fifo, fd))
+        there = 0;
+    if (there == 1)
         return fd;
     if (fd >= 0) /* of another one that has the name now */
         yk_sys_close(fd);
+    if (there < 0)
+        return there;
     return yk_fail(ENOENT, "stream:%s@kernel was removed before this end was connected",
                    fifo->name);
 }

@@ -59,8 +59,11 @@ struct yk_fifo_plan {
 int yk_fifo_open(struct yk_fifo *fifo, const struct yk_fifo_plan *plan);
 /* Begin of every call: a forked child becomes a user of its own. */
 int yk_fifo_enter(struct yk_fifo *fifo);
-/* The last user of a transient one takes the name away. In a child that never used it: nothing. */
-void yk_fifo_close(struct yk_fifo *fifo);
+/*
+ * The last user of a transient one takes the name away; `abandon`: also of a kept one that this handle
+ * made. In a child that never used it: nothing.
+ */
+void yk_fifo_close(struct yk_fifo *fifo, bool abandon);
 
 /* Opens an end: a descriptor, -ENXIO (writing, and nobody reads), or an error with a sentence. */
 int yk_fifo_connect(const struct yk_fifo *fifo, bool writing);

@@ -27,6 +27,7 @@
 #include "link.h"
 #include "place.h"
 #include "port.h"
+#include "signal_socket.h"
 #include "stream.h"
 #include "survey.h"
 
@@ -153,8 +154,8 @@ static void look_at_participant(struct yk_participant_facts *ret, const struct y
     ret->state = '?';
     if (!ret->alive || ret->pid <= 0)
         return;
-    ret->proven =
-        file->fd >= 0 && yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot));
+    ret->proven = file->fd >= 0 &&
+                  yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot)) == 1;
     ret->state = process_state(ret->pid);
 }
 
@@ -169,6 +170,7 @@ static void look_at_participants(const struct look *look, const struct yk_object
             continue;
         bool alive = is_alive(&file, i);
         facts->participants_used += alive;
+        facts->attended |= alive && i == YK_SIGNALS_OWNER;
         if (!people->facts)
             continue;
         struct yk_participant_facts *one = &people->facts[people->count++];
@@ -399,7 +401,7 @@ static int attach(const struct look *look, const struct yk_record *record,
         note_no_permission(facts, look);
     if (result == -EACCES)
         return result;
-    result = yk_record_attach(record, true, &ret->base, &ret->size);
+    result = yk_record_attach(record, true, &ret->base, &ret->size, &ret->fixed);
     int dead = result == -ENOENT ? yk_record_is_dead(&look->directory, record, true) : 0;
     if (dead < 0)
         note_problem(facts, "%s", yoke_explain());
@@ -464,7 +466,6 @@ static int look_at_segment(const struct look *look, const char *entry,
     int result = 0;
     if (!is_within_reach(record, facts) || attach(look, record, facts, &object) < 0)
         return 0;
-    memcpy(&object.fixed, object.base, sizeof object.fixed);
     const char *name;
     int sound = yk_fixed_check(&object.fixed, object.size, yk_entry_kind(entry, &name));
     if (sound == -EPROTONOSUPPORT) {
@@ -611,6 +612,43 @@ static int look_at_fifo(const struct look *look, const char *name, struct yk_obj
     return 0;
 }
 
+/* "signals.bob@kernel", which is no entry: the inbox goes by its peer's. */
+static bool is_socket(const char *entry, char peer[YK_ENTRY_MAX])
+{
+    const char *name = "";
+    uint32_t kind = yk_entry_kind(entry, &name);
+    return kind == YK_KIND_SIGNALS && yk_kernel_name(kind, name, peer);
+}
+
+static int look_at_socket(const struct look *look, const char *peer, struct yk_object_facts *ret,
+                          struct people *people)
+{
+    struct yk_object_facts facts = {.segment = -1};
+    snprintf(facts.kind, sizeof facts.kind, "%s", yk_kind_name(YK_KIND_SIGNALS));
+    snprintf(facts.name, sizeof facts.name, "%s", peer);
+    snprintf(facts.place, sizeof facts.place, "%s", yk_place_kernel.name);
+    int result =
+        yk_signal_socket_look(&look->directory, peer, &facts, people->facts, &people->count);
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < people->count; i++)
+        look_at_holder(&people->facts[i]);
+    *ret = facts;
+    return 0;
+}
+
+/* What is there by the name that an address stands for. */
+static int look_at(const struct look *look, const char *entry, struct yk_object_facts *ret,
+                   struct people *people)
+{
+    char name[YK_ENTRY_MAX];
+    if (yk_fifo_is_entry(entry, name))
+        return look_at_fifo(look, name, ret);
+    if (is_socket(entry, name))
+        return look_at_socket(look, name, ret, people);
+    return look_at_entry(look, entry, ret, people);
+}
+
 /* ---- what the tool calls ---- */
 
 struct list {
@@ -619,24 +657,31 @@ struct list {
     size_t count, room;
 };
 
-static int list_entry(const char *entry, void *context)
+static int list_one(struct list *list, const char *entry)
 {
-    struct list *list = context;
     struct people nobody = {NULL, 0};
-    char fifo[YK_ENTRY_MAX];
-    const char *name;
-    bool is_fifo = yk_fifo_is_entry(entry, fifo);
-    if (!is_fifo && yk_entry_kind(entry, &name) == 0)
-        return 0;
     void *facts = yk_grow_array(list->facts, list->count, &list->room, sizeof *list->facts);
     if (!facts)
         return yk_fail(ENOMEM, "no memory for a list of %zu objects", list->count + 1);
     list->facts = facts;
-    struct yk_object_facts *next = &list->facts[list->count];
-    int result = is_fifo ? look_at_fifo(list->look, fifo, next)
-                         : look_at_entry(list->look, entry, next, &nobody);
+    int result = look_at(list->look, entry, &list->facts[list->count], &nobody);
     list->count += result == 0;
     return result == -ENOENT ? 0 : result; /* it went meanwhile */
+}
+
+static int list_entry(const char *entry, void *context)
+{
+    char inbox[YK_ENTRY_MAX];
+    const char *name;
+    uint32_t kind = yk_entry_kind(entry, &name);
+    if ((kind == 0 && !yk_fifo_is_entry(entry, inbox)) || is_socket(entry, inbox))
+        return 0;
+    int result = list_one(context, entry);
+    if (result < 0 || kind != YK_KIND_PEER)
+        return result;
+    yk_kernel_entry(inbox, YK_KIND_SIGNALS, name);
+    result = list_one(context, inbox);
+    return result == -ENOMEM ? result : 0; /* why a peer can not be looked at is told of the peer */
 }
 
 ssize_t yk_inspect_list(struct yk_object_facts **ret)
@@ -663,16 +708,14 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret)
 static int inspect_entry(const char *entry, struct yk_object_facts *ret, struct people *people)
 {
     struct look look;
+    char name[YK_ENTRY_MAX];
     int result = look_begin(&look);
-    char fifo[YK_ENTRY_MAX];
-    bool is_fifo = yk_fifo_is_entry(entry, fifo);
     if (result == 0) {
-        result =
-            is_fifo ? look_at_fifo(&look, fifo, ret) : look_at_entry(&look, entry, ret, people);
+        result = look_at(&look, entry, ret, people);
         look_end(&look);
     }
-    if (result == -ENOENT && is_fifo)
-        return yk_fail(ENOENT, "there is no stream:%s@kernel in %s", fifo, yk_inspect_directory());
+    if (result == -ENOENT && yk_fifo_is_entry(entry, name))
+        return yk_fail(ENOENT, "there is no stream:%s@kernel in %s", name, yk_inspect_directory());
     if (result == -ENOENT)
         return yk_fail(ENOENT, "there is no %s in %s", yk_entry_address(entry),
                        yk_inspect_directory());
@@ -702,6 +745,41 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     *ret_participants = people.facts;
     *ret_count = people.count;
     return 0;
+}
+
+/* Nobody receives from an inbox that an earlier owner of the name left, or another user made. */
+static int find_inbox(const struct look *look, const char *peer, struct yk_object_facts *ret)
+{
+    struct people nobody = {NULL, 0};
+    struct yk_object_facts facts;
+    struct yk_record owner;
+    char entry[YK_ENTRY_MAX];
+    int result = look_at_socket(look, peer, ret, &nobody);
+    if (result == 0)
+        return 0;
+    yk_name_entry(entry, YK_KIND_PEER, peer);
+    if (yk_record_read(&look->directory, entry, &owner) < 0)
+        return -ENOENT;
+    yk_name_entry(entry, YK_KIND_SIGNALS, peer);
+    result = look_at_entry(look, entry, &facts, &nobody);
+    if (result < 0)
+        return result;
+    if (((facts.known & YK_KNOWN_INSIDE) && !facts.attended) ||
+        (facts.uid != owner.uid && facts.uid != 0))
+        return -ENOENT;
+    *ret = facts;
+    return 0;
+}
+
+int yk_inspect_inbox(const char *peer, struct yk_object_facts *ret)
+{
+    struct look look = {.table = {NULL, 0}};
+    int result = yk_directory_open(&look.directory, NULL, true);
+    if (result < 0)
+        return result;
+    result = find_inbox(&look, peer, ret);
+    yk_directory_close(&look.directory);
+    return result;
 }
 
 int yk_inspect_peer_name(const char *name)

@@ -68,13 +68,14 @@ struct yk_object_facts {
     uint64_t max_message;
     uint32_t depth, priorities, max_deliveries, max_parked, max_borrowed;
     bool once;
-    uint64_t waiting;        /* messages waiting, given-back ones included */
+    uint64_t waiting; /* messages waiting, given-back ones included; not of signals in the kernel */
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
     /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
     uint64_t capacity;
-    uint32_t readers, writers; /* living ones */
+    uint32_t readers, writers;   /* living ones */
+    bool attended;               /* signals: whoever is to receive them lives */
     struct yk_way_facts ways[2]; /* links: from the first peer of the name, and from the second */
     char problem
         [160]; /* not empty: why the object could not be looked at; `known` says how far it was */
@@ -94,11 +95,46 @@ ssize_t yk_inspect_list(struct yk_object_facts **ret);
 int yk_inspect(const char *address, struct yk_object_facts *ret,
                struct yk_participant_facts **ret_participants, size_t *ret_count);
 
+/*
+ * Where a peer takes signals: its inbox, in memory or in the kernel, as yk_inspect() would tell of it,
+ * without its memory_used. 0; -ENOENT: nowhere; -ENOMEM.
+ */
+int yk_inspect_inbox(const char *peer, struct yk_object_facts *ret);
+
 /* Can a peer have this name? 0, or -EINVAL with the sentence that says which rule it breaks. */
 int yk_inspect_peer_name(const char *name);
 
 /* The name directory that is in force (whether it exists or not). */
 const char *yk_inspect_directory(void);
+
+/*
+ * ---- looking on: the messages that are in a port, an inbox of signals, or on a link -------------
+ *
+ * Nothing is taken and nothing is written; those who send and receive notice nothing. What passes
+ * between two looks is not seen, and is counted.
+ */
+struct yk_tapped {
+    int way;    /* links: 0 from the first peer of the name, 1 from the second */
+    char state; /* 'w' waiting, 'h' held (borrowed), 'p' parked */
+    uint32_t priority, size, sender, deliveries; /* deliveries so far */
+    uint64_t sequence, tag;
+    const void *bytes; /* a copy, the caller's only until it returns */
+    uint32_t shown;    /* how many of them */
+};
+struct yk_tap; /* one thread at a time */
+
+/* -ENOENT, -ENOTSUP (streams, regions, peers, the kernel place), -EACCES, -EPROTO, -ENOMEM … */
+int yk_tap_open(struct yk_tap **ret, const char *address);
+void yk_tap_close(struct yk_tap *tap);
+
+/*
+ * Hands each message that came since the last look (at first: each that is there), oldest first, to
+ * each(), with up to `most` of its bytes. Stops at the first result that is not 0, and returns it.
+ * *ret_unseen counts those that came and went since the last look.
+ */
+int yk_tap_look(struct yk_tap *tap, uint32_t most,
+                int (*each)(const struct yk_tapped *message, void *context), void *context,
+                uint64_t *ret_unseen);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {

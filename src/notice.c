@@ -42,7 +42,7 @@ int yk_bell_make(struct yk_bell *bell, const struct yk_object *object)
         return yk_fail(-result, "no doorbell: %s", strerror(-result));
     }
     bell->nonce |= 1;
-    bell->fd = yk_doorbell_make(object->directory, bell->nonce, facts.st_mode, facts.st_gid);
+    bell->fd = yk_doorbell_make(object->directory, bell->nonce, &facts);
     return bell->fd < 0 ? bell->fd : 0;
 }
 
@@ -187,16 +187,16 @@ int yk_descriptor_open(struct yk_waiting *waiting)
     yk_process_lock();
     if (waiting->member)
         result = yk_fail(EBUSY, "this endpoint is in a wait set: yoke_set_fd() is its descriptor");
-    if (result == 0 && !waiting->descriptor) {
+    if (result == 0 && !yk_descriptor_of(waiting)) {
         struct yk_descriptor *descriptor = yk_sys_allocate(1, sizeof *descriptor);
         result = descriptor ? make(descriptor, waiting) : yk_fail(ENOMEM, "no memory");
         if (result < 0)
             free(descriptor);
         else
-            waiting->descriptor = descriptor;
+            yk_store_release(&waiting->descriptor, (uintptr_t)descriptor);
     }
     if (result == 0)
-        result = waiting->descriptor->epoll;
+        result = yk_descriptor_of(waiting)->epoll;
     yk_process_unlock();
     return result;
 }
@@ -216,10 +216,10 @@ void yk_descriptor_arm(struct yk_descriptor *descriptor)
 
 void yk_descriptor_close(struct yk_waiting *waiting)
 {
-    struct yk_descriptor *descriptor = waiting->descriptor;
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
     if (!descriptor)
         return;
-    waiting->descriptor = NULL;
+    yk_store_release(&waiting->descriptor, 0);
     if (descriptor->fork_stamp == yk_fork_stamp()) {
         yk_notice_end(&descriptor->notice);
         yk_bell_remove(&descriptor->bell, waiting->object->directory);

@@ -2,10 +2,10 @@
  * outside.c - see outside.h.
  *
  * A descriptor may be blocking, and its flags belong to whoever shares it: they are not ours to
- * change. A socket takes the wish not to wait with each call. A pipe can be opened once more by way
- * of /proc, with flags of its own. Files and memory devices never wait long. What is left
- * (terminals, and pipes where /proc refuses) is asked by poll() first, and then gets so little that
- * it takes it.
+ * change. A socket takes the wish not to wait with each call. A pipe or a terminal can be opened once
+ * more by way of /proc, with flags of its own. Files and memory devices never wait long. What is left
+ * (other devices, and those two where /proc refuses) is asked by poll() first, and then gets so little
+ * that it takes it.
  */
 #include "outside.h"
 
@@ -21,12 +21,45 @@
 #define LITTLE 4096 /* PIPE_BUF: who is ready to be written takes that much */
 #define SLICE  INT64_C(100000000)
 
-#define MEMORY_DEVICES 1 /* the major number of /dev/null and its like */
+/* Major numbers: of /dev/null and its like; of consoles and serial lines; of pseudo-terminals. */
+#define MEMORY_DEVICES  1
+#define TERMINALS       4
+#define FIRST_TERMINALS 136
+#define LAST_TERMINALS  143
 
 static bool never_waits(const struct stat *facts)
 {
     return S_ISREG(facts->st_mode) || S_ISBLK(facts->st_mode) || S_ISDIR(facts->st_mode) ||
            (S_ISCHR(facts->st_mode) && major(facts->st_rdev) == MEMORY_DEVICES);
+}
+
+/* Not what is opened as /dev/tty, or as /dev/ptmx: another opening of that leads elsewhere. */
+static bool is_terminal(const struct stat *facts)
+{
+    unsigned int number = major(facts->st_rdev);
+    return S_ISCHR(facts->st_mode) &&
+           (number == TERMINALS || (number >= FIRST_TERMINALS && number <= LAST_TERMINALS));
+}
+
+static int check_socket(const struct yk_outside *outside)
+{
+    int messages = yk_sys_socket_has_messages(outside->fd);
+    if (messages < 0)
+        return yk_fail(-messages, "the socket of descriptor %d can not be asked: %s",
+                       outside->descriptor, strerror(-messages));
+    return messages > 0 ? yk_fail(ENOTSUP,
+                                  "descriptor %d is a socket of messages (datagrams, packets), and "
+                                  "a stream has bytes: some would be cut",
+                                  outside->descriptor)
+                        : 0;
+}
+
+static void open_once_more(struct yk_outside *outside)
+{
+    int fd =
+        yk_sys_reopen(outside->descriptor, (outside->writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK);
+    outside->own = fd >= 0;
+    outside->fd = fd >= 0 ? fd : outside->descriptor;
 }
 
 int yk_outside_open(struct yk_outside *outside, int descriptor, bool writing)
@@ -43,14 +76,16 @@ int yk_outside_open(struct yk_outside *outside, int descriptor, bool writing)
                        writing ? "writing" : "reading");
     outside->socket = S_ISSOCK(facts.st_mode);
     outside->pipe = S_ISFIFO(facts.st_mode);
-    if (outside->socket || (flags & O_NONBLOCK) || never_waits(&facts))
-        return 0;
-    if (outside->pipe) {
-        int fd = yk_sys_reopen(descriptor, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK);
-        outside->own = fd >= 0;
-        outside->fd = fd >= 0 ? fd : descriptor;
+    if (outside->socket) {
+        outside->waits = (flags & O_NONBLOCK) == 0;
+        return check_socket(outside);
     }
+    if ((flags & O_NONBLOCK) || never_waits(&facts))
+        return 0;
+    if (outside->pipe || is_terminal(&facts))
+        open_once_more(outside);
     outside->patient = !outside->own;
+    outside->waits = outside->patient && !outside->pipe; /* of a pipe splice() does as it is told */
     return 0;
 }
 

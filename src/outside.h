@@ -19,9 +19,13 @@ struct yk_outside {
     bool own;       /* fd is a description of ours, to be closed */
     bool socket, pipe;
     bool patient; /* a call could block: it is asked first, and gets little at a time */
+    bool waits;   /* splice() could: it asks the descriptor's own flags, and nothing else */
 };
 
-/* 0; -EBADF with a sentence: not open, or not open that way. */
+/*
+ * 0, or with a sentence -EBADF: not open, or not open that way; -ENOTSUP: a socket of messages, which
+ * would be cut, or joined.
+ */
 int yk_outside_open(struct yk_outside *outside, int descriptor, bool writing);
 void yk_outside_close(struct yk_outside *outside);
 

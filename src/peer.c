@@ -389,9 +389,10 @@ static int open_sight(struct sight *sight, const struct yk_record *record)
 {
     char path[48];
     uint64_t size;
+    struct yk_shm_fixed fixed;
     int result = check_reach(sight, record);
     if (result == 0)
-        result = yk_record_attach(record, true, &sight->base, &size);
+        result = yk_record_attach(record, true, &sight->base, &size, &fixed);
     if (result < 0)
         return result;
     if (size < 2 * YK_PAGE) {
@@ -755,9 +756,8 @@ static bool is_of_interest(struct search *search, const char *entry, const struc
     struct yk_object object;
     struct yk_spsc_geometry geometry;
     if (yk_record_is_foreign(record) != 0 || record->layout != YK_LAYOUT ||
-        yk_record_attach(record, true, &object.base, &object.size) < 0)
+        yk_record_attach(record, true, &object.base, &object.size, &object.fixed) < 0)
         return false;
-    memcpy(&object.fixed, object.base, sizeof object.fixed);
     bool is = yk_fixed_check(&object.fixed, object.size, YK_KIND_LINK) == 0 &&
               yk_link_check(&object.fixed, &geometry) == 0 &&
               strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0;

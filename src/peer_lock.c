@@ -48,11 +48,13 @@ int yk_peer_open_lock(const struct yk_directory *directory, const char *name,
     return nobody(name);
 }
 
-bool yk_peer_lock_held_by(int lock_file, int32_t pid)
+int yk_peer_lock_held_by(int lock_file, int32_t pid)
 {
     struct stat facts;
-    return pid > 0 && yk_sys_stat(lock_file, &facts) == 0 &&
-           yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
+    int result = pid > 0 ? yk_sys_stat(lock_file, &facts) : 0;
+    if (pid <= 0 || result < 0)
+        return result;
+    return yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
 }
 
 bool yk_peer_lock_held_through(int lock_file, int32_t pid, int32_t fd)
@@ -64,8 +66,8 @@ bool yk_peer_lock_held_through(int lock_file, int32_t pid, int32_t fd)
 
 int32_t yk_peer_lock_holder(int lock_file, int32_t hint)
 {
-    return yk_peer_lock_held_by(lock_file, hint) ? hint
-                                                 : yk_lock_holder(lock_file, YK_LIFE_BYTE(0));
+    return yk_peer_lock_held_by(lock_file, hint) == 1 ? hint
+                                                      : yk_lock_holder(lock_file, YK_LIFE_BYTE(0));
 }
 
 /* What the peer wrote of itself; 0 where its memory can not be read. */
@@ -73,9 +75,10 @@ static int32_t stated_pid(const struct yk_record *record)
 {
     void *base;
     uint64_t size;
+    struct yk_shm_fixed fixed;
     int32_t pid = 0;
     if (yk_record_is_foreign(record) != 0 || record->layout != YK_LAYOUT ||
-        yk_record_attach(record, true, &base, &size) < 0)
+        yk_record_attach(record, true, &base, &size, &fixed) < 0)
         return 0;
     const struct yk_shm_slot *seat = (void *)((unsigned char *)base + YK_PAGE);
     if (size >= YK_PAGE + sizeof *seat)
@@ -87,15 +90,19 @@ static int32_t stated_pid(const struct yk_record *record)
 /*
  * Opened first, proved then: by the number that /proc has for this very process, if that holds the
  * lock. Should it end in between and its number be used again, the descriptor still means the one
- * that ended. A descriptor, or -ESRCH.
+ * that ended. A descriptor, -ESRCH, or why it could not be proved.
  */
 static int open_proven(int lock_file, int32_t pid)
 {
     int fd = pid > 0 ? yk_sys_pidfd_open(pid) : -ESRCH;
-    if (fd < 0 || yk_peer_lock_held_by(lock_file, yk_sys_pidfd_pid(fd)))
+    if (fd < 0)
         return fd == -EINVAL ? -ESRCH : fd; /* EINVAL: a thread's number */
+    int32_t is = yk_sys_pidfd_pid(fd);
+    int proven = is < 0 ? is : yk_peer_lock_held_by(lock_file, is);
+    if (proven == 1)
+        return fd;
     yk_sys_close(fd);
-    return -ESRCH;
+    return proven < 0 && proven != -ENOENT ? proven : -ESRCH; /* ENOENT: without /proc */
 }
 
 static int not_proven(const char *name, int lock_file)
@@ -116,9 +123,9 @@ static int open_process(const struct yk_directory *directory, const char *name)
         return lock_file;
     int result = open_proven(lock_file, stated_pid(&record));
     for (int i = 0; i < TRIES && result == -ESRCH; i++) {
-        int32_t holder = yk_lock_holder(lock_file, YK_LIFE_BYTE(0));
-        result = open_proven(lock_file, holder);
-        if (holder == 0)
+        int32_t holder = yk_lock_look_for_holder(lock_file, YK_LIFE_BYTE(0));
+        result = holder < 0 ? holder : open_proven(lock_file, holder);
+        if (holder <= 0)
             break;
     }
     if (result == -ESRCH)

@@ -19,7 +19,8 @@ bool yk_peer_lock_is_held(int lock_file);
 
 /* The process that holds it, as /proc shows: `hint`, if that is it, or another; 0: not seen. */
 int32_t yk_peer_lock_holder(int lock_file, int32_t hint);
-bool yk_peer_lock_held_by(int lock_file, int32_t pid);
+/* Does this very pid? 1, 0, or why it could not be looked at. */
+int yk_peer_lock_held_by(int lock_file, int32_t pid);
 /* By that descriptor of its? */
 bool yk_peer_lock_held_through(int lock_file, int32_t pid, int32_t fd);
 

@@ -32,7 +32,7 @@
 #define MEMBERS_MAX 65536
 #define LOCAL_MARK  UINT64_C(1) /* of the set's own pipe: nobody in particular */
 
-enum source { BELL, OWN_PIPE, WATCH, LOOK_TIMER, MEMBER };
+enum source { BELL, OWN_PIPE, WATCH, LOOK_TIMER, MEMBER }; /* in an event's lowest three bits */
 
 /* A doorbell for all members of one directory that the same users may ring. */
 struct set_bell {
@@ -48,6 +48,7 @@ struct yk_member {
     uint32_t what; /* YOKE_SET_… */
     uint32_t id;
     uint64_t mark;
+    uint64_t turn; /* descriptors: when it was told last, by counting */
     void *user;
     yoke_endpoint *endpoint;
     yoke_peer *peer;
@@ -72,6 +73,7 @@ struct yoke_set {
     struct yk_member *active, **active_end; /* a queue */
     uint32_t active_count;
     struct yk_member *suspects;
+    uint64_t turns;   /* how many descriptors were told */
     int64_t gathered; /* when the kernel was asked last */
     int64_t spin_ns;
     bool watch_added;
@@ -175,6 +177,11 @@ static void look_for_dead(yoke_set *set)
 
 /* ---- what the kernel says ---- */
 
+static uint64_t source(enum source source, uint64_t which)
+{
+    return which | (uint64_t)source;
+}
+
 static struct yk_member *member_of(const yoke_set *set, uint64_t mark)
 {
     uint64_t id = mark >> 32;
@@ -182,8 +189,11 @@ static struct yk_member *member_of(const yoke_set *set, uint64_t mark)
     return member && member->mark == mark ? member : NULL;
 }
 
+/* Also of a peer that was told to be gone, a while ago: that is nothing to look at. */
 static void heard(struct yk_member *member)
 {
+    if (!member->waiting && !member->gone)
+        return;
     if (member->gone || yk_watch_is_due(&member->notice.watch))
         suspect(member);
     if (!member->gone)
@@ -205,20 +215,25 @@ static void look_at_all(yoke_set *set)
         look_for_dead(set);
 }
 
-/* Hostile marks name nobody, or somebody who is then looked at in vain. */
+/*
+ * Hostile marks name nobody, or somebody who is then looked at in vain. Those that are cut put all behind
+ * them out of step.
+ */
 static void hear_marks(yoke_set *set, int fd)
 {
     uint64_t marks[512];
     ssize_t size, total = 0;
+    bool cut = false;
     for (int i = 0; i < 32 && (size = yk_sys_read(fd, marks, sizeof marks)) > 0; i++) {
         total += size;
+        cut |= size % (ssize_t)sizeof marks[0] != 0;
         for (ssize_t k = 0; k < size / (ssize_t)sizeof marks[0]; k++) {
             struct yk_member *member = member_of(set, marks[k]);
             if (member)
                 heard(member);
         }
     }
-    if (total >= PIPE_LEAST)
+    if (total >= PIPE_LEAST || cut)
         look_at_all(set);
 }
 
@@ -243,11 +258,43 @@ static bool hear_member(yoke_set *set, const struct epoll_event *event, struct y
     return member->what != YOKE_SET_TIMER || ready->count > 0;
 }
 
+/* The one that was told longest ago; NULL: there is none left. */
+static struct epoll_event *next_member(const yoke_set *set, struct epoll_event *events, int count)
+{
+    struct epoll_event *next = NULL;
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < count; i++) {
+        uint64_t mark = events[i].data.u64;
+        const struct yk_member *member = member_of(set, mark & ~UINT64_C(7));
+        if ((mark & 7) == MEMBER && member && member->turn < least) {
+            least = member->turn;
+            next = &events[i];
+        }
+    }
+    return next;
+}
+
+/*
+ * The kernel has those that are ready in a row, and puts all that it said to its end, also those for which
+ * there was no room: they come first the next time.
+ */
+static size_t tell_members(yoke_set *set, struct epoll_event *events, int count,
+                           struct yoke_ready *ready, size_t capacity)
+{
+    size_t told = 0;
+    struct epoll_event *next;
+    while (told < capacity && (next = next_member(set, events, count))) {
+        member_of(set, next->data.u64 & ~UINT64_C(7))->turn = ++set->turns;
+        told += hear_member(set, next, &ready[told]);
+        next->data.u64 = source(WATCH, 0); /* done */
+    }
+    return told;
+}
+
 /* What epoll has: rings, deaths, and what descriptors are ready. How many are told, or -EINTR. */
 static ssize_t gather(yoke_set *set, struct yoke_ready *ready, size_t capacity, int64_t timeout_ns)
 {
     struct epoll_event events[EVENTS];
-    size_t told = 0;
     /* Not more members than there is room for: what is not taken stays where it is. */
     int count = yk_sys_epoll_wait(set->epoll, events,
                                   (int)(capacity < EVENTS - 4 ? capacity + 4 : EVENTS), timeout_ns);
@@ -267,12 +314,9 @@ static ssize_t gather(yoke_set *set, struct yoke_ready *ready, size_t capacity, 
         case LOOK_TIMER:
             yk_sys_clear(set->timer);
             break;
-        case MEMBER:
-            if (told < capacity && hear_member(set, &events[i], &ready[told]))
-                told++;
-            break;
         }
     }
+    size_t told = tell_members(set, events, count, ready, capacity);
     if (set->suspects)
         look_for_dead(set);
     set->gathered = yk_now();
@@ -354,10 +398,13 @@ static size_t spin(yoke_set *set, struct yoke_ready *ready, size_t capacity, int
     return told;
 }
 
-/* Its descriptor says so as long as there may be something that no bell is rung for. */
+/*
+ * Its descriptor says so as long as there may be something that no bell is rung for, or whose ring was
+ * heard while something else was told.
+ */
 static void keep_rung(yoke_set *set)
 {
-    if (set->polled && set->active && !set->rung) {
+    if (set->polled && !set->rung && (set->active || yk_load32_seq(&set->cancelled))) {
         yk_sys_ring(set->pipe[1], LOCAL_MARK);
         set->rung = true;
     }
@@ -444,11 +491,6 @@ static int close_parts(yoke_set *set)
     free(set->members);
     free(set);
     return 0;
-}
-
-static uint64_t source(enum source source, uint64_t which)
-{
-    return which | (uint64_t)source;
 }
 
 static int make_parts(yoke_set *set)
@@ -586,7 +628,7 @@ static int add_waiting(struct yk_member *member, struct yk_waiting *waiting)
 {
     yoke_set *set = member->set;
     const struct yk_bell own = {.fd = set->pipe[1]}, *bell = &own;
-    if (waiting->descriptor)
+    if (yk_descriptor_of(waiting))
         return yk_fail(EBUSY, "this endpoint has a descriptor of its own (yoke_fd()): add that");
     int result = waiting->object->anonymous ? 0 : find_bell(set, waiting->object, &bell);
     if (result < 0)

@@ -86,11 +86,14 @@ static int sender_socket(void)
 }
 
 /* Nobody but the peer's owner can have made the file: in a shared directory another user might. */
-static bool is_theirs(const struct yk_signal_socket *target)
+/* 0, or a negative errno: -ENOENT where what lies there is somebody else's, or no socket. */
+static int check_theirs(const struct yk_directory *directory, const char *path, uint32_t uid,
+                        struct stat *facts)
 {
-    struct stat facts;
-    return yk_sys_stat_at(target->directory.fd, target->path, &facts) == 0 &&
-           S_ISSOCK(facts.st_mode) && (facts.st_uid == target->uid || facts.st_uid == 0);
+    int result = yk_sys_stat_at(directory->fd, path, facts);
+    bool theirs = result == 0 && S_ISSOCK(facts->st_mode) &&
+                  (facts->st_uid == uid || facts->st_uid == 0);
+    return result < 0 || theirs ? result : -ENOENT;
 }
 
 static int explain_send(int error, const char *name)
@@ -124,9 +127,11 @@ int yk_signal_socket_send(const struct yk_signal_socket *target, const char *nam
     int fd = sender_socket();
     if (fd < 0)
         return fd;
-    int result = is_theirs(target) ? yk_sys_datagram_send(fd, target->directory.fd, target->path,
-                                                          packet, sizeof *packet)
-                                   : -ENOENT;
+    struct stat facts;
+    int result = check_theirs(&target->directory, target->path, target->uid, &facts);
+    if (result == 0)
+        result =
+            yk_sys_datagram_send(fd, target->directory.fd, target->path, packet, sizeof *packet);
     return result < 0 ? explain_send(result, name) : 0;
 }
 
@@ -200,4 +205,53 @@ void yk_signal_socket_remove(struct yk_guarded_fd *socket, const struct yk_peer 
     yk_socket_path(path, peer->object.fixed.nonce);
     yk_sys_unlink(directory.fd, path);
     yk_directory_close(&directory);
+}
+
+/* ---- from outside ---- */
+
+bool yk_signal_socket_is_there(const struct yk_directory *directory, const struct yk_record *peer)
+{
+    char path[48];
+    struct stat facts;
+    yk_socket_path(path, peer->nonce);
+    return check_theirs(directory, path, peer->uid, &facts) == 0;
+}
+
+static void describe(struct yk_object_facts *facts, const struct stat *file)
+{
+    facts->known =
+        YK_KNOWN_OWNER | YK_KNOWN_NAME | YK_KNOWN_MEMORY | YK_KNOWN_HEADER | YK_KNOWN_INSIDE;
+    facts->mode = file->st_mode & 0777;
+    facts->uid = file->st_uid;
+    facts->gid = file->st_gid;
+    facts->created_ns = (int64_t)file->st_mtim.tv_sec * 1000000000 + file->st_mtim.tv_nsec;
+    facts->max_message = sizeof(struct yk_signal_packet);
+    facts->depth = yk_signal_socket_depth();
+    facts->priorities = 1;
+    facts->once = true;
+    facts->participants_max = facts->participants_used = 1;
+    facts->attended = true;
+}
+
+int yk_signal_socket_look(const struct yk_directory *directory, const char *name,
+                          struct yk_object_facts *facts, struct yk_participant_facts *people,
+                          size_t *count)
+{
+    char path[48];
+    struct stat file;
+    struct yk_record record;
+    int lock_file = yk_peer_open_lock(directory, name, &record);
+    if (lock_file < 0)
+        return lock_file;
+    yk_socket_path(path, record.nonce);
+    bool there = check_theirs(directory, path, record.uid, &file) == 0;
+    int32_t pid = there && people ? yk_peer_lock_holder(lock_file, 0) : 0;
+    yk_sys_close(lock_file);
+    if (!there)
+        return -ENOENT;
+    describe(facts, &file);
+    if (people)
+        people[(*count)++] =
+            (struct yk_participant_facts){.pid = pid, .alive = true, .proven = pid > 0};
+    return 0;
 }

@@ -9,6 +9,7 @@
 #ifndef YK_SIGNAL_SOCKET_H
 #define YK_SIGNAL_SOCKET_H
 
+#include "inspect.h"
 #include "peer.h"
 #include "signals.h"
 
@@ -23,6 +24,8 @@ struct yk_signal_socket {
 int yk_signal_socket_find(struct yk_signal_socket *ret, const struct yk_directory *directory,
                           const char *name);
 void yk_signal_socket_lose(struct yk_signal_socket *target);
+/* Has the peer of that record an inbox in the kernel? */
+bool yk_signal_socket_is_there(const struct yk_directory *directory, const struct yk_record *peer);
 /* Does a living process (still) have the peer's name? */
 bool yk_signal_socket_lives(const struct yk_signal_socket *target);
 int yk_signal_socket_send(const struct yk_signal_socket *target, const char *name,
@@ -32,6 +35,15 @@ int yk_signal_socket_send(const struct yk_signal_socket *target, const char *nam
 int yk_signal_socket_make(struct yk_guarded_fd *ret, const struct yk_peer *peer,
                           const struct yoke_options *options);
 void yk_signal_socket_remove(struct yk_guarded_fd *socket, const struct yk_peer *peer);
+
+/*
+ * For inspect.c: the inbox in the kernel of peer NAME, seen from outside. The kernel tells nobody
+ * how many signals wait there. Of the participants, if there is room for one, the peer's process. 0;
+ * -ENOENT: nobody is that peer, or it has no such inbox; -EACCES ...
+ */
+int yk_signal_socket_look(const struct yk_directory *directory, const char *name,
+                          struct yk_object_facts *facts, struct yk_participant_facts *people,
+                          size_t *count);
 
 /* The number of datagrams that may wait, as the machine has it now; 0: not to be seen. */
 uint32_t yk_signal_socket_depth(void);

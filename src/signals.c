@@ -129,10 +129,15 @@ static int find_in_memory(struct target *target, const struct yk_directory *dire
     yk_sys_close(lock_file);
     int result =
         yk_port_open_as(&target->port, YK_KIND_SIGNALS, YK_NOT_FIRST_SEAT, name, 0, &defaults);
+    if (result == -ENOENT && yk_signal_socket_is_there(directory, &peer))
+        return yk_fail(ENOTSUP, "peer:%s takes its signals in the kernel: send to peer:%s@kernel",
+                       name, name);
     if (result == -ENOENT)
         return yk_fail(ENOTSUP,
                        "peer:%s takes no signals in memory: it has not called yoke_signals_open()",
                        name);
+    if (result == -EACCES)
+        return yk_fail(EACCES, "no permission to send signals to peer:%s", name);
     if (result < 0)
         return result;
     result = has_owner(&target->port.object) ? check_owner(target, directory, &peer) : -ESTALE;

@@ -404,19 +404,28 @@ void yk_stream_copied(struct yk_stream *stream, uint64_t size)
         yk_message_came(&stream->waiting, 1);
 }
 
-/* Out again: somebody else of this side may have been kept out meanwhile, and is asleep. */
+/*
+ * Out again: somebody else of this side may have been kept out meanwhile, and is asleep. It waits for
+ * what is left, or for nothing, if nobody is left who writes.
+ */
 static void leave(struct yk_stream *stream)
 {
     enum yk_reason reason = reason_of(stream->side);
+    uint64_t came;
     yk_bytes_leave(&stream->ring, stream->side);
     yk_fence_seq(); /* out before the look who waits */
     bool armed = reads(stream) && yk_anyone_waits(&stream->waiting, YK_WAIT_DESCRIPTOR);
-    if (yk_likely(!armed && !yk_anyone_waits(&stream->waiting, reason)) ||
-        yk_bytes_guess(&stream->ring, stream->side) == 0)
+    if (yk_likely(!armed && !yk_anyone_waits(&stream->waiting, reason)))
+        return;
+    bool over = reads(stream) && is_over(stream, &came);
+    if (!over && yk_bytes_guess(&stream->ring, stream->side) == 0)
         return;
     if (armed)
         yk_ring_descriptors(&stream->waiting);
-    yk_wake_any(&stream->waiting, reason);
+    if (over)
+        wake_all(stream);
+    else
+        yk_wake_any(&stream->waiting, reason);
 }
 
 /* 1 copied, 0 there is nothing, or somebody else is at it; or an error. */
@@ -467,7 +476,7 @@ int64_t yk_stream_left(struct yk_stream_call *call)
         return call->timeout_ns;
     }
     int64_t left = call->deadline - yk_now();
-    return left > 0 ? left : 0;
+    return left > 0 ? left : 1; /* not 0, which is another question, with another answer */
 }
 
 int yk_stream_run(struct yk_stream_call *call)

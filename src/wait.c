@@ -153,8 +153,9 @@ void yk_unarm_all(const struct yk_waiting *waiting, uint32_t slot)
 void yk_ring_own(struct yk_waiting *waiting)
 {
     yk_process_lock(); /* another thread may be making or closing what is rung */
-    if (waiting->descriptor)
-        yk_notice_ring(&waiting->descriptor->notice);
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
+    if (descriptor)
+        yk_notice_ring(&descriptor->notice);
     if (waiting->member)
         yk_notice_ring(waiting->member);
     yk_process_unlock();
@@ -304,19 +305,22 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
         yk_add32_seq(&slot->waiting[bell_of(row)], UINT32_MAX);
         result = woken == -EINTR ? -EINTR : 0;
     }
-    if (row == YK_WAIT_ALONE)
-        return result;
-    if (yk_add32_seq(&waiting->sleepers[row], UINT32_MAX) == 1)
+    if (row != YK_WAIT_ALONE && yk_add32_seq(&waiting->sleepers[row], UINT32_MAX) == 1)
         take_bit(waiting, row, object->slot);
-    /*
-     * Other threads of this handle sleep on the same bell: the bit stays theirs, and one of them
-     * may have slept through.
-     */
-    if (yk_unlikely(yk_load32_seq(&waiting->sleepers[row]) != 0)) {
-        set_bit(waiting, row);
-        ring_bell(object, object->slot, bell_of(row));
-    }
     return result;
+}
+
+/*
+ * The thread does not lie down in this row again. Others of this handle may sleep on the same bell: the
+ * bit is theirs now, and one of them may have slept through. (Who lies down again sets the bit itself
+ * and looks once more, for all of them; if it rang each time, two would keep each other awake.)
+ */
+static void leave_row(const struct yk_waiting *waiting, enum yk_reason row)
+{
+    if (row == YK_WAIT_ALONE || yk_likely(yk_load32_seq(&waiting->sleepers[row]) == 0))
+        return;
+    set_bit(waiting, row);
+    ring_bell(waiting->object, waiting->object->slot, bell_of(row));
 }
 
 static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *context,
@@ -336,6 +340,8 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
             if (result == 0)
                 result = -ETIMEDOUT;
         }
+        if (result != 0 || reason != row)
+            leave_row(waiting, row);
         /* Leaving empty-handed: a wake-up that was meant for us goes to somebody else. */
         if ((result == -EINTR || result == -ECANCELED) && row != YK_WAIT_ALONE &&
             !waiting->personal)
@@ -350,16 +356,17 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
  */
 static ssize_t arm_descriptor(struct yk_waiting *waiting, yk_attempt attempt, void *context)
 {
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
     enum yk_reason reason = YK_WAIT_RECEIVE;
     ssize_t result = attempt(context, &reason);
     if (result != 0 || reason != YK_WAIT_RECEIVE)
         return result;
-    yk_descriptor_arm(waiting->descriptor);
+    yk_descriptor_arm(descriptor);
     result = attempt(context, &reason);
     if (result == 0 && yk_load32_seq(&waiting->object->cancelled))
         result = -ECANCELED;
     if (result != 0)
-        yk_notice_ring(&waiting->descriptor->notice);
+        yk_notice_ring(&descriptor->notice);
     return result;
 }
 
@@ -370,7 +377,7 @@ static ssize_t look_once(struct yk_waiting *waiting, yk_attempt attempt, void *c
         return -ECANCELED;
     /* What a dead one held may be just what is missing. */
     ssize_t result = yk_recover_dead_sometimes(waiting->object) > 0 ? attempt(context, &reason) : 0;
-    if (result == 0 && waiting->descriptor)
+    if (result == 0 && yk_descriptor_of(waiting))
         result = arm_descriptor(waiting, attempt, context);
     return result != 0 ? result : -EAGAIN;
 }
@@ -382,7 +389,7 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
     if (yk_load32_seq(&waiting->object->cancelled))
         return -ECANCELED;
     ssize_t result = wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
-    if (result == -ETIMEDOUT && waiting->descriptor) {
+    if (result == -ETIMEDOUT && yk_descriptor_of(waiting)) {
         result = arm_descriptor(waiting, attempt, context);
         return result != 0 ? result : -ETIMEDOUT;
     }

@@ -61,11 +61,20 @@ struct yk_waiting {
     bool
         personal; /* a wake-up is meant for this one alone, and not passed on when it is not used */
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
-    struct yk_descriptor *descriptor;      /* yoke_fd(); NULL: not asked for */
+    yk_atomic64 descriptor;                /* yoke_fd(): yk_descriptor_of() */
     struct yk_notice *member;              /* in a wait set; NULL: it is in none */
     struct yk_doorbell *bells;             /* some others', once one was rung */
     yk_atomic32 bells_taken;               /* a thread of this process uses them */
 };
+
+/*
+ * NULL: not asked for. Made under the process-wide mutex, by any thread, while others may be inside: those
+ * find all of it or nothing.
+ */
+static inline struct yk_descriptor *yk_descriptor_of(const struct yk_waiting *waiting)
+{
+    return (struct yk_descriptor *)(uintptr_t)yk_load_acquire(&waiting->descriptor);
+}
 
 /* Tries once: not 0 when the wait is over; else *reason is what would have to change. */
 typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <linux/membarrier.h>
 #include <mqueue.h>
 #include <poll.h>
@@ -31,6 +32,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -194,6 +196,14 @@ ssize_t yk_sys_receive(int socket, void *buffer, size_t size)
 ssize_t yk_sys_send(int socket, const void *data, size_t size)
 {
     return CALL(send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+int yk_sys_socket_has_messages(int socket)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    int result = (int)CALL(getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size));
+    return result < 0 ? result : type != SOCK_STREAM;
 }
 
 int yk_sys_stat(int fd, struct stat *ret)
@@ -443,11 +453,17 @@ int yk_sys_memfd(const char *name, uint64_t size)
 int64_t yk_sys_memfd_size(int fd)
 {
     struct stat facts;
+    struct statfs system;
     int seals = (int)CALL(fcntl(fd, F_GET_SEALS));
     if (seals < 0)
         return seals;
     if ((seals & SEALS) != SEALS)
         return -EPERM;
+    int asked = (int)CALL(fstatfs(fd, &system));
+    if (asked < 0)
+        return asked;
+    if (system.f_type == HUGETLBFS_MAGIC)
+        return -ENOTSUP;
     int result = yk_sys_stat(fd, &facts);
     return result < 0 ? result : (int64_t)facts.st_size;
 }
@@ -760,7 +776,9 @@ int32_t yk_sys_pidfd_pid(int pidfd)
     ssize_t size = fd < 0 ? fd : yk_sys_read_all(fd, text, sizeof text - 1, 0);
     if (fd >= 0)
         yk_sys_close(fd);
-    text[size < 0 ? 0 : size] = '\0';
+    if (size < 0)
+        return (int32_t)size;
+    text[size] = '\0';
     const char *line = strstr(text, "\nPid:");
     long pid = line ? strtol(line + 5, NULL, 10) : 0;
     return pid > 0 ? (int32_t)pid : 0;

@@ -37,6 +37,8 @@ ssize_t yk_sys_write(int fd, const void *data, size_t size);
 ssize_t yk_sys_write_pipe(int fd, const void *data, size_t size);
 ssize_t yk_sys_receive(int socket, void *buffer, size_t size);
 ssize_t yk_sys_send(int socket, const void *data, size_t size);
+/* 1: it keeps apart what was sent (datagrams, packets); 0: it is one stream of bytes. */
+int yk_sys_socket_has_messages(int socket);
 int yk_sys_stat(int fd, struct stat *ret);
 int yk_sys_stat_at(int dir, const char *path, struct stat *ret);
 int yk_sys_stat_path(const char *path, struct stat *ret); /* follows links: for /proc */
@@ -87,7 +89,10 @@ int yk_sys_membarrier(void);
 
 /* memory files: sealed against shrinking and growing, mode 0600 */
 int yk_sys_memfd(const char *name, uint64_t size);
-/* Its size, or -EPERM when it could still shrink (SIGBUS), or -EINVAL when it is no memory file. */
+/*
+ * Its size, or -EPERM when it could still shrink (SIGBUS), -ENOTSUP when it is of huge pages (which may
+ * be missing: SIGBUS), or -EINVAL when it is no memory file.
+ */
 int64_t yk_sys_memfd_size(int fd);
 int yk_sys_map_shared(int fd, size_t size, void **ret_base);
 int yk_sys_unmap(void *base, size_t size);

@@ -97,6 +97,9 @@ static int refuse(int descriptor, int64_t size)
         return yk_fail(EPROTO,
                        "descriptor %d is a memory file that could still shrink: yoke seals its own",
                        descriptor);
+    if (size == -ENOTSUP) /* a hole that somebody punches may not be filled again: SIGBUS */
+        return yk_fail(EPROTO, "descriptor %d is a memory file of huge pages: yoke makes none",
+                       descriptor);
     if (size != -EINVAL)
         return yk_fail((int)-size, "descriptor %d can not be asked: %s", descriptor,
                        strerror((int)-size));
@@ -161,7 +164,7 @@ static int check(struct yk_object *object, const struct yk_object_plan *plan, in
     /* SYNC object.ready acquire */
     if (yk_load32_acquire(&header->ready) != 1)
         return refuse(descriptor, -EINVAL);
-    memcpy(&object->fixed, object->base, sizeof object->fixed);
+    yk_fixed_copy(&object->fixed, object->base);
     if (object->fixed.magic != YK_MAGIC)
         return refuse(descriptor, -EINVAL);
     snprintf(what, sizeof what, "descriptor %d", descriptor);

@@ -400,6 +400,14 @@ static bool line_matches(const struct search *search, const char *line)
            from <= (uint64_t)search->byte && (uint64_t)search->byte <= to;
 }
 
+/* What says nothing of the lock, but that this process could not look. */
+static int trouble(long result)
+{
+    return result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -EIO
+               ? (int)result
+               : 0;
+}
+
 static int look_at_descriptor(const char *name, void *context)
 {
     struct search *search = context;
@@ -407,11 +415,11 @@ static int look_at_descriptor(const char *name, void *context)
     snprintf(path, sizeof path, "%s/%s", search->path, name);
     int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
     if (fd < 0)
-        return 0;
+        return trouble(fd);
     ssize_t size = yk_sys_read_all(fd, text, sizeof text - 1, 0);
     yk_sys_close(fd);
     if (size <= 0)
-        return 0;
+        return trouble(size);
     text[size] = '\0';
     char *rest = text;
     for (char *line; (line = strsep(&rest, "\n"));) {
@@ -421,11 +429,12 @@ static int look_at_descriptor(const char *name, void *context)
     return 0;
 }
 
-bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte)
+int yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte)
 {
     struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid};
     snprintf(search.path, sizeof search.path, "/proc/%d/fdinfo", pid);
-    return yk_sys_entries(AT_FDCWD, search.path, look_at_descriptor, &search) == 1;
+    int result = yk_sys_entries(AT_FDCWD, search.path, look_at_descriptor, &search);
+    return result == 1 ? 1 : trouble(result);
 }
 
 bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte)
@@ -443,16 +452,24 @@ static int look_at_process(const char *name, void *context)
     if (!isdigit((unsigned char)name[0]))
         return 0;
     search->pid = (int32_t)strtol(name, NULL, 10);
-    return yk_lock_held_by(search->pid, search->dev, search->ino, search->byte) ? 1 : 0;
+    return yk_lock_held_by(search->pid, search->dev, search->ino, search->byte);
+}
+
+int32_t yk_lock_look_for_holder(int fd, off_t byte)
+{
+    struct stat facts;
+    struct search search = {.byte = byte};
+    int result = yk_sys_stat(fd, &facts);
+    if (result < 0)
+        return result;
+    search.dev = facts.st_dev;
+    search.ino = facts.st_ino;
+    result = yk_sys_entries(AT_FDCWD, "/proc", look_at_process, &search);
+    return result == 1 ? search.pid : trouble(result);
 }
 
 int32_t yk_lock_holder(int fd, off_t byte)
 {
-    struct stat facts;
-    struct search search = {.byte = byte};
-    if (yk_sys_stat(fd, &facts) < 0)
-        return 0;
-    search.dev = facts.st_dev;
-    search.ino = facts.st_ino;
-    return yk_sys_entries(AT_FDCWD, "/proc", look_at_process, &search) == 1 ? search.pid : 0;
+    int32_t pid = yk_lock_look_for_holder(fd, byte);
+    return pid > 0 ? pid : 0;
 }

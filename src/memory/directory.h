@@ -87,8 +87,10 @@ uint64_t yk_name_hash(const char *name);
  * Which process holds the lock of this byte, as /proc shows: a pid, or 0 when it can not be seen.
  */
 int32_t yk_lock_holder(int fd, off_t byte);
-/* Does this very pid hold it? */
-bool yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte);
+/* The same; or why it could not be looked for: a negative errno. */
+int32_t yk_lock_look_for_holder(int fd, off_t byte);
+/* Does this very pid hold it? 1, 0 (or it can not be seen), or why it could not be looked at. */
+int yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte);
 /* By this descriptor of its? Much quicker, where it has many. */
 bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte);
 

@@ -169,6 +169,19 @@ void yk_live_path(char path[48], uint64_t nonce)
     snprintf(path, 48, ".live-%016" PRIx64, nonce);
 }
 
+/* Whoever wrote the name may have put there a link to another file of this process's user. */
+int yk_live_open(const struct yk_directory *directory, const char *path, int flags)
+{
+    struct stat facts;
+    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    int result = fd < 0 ? fd : yk_sys_stat(fd, &facts);
+    if (result == 0 && (!S_ISREG(facts.st_mode) || facts.st_nlink > 1))
+        result = -EPROTO;
+    if (fd >= 0 && result < 0)
+        yk_sys_close(fd);
+    return result < 0 ? result : fd;
+}
+
 void yk_bell_path(char path[48], uint64_t nonce)
 {
     snprintf(path, 48, ".bell-%016" PRIx64, nonce);
@@ -359,11 +372,12 @@ struct yk_segment_identity yk_record_segment(const struct yk_record *record)
 }
 
 int yk_record_attach(const struct yk_record *record, bool read_only, void **ret_base,
-                     uint64_t *ret_size)
+                     uint64_t *ret_size, struct yk_shm_fixed *ret_fixed)
 {
     char entry[YK_ENTRY_MAX];
     struct yk_segment_identity segment = yk_record_segment(record);
-    int result = yk_segment_attach(&segment, record->nonce, read_only, ret_base, ret_size);
+    int result =
+        yk_segment_attach(&segment, record->nonce, read_only, ret_base, ret_size, ret_fixed);
     if (result != -EXDEV)
         return result;
     yk_record_entry(entry, record);
@@ -378,7 +392,8 @@ static int segment_holds(const struct yk_record *record)
 {
     void *base = NULL;
     uint64_t size;
-    int result = yk_record_attach(record, true, &base, &size);
+    struct yk_shm_fixed fixed;
+    int result = yk_record_attach(record, true, &base, &size, &fixed);
     if (result == 0)
         yk_sys_shm_detach(base);
     return result == 0 ? 1 : result == -ENOENT || result == -EPROTO ? 0 : result;

@@ -66,6 +66,8 @@ bool yk_kernel_name(uint32_t kind, const char *name, char ret_name[YK_ENTRY_MAX]
 /* The entry of the object that a record speaks of. */
 void yk_record_entry(char entry[YK_ENTRY_MAX], const struct yk_record *record);
 void yk_live_path(char path[48], uint64_t nonce);
+/* A descriptor of it; -EPROTO: something else is there, which is not to be written to. */
+int yk_live_open(const struct yk_directory *directory, const char *path, int flags);
 void yk_bell_path(char path[48], uint64_t nonce);
 /* A doorbell that no process has open any more: whoever it belonged to has died. */
 bool yk_bell_is_deserted(const struct yk_directory *directory, const char *path);
@@ -99,7 +101,7 @@ struct yk_segment_identity yk_record_segment(const struct yk_record *record);
  * memory of an object that its owner has removed, with a lock file in which all seem dead.
  */
 int yk_record_attach(const struct yk_record *record, bool read_only, void **ret_base,
-                     uint64_t *ret_size);
+                     uint64_t *ret_size, struct yk_shm_fixed *ret_fixed);
 
 /*
  * Does nobody take part in the object any more? True only when proved: the lock file is not there,

@@ -47,6 +47,25 @@ uint64_t yk_object_body_offset(uint32_t participants)
     return (end + YK_PAGE - 1) & ~(uint64_t)(YK_PAGE - 1);
 }
 
+/*
+ * Beside what yk_live_open() has looked at: it is empty, and of the object's owner. Whoever may write the
+ * directory could have put another file there, which yk_sys_touch() would then cut.
+ */
+static int check_lock_file(const struct yk_object *object, const struct yk_directory *directory,
+                           const struct yk_record *record)
+{
+    struct stat facts;
+    char path[48];
+    int result = yk_sys_stat(object->lock.fd, &facts);
+    yk_live_path(path, record->nonce);
+    if (result < 0)
+        return yk_fail(-result, "%s/%s can not be asked: %s", directory->path, path,
+                       strerror(-result));
+    if (facts.st_size != 0 || facts.st_uid != record->uid)
+        return yk_fail(EPROTO, "%s/%s is not the lock file that yoke made", directory->path, path);
+    return 0;
+}
+
 /* Into object->lock.fd, which is guarded already. */
 static int open_lock_file(struct yk_object *object, const struct yk_directory *directory,
                           uint64_t nonce, int flags)
@@ -55,7 +74,7 @@ static int open_lock_file(struct yk_object *object, const struct yk_directory *d
     yk_live_path(path, nonce);
     /* a child forked between these two lines would share the description unseen */
     yk_guards_lock();
-    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    int fd = yk_live_open(directory, path, flags);
     if (fd >= 0)
         object->lock.fd = fd;
     yk_guards_unlock();
@@ -63,7 +82,7 @@ static int open_lock_file(struct yk_object *object, const struct yk_directory *d
         return yk_fail(-fd, "no descriptor for the lock file: %s", strerror(-fd));
     if (fd < 0 && fd != -ENOENT)
         return yk_fail(-fd, "the lock file %s/%s can not be opened: %s", directory->path, path,
-                       strerror(-fd));
+                       fd == -EPROTO ? "it is not what yoke made" : strerror(-fd));
     return fd;
 }
 
@@ -94,7 +113,8 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
 {
     object->read_only = (plan->flags & YOKE_READ_ONLY) != 0;
     object->segment = record->segment;
-    int result = yk_record_attach(record, object->read_only, &object->base, &object->size);
+    int result =
+        yk_record_attach(record, object->read_only, &object->base, &object->size, &object->fixed);
     int dead = result == -ENOENT ? yk_record_is_dead(directory, record, true) : 0;
     if (dead < 0)
         return dead;
@@ -104,7 +124,6 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     if (result < 0)
         return result;
     yk_guard(&object->lock, -1, true);
-    memcpy(&object->fixed, object->base, sizeof object->fixed);
     result = yk_fixed_check(&object->fixed, object->size, plan->kind);
     if (result < 0)
         refuse_header(result, object, plan);
@@ -113,6 +132,8 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
                          yk_kind_name(plan->kind), plan->name);
     if (result == 0 && !object->read_only)
         result = open_lock_file(object, directory, record->nonce, 0);
+    if (result >= 0 && !object->read_only)
+        result = check_lock_file(object, directory, record);
     if (result >= 0)
         result = yk_object_join(object);
     if (result < 0)

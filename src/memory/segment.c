@@ -117,8 +117,14 @@ static bool is_of(const struct shmid_ds *facts, uint32_t uid)
     return facts->shm_perm.uid == uid && facts->shm_perm.cuid == uid;
 }
 
+void yk_fixed_copy(struct yk_shm_fixed *ret_fixed, const void *base)
+{
+    memcpy(ret_fixed, base, sizeof *ret_fixed);
+    yk_fence_compiler();
+}
+
 int yk_segment_attach(const struct yk_segment_identity *identity, uint64_t nonce, bool read_only,
-                      void **ret_base, uint64_t *ret_size)
+                      void **ret_base, uint64_t *ret_size, struct yk_shm_fixed *ret_fixed)
 {
     struct shmid_ds facts = {.shm_segsz = 0};
     void *base = NULL;
@@ -143,10 +149,11 @@ int yk_segment_attach(const struct yk_segment_identity *identity, uint64_t nonce
         return yk_fail(-result, "segment %d can not be attached: %s", id, strerror(-result));
     const struct yk_shm_header *header = base;
     /* huge pages that nobody reserved may be missing: no yoke makes such a segment */
-    bool ours = yk_sys_can_read(base, facts.shm_segsz < FIRST_LOOK ? YK_PAGE : FIRST_LOOK);
-    ours = ours && yk_load32_acquire(&header->ready) == 1 && /* SYNC object.ready acquire */
-           header->fixed.magic == YK_MAGIC && header->fixed.nonce == nonce;
-    if (!ours) {
+    bool ours = yk_sys_can_read(base, facts.shm_segsz < FIRST_LOOK ? YK_PAGE : FIRST_LOOK) &&
+                yk_load32_acquire(&header->ready) == 1; /* SYNC object.ready acquire */
+    if (ours)
+        yk_fixed_copy(ret_fixed, base);
+    if (!ours || ret_fixed->magic != YK_MAGIC || ret_fixed->nonce != nonce) {
         yk_sys_shm_detach(base);
         return -ENOENT;
     }

@@ -30,6 +30,9 @@ int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan);
 /* Group and mode, before anybody else can know the segment. */
 int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
 
+/* Copies the fixed part, and keeps the compiler from reading the original again instead. */
+void yk_fixed_copy(struct yk_shm_fixed *ret_fixed, const void *base);
+
 /*
  * What a name's record says of the memory. What is in the memory proves nothing of it: whoever may
  * write there can make it say anything. The key is random, and nobody can give a segment a key or
@@ -43,11 +46,13 @@ struct yk_segment_identity {
 };
 
 /*
- * Attaches a yoke object: 0 and its base and true size, -ENOENT when there is no such object (any
- * more), -EXDEV (without a sentence) when another user than `uid` made it, …
+ * Attaches a yoke object: 0, its base and true size, and a copy of the fixed part of its header, which
+ * is made before anything in it is looked at: whoever uses the header uses this copy. -ENOENT when
+ * there is no such object (any more), -EXDEV (without a sentence) when another user than `uid` made
+ * it, …
  */
 int yk_segment_attach(const struct yk_segment_identity *identity, uint64_t nonce, bool read_only,
-                      void **ret_base, uint64_t *ret_size);
+                      void **ret_base, uint64_t *ret_size, struct yk_shm_fixed *ret_fixed);
 
 enum yk_segment_verdict {
     YK_SEGMENT_IS_NOT = 0, /* proved: there is none of this id, or another one */

@@ -11,7 +11,9 @@
 
 static bool carries(enum yk_kind kind)
 {
-    return kind == YK_KIND_PORT || kind == YK_KIND_LINK || kind == YK_KIND_STREAM;
+    return kind == YK_KIND_PORT || kind == YK_KIND_LINK || kind == YK_KIND_STREAM ||
+           kind ==
+               YK_KIND_SIGNALS; /* only to be looked at: their peer opens them by its own call */
 }
 
 /* What becomes of messages whose receiver died, or gave them back: nothing, here. */

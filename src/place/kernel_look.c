@@ -29,6 +29,7 @@ static int look_at_queue(const struct yk_directory *directory, const struct yk_r
     if (result < 0)
         return yk_fail(-result, "its message queue can not be looked at: %s", strerror(-result));
     facts->waiting += queue.waiting;
+    facts->ways[number].waiting = queue.waiting; /* of a link: by the number of who sends */
     facts->depth = (uint32_t)queue.depth;
     facts->max_message =
         queue.message_size > yk_channel_header ? queue.message_size - yk_channel_header : 0;

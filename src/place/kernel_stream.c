@@ -10,7 +10,10 @@
  * left. So the first write waits for the first reader; nothing is held for one that has not come.
  *
  * Between the pipe and a descriptor bytes are moved by splice(), which hands pages on where the
- * kernel can. tee() and vmsplice() are not used: nothing here needs the same bytes twice, and a
+ * kernel can. It asks the descriptor's own flags whether it is to wait, so one that waits as long as it
+ * likes (a socket without O_NONBLOCK) is copied to and from. What was taken out of the pipe can not
+ * be put back, so what such a descriptor does not take is *held* by the endpoint, and comes first when
+ * it reads or moves again. tee() and vmsplice() are not used: nothing here needs the same bytes twice, and a
  * page of the caller's own that was lent to a pipe would change in it when the caller writes there
  * again.
  */
@@ -50,6 +53,10 @@ struct kernel_stream {
     yk_atomic64 fork_stamp; /* the process that they belong to */
     /* yoke_fd(): of the pipe, and of an eventfd that is rung when it is cancelled; -1: not asked for */
     int epoll, bell;
+    pthread_mutex_t holding; /* the reading end's: who copies; all of these belong to it */
+    yk_atomic32 held;        /* bytes that are out of the pipe, and went nowhere yet */
+    size_t held_at;          /* where they begin */
+    char hold[COPY_MOST];
     char name[YK_ENTRY_MAX + 8]; /* for sentences: "log@kernel" */
 };
 
@@ -83,6 +90,25 @@ static int await(const struct kernel_stream *stream, const struct yk_outside *wh
                  const struct patience *patience)
 {
     return out_of_time(patience, yk_outside_wait(what, &stream->cancelled, left(patience)));
+}
+
+static bool holds(const struct kernel_stream *stream)
+{
+    return yk_load32_acquire(&stream->held) != 0;
+}
+
+/* For something to read. What another thread leaves held nobody rings for. */
+static int await_bytes(const struct kernel_stream *stream, const struct patience *patience)
+{
+    int result = -ETIMEDOUT;
+    while (result == -ETIMEDOUT && !holds(stream)) {
+        int64_t rest = left(patience);
+        bool last = rest >= 0 && rest <= SLICE;
+        result = yk_outside_wait(&stream->pipe, &stream->cancelled, last ? rest : SLICE);
+        if (last)
+            return out_of_time(patience, result);
+    }
+    return result == -ETIMEDOUT ? 0 : result;
 }
 
 /* ---- the first reader ---- */
@@ -154,6 +180,16 @@ static void close_descriptor(struct kernel_stream *stream)
     stream->epoll = stream->bell = -1;
 }
 
+/* Under the process-wide mutex: it is readable for what the pipe does not tell. */
+static void show(const struct kernel_stream *stream)
+{
+    if (stream->bell < 0 || yk_load_relaxed(&stream->fork_stamp) != yk_fork_stamp())
+        return; /* the parent's: nobody waits here yet */
+    yk_sys_clear(stream->bell);
+    if (yk_load32_seq(&stream->cancelled) || holds(stream))
+        yk_sys_ring(stream->bell, 1);
+}
+
 static int open_descriptor(struct kernel_stream *stream)
 {
     stream->epoll = yk_sys_epoll();
@@ -163,8 +199,8 @@ static int open_descriptor(struct kernel_stream *stream)
         result = yk_sys_epoll_add(stream->epoll, stream->pipe.fd, YK_SYS_READABLE, 0);
     if (result >= 0)
         result = yk_sys_epoll_add(stream->epoll, stream->bell, YK_SYS_READABLE, 0);
-    if (result >= 0 && yk_load32_acquire(&stream->cancelled))
-        yk_sys_ring(stream->bell, 1);
+    if (result >= 0)
+        show(stream);
     if (result >= 0)
         return 0;
     close_descriptor(stream);
@@ -196,6 +232,8 @@ static int enter_afresh(struct kernel_stream *stream)
         close_descriptor(stream);
         yk_store32_relaxed(&stream->visitors, 0);
         pthread_mutex_init(&stream->mutex, NULL);
+        pthread_mutex_init(&stream->holding, NULL);
+        yk_store32_relaxed(&stream->held, 0); /* that is the parent's */
         yk_store_release(&stream->fork_stamp, yk_fork_stamp());
     }
     yk_process_unlock();
@@ -230,6 +268,15 @@ static ssize_t finish(struct kernel_stream *stream, size_t done, ssize_t result)
     return done > 0 ? (ssize_t)done : result;
 }
 
+/* Of the pipe: what is no answer gets a sentence. */
+static ssize_t of_pipe(const struct kernel_stream *stream, ssize_t result)
+{
+    return result >= 0 || result == -EAGAIN || result == -EPIPE
+               ? result
+               : yk_fail((int)-result, "the pipe of stream:%s can not be %s: %s", stream->name,
+                         stream->writing ? "written" : "read", strerror((int)-result));
+}
+
 static ssize_t write_stream(void *self, const void *data, size_t size, int64_t timeout_ns)
 {
     struct kernel_stream *stream = self;
@@ -243,7 +290,8 @@ static ssize_t write_stream(void *self, const void *data, size_t size, int64_t t
         if (stream->pipe.patient)
             result = await(stream, &stream->pipe, &patience);
         if (result >= 0)
-            result = yk_outside_write(&stream->pipe, (const char *)data + done, size - done);
+            result = of_pipe(stream, yk_outside_write(&stream->pipe, (const char *)data + done,
+                                                      size - done));
         if (result > 0)
             done += (size_t)result;
         if (result == -EAGAIN && !stream->pipe.patient)
@@ -264,6 +312,34 @@ static ssize_t read_once(const struct kernel_stream *stream, void *buffer, size_
                            size); /* what came since, and then its writer left */
 }
 
+/* ---- what is held; the caller has `holding` ---- */
+
+static void hold(struct kernel_stream *stream, size_t at, size_t size)
+{
+    bool held = holds(stream);
+    stream->held_at = at;
+    yk_store32_release(&stream->held, (uint32_t)size);
+    if (held == (size > 0))
+        return;
+    yk_process_lock();
+    show(stream);
+    yk_process_unlock();
+}
+
+/* What is held comes before what is in the pipe. */
+static ssize_t take(struct kernel_stream *stream, void *buffer, size_t size)
+{
+    if (yk_likely(!holds(stream)))
+        return read_once(stream, buffer, size);
+    pthread_mutex_lock(&stream->holding);
+    size_t held = yk_load32_relaxed(&stream->held), taken = held < size ? held : size;
+    memcpy(buffer, stream->hold + stream->held_at, taken);
+    if (held > 0)
+        hold(stream, stream->held_at + taken, held - taken);
+    pthread_mutex_unlock(&stream->holding);
+    return taken > 0 ? (ssize_t)taken : read_once(stream, buffer, size);
+}
+
 static ssize_t read_stream(void *self, void *buffer, size_t size, int64_t timeout_ns)
 {
     struct kernel_stream *stream = self;
@@ -271,10 +347,12 @@ static ssize_t read_stream(void *self, void *buffer, size_t size, int64_t timeou
     int result = begin(stream, false, "read");
     if (result < 0)
         return result;
-    ssize_t got = size == 0 ? 0 : stream->pipe.patient ? -EAGAIN : read_once(stream, buffer, size);
+    ssize_t got = size == 0              ? 0
+                  : stream->pipe.patient ? -EAGAIN
+                                         : of_pipe(stream, take(stream, buffer, size));
     while (got == -EAGAIN) {
-        result = await(stream, &stream->pipe, &patience);
-        got = result < 0 ? result : read_once(stream, buffer, size);
+        result = await_bytes(stream, &patience);
+        got = result < 0 ? result : of_pipe(stream, take(stream, buffer, size));
         if (result < 0)
             break;
     }
@@ -312,32 +390,60 @@ static int await_either(const struct moving *moving)
         return -EPIPE;
     if (left(&moving->patience) == 0) /* also where both say that they are ready */
         return out_of_time(&moving->patience, -EAGAIN);
-    bool pipe_ready = yk_sys_poll_for(stream->pipe.fd, stream->writing, 0) == 1;
-    return await(stream, pipe_ready ? &moving->outside : &stream->pipe, &moving->patience);
+    if (holds(stream) || yk_sys_poll_for(stream->pipe.fd, stream->writing, 0) == 1)
+        return await(stream, &moving->outside, &moving->patience);
+    return stream->writing ? await(stream, &stream->pipe, &moving->patience)
+                           : await_bytes(stream, &moving->patience);
 }
 
 /*
- * By a buffer, and so little that whoever is ready takes it. What was read is written even when the
- * time is over: it can not be put back.
+ * By a buffer, out of the pipe: what does not go is held. -EAGAIN: there is nothing, or the descriptor
+ * takes nothing.
  */
-static ssize_t copy_once(const struct moving *moving, size_t size)
+static ssize_t copy_out(const struct moving *moving, size_t size)
 {
-    const struct kernel_stream *stream = moving->stream;
-    const struct yk_outside *from = stream->writing ? &moving->outside : &stream->pipe;
-    const struct yk_outside *to = stream->writing ? &stream->pipe : &moving->outside;
-    char buffer[COPY_MOST];
-    size = size < COPY_MOST ? size : COPY_MOST;
-    int result = await(stream, to, &moving->patience);
-    if (result == 0 && from->patient)
-        result = await(stream, from, &moving->patience);
+    struct kernel_stream *stream = moving->stream;
+    int result = await(stream, &moving->outside, &moving->patience);
+    if (result == 0 && stream->pipe.patient)
+        result = await_bytes(stream, &moving->patience);
     if (result < 0)
         return result;
-    ssize_t got =
-        stream->writing ? yk_outside_read(from, buffer, size) : read_once(stream, buffer, size);
+    pthread_mutex_lock(&stream->holding);
+    ssize_t got = yk_load32_relaxed(&stream->held), went = 0;
+    if (got == 0) {
+        stream->held_at = 0;
+        got = read_once(stream, stream->hold, size < COPY_MOST ? size : COPY_MOST);
+    }
+    if (got > 0) {
+        went = yk_outside_write(&moving->outside, stream->hold + stream->held_at,
+                                (size_t)got < size ? (size_t)got : size);
+        size_t gone = went > 0 ? (size_t)went : 0;
+        hold(stream, stream->held_at + gone, (size_t)got - gone);
+    }
+    pthread_mutex_unlock(&stream->holding);
+    return got > 0 ? went : got;
+}
+
+/*
+ * By a buffer, into the pipe, and so little that it takes it when it can be written. Where somebody else
+ * was faster it is waited for, even when the time is over: what was read can not be put back.
+ */
+static ssize_t copy_in(const struct moving *moving, size_t size)
+{
+    const struct kernel_stream *stream = moving->stream;
+    char buffer[COPY_MOST];
+    int result = await(stream, &stream->pipe, &moving->patience);
+    if (result == 0 && moving->outside.patient)
+        result = await(stream, &moving->outside, &moving->patience);
+    if (result < 0)
+        return result;
+    if (yk_sys_poll_for(stream->pipe.fd, true, 0) != 1)
+        return -EAGAIN; /* not any more */
+    ssize_t got = yk_outside_read(&moving->outside, buffer, size < COPY_MOST ? size : COPY_MOST);
     for (ssize_t done = 0; done < got;) {
-        ssize_t went = yk_outside_write(to, buffer + done, (size_t)(got - done));
+        ssize_t went = yk_outside_write(&stream->pipe, buffer + done, (size_t)(got - done));
         if (went == -EAGAIN) {
-            yk_sys_poll_for(to->fd, true, SLICE);
+            yk_sys_poll_for(stream->pipe.fd, true, SLICE);
             continue;
         }
         if (went < 0)
@@ -349,11 +455,14 @@ static ssize_t copy_once(const struct moving *moving, size_t size)
 
 static ssize_t move_once(struct moving *moving, size_t size)
 {
-    ssize_t moved = -EINVAL;
-    if (!moving->copies)
-        moved = splice_once(moving, size);
-    moving->copies = moved == -EINVAL;
-    return moving->copies ? copy_once(moving, size) : moved;
+    const struct kernel_stream *stream = moving->stream;
+    if (!moving->copies && !holds(stream)) {
+        ssize_t moved = splice_once(moving, size);
+        if (moved != -EINVAL)
+            return moved;
+        moving->copies = true;
+    }
+    return stream->writing ? copy_in(moving, size) : copy_out(moving, size);
 }
 
 static ssize_t move_bytes(struct moving *moving, size_t size, size_t *done)
@@ -382,6 +491,7 @@ static ssize_t move_stream(void *self, int descriptor, size_t size, int64_t time
     result = yk_outside_open(&moving.outside, descriptor, !stream->writing);
     if (result < 0)
         return finish(stream, 0, result);
+    moving.copies = moving.outside.waits;
     result = connect_stream(stream, &moving.patience);
     bool connected = result > 0;
     if (connected)
@@ -414,21 +524,18 @@ static int end(void *self)
                    stream->name);
 }
 
-/* In a forked child nobody waits yet, and the bell is the parent's. */
 static int cancel(void *self)
 {
     struct kernel_stream *stream = self;
     yk_store32_release(&stream->cancelled, 1);
     yk_process_lock();
-    if (stream->bell >= 0 && yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp())
-        yk_sys_ring(stream->bell, 1);
+    show(stream);
     yk_process_unlock();
     return 0;
 }
 
-static void close_stream(void *self)
+static void let_go(struct kernel_stream *stream, bool abandon)
 {
-    struct kernel_stream *stream = self;
     cancel(stream);
     /* in a forked child the others are the parent's */
     while (yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp() &&
@@ -438,9 +545,15 @@ static void close_stream(void *self)
     if (yk_load32_relaxed(&stream->connected))
         yk_sys_close(stream->pipe.fd);
     if (stream->named)
-        yk_fifo_close(&stream->fifo);
+        yk_fifo_close(&stream->fifo, abandon);
     pthread_mutex_destroy(&stream->mutex);
+    pthread_mutex_destroy(&stream->holding);
     free(stream);
+}
+
+static void close_stream(void *self)
+{
+    let_go(self, false);
 }
 
 static const struct yk_endpoint_operations operations = {
@@ -470,6 +583,7 @@ static struct kernel_stream *new_stream(bool writing)
     stream->pipe = (struct yk_outside){.fd = -1, .writing = writing, .pipe = true};
     yk_store_relaxed(&stream->fork_stamp, yk_fork_stamp());
     pthread_mutex_init(&stream->mutex, NULL);
+    pthread_mutex_init(&stream->holding, NULL);
     return stream;
 }
 
@@ -548,8 +662,8 @@ int yk_kernel_stream_open(yoke_endpoint *endpoint, const struct yk_address *addr
     snprintf(stream->name, sizeof stream->name, "%s@kernel", address->name);
     if (result == 0)
         result = connect_now(stream);
-    if (result < 0)
-        close_stream(stream);
+    if (result < 0) /* what was made goes again, unless somebody has found it already */
+        let_go(stream, true);
     else
         hand_over(endpoint, stream);
     return result < 0 ? result : 0;

@@ -25,13 +25,13 @@ static int open_lock_file(struct yk_queues *queues, const struct yk_directory *d
     char path[48];
     yk_live_path(path, queues->record.nonce);
     yk_guards_lock(); /* a child forked between these two would share the description unseen */
-    int fd = yk_sys_open(directory->fd, path, O_RDWR | flags, 0600);
+    int fd = yk_live_open(directory, path, flags);
     if (fd >= 0)
         queues->lock.fd = fd;
     yk_guards_unlock();
     if (fd < 0 && fd != -ENOENT)
         return yk_fail(-fd, "the lock file %s/%s can not be opened: %s", directory->path, path,
-                       strerror(-fd));
+                       fd == -EPROTO ? "it is not what yoke made" : strerror(-fd));
     return fd < 0 ? fd : 0;
 }
 

@@ -231,6 +231,7 @@ int yk_ring_check_geometry(const struct yk_ring_geometry *g)
         g->participants >= 1 && g->participants <= OWNER_MASK && g->blocks_each >= 1 &&
         blocks_total(g) <= BLOCK_MASK + 1 && g->max_message <= MESSAGE_MAX &&
         g->payload_offset >= sizeof(struct yk_shm_block) && g->payload_offset <= HEADER_LARGE &&
+        g->payload_offset % 16 == 0 && /* as loans and borrowed messages are promised to be */
         g->block_stride % 64 == 0 && g->block_stride >= g->payload_offset + g->max_message &&
         g->block_stride <= 2 * MESSAGE_MAX;
     return sound ? 0 : -EPROTO;
@@ -845,4 +846,35 @@ void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held)
                 held[owner]++;
         }
     }
+}
+
+uint32_t yk_ring_cells(const struct yk_ring *ring)
+{
+    return cells_of(ring);
+}
+
+bool yk_ring_look(const struct yk_ring *ring, uint32_t number, uint32_t index,
+                  struct yk_ring_seen *ret_seen)
+{
+    /* SYNC port.publish acquire */
+    uint64_t cell = yk_load_acquire(&yk_ring_shm(ring, number)->cells[index]);
+    if (cell_state(cell) == YK_CELL_EMPTY || cell_state(cell) > YK_CELL_PARKED ||
+        cell_block(cell) >= ring->blocks_total)
+        return false;
+    struct yk_shm_block *block = yk_ring_block(ring, cell_block(cell));
+    uint64_t word = yk_load_acquire(&block->word); /* SYNC port.block acquire */
+    if ((word & 1) == 0 || (word >> 1 & 31) != number ||
+        position_index(ring, word_position(word)) != index)
+        return false;
+    *ret_seen = (struct yk_ring_seen){
+        .word = word,
+        .sequence = sequence_of(ring, word_position(word), number),
+        .tag = yk_load_relaxed(&block->tag), /* relaxed, all: asked again, or only shown */
+        .block = cell_block(cell),
+        .size = yk_load32_relaxed(&block->size),
+        .sender = yk_load32_relaxed(&block->sender),
+        .deliveries = yk_load32_relaxed(&block->deliveries),
+        .state = (enum yk_cell_state)cell_state(cell),
+    };
+    return ret_seen->size <= ring->geometry.max_message;
 }

@@ -287,4 +287,17 @@ void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_c
 /* How many messages each participant holds; `held` has one entry for each participant. */
 void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held);
 
+/*
+ * A message as one sees it who only looks on, from the cell that it is in. Whoever copies its bytes
+ * asks again afterwards: with the same `word` the copy is one of this very message.
+ */
+struct yk_ring_seen {
+    uint64_t word, sequence, tag;
+    uint32_t block, size, sender, deliveries;
+    enum yk_cell_state state;
+};
+bool yk_ring_look(const struct yk_ring *ring, uint32_t number, uint32_t index,
+                  struct yk_ring_seen *ret_seen);
+uint32_t yk_ring_cells(const struct yk_ring *ring);
+
 #endif

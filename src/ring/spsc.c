@@ -553,6 +553,9 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         struct yk_spsc_message message = {.deliveries = 1};
         if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index))
             return 0;
+        /* an honest sender waits for `released`; of another one each message has its place in `lent` */
+        if (index - receiver->released >= ring->geometry.depth)
+            return -EPROTO;
         if (index < receiver->receipts_until && !is_due(receiver, index, &message.deliveries))
             continue;
         int result = decode(ring, index, word, &message);
@@ -695,4 +698,15 @@ void yk_spsc_count(const struct yk_spsc *ring, struct yk_spsc_counts *ret)
         .taken = released + (in_hand <= sent - released ? in_hand : 0),
         .bytes = bytes,
     };
+}
+
+bool yk_spsc_look(const struct yk_spsc *ring, uint64_t index, struct yk_spsc_message *ret_message)
+{
+    /* SYNC spsc.publish acquire */
+    uint64_t word = yk_load_acquire(yk_spsc_word(yk_spsc_slot(ring, index)));
+    if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index) ||
+        decode(ring, index, word, ret_message) < 0)
+        return false;
+    ret_message->deliveries = (uint32_t)(read_receipt(ring, index) & COUNT_MASK);
+    return true;
 }

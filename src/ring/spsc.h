@@ -219,6 +219,13 @@ uint64_t yk_spsc_recover_receiver(const struct yk_spsc *ring);
 /* What is where, for statistics. */
 void yk_spsc_count(const struct yk_spsc *ring, struct yk_spsc_counts *ret_counts);
 
+/*
+ * Message `index` (from `released` to `sent`, as counted) as one sees it who only looks on. Whoever
+ * copies its bytes counts again afterwards: while it is not released the copy is one of this very
+ * message.
+ */
+bool yk_spsc_look(const struct yk_spsc *ring, uint64_t index, struct yk_spsc_message *ret_message);
+
 /* ---- the short ways, for the calls that a program makes all the time ---- */
 
 static inline unsigned char *yk_spsc_slot(const struct yk_spsc *ring, uint64_t index)

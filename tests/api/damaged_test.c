@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -473,6 +474,49 @@ static void damaged_geometry_of_a_port_crashes_nobody(void **state)
 }
 
 /* A hostile participant's notices name descriptor 0, doorbells that are not there, and files of others. */
+/*
+ * The lock file is touched to ring who can not be rung otherwise, and written to by a link in the kernel. One
+ * that somebody put in its place, being a link to another file, is neither.
+ */
+static void lock_file_that_is_a_link_to_another_file_is_refused(void **state)
+{
+    char precious[300], live[300], text[16] = "";
+
+    (void)state;
+    snprintf(precious, sizeof precious, "%s", name_path("precious"));
+    for (int kind = 0; kind < 2; kind++) {
+        yoke_endpoint *made = kind ? NULL : port_make("jobs", NULL), *other = UNTOUCHED;
+        struct yoke_options options = YOKE_OPTIONS_INIT;
+        const char *address = kind ? "link:bob@kernel" : "port:jobs";
+        struct yk_record record;
+        struct yk_directory directory;
+
+        options.as = "alice";
+        if (kind)
+            must(yoke_open(&made, address, YOKE_CREATE, &options));
+        must(yk_directory_open(&directory, NULL, true));
+        must(yk_record_read(&directory, kind ? "link.alice@bob@kernel" : "port.jobs", &record));
+        yk_directory_close(&directory);
+        snprintf(live, sizeof live, "%s/.live-%016" PRIx64, getenv("YOKE_DIR"), record.nonce);
+        int fd = open(precious, O_RDWR | O_CREAT | O_TRUNC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "precious", 8), 8);
+        assert_int_equal(unlink(live), 0);
+        assert_int_equal(link(precious, live), 0);
+        struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0); /* as if somebody used it */
+        options.as = kind ? "bob" : NULL;
+        must_fail(yoke_open(&other, kind ? "link:alice@kernel" : address, 0, &options), EPROTO);
+        assert_ptr_equal(other, UNTOUCHED);
+        assert_int_equal(pread(fd, text, sizeof text, 0), 8);
+        assert_string_equal(text, "precious");
+        close(fd);
+        yoke_close(made);
+        unlink(live);
+        assert_int_equal(unlink(precious), 0);
+    }
+}
+
 static void doorbells_that_no_yoke_named_ring_nothing(void **state)
 {
     static const uint64_t nonces[] = {0, 1, UINT64_MAX};
@@ -504,6 +548,88 @@ static void doorbells_that_no_yoke_named_ring_nothing(void **state)
     unlink(name_path(".bell-0000000000000001"));
     yoke_close(hostile);
     yoke_close(port);
+}
+
+/* The number that a record has in this field, as it stands there. */
+static void read_field(const char *entry, const char *field, char value[32])
+{
+    char text[1000], *at;
+
+    read_name(entry, text);
+    at = strstr(text, field);
+    assert_non_null(at);
+    snprintf(value, 32, "%.*s", (int)strcspn(at + strlen(field), " \n"), at + strlen(field));
+}
+
+/* Ringing where there is no doorbell cuts the lock file to nothing, as it is: so it must be one. */
+static void lock_file_that_is_another_file_is_refused(void **state)
+{
+    yoke_endpoint *port = port_make("good", NULL), *none = NULL;
+    char nonce[32], live[64], path[600];
+    struct stat facts;
+
+    (void)state;
+    read_field("port.good", "nonce=", nonce);
+    snprintf(live, sizeof live, ".live-%s", nonce);
+    snprintf(path, sizeof path, "%s", name_path(live));
+    write_name("precious", "precious", 8);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(link(name_path("precious"), path), 0);
+    must_fail(yoke_open(&none, "port:good", 0, NULL), EPROTO);
+    assert_non_null(strstr(yoke_explain(), live));
+    assert_int_equal(stat(path, &facts), 0);
+    assert_int_equal(facts.st_size, 8);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    must_fail(yoke_open(&none, "port:good", 0, NULL), EPROTO);
+    assert_int_equal(unlink(path), 0);
+    if (geteuid() == 0) { /* another user put it there when the true one was gone */
+        write_name(live, "", 0);
+        assert_int_equal(chown(path, 10001, 10001), 0);
+        must_fail(yoke_open(&none, "port:good", 0, NULL), EPROTO);
+        unlink(path);
+    }
+    unlink(name_path("precious"));
+    yoke_close(port);
+}
+
+/* A peer's number can be read by all: its doorbell bears another one. */
+static void file_with_a_peers_number_is_not_its_doorbell(void **state)
+{
+    yoke_peer *peer = NULL;
+    yoke_endpoint *link = NULL;
+    char nonce[32], bell[64];
+    struct stat facts;
+
+    (void)state;
+    must(yoke_peer_join(&peer, "alice", NULL));
+    read_field("peer.alice", "nonce=", nonce);
+    snprintf(bell, sizeof bell, ".bell-%s", nonce);
+    write_name(bell, "precious", 8);
+    must(yoke_peer_fd(peer));
+    must_fail(yoke_peer_next(peer, &link, MS), ETIMEDOUT);
+    assert_int_equal(stat(name_path(bell), &facts), 0);
+    assert_int_equal(facts.st_size, 8);
+    yoke_peer_leave(peer);
+    unlink(name_path(bell));
+}
+
+/* What is punched out of huge pages may not come back when it is touched: SIGBUS. */
+static void memory_file_of_huge_pages_is_no_pair(void **state)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 8192, .l_len = 1};
+    yoke_endpoint *end = NULL;
+    int fd = memfd_create("hostile", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+
+    (void)state;
+    if (fd < 0)
+        skip_test("no memory file of huge pages can be made: %s", strerror(errno));
+    assert_int_equal(ftruncate(fd, (off_t)1 << 30), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    must_fail(yoke_open_descriptor(&end, fd, NULL), EPROTO);
+    assert_non_null(strstr(yoke_explain(), "huge"));
+    close(fd);
 }
 
 static void noise_behind_the_header_crashes_nobody(void **state)
@@ -545,7 +671,11 @@ int main(void)
         api_test(overwritten_header_of_a_transient_object_does_not_free_its_name),
         api_test(each_damaged_field_of_a_header_is_refused_and_crashes_nobody),
         api_test(damaged_geometry_of_a_port_crashes_nobody),
+        api_test(lock_file_that_is_a_link_to_another_file_is_refused),
         api_test(doorbells_that_no_yoke_named_ring_nothing),
+        api_test(lock_file_that_is_another_file_is_refused),
+        api_test(file_with_a_peers_number_is_not_its_doorbell),
+        api_test(memory_file_of_huge_pages_is_no_pair),
         api_test(noise_behind_the_header_crashes_nobody),
     };
 

@@ -536,6 +536,48 @@ static void whatever_stands_in_memory_a_look_survives_it(void **state)
     assert_int_equal(yoke_remove("port:jobs"), 0);
 }
 
+static int role_take_signals(void *argument)
+{
+    yoke_peer *bob;
+    yoke_endpoint *inbox;
+    (void)argument;
+    assert_int_equal(yoke_peer_join(&bob, "bob", NULL), 0);
+    assert_int_equal(yoke_signals_open(&inbox, bob, 0, NULL), 0);
+    for (;;)
+        pause();
+    return 0;
+}
+
+static void inbox_is_of_the_living_owner_of_the_name(void **state)
+{
+    (void)state;
+    struct yk_object_facts facts;
+    yoke_peer *bob;
+    yoke_endpoint *inbox;
+    assert_int_equal(yk_inspect_inbox("bob", &facts), -ENOENT);
+    pid_t pid = role_start(role_take_signals, NULL);
+    while (yoke_signal_send(NULL, "bob", 1, 2) < 0)
+        usleep(1000);
+    assert_int_equal(yk_inspect_inbox("bob", &facts), 0);
+    assert_string_equal(facts.place, "");
+    assert_int_equal(facts.waiting, 1);
+    role_kill(pid);
+    /* what it had is still there, as this process sent to it; and the next one has no inbox yet */
+    assert_int_equal(yoke_peer_join(&bob, "bob", NULL), 0);
+    assert_int_equal(facts_of("signals:bob").waiting, 1);
+    assert_int_equal(yk_inspect_inbox("bob", &facts), -ENOENT);
+    assert_int_equal(yoke_signals_open(&inbox, bob, YOKE_SIGNALS_KERNEL, NULL), 0);
+    assert_int_equal(yk_inspect_inbox("bob", &facts), 0);
+    assert_string_equal(facts.place, "kernel");
+    yoke_close(inbox);
+    assert_int_equal(yk_inspect_inbox("bob", &facts), -ENOENT);
+    assert_int_equal(yoke_signals_open(&inbox, bob, 0, NULL), 0);
+    assert_int_equal(yk_inspect_inbox("bob", &facts), 0);
+    assert_int_equal(facts.waiting, 0);
+    yoke_close(inbox);
+    assert_int_equal(yoke_peer_leave(bob), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,6 +596,7 @@ int main(void)
         TEST(object_of_another_namespace_or_layout_is_a_problem_and_kept),
         TEST(name_whose_memory_is_gone_is_cleared_by_a_look),
         TEST(copied_or_renamed_name_is_a_problem_and_its_object_is_kept),
+        TEST(inbox_is_of_the_living_owner_of_the_name),
         TEST(what_another_user_may_not_read_is_a_problem),
         TEST(whatever_stands_in_memory_a_look_survives_it),
     };

@@ -340,6 +340,30 @@ static void limit_of_the_kernel_is_explained(void **state)
     assert_int_equal(role_wait(role_start(role_is_refused_a_big_pipe, NULL), SOON_MS), 0);
 }
 
+/* What stands under a name may be anything, put there by anybody: it is not written to. */
+static void file_that_is_no_stream_is_left_as_it_is(void **state)
+{
+    char precious[300], name[300], text[16] = "";
+    yoke_endpoint *endpoint = NULL;
+
+    (void)state;
+    snprintf(precious, sizeof precious, "%s", name_path("precious"));
+    snprintf(name, sizeof name, "%s", name_path("stream.s@kernel"));
+    int fd = open(precious, O_RDWR | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "precious", 8), 8);
+    assert_int_equal(link(precious, name), 0);
+    must_fail(yoke_open(&endpoint, "stream:s@kernel", YOKE_CREATE | YOKE_READ, NULL), EPROTO);
+    must_fail(yoke_open(&endpoint, "stream:s@kernel", YOKE_READ, NULL), EPROTO);
+    must_fail(yoke_remove("stream:s@kernel"), EPROTO);
+    assert_null(endpoint);
+    assert_int_equal(pread(fd, text, sizeof text, 0), 8);
+    assert_string_equal(text, "precious");
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(unlink(precious), 0);
+    close(fd);
+}
+
 static void name_has_the_mode_asked_for(void **state)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
@@ -558,6 +582,7 @@ int main(void)
         api_test(what_the_place_can_not_do_is_refused_by_name),
         api_test(capacity_is_the_kernels_and_reported),
         api_test(limit_of_the_kernel_is_explained),
+        api_test(file_that_is_no_stream_is_left_as_it_is),
         api_test(name_has_the_mode_asked_for),
         api_test(killed_writer_is_the_end_and_its_name_is_cleared_by_the_next),
         api_test(child_uses_what_its_parent_opened_and_keeps_the_name),

@@ -1,12 +1,15 @@
 /*
  * peer_next_test.c - yoke_peer_next(): one wait over all links of a peer, and over newcomers.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -270,6 +273,91 @@ static void without_descriptors_messages_come_and_newcomers_as_soon_as_there_are
     shared_drop(starving, sizeof *starving);
 }
 
+/* ---- a doorbell that somebody else has hung there ---- */
+
+struct foul {
+    struct baton here, hung, done;
+    bool fifo, root;
+};
+
+/* The name of the doorbell is known to everybody: that of the peer's object. */
+static void bell_path(char path[300])
+{
+    DIR *directory = opendir(getenv("YOKE_DIR"));
+    const struct dirent *entry;
+
+    assert_non_null(directory);
+    path[0] = '\0';
+    while ((entry = readdir(directory)))
+        if (strncmp(entry->d_name, ".live-", 6) == 0)
+            snprintf(path, 300, "%s/.bell-%.16s", getenv("YOKE_DIR"), entry->d_name + 6);
+    closedir(directory);
+    assert_true(path[0]);
+}
+
+static int role_hangs_another_doorbell(void *argument)
+{
+    const struct foul *foul = argument;
+    char path[300];
+
+    become_user(2);
+    umask(0);
+    baton_take(&foul->here);
+    bell_path(path);
+    if (foul->fifo)
+        assert_int_equal(mkfifo(path, 0666), 0);
+    int fd = open(path, foul->fifo ? O_RDWR | O_NONBLOCK : O_RDWR | O_CREAT | O_EXCL, 0666);
+    assert_true(fd >= 0);
+    baton_pass(&foul->hung);
+    baton_take(&foul->done);
+    char byte;
+    assert_true(read(fd, &byte, 1) <= 0); /* nothing was written to it */
+    unlink(path);
+    return 0;
+}
+
+static int role_waits_with_another_ones_doorbell(void *argument)
+{
+    const struct foul *foul = argument;
+    yoke_endpoint *link, *alices;
+
+    if (!foul->root)
+        become_user(1);
+    yoke_peer *bob = join("bob");
+    baton_pass(&foul->here);
+    baton_take(&foul->hung);
+    must(yoke_peer_fd(bob));
+    must_fail(yoke_peer_next(bob, &link, 250 * MS), ETIMEDOUT);
+    must_fail(yoke_peer_next(bob, &link, YOKE_NOW), EAGAIN);
+    alices = link_make("alice", "bob", NULL);
+    link = next_is(bob, YOKE_NEXT_OPENED);
+    yoke_close(link);
+    yoke_close(alices);
+    baton_pass(&foul->done);
+    yoke_peer_leave(bob);
+    return 0;
+}
+
+static void another_users_doorbell_is_not_waited_on(void **state)
+{
+    (void)state;
+    share_directory();
+    for (int i = 0; i < 4; i++) {
+        struct foul foul = {.fifo = i % 2, .root = i / 2};
+
+        baton_make(&foul.here);
+        baton_make(&foul.hung);
+        baton_make(&foul.done);
+        pid_t hangs = role_start(role_hangs_another_doorbell, &foul);
+        assert_int_equal(
+            role_wait(role_start(role_waits_with_another_ones_doorbell, &foul), SOON_MS), 0);
+        assert_int_equal(role_wait(hangs, SOON_MS), 0);
+        baton_drop(&foul.here);
+        baton_drop(&foul.hung);
+        baton_drop(&foul.done);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +368,7 @@ int main(void)
         api_test(link_that_can_not_be_opened_holds_up_nobody),
         api_test(without_descriptors_messages_come_and_newcomers_as_soon_as_there_are_some),
         api_test(link_that_is_never_empty_hides_no_newcomer_and_no_death),
+        api_test(another_users_doorbell_is_not_waited_on),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -516,6 +517,33 @@ static void threads_interrupted_at_any_instruction_lose_and_double_nothing(void 
     }
 }
 
+/*
+ * Ten times a second each looks by itself; but who looked in vain does not have the others look, who would
+ * do the same. (Once that made 40,000 wake-ups in this time.)
+ */
+static void threads_that_wait_on_one_endpoint_leave_each_other_asleep(void **state)
+{
+    enum { WAITERS = 8 };
+    yoke_endpoint *port = make_small(64);
+    struct worker workers[WAITERS];
+    struct rusage before, after;
+
+    (void)state;
+    for (int i = 0; i < WAITERS; i++)
+        worker_start(&workers[i], receive, port);
+    for (int i = 0; i < WAITERS; i++)
+        worker_wait_asleep(&workers[i]);
+    getrusage(RUSAGE_SELF, &before);
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    getrusage(RUSAGE_SELF, &after);
+    assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 0, 40 * WAITERS);
+    for (uint64_t i = 1; i <= WAITERS; i++)
+        send_number(port, i);
+    for (int i = 0; i < WAITERS; i++)
+        assert_in_range(worker_join(&workers[i]), 1, WAITERS);
+    yoke_close(port);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,6 +560,7 @@ int main(void)
         api_test(threads_that_share_one_endpoint_lose_and_double_nothing),
         api_test(threads_interrupted_at_any_instruction_lose_and_double_nothing),
         api_test(threads_that_share_two_endpoints_lose_and_double_nothing),
+        api_test(threads_that_wait_on_one_endpoint_leave_each_other_asleep),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);

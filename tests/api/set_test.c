@@ -1,7 +1,9 @@
 /*
  * set_test.c - wait sets: one wait over endpoints, peers, deaths, timers and descriptors.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -164,6 +166,38 @@ static void all_take_turns(void **state)
     close(ends[1]);
 }
 
+/* Also where there is room for fewer than are ready, and nobody makes them less ready. */
+static void descriptors_take_turns(void **state)
+{
+    enum { COUNT = 7 };
+    yoke_set *set = set_make();
+    struct yoke_ready ready[3];
+    unsigned turns[COUNT] = {0};
+    int ends[COUNT][2];
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(pipe(ends[i]), 0);
+        assert_int_equal(write(ends[i][1], "x", 1), 1);
+        must(yoke_set_add_descriptor(set, ends[i][0], POLLIN, &turns[i]));
+    }
+    for (size_t room = 1; room <= 3; room++) {
+        memset(turns, 0, sizeof turns);
+        for (int i = 0; i < 10 * COUNT; i++) {
+            ssize_t told = must(yoke_set_wait(set, ready, room, SOON_MS * MS));
+            for (ssize_t k = 0; k < told; k++)
+                ++*(unsigned *)ready[k].user;
+        }
+        for (int i = 0; i < COUNT; i++)
+            assert_in_range(turns[i], 10 * room - 3, 10 * room + 3);
+    }
+    yoke_set_close(set);
+    for (int i = 0; i < COUNT; i++) {
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+}
+
 static void timers_descriptors_and_peers_are_told_as_what_they_are(void **state)
 {
     yoke_set *set = set_make();
@@ -265,6 +299,105 @@ static void end_of_a_peer_is_told_once(void **state)
     nothing_is_ready(set);
     yoke_peer_leave(leaver);
     assert_int_equal(next_of(set).what, YOKE_SET_GONE);
+    yoke_set_close(set);
+}
+
+/* The first file of the name directory whose name begins so, opened. */
+static int open_named(const char *prefix, int flags)
+{
+    DIR *directory = opendir(getenv("YOKE_DIR"));
+    const struct dirent *entry;
+    int fd = -1;
+
+    assert_non_null(directory);
+    while (fd < 0 && (entry = readdir(directory)))
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            fd = openat(dirfd(directory), entry->d_name, flags | O_CLOEXEC);
+    closedir(directory);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* Heard of once more after it was found, and before it was told, for want of room. */
+static void end_of_a_peer_that_is_heard_of_twice_is_told_once(void **state)
+{
+    struct baton here;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    for (int i = 0; i < 20; i++) { /* the two waits are to be within a millisecond */
+        yoke_set *set = set_make();
+        struct yoke_ready ready;
+
+        baton_make(&here);
+        pid_t mortal = role_start(role_is_there, &here);
+        baton_take(&here);
+        int member = (int)must(yoke_set_add_gone(set, "mortal", NULL));
+        nothing_is_ready(set);
+        int lock = open_named(".live-", O_RDWR);
+        yoke_endpoint *drains = port_make("drains", NULL);
+        must(yoke_fd(drains));
+        role_kill(mortal);
+        must(yoke_peer_wait("mortal", YOKE_PEER_GONE, SOON_MS * MS));
+        must(yoke_set_add_descriptor(set, ends[0], POLLIN, NULL));
+        must(yoke_set_wait(set, &ready, 1, YOKE_NOW));
+        close(lock);
+        must_fail(yoke_recv(drains, NULL, 0, YOKE_NOW), EAGAIN);
+        for (int told = ready.member == member, k = 0; k < 5 || !told; k++) {
+            must(yoke_set_wait(set, &ready, 1, SOON_MS * MS));
+            told += ready.member == member;
+            assert_in_range(told, 0, 1);
+        }
+        yoke_set_close(set);
+        yoke_close(drains);
+        baton_drop(&here);
+        yoke_peer_leave(join("mortal"));
+    }
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/*
+ * Who may ring may write anything: a mark that is cut makes no other one unheard, and one of what no bell
+ * is rung for is nothing.
+ */
+static void nonsense_in_the_doorbell_hides_nothing(void **state)
+{
+    yoke_set *set = set_make();
+    yoke_endpoint *port = port_make("jobs", NULL), *sender = port_join("jobs");
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    must(yoke_set_add(set, port, NULL));
+    must(yoke_set_add_descriptor(set, ends[0], POLLIN, NULL));
+    must(yoke_set_add_timer(set, LONG_WAIT, 0, NULL));
+    for (int i = 0; i < 100; i++) /* left to its doorbell */
+        nothing_is_ready(set);
+    int bell = open_named(".bell-", O_RDWR | O_NONBLOCK);
+    for (size_t size = 1; size < 20; size++) {
+        assert_int_equal(write(bell, "nonsense nonsense nonsense", size), size);
+        send_number(sender, size);
+        struct yoke_ready ready;
+        assert_int_equal(must(yoke_set_wait(set, &ready, 1, YOKE_NOW)), 1);
+        assert_int_equal(recv_number(port, YOKE_NOW), size);
+        for (int i = 0; i < 100; i++)
+            nothing_is_ready(set);
+    }
+    for (uint64_t member = 0; member < 4; member++) {
+        for (uint64_t made = 0; made < 5; made++) {
+            uint64_t mark = member << 32 | made << 3;
+            assert_int_equal(write(bell, &mark, sizeof mark), sizeof mark);
+        }
+    }
+    nothing_is_ready(set);
+    close(bell);
+    close(ends[0]);
+    close(ends[1]);
+    yoke_close(sender);
+    yoke_close(port);
     yoke_set_close(set);
 }
 
@@ -493,8 +626,11 @@ int main(void)
         api_test(misuse_is_refused),
         api_test(messages_come_from_whichever_endpoint_has_some),
         api_test(all_take_turns),
+        api_test(descriptors_take_turns),
         api_test(timers_descriptors_and_peers_are_told_as_what_they_are),
         api_test(end_of_a_peer_is_told_once),
+        api_test(end_of_a_peer_that_is_heard_of_twice_is_told_once),
+        api_test(nonsense_in_the_doorbell_hides_nothing),
         api_test(message_of_a_dead_receiver_is_told),
         api_test(a_set_can_be_polled_itself),
         api_test(thousand_endpoints_share_one_wait),

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "conformance.h"
@@ -273,6 +275,102 @@ static void files_move_in_and_out(void **state)
     close(from);
     close(to);
     yoke_close(both.in);
+}
+
+/* A connection that waits as long as it likes: [0] is to be moved to and from, [1] is the other side. */
+enum connection { SOCKET, TERMINAL, CONNECTIONS };
+
+static void connection_make(enum connection kind, int ends[2])
+{
+    struct termios raw;
+
+    if (kind == SOCKET) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        return;
+    }
+    ends[1] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(ends[1] >= 0);
+    assert_int_equal(grantpt(ends[1]), 0);
+    assert_int_equal(unlockpt(ends[1]), 0);
+    ends[0] = open(ptsname(ends[1]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(ends[0] >= 0);
+    assert_int_equal(tcgetattr(ends[0], &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(ends[0], TCSANOW, &raw), 0);
+}
+
+/* What a side takes that nobody reads from (a terminal some of it later), and what is left in the stream. */
+static uint64_t move_until_full(struct both *both, int descriptor, uint64_t *ret_left)
+{
+    uint64_t moved = 0, written = 0;
+
+    for (;;) {
+        if (moved == written)
+            put(both->out, SMALL, written);
+        written += moved == written ? SMALL : 0;
+        ssize_t result = yoke_move(both->in, descriptor, SIZE_MAX, 20 * MS);
+        *ret_left = written - moved;
+        if (result == -ETIMEDOUT)
+            return moved;
+        moved += (uint64_t)must(result);
+        assert_true(moved < 10000000);
+    }
+}
+
+static int64_t move_for_20_ms(void *context)
+{
+    const struct both *both = ((void **)context)[0];
+    int descriptor = *(int *)((void **)context)[1];
+
+    return yoke_move(both->in ? both->in : both->out, descriptor, SIZE_MAX, 20 * MS);
+}
+
+/* Not for the descriptor, which waits as long as it likes, nor for who reads what comes out of it. */
+static void moves_keep_their_time_whatever_the_descriptor_is(void **state)
+{
+    for (int kind = 0; kind < CONNECTIONS; kind++) {
+        struct both both = both_make(state), writing = {NULL, both.out};
+        int ends[2];
+        uint64_t left, got = 0;
+        unsigned char byte;
+
+        connection_make(kind, ends);
+        must_fail(yoke_move(both.out, ends[0], SIZE_MAX, YOKE_NOW), EAGAIN);
+        assert_times_out(move_for_20_ms, (void *[]){&writing, &ends[0]}, 20 * MS);
+        uint64_t moved = move_until_full(&both, ends[0], &left);
+        must_fail(yoke_move(both.in, ends[0], SIZE_MAX, YOKE_NOW), EAGAIN);
+        assert_times_out(move_for_20_ms, (void *[]){&both, &ends[0]}, 20 * MS);
+        for (; got < moved; got++) { /* nothing is lost, nor there twice */
+            assert_int_equal(read(ends[1], &byte, 1), 1);
+            assert_int_equal(byte, byte_at(got));
+        }
+        assert_true(is_readable(yoke_fd(both.in), SOON_MS));
+        get(both.in, left, moved);
+        assert_empty(both.in);
+        both_drop(&both);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
+static void sockets_of_messages_are_refused(void **state)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+
+    for (int i = 0; i < 2; i++) {
+        struct both both = both_make(state);
+        int ends[2];
+
+        assert_int_equal(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, ends), 0);
+        put(both.out, 100, 0);
+        must_fail(yoke_move(both.in, ends[0], SIZE_MAX, LONG_WAIT), ENOTSUP);
+        must_fail(yoke_move(both.out, ends[0], SIZE_MAX, LONG_WAIT), ENOTSUP);
+        assert_non_null(strstr(yoke_explain(), "datagrams"));
+        get(both.in, 100, 0);
+        both_drop(&both);
+        close(ends[0]);
+        close(ends[1]);
+    }
 }
 
 /* ---- waiting ---- */
@@ -910,6 +1008,8 @@ static const struct expectation expectations[] = {
     EXPECTATION(what_is_there_is_read_and_what_fits_is_written),
     EXPECTATION(what_is_full_takes_no_more_and_loses_nothing),
     EXPECTATION(files_move_in_and_out),
+    EXPECTATION(moves_keep_their_time_whatever_the_descriptor_is),
+    EXPECTATION(sockets_of_messages_are_refused),
     EXPECTATION(waits_end_when_their_time_is_over),
     EXPECTATION(waits_end_when_there_is_something),
     EXPECTATION(long_write_goes_on_as_room_comes),

@@ -139,6 +139,13 @@ class KernelLinks(tool.Case):
         self.assertEqual([one['address'] for one in self.json('ls', 'link:')], [self.both])
         self.assertEqual(self.json('stat', self.both)['waiting'], 2)
         self.assertEqual(self.json('stat', '--as', self.alice, f'link:{self.bob}@kernel')['waiting'], 2)
+        rows = [row.split() for row in self.yoke('stat', self.both).decode().splitlines()[-2:]]
+        unknown = ['-'] * 4  # the kernel does not count what went through
+        self.assertEqual(rows[0][:2] + rows[0][3:], [self.alice, self.bob, '2', *unknown])
+        self.assertEqual(rows[1][:2] + rows[1][3:], [self.bob, self.alice, '0', *unknown])
+        ways = self.json('stat', self.both)['ways']
+        self.assertEqual([way['waiting'] for way in ways], [2, 0])
+        self.assertNotIn('sent', ways[0])
         self.assertEqual(self.yoke(*self.recv_arguments('--count', '2')), b'one\ntwo\n')
         self.yoke('rm', '--as', self.bob, f'link:{self.alice}@kernel')
         self.assertEqual(self.json('ls', 'link:'), [])

@@ -106,7 +106,7 @@ class Links(tool.Case):
         self.yoke('stat', f'link:{self.bob}', status=2)
 
     def test_what_is_wrong_with_as_is_said_of_as(self):
-        for bad in ('', 'a b', '.a', 'a/b', 'a@b', 'x' * 113):
+        for bad in ('', 'a b', '.a', 'a/b', 'a@b', 'peer:a', 'x' * 113):
             for command in ('send', 'recv', 'stat', 'rm'):
                 with self.subTest(command=command, bad=bad):
                     self.yoke(command, '--as', bad, f'link:{self.bob}', status=2)

@@ -279,5 +279,114 @@ class Signals(tool.Case):
         self.assertEqual(child.communicate(timeout=tool.DEADLINE)[0], b'after all\n')
 
 
+
+class Exec(tool.Case):
+    def work(self, address, command, *options, **more):
+        return self.yoke('recv', address, '--exec', command, '--timeout', '0', *options, **more)
+
+    def test_each_message_is_the_input_of_a_command_of_its_own(self):
+        address = self.port()
+        self.yoke('send', address, 'a', '', 'c d')
+        self.assertEqual(self.work(address, 'echo "<$(cat)>"'), b'<a>\n<>\n<c d>\n')
+        self.assertEqual(self.stat(address)['waiting'], 0)
+
+    def test_its_details_are_in_the_environment(self):
+        address = self.port('--priorities', '3')
+        self.yoke('send', address, '--priority', '2', '--tag', '18446744073709551615', 'text')
+        said = self.work(
+            address,
+            'echo $YOKE_ADDRESS $YOKE_SIZE $YOKE_PRIORITY $YOKE_DELIVERIES $YOKE_TAG; '
+            'echo $YOKE_SEQUENCE $YOKE_SENDER',
+        )
+        first, second = said.decode().splitlines()
+        self.assertEqual(first, f'{address} 4 2 1 18446744073709551615')
+        self.assertRegex(second, r'\A\d+ \d+\Z')
+
+    def test_a_message_of_any_bytes_and_size_arrives_whole(self):
+        address = self.port('--max-message', '3M', '--depth', '2')
+        data = os.urandom(3 << 20)
+        self.yoke('send', address, '--file', self.path('in', data))
+        self.work(address, f'cat > {self.path("out")}')
+        self.assertEqual(self.read('out'), data)
+
+    def test_what_a_command_failed_on_comes_again_with_its_number_of_deliveries(self):
+        address = self.port()
+        self.yoke('send', address, 'hard', 'easy')
+        try_it = 'x=$(cat); echo $x $YOKE_DELIVERIES; [ $x = easy ] || [ $YOKE_DELIVERIES = 3 ]'
+        said = self.work(address, try_it, status=1)
+        self.assertEqual(
+            sorted(said.decode().splitlines()), ['easy 1', 'hard 1', 'hard 2', 'hard 3']
+        )
+        self.assertIn('failed with status 1 (delivery 2)', self.complaint)
+        self.assertEqual(self.stat(address)['waiting'], 0)
+
+    def test_a_message_whose_command_always_fails_is_parked_and_says_why(self):
+        address = self.port('--max-deliveries', '2')
+        self.yoke('send', address, 'poison')
+        self.work(address, 'kill -9 $$', status=1)
+        self.assertIn('killed by SIGKILL (delivery 2)', self.complaint)
+        self.assertEqual(self.stat(address)['parked'], 1)
+
+    def test_count_says_how_many_are_to_succeed(self):
+        address = self.port()
+        self.yoke('send', address, '1', '2', '3')
+        self.assertEqual(self.work(address, 'cat', '--count', '2'), b'12')
+        self.assertEqual(self.stat(address)['waiting'], 1)
+
+    def test_as_many_run_at_once_as_there_are_jobs(self):
+        address = self.port()
+        self.yoke('send', address, '1', '2', '3', '4')
+        # each goes on only when all four are there
+        meet = (
+            f'cd {self.scratch}; touch here.$YOKE_SEQUENCE; '
+            'until [ $(ls here.* | wc -l) = 4 ]; do sleep 0.01; done'
+        )
+        self.work(address, meet, '--jobs', '4')
+        self.assertEqual(self.stat(address)['waiting'], 0)
+
+    def test_its_message_stays_borrowed_while_a_command_runs(self):
+        address = self.port()
+        gate = self.path('gate')
+        os.mkfifo(gate)
+        worker = self.start('recv', address, '--exec', f'echo started; cat {gate}')
+        self.yoke('send', address, 'x')
+        self.assertEqual(worker.stdout.readline(), b'started\n')
+        self.assertEqual(self.stat(address)['held'], 1)
+        worker.send_signal(signal.SIGTERM)  # takes no more, and waits for what runs
+        with open(gate, 'w'):
+            pass
+        self.assertEqual(worker.wait(), -signal.SIGTERM)
+        facts = self.stat(address)
+        self.assertEqual((facts['held'], facts['waiting']), (0, 0))
+
+    def test_a_killed_worker_loses_nothing_and_its_command_ends(self):
+        address = self.port()
+        gate = self.path('gate')
+        os.mkfifo(gate)
+        worker = self.start('recv', address, '--exec', f'exec cat {gate} -')
+        self.yoke('send', address, 'precious')
+        self.until('a borrowed message', lambda: self.stat(address)['held'] == 1)
+        worker.kill()
+        worker.wait()
+        # the pipe ends when the command is gone, too
+        self.assertEqual(worker.stdout.read(), b'')
+        self.assertEqual(self.yoke('recv', address), b'precious\n')
+
+    def test_a_link_has_workers_too(self):
+        self.forget('link:a/b')
+        self.yoke('send', '--as', 'a', 'link:b', 'x', 'y')
+        self.assertEqual(self.work('link:a', 'cat', '--as', 'b', '--count', '2'), b'xy')
+
+    def test_what_can_not_be_is_refused(self):
+        address = self.port()
+        self.yoke('recv', address, '--jobs', '2', status=2)
+        self.yoke('recv', address, '--exec', 'cat', '--json', status=2)
+        self.yoke('recv', address, '--exec', 'cat', '--follow', '--count', '1', status=2)
+        self.yoke('port', 'create', 'q', '--place', 'kernel', '--depth', '2')
+        self.forget('port:q@kernel')
+        self.yoke('recv', 'port:q@kernel', '--exec', 'cat', status=1)
+        self.assertIn('given back', self.complaint)
+
+
 if __name__ == '__main__':
     tool.main()

@@ -129,6 +129,56 @@ class Signals(tool.Case):
         self.yoke('wait', '--as', self.base, '--timeout', '0', status=3)
         self.assertNotIn(address, [one['address'] for one in self.json('ls')])
 
+    def inbox_of(self, peer):
+        """What `yoke peers` says of its signals; None: it takes none."""
+        return next(one for one in self.json('peers') if one['name'] == peer).get('signals')
+
+    def test_peers_show_who_takes_signals_and_how_many_wait(self):
+        other = 'other-' + self.base
+        self.forget(f'link:{other}/nobody-{self.base}')
+        self.start('recv', '--as', other, f'link:nobody-{self.base}')
+        self.yoke('wait', '--for', f'peer:{other}', '--timeout', '120s')
+        child = self.start_wait('--follow')
+        os.kill(child.pid, signal.SIGSTOP)
+        for number in range(3):
+            self.signal(self.peer, str(number))
+        address = f'signals:{self.base}'
+        self.assertEqual(
+            self.inbox_of(self.base),
+            {'address': address, 'place': 'memory', 'depth': 1024, 'waiting': 3},
+        )
+        self.assertIsNone(self.inbox_of(other))
+        self.assertEqual(self.stat(self.peer)['signals'], self.inbox_of(self.base))
+        self.assertNotIn('signals', self.stat(f'peer:{other}'))
+        text = self.yoke('peers').decode()
+        self.assertRegex(text, rf'(?m)^{self.base} .* memory +3$')
+        self.assertRegex(text, rf'(?m)^{other} .* - +-$')
+        self.assertIn(f'{address}, 3 of 1024 waiting', self.yoke('stat', self.peer).decode())
+        self.assertIn('none taken', self.yoke('stat', f'peer:{other}').decode())
+
+    def test_inbox_in_the_kernel_is_shown(self):
+        child = self.start_wait('--follow', '--kernel')
+        address = f'signals:{self.base}@kernel'
+        inbox = self.inbox_of(self.base)
+        self.assertEqual((inbox['address'], inbox['place']), (address, 'kernel'))
+        self.assertGreater(inbox['depth'], 0)
+        self.assertNotIn('waiting', inbox)
+        self.assertRegex(self.yoke('peers').decode(), rf'(?m)^{self.base} .* kernel +\?$')
+        self.assertIn(address, [one['address'] for one in self.json('ls', 'signals:')])
+        facts = self.stat(address)
+        self.assertEqual((facts['kind'], facts['place']), ('signals', 'kernel'))
+        self.assertEqual([one['pid'] for one in facts['participants']], [child.pid])
+        self.assertNotIn('waiting', facts)
+        self.assertNotIn('waiting', self.yoke('stat', address).decode())
+        self.yoke('rm', address, status=1)
+        self.yoke('send', address, 'x', status=2)
+        self.yoke('stat', f'signals:{self.base}', status=1)
+        self.signal(self.peer, '1', status=1)
+        self.assertIn(f'{self.peer}@kernel', self.complaint)
+        self.end(child)
+        self.yoke('stat', address, status=1)
+        self.assertNotIn(address, [one['address'] for one in self.json('ls')])
+
     def test_wrong_usage_is_refused(self):
         for arguments in (
             ['signal'],
@@ -144,6 +194,8 @@ class Signals(tool.Case):
             ['signal', self.peer, '--unix', 'TERM', '--as', 'x'],
             ['wait', '--as', self.base, '--for', self.peer],
             ['wait', '--as', self.base, '--gone'],
+            ['wait', '--as', self.peer, '--timeout', '0'],
+            ['signal', '--as', self.peer, self.peer, '1'],
             ['wait', '--for', self.peer, '--json'],
             ['wait', '--as', self.base, '--count', '1', '--follow'],
             ['wait', '--as', self.base, '--catch', 'KILL'],

@@ -6,12 +6,14 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +21,7 @@
 
 #include "inspect.h"
 #include "port.h"
+#include "stream.h"
 #include "yoke.h"
 
 const char *const verb_names[VERBS] = {
@@ -35,7 +38,6 @@ const char *const verb_names[VERBS] = {
     [DO_REMOVE_REGION] = "remove_region",
     [DO_REMOVE_PORT] = "remove_port",
     [DO_GC] = "gc",
-    [DO_DETAIL] = "detail",
     [DO_MARK] = "mark",
     [DO_READ_MARK] = "read_mark",
     [DO_LOCK] = "lock",
@@ -58,6 +60,112 @@ const char *const verb_names[VERBS] = {
     [DO_COUNT] = "count",
     [DO_FD] = "fd",
     [DO_LOOP] = "loop",
+    [DO_STREAM_PAIR] = "stream_pair",
+    [DO_STREAM_OPEN] = "stream_open",
+    [DO_SIGNALS_OPEN] = "signals_open",
+    [DO_REMOVE] = "remove",
+    [DO_SEND_ONE] = "send",
+    [DO_SEND_TWO] = "send two",
+    [DO_RECV_ONE] = "recv",
+    [DO_BORROW_ONE] = "borrow",
+    [DO_COMMIT_MANY] = "commit_many",
+    [DO_WAITER] = "waiter",
+    [DO_WAITER_ENDS] = "waiter_ends",
+    [DO_CANCEL] = "cancel",
+    [DO_REGION_CANCEL] = "region_cancel",
+    [DO_WRITE] = "write",
+    [DO_READ] = "read",
+    [DO_MOVE_OUT] = "move out",
+    [DO_MOVE_IN] = "move in",
+    [DO_INSIDE] = "inside",
+    [DO_THERE] = "there",
+    [DO_STREAM_END] = "stream_end",
+    [DO_PEER_WAIT] = "peer_wait",
+    [DO_PEER_LIST] = "peer_list",
+    [DO_PEER_ACCEPT] = "peer_accept",
+    [DO_PEER_NEXT] = "peer_next",
+    [DO_PEER_FD] = "peer_fd",
+    [DO_LINK_WAIT] = "link_wait",
+    [DO_SIGNAL] = "signal_send",
+    [DO_SIGNAL_RECV] = "signal_recv",
+    [DO_CATCH] = "signals_catch",
+    [DO_SIGNAL_KILL] = "signal_kill",
+    [DO_SIGNAL_QUEUE] = "signal_queue",
+    [DO_SET_CREATE] = "set_create",
+    [DO_SET_ADD] = "set_add",
+    [DO_SET_ADD_PEER] = "set_add_peer",
+    [DO_SET_ADD_GONE] = "set_add_gone",
+    [DO_SET_REMOVE] = "set_remove",
+    [DO_SET_WAIT] = "set_wait",
+    [DO_SET_FD] = "set_fd",
+    [DO_SET_CANCEL] = "set_cancel",
+    [DO_SET_CLOSE] = "set_close",
+};
+
+const char *const verb_functions[VERBS] = {
+    [DO_REGION_CREATE] = "yoke_region_create",
+    [DO_REGION_OPEN] = "yoke_region_open",
+    [DO_PORT_OPEN] = "yoke_open",
+    [DO_PEER_JOIN] = "yoke_peer_join",
+    [DO_LINK_OPEN] = "yoke_open",
+    [DO_PAIR] = "yoke_pair",
+    [DO_STREAM_PAIR] = "yoke_stream_pair",
+    [DO_PAIR_OPEN] = "yoke_open_descriptor",
+    [DO_STREAM_OPEN] = "yoke_open",
+    [DO_SIGNALS_OPEN] = "yoke_signals_open",
+    [DO_CLOSE] = "yoke_close",
+    [DO_REMOVE_REGION] = "yoke_region_remove",
+    [DO_REMOVE_PORT] = "yoke_remove",
+    [DO_REMOVE] = "yoke_remove",
+    [DO_LOCK] = "yoke_lock_acquire",
+    [DO_UNLOCK] = "yoke_lock_release",
+    [DO_SEMAPHORE_INIT] = "yoke_semaphore_init",
+    [DO_SEMAPHORE_ACQUIRE] = "yoke_semaphore_acquire",
+    [DO_SEMAPHORE_RELEASE] = "yoke_semaphore_release",
+    [DO_SEMAPHORE_VALUE] = "yoke_semaphore_value",
+    [DO_NOTIFY] = "yoke_event_notify",
+    [DO_EVENT_WAIT] = "yoke_event_wait",
+    [DO_EVENT_COUNT] = "yoke_event_count",
+    [DO_SEND] = "yoke_send_many",
+    [DO_RECV] = "yoke_recv_many",
+    [DO_LOAN] = "yoke_loan",
+    [DO_COMMIT] = "yoke_commit",
+    [DO_BORROW] = "yoke_borrow_many",
+    [DO_RELEASE] = "yoke_release",
+    [DO_RETURN] = "yoke_return",
+    [DO_FD] = "yoke_fd",
+    [DO_SEND_ONE] = "yoke_send",
+    [DO_SEND_TWO] = "yoke_send_many",
+    [DO_RECV_ONE] = "yoke_recv",
+    [DO_BORROW_ONE] = "yoke_borrow",
+    [DO_COMMIT_MANY] = "yoke_commit_many",
+    [DO_CANCEL] = "yoke_cancel",
+    [DO_REGION_CANCEL] = "yoke_region_cancel",
+    [DO_WRITE] = "yoke_write",
+    [DO_READ] = "yoke_read",
+    [DO_MOVE_OUT] = "yoke_move",
+    [DO_MOVE_IN] = "yoke_move",
+    [DO_STREAM_END] = "yoke_stream_end",
+    [DO_PEER_WAIT] = "yoke_peer_wait",
+    [DO_PEER_LIST] = "yoke_peer_list",
+    [DO_PEER_ACCEPT] = "yoke_peer_accept",
+    [DO_PEER_NEXT] = "yoke_peer_next",
+    [DO_PEER_FD] = "yoke_peer_fd",
+    [DO_LINK_WAIT] = "yoke_link_wait",
+    [DO_SIGNAL] = "yoke_signal_send",
+    [DO_SIGNAL_RECV] = "yoke_signal_recv",
+    [DO_CATCH] = "yoke_signals_catch",
+    [DO_SIGNAL_KILL] = "yoke_signal_kill",
+    [DO_SIGNAL_QUEUE] = "yoke_signal_queue",
+    [DO_SET_CREATE] = "yoke_set_create",
+    [DO_SET_ADD] = "yoke_set_add",
+    [DO_SET_ADD_PEER] = "yoke_set_add_peer",
+    [DO_SET_ADD_GONE] = "yoke_set_add_gone",
+    [DO_SET_REMOVE] = "yoke_set_remove",
+    [DO_SET_WAIT] = "yoke_set_wait",
+    [DO_SET_FD] = "yoke_set_fd",
+    [DO_SET_CANCEL] = "yoke_set_cancel",
+    [DO_SET_CLOSE] = "yoke_set_close",
 };
 
 struct port_plan port_plan = {.depth = 4, .priorities = 1, .participants = 6, .max_deliveries = 0, .max_message = 32};
@@ -66,6 +174,22 @@ struct port_plan port_plan = {.depth = 4, .priorities = 1, .participants = 6, .m
 #define HANDLES        2
 #define LOANS_MOST     16
 #define NAPS           4
+
+/* Sleeps in a futex, or over descriptors? */
+static bool task_sleeps(pid_t pid, pid_t tid)
+{
+    char path[64], text[64] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t size = read(fd, text, sizeof text - 1);
+    close(fd);
+    long call = strtol(text, NULL, 10);
+    return size > 0 && text[0] != 'r' &&
+           (call == SYS_futex || call == SYS_poll || call == SYS_ppoll || call == SYS_epoll_wait ||
+            call == SYS_epoll_pwait || call == SYS_epoll_pwait2);
+}
 
 /* ---- in the actor --------------------------------------------------------------------------------- */
 
@@ -81,7 +205,11 @@ static struct board *boards;
 static yoke_region *regions[HANDLES];
 static yoke_endpoint *endpoints[HANDLES];
 static yoke_peer *peers[HANDLES];
-static int pair[2];
+static yoke_set *set;
+static int last_member;
+static int pair[2]; /* 0: none yet */
+static int common_file;
+static enum verb receives_by[HANDLES];
 static uint64_t seen_event[HANDLES];
 static const void *borrowed[LOANS_MOST];
 static uint32_t borrowed_count;
@@ -125,21 +253,62 @@ static int64_t open_end(const struct order *order)
     return yoke_open_descriptor(&endpoints[order->handle], pair[order->value], &options);
 }
 
+static void forget_pair(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (pair[i] > 0)
+            close(pair[i]);
+        pair[i] = 0;
+    }
+}
+
 static int64_t make_pair(void)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
     options.depth = port_plan.depth;
     options.max_message = port_plan.max_message;
+    forget_pair();
     return yoke_pair(pair, &options);
+}
+
+static int64_t make_stream_pair(void)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.capacity = port_plan.depth * RECORD_SIZE;
+    forget_pair();
+    return yoke_stream_pair(pair, &options);
+}
+
+static int64_t open_stream(const struct order *order, const char *name)
+{
+    char address[80];
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.capacity = port_plan.depth * RECORD_SIZE;
+    options.participants = strchr(name, '@') ? 0 : port_plan.participants;
+    options.spin_ns = 0;
+    snprintf(address, sizeof address, "stream:%s", name);
+    return yoke_open(&endpoints[order->handle], address, order->flags, &options);
+}
+
+static int64_t open_inbox(const struct order *order)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    options.spin_ns = 0;
+    if (!(order->flags & YOKE_SIGNALS_KERNEL)) {
+        options.depth = port_plan.depth;
+        options.participants = port_plan.participants;
+    }
+    return yoke_signals_open(&endpoints[order->handle], peers[0], order->flags, &options);
 }
 
 static int64_t open_port(const struct order *order, const char *name)
 {
     char address[80];
     struct yoke_options options = YOKE_OPTIONS_INIT;
+    bool kernel = strchr(name, '@') != NULL; /* it has some of the options only */
     options.depth = port_plan.depth;
     options.priorities = port_plan.priorities;
-    options.participants = port_plan.participants;
+    options.participants = kernel ? 0 : port_plan.participants;
     options.max_deliveries = port_plan.max_deliveries;
     options.policy = port_plan.policy;
     options.max_message = port_plan.max_message;
@@ -169,6 +338,60 @@ static int64_t collect_garbage(void)
     return result;
 }
 
+/* ---- streams ---- */
+
+struct record {
+    uint64_t id, bytes[RECORD_SIZE / 8 - 1];
+};
+
+static void fill(struct record *record, uint64_t id)
+{
+    record->id = id;
+    for (uint64_t i = 0; i < RECORD_SIZE / 8 - 1; i++)
+        record->bytes[i] = id * 1000003 + i;
+}
+
+static bool is_whole(const struct record *record)
+{
+    struct record expected;
+    fill(&expected, record->id);
+    return memcmp(record, &expected, sizeof expected) == 0;
+}
+
+static int64_t write_record(const struct order *order)
+{
+    struct record record;
+    fill(&record, order->value);
+    if (order->priority > 0)
+        return yoke_write(endpoints[order->handle], &record, order->priority, order->timeout_ns);
+    int64_t result =
+        yoke_write(endpoints[order->handle], &record, sizeof record, order->timeout_ns);
+    return result == RECORD_SIZE ? 1 : result;
+}
+
+static int64_t read_record(const struct order *order, struct answer *answer)
+{
+    struct record record;
+    if (order->priority > 0)
+        return yoke_read(endpoints[order->handle], &record, order->priority, order->timeout_ns);
+    int64_t result = yoke_read(endpoints[order->handle], &record, sizeof record, order->timeout_ns);
+    if (result <= 0)
+        return result;
+    answer->value = result == RECORD_SIZE && is_whole(&record) ? record.id : UINT64_MAX;
+    answer->deliveries = 1;
+    return 1;
+}
+
+static int64_t move_record(const struct order *order)
+{
+    lseek(common_file, 0, order->verb == DO_MOVE_OUT ? SEEK_END : SEEK_SET);
+    int64_t result =
+        yoke_move(endpoints[order->handle], common_file, RECORD_SIZE, order->timeout_ns);
+    return result == RECORD_SIZE ? 1 : result;
+}
+
+/* ---- messages ---- */
+
 static int64_t send_message(const struct order *order)
 {
     struct yoke_message message = {
@@ -188,6 +411,57 @@ static int64_t receive_message(const struct order *order, struct answer *answer)
     return result;
 }
 
+static int64_t send_one(const struct order *order)
+{
+    int64_t result = yoke_send(endpoints[order->handle], &order->value, sizeof order->value,
+                               order->timeout_ns);
+    return result == 0 ? 1 : result;
+}
+
+static int64_t send_two(const struct order *order)
+{
+    uint64_t values[2] = {order->value, order->value + 1};
+    struct yoke_message messages[2] = {{.data = &values[0], .size = sizeof values[0]},
+                                       {.data = &values[1], .size = sizeof values[1]}};
+    return yoke_send_many(endpoints[order->handle], messages, 2, order->timeout_ns);
+}
+
+static int64_t receive_one(const struct order *order, struct answer *answer)
+{
+    uint64_t bytes[8];
+    int64_t result =
+        yoke_recv(endpoints[order->handle], bytes, sizeof bytes, order->timeout_ns);
+    if (result < 0)
+        return result;
+    answer->value = result == sizeof bytes[0] ? bytes[0] : UINT64_MAX;
+    answer->deliveries = 1;
+    return 1;
+}
+
+static int64_t receive_signal(const struct order *order, struct answer *answer)
+{
+    struct yoke_signal signal;
+    int64_t result =
+        yoke_signal_recv(endpoints[order->handle], &signal, order->timeout_ns);
+    if (result < 0)
+        return result;
+    answer->value = signal.unix_signal ? (uint64_t)signal.unix_signal : signal.value;
+    answer->deliveries = 1;
+    return 1;
+}
+
+static int64_t receive_any(const struct order *order, struct answer *answer)
+{
+    switch (receives_by[order->handle]) {
+    case DO_READ:
+        return read_record(order, answer);
+    case DO_SIGNAL_RECV:
+        return receive_signal(order, answer);
+    default:
+        return receive_message(order, answer);
+    }
+}
+
 static int64_t loop(const struct order *order, struct answer *answer)
 {
     struct order now = {.verb = DO_RECV, .handle = order->handle};
@@ -199,7 +473,7 @@ static int64_t loop(const struct order *order, struct answer *answer)
         int64_t left = end - monotonic_ns();
         if (left <= 0 || poll(&fd, 1, (int)(left / 1000000) + 1) == 0)
             return -ETIMEDOUT;
-        result = receive_message(&now, answer);
+        result = receive_any(&now, answer);
     }
     return result;
 }
@@ -238,6 +512,129 @@ static int64_t give_up(const struct order *order)
                                      : yoke_return(endpoints[order->handle], message);
 }
 
+static int64_t borrow_one(const struct order *order, struct answer *answer)
+{
+    const void *message;
+    if (borrowed_count == LOANS_MOST)
+        return -ENOBUFS;
+    int64_t result = yoke_borrow(endpoints[order->handle], &message, order->timeout_ns);
+    if (result < 0)
+        return result;
+    memcpy(&answer->value, message, sizeof answer->value);
+    answer->deliveries = 1;
+    borrowed[borrowed_count++] = message;
+    return 1;
+}
+
+static int64_t commit_many(const struct order *order)
+{
+    struct yoke_message message = {.data = loan, .size = sizeof order->value};
+    int64_t result = yoke_commit_many(endpoints[order->handle], &message, 1, order->timeout_ns);
+    return result == 1 ? 0 : result;
+}
+
+/* ---- another thread, which waits ---- */
+
+static struct {
+    pthread_t thread;
+    struct order order;
+    struct answer answer;
+    volatile pid_t tid;
+} waiter;
+
+static void *wait_in_thread(void *none)
+{
+    (void)none;
+    waiter.tid = (pid_t)syscall(SYS_gettid);
+    waiter.answer.result =
+        waiter.order.verb == DO_LOCK
+            ? yoke_lock_acquire(regions[waiter.order.handle],
+                                &furniture(waiter.order.handle)->lock, waiter.order.timeout_ns)
+            : receive_any(&waiter.order, &waiter.answer);
+    return NULL;
+}
+
+static int64_t start_waiter(const struct order *order)
+{
+    waiter.order = *order;
+    waiter.order.timeout_ns = -1;
+    if (regions[order->handle])
+        waiter.order.verb = DO_LOCK;
+    waiter.tid = 0;
+    if (pthread_create(&waiter.thread, NULL, wait_in_thread, NULL) != 0)
+        return -EAGAIN;
+    for (int i = 0; i < ANSWER_MOST_MS; i++) {
+        if (waiter.tid != 0 && task_sleeps(getpid(), waiter.tid))
+            return 0;
+        usleep(1000); /* between two looks */
+    }
+    return -ETIME;
+}
+
+static int64_t end_waiter(struct answer *answer)
+{
+    pthread_join(waiter.thread, NULL);
+    *answer = waiter.answer;
+    return waiter.answer.result;
+}
+
+/* ---- peers, signals, sets ---- */
+
+static int64_t next_link(const struct order *order, struct answer *answer)
+{
+    yoke_endpoint *link = NULL;
+    struct order now = {.verb = DO_RECV, .handle = 1};
+    int64_t result = yoke_peer_next(peers[0], &link, order->timeout_ns);
+    if (result < 0)
+        return result;
+    endpoints[1] = link;
+    if (result == YOKE_NEXT_OPENED)
+        return 2;
+    return receive_message(&now, answer);
+}
+
+static int64_t send_signal(const char *name, const struct order *order)
+{
+    int64_t result = yoke_signal_send(peers[0], name, 1, order->value);
+    return result == 0 ? 1 : result;
+}
+
+static int64_t catch_signal(const struct order *order)
+{
+    int number = (int)order->value;
+    return yoke_signals_catch(endpoints[order->handle], &number, 1);
+}
+
+static int64_t added(int64_t member)
+{
+    last_member = (int)member;
+    return member < 0 ? member : 0;
+}
+
+static int64_t wait_on_set(const struct order *order, struct answer *answer)
+{
+    struct yoke_ready ready[4];
+    int64_t end = monotonic_ns() + order->timeout_ns, result;
+    do {
+        int64_t left = order->timeout_ns > 0 ? end - monotonic_ns() : 0;
+        result = yoke_set_wait(set, ready, 4, left > 0 ? left : 0);
+        if (result < 1)
+            return result;
+        struct order now = {.verb = DO_RECV, .handle = order->handle};
+        result = ready[0].what == YOKE_SET_ENDPOINT ? receive_any(&now, answer)
+                 : ready[0].what == YOKE_SET_PEER   ? next_link(&now, answer)
+                                                    : 1;
+    } while (result == -EAGAIN && monotonic_ns() < end);
+    return result;
+}
+
+static int64_t close_set(void)
+{
+    yoke_set *closed = set;
+    set = NULL;
+    return yoke_set_close(closed);
+}
+
 static int64_t mark(const struct order *order)
 {
     if (endpoints[order->handle])
@@ -272,6 +669,93 @@ static int64_t count_messages(const struct order *order, struct answer *answer)
     return 0;
 }
 
+static int64_t perform_more(const struct order *order, const char *name, struct answer *answer)
+{
+    uint32_t handle = order->handle;
+    yoke_endpoint *endpoint = endpoints[handle];
+    switch (order->verb) {
+    case DO_SEND_ONE:
+        return send_one(order);
+    case DO_SEND_TWO:
+        return send_two(order);
+    case DO_RECV_ONE:
+        return receive_one(order, answer);
+    case DO_BORROW_ONE:
+        return borrow_one(order, answer);
+    case DO_COMMIT_MANY:
+        return commit_many(order);
+    case DO_WAITER:
+        return start_waiter(order);
+    case DO_WAITER_ENDS:
+        return end_waiter(answer);
+    case DO_CANCEL:
+        return yoke_cancel(endpoint);
+    case DO_REGION_CANCEL:
+        return yoke_region_cancel(regions[handle]);
+    case DO_WRITE:
+        return write_record(order);
+    case DO_READ:
+        return read_record(order, answer);
+    case DO_MOVE_OUT:
+    case DO_MOVE_IN:
+        return move_record(order);
+    case DO_INSIDE: {
+        const struct yk_stream *stream = endpoint->self;
+        return yk_bytes_inside(&stream->ring, (int)order->value) != 0;
+    }
+    case DO_THERE: {
+        const struct yk_stream *stream = endpoint->self;
+        return (int64_t)yk_bytes_guess(&stream->ring, YK_BYTES_READING);
+    }
+    case DO_STREAM_END:
+        return yoke_stream_end(endpoint);
+    case DO_PEER_WAIT:
+        return yoke_peer_wait(name, (uint32_t)order->value, order->timeout_ns);
+    case DO_PEER_LIST: {
+        struct yoke_peer_info infos[ACTORS_MAX];
+        return yoke_peer_list(infos, ACTORS_MAX);
+    }
+    case DO_PEER_ACCEPT:
+        return yoke_peer_accept(peers[0], &endpoints[1], NULL, order->timeout_ns);
+    case DO_PEER_NEXT:
+        return next_link(order, answer);
+    case DO_PEER_FD:
+        return yoke_peer_fd(peers[0]) < 0 ? -ENOSYS : 0;
+    case DO_LINK_WAIT:
+        return yoke_link_wait(endpoint, order->timeout_ns);
+    case DO_SIGNAL:
+        return send_signal(name, order);
+    case DO_SIGNAL_RECV:
+        return receive_signal(order, answer);
+    case DO_CATCH:
+        return catch_signal(order);
+    case DO_SIGNAL_KILL:
+        return yoke_signal_kill(name, (int)order->value);
+    case DO_SIGNAL_QUEUE:
+        return yoke_signal_queue(name, (int)order->value, 4711);
+    case DO_SET_CREATE:
+        return yoke_set_create(&set);
+    case DO_SET_ADD:
+        return added(yoke_set_add(set, endpoint, NULL));
+    case DO_SET_ADD_PEER:
+        return added(yoke_set_add_peer(set, peers[0], NULL));
+    case DO_SET_ADD_GONE:
+        return added(yoke_set_add_gone(set, name, NULL));
+    case DO_SET_REMOVE:
+        return yoke_set_remove(set, last_member);
+    case DO_SET_WAIT:
+        return wait_on_set(order, answer);
+    case DO_SET_FD:
+        return yoke_set_fd(set) < 0 ? -ENOSYS : 0;
+    case DO_SET_CANCEL:
+        return yoke_set_cancel(set);
+    case DO_SET_CLOSE:
+        return close_set();
+    default:
+        return -ENOSYS;
+    }
+}
+
 static int64_t perform(const struct order *order, const char *name, struct answer *answer)
 {
     uint32_t handle = order->handle;
@@ -286,11 +770,21 @@ static int64_t perform(const struct order *order, const char *name, struct answe
     case DO_PEER_JOIN:
         return yoke_peer_join(&peers[handle], name, NULL);
     case DO_LINK_OPEN:
+        receives_by[handle] = DO_RECV;
         return open_link(order, name);
     case DO_PAIR:
         return make_pair();
+    case DO_STREAM_PAIR:
+        return make_stream_pair();
     case DO_PAIR_OPEN:
+        receives_by[handle] = order->flags & (YOKE_READ | YOKE_WRITE) ? DO_READ : DO_RECV;
         return open_end(order);
+    case DO_STREAM_OPEN:
+        receives_by[handle] = DO_READ;
+        return open_stream(order, name);
+    case DO_SIGNALS_OPEN:
+        receives_by[handle] = DO_SIGNAL_RECV;
+        return open_inbox(order);
     case DO_CLOSE:
         return close_handle(handle);
     case DO_REMOVE_REGION:
@@ -300,6 +794,8 @@ static int64_t perform(const struct order *order, const char *name, struct answe
         snprintf(address, sizeof address, "port:%s", name);
         return yoke_remove(address);
     }
+    case DO_REMOVE:
+        return yoke_remove(name);
     case DO_GC:
         return collect_garbage();
     case DO_MARK:
@@ -352,7 +848,7 @@ static int64_t perform(const struct order *order, const char *name, struct answe
     case DO_LOOP:
         return loop(order, answer);
     default:
-        return -ENOSYS;
+        return perform_more(order, name, answer);
     }
 }
 
@@ -436,6 +932,26 @@ void actors_open(void)
 {
     boards = shared_memory(ACTORS_MAX * sizeof *boards);
     pids_seen = shared_memory(PIDS_MAX / 8);
+    common_file = memfd_create("crash", MFD_CLOEXEC);
+}
+
+void actors_file_begin(uint64_t id)
+{
+    struct record record;
+    fill(&record, id);
+    if (ftruncate(common_file, 0) != 0 || pwrite(common_file, &record, sizeof record, 0) != sizeof record)
+        abort();
+}
+
+bool actors_file_has(uint64_t *ret_id)
+{
+    struct record record;
+    struct stat facts;
+    if (fstat(common_file, &facts) != 0 || facts.st_size != 2 * RECORD_SIZE ||
+        pread(common_file, &record, sizeof record, RECORD_SIZE) != sizeof record)
+        return false;
+    *ret_id = is_whole(&record) ? record.id : UINT64_MAX;
+    return true;
 }
 
 bool actor_was(pid_t pid)
@@ -528,16 +1044,7 @@ struct answer actor_ask(struct actor *actor, const struct order *order)
 
 bool actor_sleeps(const struct actor *actor)
 {
-    char path[64], text[64] = "";
-    snprintf(path, sizeof path, "/proc/%d/syscall", actor->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t size = read(fd, text, sizeof text - 1);
-    close(fd);
-    long call = strtol(text, NULL, 10);
-    return size > 0 && actor->board->begun && !actor->board->ended && text[0] != 'r' &&
-           (call == SYS_futex || (actor->board->order.verb == DO_LOOP && (call == SYS_poll || call == SYS_ppoll)));
+    return task_sleeps(actor->pid, actor->pid) && actor->board->begun && !actor->board->ended;
 }
 
 bool actor_fell_asleep(const struct actor *actor)

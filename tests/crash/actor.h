@@ -22,12 +22,15 @@ enum verb {
     DO_PEER_JOIN,
     DO_LINK_OPEN,  /* name: ME:OTHER */
     DO_PAIR,       /* its descriptors are kept, for those forked later */
-    DO_PAIR_OPEN,  /* value: which end */
+    DO_STREAM_PAIR,
+    DO_PAIR_OPEN,   /* value: which end */
+    DO_STREAM_OPEN, /* flags: which end */
+    DO_SIGNALS_OPEN, /* the inbox of the peer of handle 0 */
     DO_CLOSE,
     DO_REMOVE_REGION,
     DO_REMOVE_PORT,
+    DO_REMOVE, /* name: an address */
     DO_GC,
-    DO_DETAIL, /* value: number of the detail of `object_detail` */
     /* what tells one object from another: a region's word, the first message of a port */
     DO_MARK,      /* leaves `value` in it */
     DO_READ_MARK, /* 0: new */
@@ -53,10 +56,54 @@ enum verb {
     DO_COUNT, /* the ring's own numbers */
     DO_FD,    /* asks for a descriptor */
     DO_LOOP,  /* receives as an event loop does: when the descriptor is readable */
+    /* the same by the other calls that there are for it */
+    DO_SEND_ONE,
+    DO_SEND_TWO, /* `value` and the next, at once */
+    DO_RECV_ONE,
+    DO_BORROW_ONE,
+    DO_COMMIT_MANY,
+    /* a thread of the actor's waits for a message meanwhile; what came of it */
+    DO_WAITER,
+    DO_WAITER_ENDS,
+    DO_CANCEL,
+    DO_REGION_CANCEL,
+    /* on a stream; what is written is a record that says its number, `value` */
+    DO_WRITE, /* priority not 0: just so many bytes */
+    DO_READ,
+    DO_MOVE_OUT, /* a record, to the end of the file that all actors have */
+    DO_MOVE_IN,  /* a record, from its beginning */
+    DO_INSIDE, /* somebody is within the side `value` of the ring in memory: 1 */
+    DO_THERE,  /* how many bytes there are to be read */
+    DO_STREAM_END,
+    /* peers and their links */
+    DO_PEER_WAIT, /* value: for what */
+    DO_PEER_LIST,
+    DO_PEER_ACCEPT, /* the peer of handle 0; the link becomes handle 1 */
+    DO_PEER_NEXT,   /* the same; a link that is ready is received from */
+    DO_PEER_FD,
+    DO_LINK_WAIT,
+    /* signals: a number, `value` */
+    DO_SIGNAL, /* name: to whom */
+    DO_SIGNAL_RECV,
+    DO_CATCH, /* UNIX signal `value` */
+    DO_SIGNAL_KILL,
+    DO_SIGNAL_QUEUE,
+    /* wait sets; each actor has one */
+    DO_SET_CREATE,
+    DO_SET_ADD,      /* what `handle` has open */
+    DO_SET_ADD_PEER, /* the peer of handle 0 */
+    DO_SET_ADD_GONE, /* peer `name` */
+    DO_SET_REMOVE,   /* the last that was added */
+    DO_SET_WAIT,     /* until something is ready: 1; an endpoint is received from */
+    DO_SET_FD,
+    DO_SET_CANCEL,
+    DO_SET_CLOSE,
     VERBS
 };
 
 extern const char *const verb_names[VERBS];
+/* The public function that it is there to call; NULL: none in particular. */
+extern const char *const verb_functions[VERBS];
 
 struct order {
     enum verb verb;
@@ -81,6 +128,8 @@ struct answer {
 struct port_plan {
     uint32_t depth, priorities, participants, max_deliveries, policy, max_message;
 };
+/* A record of a stream. One that holds DEPTH of them holds no byte more. */
+#define RECORD_SIZE 1024
 extern struct port_plan port_plan;
 #define REGION_SIZE 4096
 
@@ -123,7 +172,12 @@ struct answer actor_ask(struct actor *actor, const struct order *order);
 #define ask(actor, ...) actor_ask(actor, &(struct order){__VA_ARGS__})
 #define tell(actor, ...) actor_tell(actor, &(struct order){__VA_ARGS__})
 
-/* Sleeps in a futex (DO_LOOP: over its descriptor) within what it was told to do? */
+/* Of the file that all actors have: its bytes so far; what it begins with is one record, `id`. */
+void actors_file_begin(uint64_t id);
+/* Does it end with a record that was moved there, and which? */
+bool actors_file_has(uint64_t *ret_id);
+
+/* Sleeps in a futex, or over descriptors, within what it was told to do? */
 bool actor_sleeps(const struct actor *actor);
 /* Waits for that; false when it answered instead, or never slept. */
 bool actor_fell_asleep(const struct actor *actor);

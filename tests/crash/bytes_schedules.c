@@ -11,6 +11,7 @@
  * usage: bytes_schedules [--processes 2|3] [--length 1|2] [--share F] [--seconds N] [--seed N] [--start NAME] [--go-on]
  */
 #include "bytes_model.h"
+#include "tried.h"
 #include "walk.h"
 
 #include <getopt.h>
@@ -210,5 +211,10 @@ int main(int count, char **arguments)
         limits.processes, limits.length, combinations, walk_counts.cut, walk_counts.states,
         walk_counts.checked, walk_counts.ends, (unsigned long long)limits.seed,
         seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
+    tried(&(struct tried){.program = "crash-bytes_schedules",
+                          .scenes = (uint64_t)combinations,
+                          .places = (uint64_t)walk_counts.checked,
+                          .killed = (uint64_t)walk_counts.checked,
+                          .schedules = (uint64_t)walk_counts.states});
     return failures > 0;
 }

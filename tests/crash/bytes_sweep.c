@@ -6,12 +6,15 @@
  * copy.
  *
  *   single  one operation, from each start state
+ *   pair    it stops after each instruction that changed something; there another one is stepped through its own
+ *           operation, and the questions are put after each of its instructions
  *   resume  it stops at each *instruction*; another one runs whole operations meanwhile; it goes on to its end
  *
- * usage: bytes_sweep [--mode single|resume] [--by trap|ptrace] [--share F] [--seed N] [--seconds N] [--go-on]
+ * usage: bytes_sweep [--mode single|pair|resume] [--by trap|ptrace] [--share F] [--seed N] [--seconds N] [--go-on]
  */
 #include "bytes_model.h"
 #include "stepper.h"
+#include "tried.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -19,8 +22,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum mode { SINGLE, PAIR, RESUME };
+static const char *const mode_names[] = {"single", "pair", "resume"};
+
 static struct {
-    bool resume, go_on;
+    enum mode mode;
+    bool go_on;
     enum stepper_kind kind;
     double share, seconds;
     uint64_t seed;
@@ -30,12 +37,12 @@ static struct {
 struct kept {
     struct bytes_image image;
     struct bytes_world world;
-    struct bytes_task task;
+    struct bytes_task task, second;
 };
 static struct kept *shared;
 
-static struct stepper stepper;
-static long steps, places, checked;
+static struct stepper stepper, second;
+static long steps, places, checked, scenes;
 static int failures;
 static double started;
 
@@ -92,6 +99,48 @@ static void do_other(const struct scene *scene)
     }
 }
 
+/* The first stands: the other one goes through its own. */
+static bool step_second(const struct scene *scene, long at)
+{
+    static struct kept last;
+    shared->second = (struct bytes_task){.operation = scene->other, .process = 2};
+    stepper_begin(&second);
+    for (long number = 0;; number++) {
+        bool done = shared->second.done;
+        places++;
+        if (number == 0 || done || memcmp(&last, shared, sizeof last) != 0) {
+            memcpy(&last, shared, sizeof last);
+            checked++;
+            if (!bytes_all_is_well() && !fault(scene, at))
+                return false;
+        }
+        if (done)
+            return true;
+        stepper_step(&second);
+        steps++;
+    }
+}
+
+static bool sweep_pair(const struct scene *scene)
+{
+    static struct kept last;
+    bool go_on = true;
+    begin(scene);
+    for (long at = 0; go_on; at++) {
+        bool done = shared->task.done;
+        if (at == 0 || done || memcmp(&last, shared, sizeof last) != 0) {
+            memcpy(&last, shared, sizeof last);
+            go_on = step_second(scene, at);
+            memcpy(shared, &last, sizeof last);
+        }
+        if (done)
+            break;
+        stepper_step(&stepper);
+        steps++;
+    }
+    return go_on;
+}
+
 static bool sweep_resume(const struct scene *scene)
 {
     static struct kept kept;
@@ -118,7 +167,7 @@ static bool sweep_resume(const struct scene *scene)
     return go_on;
 }
 
-#define OTHERS (limits.resume ? (uint64_t)BYTES_OPERATIONS - 1 : 1)
+#define OTHERS (limits.mode != SINGLE ? (uint64_t)BYTES_OPERATIONS - 1 : 1)
 
 static bool sweep_index(uint64_t index)
 {
@@ -126,9 +175,12 @@ static bool sweep_index(uint64_t index)
     index /= 2;
     scene.start = (int)(index % (uint64_t)bytes_start_count);
     index /= (uint64_t)bytes_start_count;
-    scene.other = limits.resume ? 1 + (uint32_t)(index % OTHERS) : OP_NONE;
+    scene.other = limits.mode != SINGLE ? 1 + (uint32_t)(index % OTHERS) : OP_NONE;
     scene.operation = 1 + (uint32_t)(index / OTHERS);
-    return (limits.resume ? sweep_resume(&scene) : sweep_single(&scene)) &&
+    scenes++;
+    return (limits.mode == RESUME ? sweep_resume(&scene)
+            : limits.mode == PAIR ? sweep_pair(&scene)
+                                  : sweep_single(&scene)) &&
            seconds_now() - started < limits.seconds;
 }
 
@@ -157,7 +209,9 @@ static void read_arguments(int count, char **arguments)
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1)
         switch (option) {
         case 'm':
-            limits.resume = strcmp(optarg, "resume") == 0;
+            limits.mode = strcmp(optarg, "pair") == 0     ? PAIR
+                          : strcmp(optarg, "resume") == 0 ? RESUME
+                                                          : SINGLE;
             break;
         case 'b':
             limits.kind = strcmp(optarg, "ptrace") == 0 ? BY_PTRACE : BY_TRAP;
@@ -182,7 +236,7 @@ static void read_arguments(int count, char **arguments)
 int main(int count, char **arguments)
 {
     read_arguments(count, arguments);
-    if (limits.resume && limits.kind == BY_PTRACE) {
+    if (limits.mode == RESUME && limits.kind == BY_PTRACE) {
         printf("what is stepped by ptrace can not be put back\n");
         return 2;
     }
@@ -195,16 +249,25 @@ int main(int count, char **arguments)
     bytes_open(false, &shared->image, &shared->world);
     const char *refused = stepper_open(
         &stepper, limits.kind, (struct stepped){run_task, &shared->task, &shared->task.done});
+    if (refused == NULL)
+        refused = stepper_open(&second, limits.kind,
+                               (struct stepped){run_task, &shared->second, &shared->second.done});
     if (refused != NULL) {
         printf("%s\n", refused);
         return 77;
     }
     bool all = sweep_all();
     stepper_close(&stepper);
+    stepper_close(&second);
     printf(
         "bytes_sweep %s: %ld places, %ld checked, %ld instructions, seed %llu, %.1f s%s: %d faults\n",
-        limits.resume ? "resume" : "single", places, checked, steps,
-        (unsigned long long)limits.seed, seconds_now() - started,
-        all || failures > 0 ? "" : " (out of time)", failures);
+        mode_names[limits.mode], places, checked, steps, (unsigned long long)limits.seed,
+        seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
+    tried(&(struct tried){.program = "crash-bytes_sweep",
+                          .scenes = (uint64_t)scenes,
+                          .places = (uint64_t)places,
+                          .pairs = limits.mode == PAIR ? (uint64_t)places : 0,
+                          .stopped = limits.mode == RESUME ? (uint64_t)places : 0,
+                          .killed = limits.mode == RESUME ? 0 : (uint64_t)places});
     return failures > 0;
 }

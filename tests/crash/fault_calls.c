@@ -28,6 +28,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -279,22 +280,25 @@ static int fails(enum kind kind)
 
 /* ---- the calls ----------------------------------------------------------------------------------- */
 
-#define SYMBOLS(X)                                                                             \
-    X(__mq_open_2)                                                                             \
-    X(__open64_2)                                                                              \
-    X(aligned_alloc) X(bind) X(calloc) X(chmod) X(close) X(dup3) X(epoll_create1) X(epoll_ctl) \
-        X(epoll_wait) X(eventfd) X(fchmod) X(fchmodat) X(fchown) X(fchownat) X(fcntl64)        \
-            X(fdopendir) X(free) X(fstat64) X(fstatat64) X(ftruncate64) X(getrandom)           \
-                X(inotify_add_watch) X(inotify_init1) X(linkat) X(madvise) X(malloc)           \
-                    X(memfd_create) X(mkdirat) X(mkfifoat) X(mmap64) X(mq_open) X(mq_receive)  \
-                        X(mq_send) X(mq_unlink) X(munmap) X(nanosleep) X(open64) X(openat64)   \
-                            X(pipe2) X(poll) X(ppoll) X(prctl) X(pread64) X(pwrite64)          \
-                                X(pwritev64v2) X(read) X(readdir64) X(realloc) X(reallocarray) \
-                                    X(recv) X(recvmsg) X(renameat) X(renameat2)                \
-                                        X(sched_getaffinity) X(send) X(sendto) X(setsockopt)   \
-                                            X(shmat) X(shmctl) X(shmdt) X(shmget) X(signalfd)  \
-                                                X(socket) X(splice) X(stat64) X(syscall)       \
-                                                    X(timerfd_create) X(unlinkat) X(write)
+#define SYMBOLS(X)                                                                                \
+    X(__mq_open_2)                                                                                \
+    X(__open64_2)                                                                                 \
+    X(aligned_alloc)                                                                              \
+    X(bind)                                                                                       \
+    X(calloc)                                                                                     \
+    X(chmod)                                                                                      \
+    X(close) X(dup3) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(eventfd) X(fchmod) X(fchmodat) \
+        X(fchown) X(fchownat) X(fcntl64) X(fdopendir) X(free) X(getsockopt) X(fstat64)            \
+            X(fstatat64) X(fstatfs64) X(ftruncate64) X(getrandom) X(inotify_add_watch)            \
+                X(inotify_init1) X(linkat) X(madvise) X(malloc) X(memfd_create) X(mkdirat)        \
+                    X(mkfifoat) X(mmap64) X(mq_open) X(mq_receive) X(mq_send) X(mq_unlink)        \
+                        X(munmap) X(nanosleep) X(open64) X(openat64) X(pipe2) X(poll) X(ppoll)    \
+                            X(prctl) X(pread64) X(pwrite64) X(pwritev64v2) X(read) X(readdir64)   \
+                                X(realloc) X(reallocarray) X(recv) X(recvmsg) X(renameat)         \
+                                    X(renameat2) X(sched_getaffinity) X(send) X(sendto)           \
+                                        X(setsockopt) X(shmat) X(shmctl) X(shmdt) X(shmget)       \
+                                            X(signalfd) X(socket) X(splice) X(stat64) X(syscall)  \
+                                                X(timerfd_create) X(unlinkat) X(write)
 
 static const char *const symbols[] = {
 #define TEXT(symbol) #symbol,
@@ -339,6 +343,7 @@ WRAP(KIND_EVENTFD, int, eventfd, (unsigned value, int flags), (value, flags))
 WRAP(KIND_STAT, int, fstat64, (int fd, struct stat *facts), (fd, facts))
 WRAP(KIND_STAT, int, fstatat64, (int fd, const char *path, struct stat *facts, int flags),
      (fd, path, facts, flags))
+WRAP(KIND_STAT, int, fstatfs64, (int fd, struct statfs *facts), (fd, facts))
 WRAP(KIND_STAT, int, stat64, (const char *path, struct stat *facts), (path, facts))
 WRAP(KIND_TRUNCATE, int, ftruncate64, (int fd, off_t size), (fd, size))
 WRAP(KIND_RANDOM, ssize_t, getrandom, (void *buffer, size_t size, unsigned flags),
@@ -383,6 +388,8 @@ WRAP(KIND_SENDTO, ssize_t, sendto,
      (fd, data, size, flags, address, room))
 WRAP(KIND_OPTION, int, setsockopt,
      (int fd, int level, int option, const void *value, socklen_t size),
+     (fd, level, option, value, size))
+WRAP(KIND_OPTION, int, getsockopt, (int fd, int level, int option, void *value, socklen_t *size),
      (fd, level, option, value, size))
 WRAP(KIND_SIGNALFD, int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
 WRAP(KIND_SOCKET, int, socket, (int family, int type, int protocol), (family, type, protocol))

@@ -16,9 +16,6 @@
 
 #include "inspect.h"
 
-#define SHORTLY INT64_C(2000000) /* for what will not come */
-#define SOON    INT64_C(60000000000)
-
 union output out;
 
 static yoke_region *region, *other_region;
@@ -28,23 +25,14 @@ static yoke_set *set;
 static int pair[2];
 static void *place; /* in the region */
 
-/* Around the call: it must succeed. */
-#define NEED(call) need((call), #call)
-static int64_t need(int64_t result, const char *call)
+int64_t need(int64_t result, const char *call)
 {
     if (result < 0)
         wrong("%s: %lld, %s", call, (long long)result, yoke_explain());
     return result;
 }
 
-#define EXPECT(condition)                               \
-    do {                                                \
-        if (!(condition))                               \
-            wrong("not so afterwards: %s", #condition); \
-    } while (0)
-
-/* A process that does this and is killed. */
-static void one_dies(void (*role)(void))
+void one_dies(void (*role)(void))
 {
     int status;
     pid_t pid = fork();
@@ -675,7 +663,7 @@ static void kernel_port_is_gone(void)
 
 /* ---- descriptors of endpoints ---- */
 
-static bool readable(int fd, int64_t timeout_ns)
+bool readable(int fd, int64_t timeout_ns)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     return poll(&wait, 1, (int)(timeout_ns / 1000000)) > 0;

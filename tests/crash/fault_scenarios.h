@@ -25,8 +25,8 @@ struct scenario {
     void (*after)(void); /* also closes all */
 };
 
-extern const struct scenario scenarios[];
-extern const uint32_t scenario_count;
+extern const struct scenario scenarios[], stream_scenarios[];
+extern const uint32_t scenario_count, stream_scenario_count;
 
 /* Closes all that `before` opened. */
 void scenarios_close(void);
@@ -46,5 +46,22 @@ extern union output out;
 
 /* Counts a failure, and says of which run. */
 void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#define SHORTLY INT64_C(2000000) /* for what will not come */
+#define SOON    INT64_C(60000000000)
+
+/* Around the call: it must succeed. */
+#define NEED(call) need((call), #call)
+int64_t need(int64_t result, const char *call);
+
+#define EXPECT(condition)                               \
+    do {                                                \
+        if (!(condition))                               \
+            wrong("not so afterwards: %s", #condition); \
+    } while (0)
+
+/* A process that does this and is killed. */
+void one_dies(void (*role)(void));
+bool readable(int fd, int64_t timeout_ns);
 
 #endif

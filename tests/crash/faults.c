@@ -29,7 +29,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +87,16 @@ static const struct task *running;
 static double started;
 static char base[300];
 
+static uint32_t scenarios_in_all(void)
+{
+    return scenario_count + stream_scenario_count;
+}
+
+static const struct scenario *scenario_at(uint32_t scene)
+{
+    return scene < scenario_count ? &scenarios[scene] : &stream_scenarios[scene - scenario_count];
+}
+
 static bool time_is_over(void)
 {
     return seconds_now() - started > options.seconds;
@@ -96,7 +108,7 @@ static const char *where(void)
 {
     static char text[300];
     size_t used =
-        (size_t)snprintf(text, sizeof text, "--scenario \"%s\"", scenarios[running->scene].name);
+        (size_t)snprintf(text, sizeof text, "--scenario \"%s\"", scenario_at(running->scene)->name);
     for (uint32_t i = 0; i < running->count; i++) {
         const struct fault *fault = &running->faults[i];
         used += (size_t)snprintf(text + used, sizeof text - used,
@@ -136,6 +148,16 @@ static void describe_details(FILE *into, const char *number)
         fclose(in);
 }
 
+/* What signals in the kernel are sent by: one without a name, that the process keeps. */
+static bool is_senders_socket(int fd)
+{
+    struct sockaddr_un name;
+    socklen_t size = sizeof name, type_size = sizeof(int);
+    int type = 0;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_DGRAM &&
+           getsockname(fd, (struct sockaddr *)&name, &size) == 0 && size == sizeof(sa_family_t);
+}
+
 /* The one instance that the process keeps is none of a call's; its watches are. */
 static void describe_descriptors(FILE *into)
 {
@@ -148,7 +170,7 @@ static void describe_descriptors(FILE *into)
             readlinkat(dirfd(stream), entry->d_name, target, sizeof target - 1) < 0 ||
             strstr(target, "/fdinfo"))
             continue;
-        if (fd != instance)
+        if (fd != instance && !is_senders_socket(fd))
             fprintf(into, "descriptor %s\n", target);
         describe_details(into, entry->d_name);
     }
@@ -237,7 +259,9 @@ static bool is_true(const struct calls *calls, int64_t result)
         int error = calls->errors[i];
         if (result == -error || (error < 0 && result == -ENOSPC) ||
             (error == ENOLCK && result == -EBUSY) || (error == EAGAIN && result == -EBUSY) ||
-            (error == EHWPOISON && result == -ENOMEM) || (error == EINVAL && result == -ENOTSUP) ||
+            (error == ENOMEM && result == -ETIMEDOUT) /* as if nothing came, to the end */ ||
+            (error == EHWPOISON && result == -ENOMEM) || (error == ENOBUFS && result == -ENOMEM) ||
+            (error == EINVAL && result == -ENOTSUP) ||
             (error == EMFILE && result == -ENOSPC) /* mq_open: its own limit, too */)
             return true;
     }
@@ -359,7 +383,7 @@ static int expect_end(const char *nothing, const struct calls *calls)
 
 static int run_in_child(const struct task *task)
 {
-    const struct scenario *scenario = &scenarios[task->scene];
+    const struct scenario *scenario = scenario_at(task->scene);
     struct calls *calls = &shared->calls[lane];
     memset(calls, 0, sizeof *calls);
     alarm(HANG_S);
@@ -441,7 +465,7 @@ static int in_a_process(int (*what)(const struct task *task), const struct task 
 static void run(const struct task *task)
 {
     running = task;
-    prepare_directory(scenarios[task->scene].flags & FRESH, shared->found[lane]);
+    prepare_directory(scenario_at(task->scene)->flags & FRESH, shared->found[lane]);
     shared->found[lane] = false;
     int status = in_a_process(run_in_child, task);
     if (status == FOR_NEXT_USER)
@@ -469,7 +493,7 @@ static void add_task(uint32_t scene, struct fault fault)
 
 static bool is_wanted(uint32_t scene)
 {
-    return !options.scenario || strcmp(options.scenario, scenarios[scene].name) == 0;
+    return !options.scenario || strcmp(options.scenario, scenario_at(scene)->name) == 0;
 }
 
 static void plan_scene(uint32_t scene)
@@ -489,7 +513,7 @@ static void plan_scene(uint32_t scene)
 
 static void take_references(void)
 {
-    for (uint32_t scene = 0; scene < scenario_count; scene++) {
+    for (uint32_t scene = 0; scene < scenarios_in_all(); scene++) {
         struct task task = {.scene = scene};
         if (!is_wanted(scene))
             continue;
@@ -497,7 +521,7 @@ static void take_references(void)
         shared->references[scene].calls = shared->calls[lane];
         if (getenv("YOKE_VERBOSE"))
             fprintf(stderr, "# %.2f s: %s: %lld, %u calls\n", seconds_now() - started,
-                    scenarios[scene].name, (long long)shared->references[scene].result,
+                    scenario_at(scene)->name, (long long)shared->references[scene].result,
                     shared->calls[lane].count);
     }
 }
@@ -507,7 +531,7 @@ static struct task pair_task(uint64_t number)
     uint64_t random = options.seed * 1000003 + number;
     struct task task = {.count = 2};
     do
-        task.scene = (uint32_t)(random_next(&random) % scenario_count);
+        task.scene = (uint32_t)(random_next(&random) % scenarios_in_all());
     while (!is_wanted(task.scene) || shared->references[task.scene].calls.count == 0);
     uint32_t calls = shared->references[task.scene].calls.count;
     for (int i = 0; i < 2; i++) {
@@ -601,13 +625,13 @@ static void run_lanes(void)
 static void report(void)
 {
     uint64_t calls = 0;
-    for (uint32_t i = 0; i < scenario_count; i++)
+    for (uint32_t i = 0; i < scenarios_in_all(); i++)
         calls += shared->references[i].calls.count;
     printf(
         "# seed %llu: %llu calls in %u scenarios; of %u faults %llu single ones and %llu that last, and %llu "
         "pairs, in %.0f s: %llu times the call failed and was tried again, %llu times it went on, %llu times it "
         "never came there\n",
-        (unsigned long long)options.seed, (unsigned long long)calls, scenario_count, task_count,
+        (unsigned long long)options.seed, (unsigned long long)calls, scenarios_in_all(), task_count,
         (unsigned long long)shared->singles, (unsigned long long)shared->lasting,
         (unsigned long long)shared->pairs, seconds_now() - started,
         (unsigned long long)shared->failed, (unsigned long long)shared->went_on,
@@ -618,7 +642,7 @@ static void run_one(void)
 {
     struct task task = {.count = options.fault_count};
     memcpy(task.faults, options.faults, sizeof task.faults);
-    for (uint32_t scene = 0; scene < scenario_count; scene++) {
+    for (uint32_t scene = 0; scene < scenarios_in_all(); scene++) {
         task.scene = scene;
         if (is_wanted(scene))
             run(&task);
@@ -627,7 +651,7 @@ static void run_one(void)
 
 static bool find_scenario(void)
 {
-    for (uint32_t scene = 0; scene < scenario_count; scene++) {
+    for (uint32_t scene = 0; scene < scenarios_in_all(); scene++) {
         if (is_wanted(scene))
             return true;
     }
@@ -645,7 +669,7 @@ static void every_call_may_fail(void **state)
     if (options.fault_count > 0) {
         run_one();
     } else if (shared->findings == 0) {
-        for (uint32_t scene = 0; scene < scenario_count; scene++)
+        for (uint32_t scene = 0; scene < scenarios_in_all(); scene++)
             plan_scene(scene);
         shared->failed = shared->went_on = shared->unreached = 0;
         run_lanes();
@@ -780,7 +804,7 @@ int main(int argc, char **argv)
     }
     started = seconds_now();
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || scenario_count > SCENES_MOST)
+    if (shared == MAP_FAILED || scenarios_in_all() > SCENES_MOST)
         give_up("shared memory");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

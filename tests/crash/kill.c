@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +28,18 @@
 #define WATCHED     (64 * 1024) /* of each segment */
 #define WINDOWS     4
 
-/* How far the traced actor got. There is one at a time. */
-static struct {
+/* How far each traced actor got. */
+static struct progress {
     uint32_t stops, steps;
     bool pending; /* it was told to go on, and has not stopped yet */
     bool over;    /* it stands behind its call */
-} progress;
+    bool frozen;  /* not traced any more: by SIGSTOP */
+} all_progress[ACTORS_MAX];
+
+static struct progress *progress_of(const struct actor *actor)
+{
+    return &all_progress[actor->number];
+}
 
 /* ---- ptrace ---------------------------------------------------------------------------------------- */
 
@@ -187,12 +194,12 @@ static bool wait_for_stop(struct actor *actor, int *status, bool *asleep)
     return false;
 }
 
-static bool resume(pid_t pid, enum __ptrace_request how)
+static bool resume(struct actor *actor, enum __ptrace_request how)
 {
-    progress.pending = true;
-    if (how == PTRACE_SINGLESTEP && !leave_vdso(pid))
+    progress_of(actor)->pending = true;
+    if (how == PTRACE_SINGLESTEP && !leave_vdso(actor->pid))
         return false;
-    return ptrace(how, pid, NULL, NULL) == 0;
+    return ptrace(how, actor->pid, NULL, NULL) == 0;
 }
 
 /* Is it stopped at the mark behind its call? (Not by having been stepped there.) */
@@ -212,7 +219,7 @@ bool victim_begin(struct actor *actor, const struct order *order)
     long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
     if (ptrace(PTRACE_SEIZE, actor->pid, NULL, (void *)options) != 0)
         return false;
-    memset(&progress, 0, sizeof progress);
+    *progress_of(actor) = (struct progress){.stops = 0};
     actor->board->traced = 1;
     actor_tell(actor, order);
     return wait_for_stop(actor, &status, &asleep) && WSTOPSIG(status) == SIGTRAP;
@@ -220,30 +227,67 @@ bool victim_begin(struct actor *actor, const struct order *order)
 
 enum where victim_go(struct actor *actor, const struct place *place)
 {
+    struct progress *progress = progress_of(actor);
     int status;
     bool asleep;
-    if (progress.over)
+    if (progress->over)
         return AT_END;
-    while (progress.pending || progress.stops < place->stops || progress.steps < place->steps) {
-        bool whole = progress.stops < place->stops;
-        if (!progress.pending && !resume(actor->pid, whole ? PTRACE_SYSCALL : PTRACE_SINGLESTEP))
+    while (progress->pending || progress->stops < place->stops || progress->steps < place->steps) {
+        bool whole = progress->stops < place->stops;
+        if (!progress->pending && !resume(actor, whole ? PTRACE_SYSCALL : PTRACE_SINGLESTEP))
             return AT_NOTHING;
         if (!wait_for_stop(actor, &status, &asleep))
             return asleep ? AT_SLEEP : AT_NOTHING;
-        progress.pending = false;
-        progress.over = is_over(actor, status);
-        if (progress.over)
+        progress->pending = false;
+        progress->over = is_over(actor, status);
+        if (progress->over)
             return AT_END;
         if (whole)
-            progress.stops += WSTOPSIG(status) == (SIGTRAP | 0x80);
+            progress->stops += WSTOPSIG(status) == (SIGTRAP | 0x80);
         else
-            progress.steps++;
+            progress->steps++;
     }
     return AT_PLACE;
 }
 
+/* The letter that /proc has for what it does. */
+static char state_of(pid_t pid)
+{
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return '\0';
+    ssize_t size = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *name_end = size > 0 ? strrchr(text, ')') : NULL;
+    return name_end && name_end[1] ? name_end[2] : '\0';
+}
+
+/*
+ * Before a system call the kernel lets it make that call first, unless it would sleep in it. Then it
+ * stands behind it.
+ */
+bool victim_freeze(struct actor *actor)
+{
+    int64_t deadline = monotonic_ns() + INT64_C(120000000000);
+    struct progress *progress = progress_of(actor);
+    if (progress->over || progress->pending || actor->board->ended)
+        return false;
+    actor->board->traced = 0;
+    kill(actor->pid, SIGSTOP);
+    if (ptrace(PTRACE_DETACH, actor->pid, NULL, NULL) != 0)
+        return false;
+    while (state_of(actor->pid) != 'T' && monotonic_ns() < deadline)
+        sched_yield();
+    progress->frozen = true;
+    return state_of(actor->pid) == 'T';
+}
+
 bool victim_finish(struct actor *actor)
 {
+    if (progress_of(actor)->frozen)
+        return kill(actor->pid, SIGCONT) == 0;
     const struct place end = {UINT32_MAX, 0};
     enum where where;
     int64_t deadline = monotonic_ns() + INT64_C(120000000000);
@@ -260,11 +304,11 @@ void victim_hold(struct actor *actor)
 {
     int status;
     bool asleep = true;
-    if (!progress.pending || ptrace(PTRACE_INTERRUPT, actor->pid, NULL, NULL) != 0)
+    if (!progress_of(actor)->pending || ptrace(PTRACE_INTERRUPT, actor->pid, NULL, NULL) != 0)
         return;
     while (asleep)
         wait_for_stop(actor, &status, &asleep);
-    progress.pending = false;
+    progress_of(actor)->pending = false;
 }
 
 void victim_kill(struct actor *actor)
@@ -272,6 +316,10 @@ void victim_kill(struct actor *actor)
     int status = 0;
     if (actor->pid <= 0)
         nobody_there();
+    if (progress_of(actor)->frozen) {
+        actor_kill(actor);
+        return;
+    }
     kill(actor->pid, SIGKILL);
     for (;;) {
         pid_t got = waitpid(actor->pid, &status, __WALL);
@@ -307,7 +355,7 @@ struct window {
 static struct window windows[WINDOWS];
 static uint32_t window_count;
 
-/* Which shared segments does it have attached now? */
+/* Which segments and memory files does it have attached now? */
 static void find_windows(pid_t pid)
 {
     char path[64], line[512];
@@ -316,7 +364,7 @@ static void find_windows(pid_t pid)
     FILE *file = fopen(path, "re");
     window_count = 0;
     while (file && window_count < WINDOWS && fgets(line, sizeof line, file)) {
-        if (!strstr(line, "/SYSV") || sscanf(line, "%lx-%lx", &begin, &end) != 2)
+        if ((!strstr(line, "/SYSV") && !strstr(line, "/memfd:yoke")) || sscanf(line, "%lx-%lx", &begin, &end) != 2)
             continue;
         windows[window_count].begin = begin;
         windows[window_count++].size = end - begin < WATCHED ? end - begin : WATCHED;
@@ -401,7 +449,7 @@ static bool wait_through_sleep(struct actor *actor, int *status, const struct su
         if (surveyor->asleep)
             surveyor->asleep(surveyor->context);
     }
-    progress.pending = false;
+    progress_of(actor)->pending = false;
     return true;
 }
 
@@ -420,7 +468,7 @@ bool survey_calls(struct actor *actor, const struct surveyor *surveyor, struct p
     add_place(ret, 0, 0);
     look_anew(actor->pid);
     for (;;) {
-        if (!resume(actor->pid, PTRACE_SYSCALL) || !wait_through_sleep(actor, &status, surveyor, ret))
+        if (!resume(actor, PTRACE_SYSCALL) || !wait_through_sleep(actor, &status, surveyor, ret))
             return false;
         bool over = is_over(actor, status);
         if (stops % 2 == 0 && stops / 2 < STRETCHES_MOST)
@@ -448,7 +496,7 @@ bool survey_memory(struct actor *actor, const struct surveyor *surveyor, struct 
     for (;;) {
         bool before_call = stops % 2 == 0, step = before_call && (stops / 2 >= STRETCHES_MOST || places->busy[stops / 2]);
         bool call = step && at_syscall(actor->pid);
-        if (!resume(actor->pid, step && !call ? PTRACE_SINGLESTEP : PTRACE_SYSCALL) ||
+        if (!resume(actor, step && !call ? PTRACE_SINGLESTEP : PTRACE_SYSCALL) ||
             !wait_through_sleep(actor, &status, surveyor, places))
             return false;
         if (is_over(actor, status) || surveyor->enough())
@@ -477,7 +525,7 @@ bool survey_instructions(struct actor *actor, const struct surveyor *surveyor, u
         bool call = at_syscall(actor->pid);
         if (call)
             add_place(ret, stops + 1, 0);
-        if (!resume(actor->pid, PTRACE_SINGLESTEP) || !wait_through_sleep(actor, &status, surveyor, ret))
+        if (!resume(actor, PTRACE_SINGLESTEP) || !wait_through_sleep(actor, &status, surveyor, ret))
             return false;
         if (is_over(actor, status) || surveyor->enough())
             return true;

@@ -47,6 +47,12 @@ enum where victim_go(struct actor *actor, const struct place *place);
 /* Lets it finish the call and be an actor as before. False: it did not within a very long time. */
 bool victim_finish(struct actor *actor);
 
+/*
+ * Stands it there by SIGSTOP, and traces it no more: what is left to do with it is victim_finish() or
+ * victim_kill(). False: it is as it was, asleep or at its end; or it does not stand.
+ */
+bool victim_freeze(struct actor *actor);
+
 /* It sleeps: stops it there. victim_finish() lets it go on. */
 void victim_hold(struct actor *actor);
 

@@ -6,25 +6,32 @@
  * a new victim V, all real processes against the library as it ships. The calls are walked through
  * instruction by instruction: a place is each one after which shared memory reads otherwise, each
  * system call, and one in some of the others (--long: each). Of the places to be stopped at, every
- * other one is tried (--long: all), as the seed has it.
+ * other one is tried, and with --seconds so many of each scene that others have their share (--long:
+ * all), as the seed has it.
  *
- * The scenes are in library_region.c (locks, semaphores, events) and library_port.c (messages).
+ * The scenes are in library_region.c (locks, semaphores, events), library_port.c (messages), and
+ * library_stream.c, _signal.c, _peer.c, _set.c and _kernel.c; library_table.c says what they cover.
  *
  *   kill   V dies there by SIGKILL. S must be able to use everything again, and be told what it
  *          must be told; W must get what is its own by now, though nobody may be left who would
  *          have woken it. Messages: each one that was sent is delivered once, or the second time
  *          marked; in the end the port takes `depth` messages again, and every participant's place.
- *   stop   V stands there. S and W go on with all that V does not hold. Then V goes on and must end
- *          well.
+ *   stop   V stands there, by SIGSTOP or held by its tracer. S and W go on with all that V does not
+ *          hold. Then V goes on and must end well.
+ *   pair   V stands there, and another one is killed in the midst of a call of its own, at places of
+ *          that. Then V dies, or goes on, and all must be as above.
  *
- *   library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop]
- *           [--place STOPS.STEPS]
+ *   library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop|pair]
+ *           [--place STOPS.STEPS] [--second STOPS.STEPS] [--then 0|1] [--family NAME]
+ *   library --table
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "library.h"
+#include "library_table.h"
 #include "yoke.h"
 
 #define WAKE_TRIES 20
@@ -43,9 +50,12 @@ static void note(const char *who, const char *what, long long result)
 
 static const char *where(void)
 {
-    static char text[1200];
-    snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s\n#   %s", run.scene->name,
-             run.mode == KILL ? "kill" : "stop", run.place.stops, run.place.steps,
+    static char text[1200], second[40] = "";
+    if (run.mode == PAIR)
+        snprintf(second, sizeof second, " --second %u.%u --then %d", run.second.stops,
+                 run.second.steps, run.then);
+    snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s%s\n#   %s", run.scene->name,
+             mode_names[run.mode], run.place.stops, run.place.steps, run.mode == PAIR ? second : "",
              run.ended               ? " (the call was over)"
              : run.where == AT_SLEEP ? " (asleep)"
                                      : "",
@@ -55,7 +65,11 @@ static const char *where(void)
 
 const char *name_of(const struct actor *actor)
 {
-    return actor == S ? "S" : actor == W ? "W" : actor == V ? "V" : "N";
+    return actor == S             ? "S"
+           : actor == W           ? "W"
+           : actor == V           ? "V"
+           : actor == run.partner ? "B"
+                                  : "N";
 }
 
 struct answer does(struct actor *actor, struct order order)
@@ -66,6 +80,9 @@ struct answer does(struct actor *actor, struct order order)
     if (answer.result == -ETIME)
         wrong("%s's %s never %s", name_of(actor), verb_names[order.verb],
               actor->board->begun ? "ended" : "began");
+    if (answer.took_ns > INT64_C(3000000000) && getenv("YOKE_VERBOSE"))
+        fprintf(stderr, "# slow: %s's %s took %lld ms\n#   %s\n", name_of(actor),
+                verb_names[order.verb], (long long)answer.took_ns / 1000000, where());
     if (answer.took_ns > totals->slowest_ns && order.timeout_ns == 0)
         totals->slowest_ns = answer.took_ns;
     return answer;
@@ -103,7 +120,107 @@ bool sleeper_ended(void)
     return run.sleeper_waits && W->board->answered == W->board->told;
 }
 
+/* ---- messages ---- */
+
+static const struct world *world_of(const struct scene *scene);
+
+void sends(struct actor *actor, uint64_t id)
+{
+    struct order order = world_of(run.scene)->send;
+    order.value = id;
+    if (run.paired && order.verb == DO_WRITE)
+        order.timeout_ns = LONG_NS; /* the other one may have died inside: until that is noticed */
+    struct answer answer = does(actor, order);
+    if (answer.result == 1)
+        run.sent[id] = 2;
+    else
+        wrong("%s can not send %llu: %lld %s", name_of(actor), (unsigned long long)id,
+              (long long)answer.result, answer.sentence);
+}
+
+void received(const struct actor *actor, const struct answer *answer)
+{
+    if (answer->value >= IDS || run.sent[answer->value] == 0) {
+        wrong("%s received %llx, which nobody sent", name_of(actor),
+              (unsigned long long)answer->value);
+        return;
+    }
+    run.got[answer->value]++;
+    run.deliveries[answer->value] = (uint8_t)answer->deliveries;
+}
+
+void drains(struct actor *actor)
+{
+    for (int i = 0; i < 4 * DEPTH; i++) {
+        struct answer answer = does(actor, world_of(run.scene)->recv);
+        if (answer.result != 1) {
+            if (answer.result != -EAGAIN)
+                wrong("%s's recv gave %lld %s", name_of(actor), (long long)answer.result,
+                      answer.sentence);
+            return;
+        }
+        received(actor, &answer);
+    }
+}
+
+void ledger_is_complete(void)
+{
+    for (int i = 0; i < IDS; i++) {
+        if (run.got[i] > 1)
+            wrong("message %d came %u times", i, run.got[i]);
+        if (run.sent[i] == 2 && run.got[i] == 0 && !run.lost_ok[i])
+            wrong("message %d was sent and is lost", i);
+    }
+}
+
+void victim_answered(const struct answer *answer)
+{
+    const struct order *call = &run.scene->call;
+    switch (call->verb) {
+    case DO_RECV:
+    case DO_RECV_ONE:
+    case DO_BORROW:
+    case DO_BORROW_ONE:
+    case DO_READ:
+    case DO_SIGNAL_RECV:
+        if (answer->result == 1)
+            received(V, answer);
+        break;
+    case DO_SEND:
+    case DO_SEND_ONE:
+    case DO_WRITE:
+    case DO_SIGNAL:
+        if (answer->result == 1)
+            run.sent[call->value] = 2;
+        break;
+    case DO_SEND_TWO:
+        for (int64_t i = 0; i < answer->result; i++)
+            run.sent[call->value + (uint64_t)i] = 2;
+        break;
+    case DO_COMMIT:
+    case DO_COMMIT_MANY:
+        if (answer->result == 0)
+            run.sent[1] = 2;
+        break;
+    default:
+        break;
+    }
+}
+
+void victim_leaves(void)
+{
+    DOES(V, .verb = DO_CLOSE, .handle = 1);
+    DOES(V, .verb = DO_CLOSE);
+    actor_end(V);
+    V = NULL;
+}
+
 /* ---- one run ---- */
+
+static const struct world *world_of(const struct scene *scene)
+{
+    return scene->world ? scene->world : scene->port ? &port_world : &region_world;
+}
 
 static void open_world(const struct scene *scene)
 {
@@ -112,32 +229,31 @@ static void open_world(const struct scene *scene)
     S = actor_start();
     W = actor_start();
     V = NULL;
-    if (scene->port) {
-        MUST(0, S, .verb = DO_PORT_OPEN, .flags = YOKE_CREATE);
-        MUST(0, W, .verb = DO_PORT_OPEN);
-    } else {
-        MUST(0, S, .verb = DO_REGION_CREATE);
-        MUST(0, S, .verb = DO_SEMAPHORE_INIT, .value = 2);
-        MUST(0, W, .verb = DO_REGION_OPEN);
-    }
+    world_of(scene)->open();
+}
+
+static void closes(struct actor *actor)
+{
+    MUST(0, actor, .verb = DO_CLOSE, .handle = 1);
+    MUST(0, actor, .verb = DO_CLOSE);
 }
 
 static void close_world(void)
 {
     struct leftovers left;
     if (run.sleeper_waits) {
-        struct answer answer;
         actor_kill(W);
         W = NULL;
-        (void)answer;
     } else {
-        MUST(0, W, .verb = DO_CLOSE);
+        closes(W);
     }
-    MUST(0, S, .verb = DO_CLOSE);
-    if (run.scene->rings) { /* the next user takes away what nobody has open any more */
+    closes(S);
+    if (run.scene->rings || world_of(run.scene)->lasts) {
+        /* the next user takes away what nobody has open any more */
+        actors_kill_all();
         struct actor *next = actor_start();
-        MUST(0, next, .verb = DO_PORT_OPEN, .flags = YOKE_CREATE);
-        MUST(0, next, .verb = DO_CLOSE);
+        if (DOES(next, .verb = DO_GC).result < 0)
+            wrong("what is left can not be collected");
         actor_end(next);
     }
     leftovers_count(directory, &left);
@@ -151,7 +267,7 @@ static void close_world(void)
 static void reset_run(void)
 {
     run.log[0] = '\0';
-    run.ended = false;
+    run.ended = run.paired = false;
     run.where = AT_PLACE;
     run.woken = 0;
     run.word = run.count = 0;
@@ -204,61 +320,112 @@ static void renew_world(const struct scene *scene, uint64_t failures)
     new_world(scene);
 }
 
-static void kill_there(const struct scene *scene)
+/* False: there is nothing to be seen of it. */
+static bool take_there(const struct scene *scene)
 {
     if (!start_victim(scene)) {
         wrong("the victim could not be traced");
-        return;
+        return false;
     }
     run.where = go_there(scene, &run.place);
     run.ended = run.where == AT_END;
+    return true;
+}
+
+static void then_kill(const struct scene *scene)
+{
     note("V", run.ended ? "is killed after its call" : "is killed", 0);
     victim_kill(V);
     V = NULL;
     scene->after_kill();
 }
 
-static void stop_there(const struct scene *scene)
+/* By SIGSTOP, now and then: else it is the tracer that does not let it go on. */
+static void stand(void)
 {
-    struct answer answer = {.result = -ETIME};
-    if (!start_victim(scene)) {
-        wrong("the victim could not be traced");
-        return;
-    }
-    run.where = go_there(scene, &run.place);
-    run.ended = run.where == AT_END;
     if (run.where == AT_SLEEP)
         victim_hold(V); /* asleep, and nobody wakes it */
+    else if (run.place.steps % 2 == 0 && victim_freeze(V))
+        __atomic_add_fetch(&totals->frozen, 1, __ATOMIC_SEQ_CST);
+}
+
+static void then_go_on(const struct scene *scene)
+{
+    struct answer answer = {.result = -ETIME};
     if (run.ended)
         victim_answered(&V->board->answer);
     scene->while_stopped();
     note("V", "goes on", 0);
-    if (!victim_finish(V)) {
+    if (!victim_finish(V) || !actor_hear(V, &answer, SOON_MS)) {
         wrong("V went on, but never ended its call");
         victim_kill(V);
         V = NULL;
         return;
     }
-    actor_hear(V, &answer, SOON_MS);
     note("V", verb_names[scene->call.verb], answer.result);
     if (!run.ended)
         victim_answered(&answer);
     scene->after_finish(&answer);
-    if (V) {
-        DOES(V, .verb = DO_CLOSE);
-        actor_end(V);
-        V = NULL;
+    if (V)
+        victim_leaves();
+}
+
+/* ---- pairs ---- */
+
+static struct order partners_call(const struct scene *scene)
+{
+    struct order order = scene->partner;
+    if (order.verb == DO_NOTHING) {
+        order = world_of(scene)->send;
+        order.value = PARTNERS;
     }
+    return order;
+}
+
+/* Another one, right before its call. */
+static bool partner_begins(const struct scene *scene)
+{
+    struct order order = partners_call(scene);
+    run.partner = actor_start();
+    if (order.verb != DO_PORT_OPEN && order.verb != DO_STREAM_OPEN && order.verb != DO_PEER_JOIN)
+        world_of(scene)->join(run.partner);
+    return victim_begin(run.partner, &order);
+}
+
+static void partner_dies(const struct scene *scene)
+{
+    struct order order = partners_call(scene);
+    if (!partner_begins(scene)) {
+        wrong("the other one could not be traced");
+        return;
+    }
+    bool ended = victim_go(run.partner, &run.second) == AT_END;
+    note("B", verb_names[order.verb], run.partner->board->answer.result);
+    if (order.value == PARTNERS)
+        run.sent[PARTNERS] = ended && run.partner->board->answer.result == 1 ? 2 : 1;
+    note("B", ended ? "is killed after its call" : "is killed", 0);
+    victim_kill(run.partner);
+    run.partner = NULL;
+    run.paired = true;
+    __atomic_add_fetch(&totals->pairs, 1, __ATOMIC_SEQ_CST);
 }
 
 static void one_run(const struct scene *scene, enum mode mode)
 {
     uint64_t failures = totals->failures;
     run.mode = mode;
-    if (mode == KILL)
-        kill_there(scene);
-    else
-        stop_there(scene);
+    bool goes_on = mode == STOP || (mode == PAIR && run.then == 1);
+    if (take_there(scene)) {
+        if (mode == PAIR)
+            partner_dies(scene);
+        if (goes_on) {
+            stand();
+            then_go_on(scene);
+        } else {
+            then_kill(scene);
+        }
+        __atomic_add_fetch(goes_on ? &totals->stopped : &totals->killed, 1, __ATOMIC_SEQ_CST);
+    }
     __atomic_add_fetch(&totals->places, 1, __ATOMIC_SEQ_CST);
     renew_world(scene, failures);
 }
@@ -299,10 +466,83 @@ static bool survey(const struct scene *scene, uint64_t *random, struct places *r
     return done;
 }
 
-static const struct scene *scene_of(uint32_t number)
+static const struct {
+    const struct scene *scenes;
+    const uint32_t *count;
+} families[] = {
+    {region_scenes, &region_scene_count}, {port_scenes, &port_scene_count},
+    {stream_scenes, &stream_scene_count}, {signal_scenes, &signal_scene_count},
+    {peer_scenes, &peer_scene_count},     {set_scenes, &set_scene_count},
+    {kernel_scenes, &kernel_scene_count},
+};
+#define FAMILIES (sizeof families / sizeof families[0])
+
+uint32_t library_scene_count(void)
 {
-    return number < region_scene_count ? &region_scenes[number]
-                                       : &port_scenes[number - region_scene_count];
+    uint32_t count = 0;
+    for (size_t i = 0; i < FAMILIES; i++)
+        count += *families[i].count;
+    return count;
+}
+
+const struct scene *library_scene(uint32_t number)
+{
+    size_t family = 0;
+    for (; number >= *families[family].count; family++)
+        number -= *families[family].count;
+    return &families[family].scenes[number];
+}
+
+/* The partner's call, surveyed while V is right before its own. */
+static bool survey_partner(const struct scene *scene, uint64_t *random, struct places *ret)
+{
+    struct surveyor surveyor = {.random = random, .enough = time_is_over};
+    new_world(scene);
+    bool done = start_victim(scene) && partner_begins(scene);
+    if (options.thorough || partners_call(scene).verb != DO_PORT_OPEN)
+        done = done && survey_instructions(run.partner, &surveyor, options.thorough ? 8 : 40, ret);
+    else
+        done = done && survey_calls(run.partner, &surveyor, ret);
+    run.partner = NULL;
+    new_world(scene);
+    return done;
+}
+
+/* With little time, so many of a scene's places that other scenes have their share, too. */
+#define PLACES_EACH 40
+
+static bool is_chosen(const struct places *places, enum mode mode, uint64_t *random)
+{
+    if (options.thorough)
+        return true;
+    if (options.seconds >= 1e6)
+        return mode == KILL || random_of(random) % 2 == 0;
+    return random_of(random) % places->count < (mode == KILL ? PLACES_EACH : PLACES_EACH / 2);
+}
+
+/* V at each of its places; of the other one's so many that each comes, in the end. */
+#define SECONDS_EACH 8
+
+static void run_pairs(const struct scene *scene, const struct places *places, uint64_t *random)
+{
+    struct places seconds = {.list = NULL};
+    if (!survey_partner(scene, random, &seconds)) {
+        wrong("the other one's call could not be surveyed");
+        return;
+    }
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < places->count && !time_is_over(); i++) {
+        run.place = places->list[i];
+        if (!is_chosen(places, PAIR, random))
+            continue;
+        for (uint32_t k = 0; k < (options.thorough ? SECONDS_EACH : 1) && !time_is_over(); k++) {
+            at += 1 + (uint32_t)(random_of(random) % 3);
+            run.second = seconds.list[at % seconds.count];
+            run.then = !scene->pair_kills && random_of(random) % 2 == 0;
+            one_run(scene, PAIR);
+        }
+    }
+    places_free(&seconds);
 }
 
 /*
@@ -329,12 +569,16 @@ static void whole_calls(const struct scene *scene, enum mode mode)
 
 static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
 {
-    const struct scene *scene = scene_of(number);
+    const struct scene *scene = library_scene(number);
     struct places places;
+    if (mode == PAIR && (scene->alone || scene->forked))
+        return;
     port_plan = scene->plan;
     open_world(scene);
     if (options.one_place) {
         run.place = options.place;
+        run.second = options.second;
+        run.then = options.then;
         one_run(scene, mode);
         close_world();
         return;
@@ -344,12 +588,14 @@ static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
         close_world();
         return;
     }
-    for (uint32_t i = 0; i < places.count && !time_is_over(); i++) {
+    if (mode == PAIR)
+        run_pairs(scene, &places, random);
+    for (uint32_t i = 0; mode != PAIR && i < places.count && !time_is_over(); i++) {
         run.place = places.list[i];
-        if (options.thorough || mode == KILL || random_of(random) % 2 == 0)
+        if (is_chosen(&places, mode, random))
             one_run(scene, mode);
     }
-    if (!time_is_over())
+    if (mode != PAIR && !time_is_over())
         whole_calls(scene, mode);
     close_world();
     places_free(&places);
@@ -357,19 +603,32 @@ static void run_scene(uint32_t number, enum mode mode, uint64_t *random)
 
 static const char *scene_name(uint32_t scene)
 {
-    return scene_of(scene)->name;
+    return library_scene(scene)->name;
+}
+
+static const char *scene_family(uint32_t scene)
+{
+    return world_of(library_scene(scene))->family;
 }
 
 int main(int argc, char **argv)
 {
     const struct campaign campaign = {
         .usage = "library [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] "
-                 "[--mode kill|stop] [--place STOPS.STEPS]",
-        .scenes = region_scene_count + port_scene_count,
+                 "[--family NAME] [--mode kill|stop|pair] [--place STOPS.STEPS] "
+                 "[--second STOPS.STEPS] [--then 0|1]",
+        .scenes = library_scene_count(),
+        .modes = MODES,
         .name = scene_name,
+        .family = scene_family,
         .run = run_scene,
         .where = where,
+        .complete = no_function_is_overlooked,
     };
+    if (argc == 2 && strcmp(argv[1], "--table") == 0) {
+        library_print_table();
+        return 0;
+    }
     return campaign_main(
         argc, argv, &campaign,
         "killed_or_stopped_at_any_instruction_others_go_on_and_no_message_is_lost");

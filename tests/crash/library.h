@@ -16,12 +16,24 @@
 #define DEPTH   4
 #define PLACES  6 /* participants */
 
+/* Where the scenes play: what S and W have open, and what a message is there. */
+struct world {
+    const char *family;
+    bool
+        lasts; /* what a process had open may stay until it ends: names of dead peers, who it sent signals to */
+    void (*open)(void);
+    void (*join)(struct actor *actor); /* as one more that sends */
+    struct order send, recv;           /* `value` is the number */
+    uint32_t depth;                    /* messages that fit; 0: not to be told */
+};
+
 struct scene {
     const char *name;
     bool port;
-    struct port_plan plan; /* ports */
-    void (*arrange)(void); /* what there is, before V comes */
-    void (*before)(void);  /* V's own, before the call */
+    const struct world *world; /* NULL: a region; with `port`, a port */
+    struct port_plan plan;     /* ports */
+    void (*arrange)(void);     /* what there is, before V comes */
+    void (*before)(void);      /* V's own, before the call */
     struct order call;
     bool forked;          /* V is a child that S forked */
     bool rings;           /* V has a doorbell, which S has open when V is dead */
@@ -31,24 +43,39 @@ struct scene {
     void (*after_kill)(void);
     void (*while_stopped)(void);
     void (*after_finish)(const struct answer *answer);
+    /*
+     * Pairs: while V stands another one dies in the midst of this call; then V dies or goes on, and all must be
+     * as without that one. With verb 0 it is the world's `send`, of message PARTNERS.
+     */
+    struct order partner;
+    bool alone;      /* no pairs: another one would be in the way of what is asked afterwards */
+    bool pair_kills; /* pairs: V dies, too */
 };
 
-extern const struct scene region_scenes[], port_scenes[];
-extern const uint32_t region_scene_count, port_scene_count;
+extern const struct scene region_scenes[], port_scenes[], stream_scenes[], signal_scenes[],
+    peer_scenes[], set_scenes[], kernel_scenes[];
+extern const uint32_t region_scene_count, port_scene_count, stream_scene_count, signal_scene_count,
+    peer_scene_count, set_scene_count, kernel_scene_count;
+extern const struct world region_world, port_world;
+
+#define PARTNERS 50 /* the message of who dies beside V */
 
 struct run {
     const struct scene *scene;
     enum mode mode;
-    struct place place;
+    struct place place, second; /* second: of who dies beside V */
     enum where where;
-    bool ended; /* V's call was over */
-    struct actor *survivor, *sleeper, *victim;
+    bool paired; /* somebody died beside V */
+    bool ended;  /* V's call was over */
+    int then;    /* after the other one's death V goes on: 1 */
+    struct actor *survivor, *sleeper, *victim, *partner, *holder;
     uint64_t word;  /* of the lock, before the call */
     uint64_t count; /* of the event */
     uint32_t woken; /* how often `asleep` did something */
     bool sleeper_waits;
     int64_t slept_ns; /* W's call, from begin to end */
-    int64_t told_ns, call_ns; /* when W was told to sleep; how much later V was where it was to go */
+    int64_t told_ns,
+        call_ns; /* when W was told to sleep; how much later V was where it was to go */
     /* messages */
     uint8_t sent[IDS]; /* 0 no, 1 perhaps, 2 yes */
     uint8_t got[IDS];
@@ -86,7 +113,16 @@ void sleeper_begins(struct order order);
 struct answer sleeper_ends(const char *what);
 bool sleeper_ended(void);
 
-/* In library_port.c: what V's answer says it sent or got. */
+/* ---- messages: what was sent, and what came of it ---- */
+
+void sends(struct actor *actor, uint64_t id);
+void received(const struct actor *actor, const struct answer *answer);
+/* Receives everything that there is, now. */
+void drains(struct actor *actor);
+/* Each that was sent came once; or perhaps not, where that may be. */
+void ledger_is_complete(void);
+/* V's answer says what it sent or got. */
 void victim_answered(const struct answer *answer);
+void victim_leaves(void);
 
 #endif

@@ -11,45 +11,26 @@
 
 /* ---- messages: what was sent, and what came of it ---- */
 
+static void open_port_world(void)
+{
+    MUST(0, S, .verb = DO_PORT_OPEN, .flags = YOKE_CREATE);
+    MUST(0, W, .verb = DO_PORT_OPEN);
+}
+
+static void join_port(struct actor *actor)
+{
+    MUST(0, actor, .verb = DO_PORT_OPEN);
+}
+
+const struct world port_world = {.family = "port",
+                                 .open = open_port_world,
+                                 .join = join_port,
+                                 .send = {.verb = DO_SEND},
+                                 .recv = {.verb = DO_RECV}};
+
 static void opens_port(void)
 {
     MUST(0, V, .verb = DO_PORT_OPEN);
-}
-
-static void sends(struct actor *actor, uint64_t id)
-{
-    struct answer answer = DOES(actor, .verb = DO_SEND, .value = id);
-    if (answer.result == 1)
-        run.sent[id] = 2;
-    else
-        wrong("%s can not send %llu: %lld %s", name_of(actor), (unsigned long long)id,
-              (long long)answer.result, answer.sentence);
-}
-
-static void received(const struct actor *actor, const struct answer *answer)
-{
-    if (answer->value >= IDS || run.sent[answer->value] == 0) {
-        wrong("%s received %llx, which nobody sent", name_of(actor),
-              (unsigned long long)answer->value);
-        return;
-    }
-    run.got[answer->value]++;
-    run.deliveries[answer->value] = (uint8_t)answer->deliveries;
-}
-
-/* Everything that there is, now. */
-static void drains(struct actor *actor)
-{
-    for (int i = 0; i < 4 * DEPTH; i++) {
-        struct answer answer = DOES(actor, .verb = DO_RECV);
-        if (answer.result != 1) {
-            if (answer.result != -EAGAIN)
-                wrong("%s's recv gave %lld %s", name_of(actor), (long long)answer.result,
-                      answer.sentence);
-            return;
-        }
-        received(actor, &answer);
-    }
 }
 
 static struct answer counts(void)
@@ -72,12 +53,7 @@ static void newcomer(bool drain)
 static void ledger_is_balanced(void)
 {
     newcomer(true);
-    for (int i = 0; i < IDS; i++) {
-        if (run.got[i] > 1)
-            wrong("message %d came %u times", i, run.got[i]);
-        if (run.sent[i] == 2 && run.got[i] == 0 && !run.lost_ok[i])
-            wrong("message %d was sent and is lost", i);
-    }
+    ledger_is_complete();
     for (uint64_t i = 0; i < run.scene->plan.depth; i++)
         sends(S, 40 + i);
     MUST(-EAGAIN, S, .verb = DO_SEND, .value = 39);
@@ -92,24 +68,6 @@ static void ledger_is_balanced(void)
         wrong("%u messages wait and %u are held in an empty port", left.waiting, left.held);
 }
 
-void victim_answered(const struct answer *answer)
-{
-    enum verb verb = run.scene->call.verb;
-    if ((verb == DO_RECV || verb == DO_BORROW) && answer->result == 1)
-        received(V, answer);
-    if (verb == DO_SEND && answer->result == 1)
-        run.sent[run.scene->call.value] = 2;
-    if (verb == DO_COMMIT && answer->result == 0)
-        run.sent[1] = 2;
-}
-
-static void victim_leaves(void)
-{
-    DOES(V, .verb = DO_CLOSE);
-    actor_end(V);
-    V = NULL;
-}
-
 /* -- sending -- */
 
 static void send_killed(void)
@@ -121,6 +79,8 @@ static void send_killed(void)
 static void send_stopped(void)
 {
     run.sent[1] = 1;
+    if (run.paired)
+        drains(S);                              /* there is to be room for these */
     for (uint64_t id = 2; id < 1 + DEPTH; id++) /* V's may be there, too */
         sends(S, id);
     drains(S);
@@ -133,7 +93,8 @@ static void send_stopped(void)
 
 static void send_finished(const struct answer *answer)
 {
-    if (answer->result != (run.scene->call.verb == DO_COMMIT ? 0 : 1))
+    enum verb verb = run.scene->call.verb;
+    if (answer->result != (verb == DO_COMMIT || verb == DO_COMMIT_MANY ? 0 : 1))
         wrong("V's send gave %lld", (long long)answer->result);
     victim_leaves();
     ledger_is_balanced();
@@ -313,7 +274,8 @@ static void sends_two(void)
 static void recv_killed(void)
 {
     struct answer before = counts();
-    run.lost_ok[10] = run.scene->call.verb == DO_RECV || run.scene->call.verb == DO_RELEASE;
+    enum verb verb = run.scene->call.verb;
+    run.lost_ok[10] = verb == DO_RECV || verb == DO_RECV_ONE || verb == DO_RELEASE;
     ledger_is_balanced();
     if (run.got[10] && before.held > 0 && run.deliveries[10] != 2)
         wrong("the message that V held came with %u deliveries", run.deliveries[10]);
@@ -339,7 +301,8 @@ static void recv_finished(const struct answer *answer)
 {
     if (answer->result != 1 && answer->result != -EAGAIN)
         wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
-    if (run.scene->call.verb == DO_BORROW && answer->result == 1)
+    enum verb verb = run.scene->call.verb;
+    if ((verb == DO_BORROW || verb == DO_BORROW_ONE) && answer->result == 1)
         MUST(0, V, .verb = DO_RELEASE);
     victim_leaves();
     ledger_is_balanced();
@@ -586,12 +549,32 @@ static void recovery_stopped(void)
     if (run.got[12] != 1 || run.got[13] != 1)
         wrong("messages that nobody held did not come while V stood");
     newcomer(true);
+    /* who comes now, perhaps to the dead one's place, keeps what it has whatever V goes on to do */
+    run.holder = actor_start();
+    MUST(0, run.holder, .verb = DO_PORT_OPEN);
+    sends(S, 30);
+    struct answer answer = DOES(run.holder, .verb = DO_BORROW);
+    if (answer.result != 1)
+        wrong("a newcomer can not borrow: %lld", (long long)answer.result);
+    else
+        received(run.holder, &answer);
+}
+
+static void holder_has_it_still(void)
+{
+    if (counts().held != 1)
+        wrong("a living one has borrowed a message, and %u are held", counts().held);
+    MUST(0, run.holder, .verb = DO_RELEASE);
+    MUST(0, run.holder, .verb = DO_CLOSE);
+    actor_end(run.holder);
+    run.holder = NULL;
 }
 
 static void recovery_finished(const struct answer *answer)
 {
     if (answer->result != 0)
         wrong("V can not join: %lld %s", (long long)answer->result, answer->sentence);
+    holder_has_it_still();
     victim_leaves();
     recovery_is_right();
 }
@@ -679,6 +662,94 @@ static void once_killed(void)
     ledger_is_balanced();
     if (run.got[10] && run.deliveries[10] != 1)
         wrong("under `once` a message came again");
+}
+
+/* -- two at once: perhaps none, one, or both, but never the second alone -- */
+
+static void two_killed(void)
+{
+    run.sent[1] = run.sent[2] = run.ended ? 2 : 1;
+    newcomer(true);
+    if (run.got[2] && !run.got[1])
+        wrong("the second of two was sent, and the first was not");
+    ledger_is_balanced();
+}
+
+static void two_stopped(void)
+{
+    run.sent[1] = run.sent[2] = 1;
+    drains(S);
+    sends(S, 3);
+    drains(S);
+}
+
+static void two_finished(const struct answer *answer)
+{
+    if (answer->result != 2)
+        wrong("V's sending two gave %lld", (long long)answer->result);
+    victim_leaves();
+    ledger_is_balanced();
+}
+
+/* -- a loan -- */
+
+static void loan_killed(void)
+{
+    sends(S, 2);
+    ledger_is_balanced();
+}
+
+static void loan_stopped(void)
+{
+    sends(S, 2);
+    drains(S);
+}
+
+static void loan_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V's loan gave %lld %s", (long long)answer->result, answer->sentence);
+    else
+        MUST(0, V, .verb = DO_RELEASE);
+    victim_leaves();
+    ledger_is_balanced();
+}
+
+/* -- V's other thread waits for a message, and so does W; V ends its thread's wait -- */
+
+static void thread_receives(void)
+{
+    opens_port();
+    MUST(0, V, .verb = DO_WAITER);
+}
+
+/* It may have been given to V's thread, which is as dead as V. */
+static void cancel_killed(void)
+{
+    sends(S, 10);
+    sleeper_gets("a message was sent");
+    ledger_is_balanced();
+}
+
+/* V's thread runs on while V itself stands. */
+static void cancel_stopped(void)
+{
+    sends(S, 10);
+    sends(S, 11);
+    sleeper_gets("two messages were sent, and one other waits");
+}
+
+static void cancel_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
+    struct answer thread = DOES(V, .verb = DO_WAITER_ENDS);
+    if (thread.result == 1)
+        received(V, &thread);
+    else if (thread.result != -ECANCELED)
+        wrong("V's thread was told %lld", (long long)thread.result);
+    victim_leaves();
+    ledger_is_balanced();
 }
 
 /* ---- the scenes ---- */
@@ -809,6 +880,7 @@ const struct scene port_scenes[] = {
      .while_stopped = loop_stopped,
      .after_finish = leave_finished},
     {.name = "send, waiting for room",
+     .alone = true,
      .port = true,
      PLAIN,
      .arrange = fills,
@@ -847,6 +919,7 @@ const struct scene port_scenes[] = {
      .while_stopped = recv_stopped,
      .after_finish = recv_finished},
     {.name = "recv while one waits for room",
+     .alone = true,
      .wakes = true,
      .port = true,
      PLAIN,
@@ -907,6 +980,7 @@ const struct scene port_scenes[] = {
      .while_stopped = give_back_stopped,
      .after_finish = give_finished},
     {.name = "return for the last time",
+     .alone = true,
      .port = true,
      PARKING,
      .arrange = sends_one,
@@ -916,6 +990,7 @@ const struct scene port_scenes[] = {
      .while_stopped = nothing_while_stopped,
      .after_finish = parked_finished},
     {.name = "join",
+     .partner = {.verb = DO_PORT_OPEN},
      .port = true,
      PLAIN,
      .call = {.verb = DO_PORT_OPEN},
@@ -943,6 +1018,7 @@ const struct scene port_scenes[] = {
      .while_stopped = give_back_stopped,
      .after_finish = leave_finished},
     {.name = "recover",
+     .partner = {.verb = DO_PORT_OPEN},
      .port = true,
      PLAIN,
      .arrange = dead_holder,
@@ -950,6 +1026,84 @@ const struct scene port_scenes[] = {
      .after_kill = recovery_killed,
      .while_stopped = recovery_stopped,
      .after_finish = recovery_finished},
+    {.name = "send one",
+     .port = true,
+     PLAIN,
+     .before = opens_port,
+     .call = {.verb = DO_SEND_ONE, .value = 1},
+     .after_kill = send_killed,
+     .while_stopped = send_stopped,
+     .after_finish = send_finished},
+    {.name = "send two at once",
+     .port = true,
+     PLAIN,
+     .before = opens_port,
+     .call = {.verb = DO_SEND_TWO, .value = 1},
+     .after_kill = two_killed,
+     .while_stopped = two_stopped,
+     .after_finish = two_finished},
+    {.name = "loan",
+     .port = true,
+     PLAIN,
+     .before = opens_port,
+     .call = {.verb = DO_LOAN, .value = 1},
+     .after_kill = loan_killed,
+     .while_stopped = loan_stopped,
+     .after_finish = loan_finished},
+    {.name = "release a loan",
+     .port = true,
+     PLAIN,
+     .before = victim_loans,
+     .call = {.verb = DO_RELEASE},
+     .after_kill = loan_killed,
+     .while_stopped = loan_stopped,
+     .after_finish = give_finished},
+    {.name = "commit many",
+     .port = true,
+     PLAIN,
+     .before = victim_loans,
+     .call = {.verb = DO_COMMIT_MANY},
+     .after_kill = send_killed,
+     .while_stopped = send_stopped,
+     .after_finish = send_finished},
+    {.name = "recv one",
+     .port = true,
+     PLAIN,
+     .arrange = sends_two,
+     .before = opens_port,
+     .call = {.verb = DO_RECV_ONE},
+     .after_kill = recv_killed,
+     .while_stopped = recv_stopped,
+     .after_finish = recv_finished},
+    {.name = "borrow one",
+     .port = true,
+     PLAIN,
+     .arrange = sends_two,
+     .before = opens_port,
+     .call = {.verb = DO_BORROW_ONE},
+     .after_kill = recv_killed,
+     .while_stopped = recv_stopped,
+     .after_finish = recv_finished},
+    {.name = "cancel a wait for a message",
+     .port = true,
+     PLAIN,
+     .alone = true,
+     .before = thread_receives,
+     .settle = sleeper_receives,
+     .call = {.verb = DO_CANCEL},
+     .after_kill = cancel_killed,
+     .while_stopped = cancel_stopped,
+     .after_finish = cancel_finished},
+    {.name = "close what a thread waits on",
+     .port = true,
+     PLAIN,
+     .alone = true,
+     .before = thread_receives,
+     .settle = sleeper_receives,
+     .call = {.verb = DO_CLOSE},
+     .after_kill = cancel_killed,
+     .while_stopped = cancel_stopped,
+     .after_finish = cancel_finished},
     {.name = "send in a forked child",
      .port = true,
      PLAIN,

@@ -14,6 +14,21 @@ static uint64_t lock_word(void)
     return DOES(S, .verb = DO_LOCK_WORD).value;
 }
 
+static void open_region_world(void)
+{
+    MUST(0, S, .verb = DO_REGION_CREATE);
+    MUST(0, S, .verb = DO_SEMAPHORE_INIT, .value = 2);
+    MUST(0, W, .verb = DO_REGION_OPEN);
+}
+
+static void join_region(struct actor *actor)
+{
+    MUST(0, actor, .verb = DO_REGION_OPEN);
+}
+
+const struct world region_world = {
+    .family = "region", .open = open_region_world, .join = join_region};
+
 static void opens_region(void)
 {
     MUST(0, V, .verb = DO_REGION_OPEN);
@@ -323,16 +338,127 @@ static void child_lock_killed(void)
     child_lock_others();
 }
 
+/* ---- V waits for a unit that W has ---- */
+
+static void sleeper_takes_units(void)
+{
+    MUST(0, W, .verb = DO_SEMAPHORE_ACQUIRE);
+    MUST(0, W, .verb = DO_SEMAPHORE_ACQUIRE);
+}
+
+static void sleeper_gives_unit(void)
+{
+    if (run.woken++ == 0)
+        MUST(0, W, .verb = DO_SEMAPHORE_RELEASE);
+}
+
+static void wait_unit_killed(void)
+{
+    sleeper_gives_unit();
+    MUST(0, W, .verb = DO_SEMAPHORE_RELEASE);
+    units_are_back();
+}
+
+static void wait_unit_stopped(void)
+{
+    sleeper_gives_unit();
+    run.count = DOES(S, .verb = DO_SEMAPHORE_ACQUIRE).result == 0;
+    if (run.count) /* V did not have it yet, and is to have it */
+        MUST(0, S, .verb = DO_SEMAPHORE_RELEASE);
+}
+
+static void wait_unit_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V waited for a unit and was told %lld", (long long)answer->result);
+    MUST(0, V, .verb = DO_SEMAPHORE_RELEASE);
+    MUST(0, W, .verb = DO_SEMAPHORE_RELEASE);
+    units_are_back();
+}
+
+/* ---- a semaphore is made: by one that may die, and then by another ---- */
+
+static void init_others(void)
+{
+    MUST(0, S, .verb = DO_SEMAPHORE_INIT, .value = 2);
+    units_are_back();
+}
+
+static void init_stopped(void)
+{
+    MUST(YOKE_LOCKED, S, .verb = DO_LOCK);
+    MUST(0, S, .verb = DO_UNLOCK);
+}
+
+static void init_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V was told %lld", (long long)answer->result);
+    units_are_back();
+}
+
+/* ---- looking: it changes nothing, and what it finds dead it gives back ---- */
+
+static void looked(const struct answer *answer)
+{
+    if (answer->result < 0)
+        wrong("V was told %lld", (long long)answer->result);
+    units_are_back();
+}
+
+static void lock_goes_round(void)
+{
+    MUST(YOKE_LOCKED, S, .verb = DO_LOCK);
+    MUST(0, S, .verb = DO_UNLOCK);
+}
+
+/* ---- V's other thread waits for the lock that S has; V ends that wait ---- */
+
+static void thread_wants_lock(void)
+{
+    opens_region();
+    MUST(YOKE_LOCKED, S, .verb = DO_LOCK);
+    MUST(0, V, .verb = DO_WAITER);
+    SLEEPS(.verb = DO_LOCK);
+}
+
+static void cancel_others(void)
+{
+    MUST(0, S, .verb = DO_UNLOCK);
+    struct answer answer = sleeper_ends("S gave the lock up");
+    if (answer.result != YOKE_LOCKED && answer.result != YOKE_OWNER_DIED)
+        wrong("W was told %lld", (long long)answer.result);
+    MUST(0, W, .verb = DO_UNLOCK);
+    lock_is_left();
+}
+
+static void cancel_stopped(void)
+{
+    units_are_back();
+}
+
+static void cancel_finished(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V's cancel gave %lld", (long long)answer->result);
+    MUST(-ECANCELED, V, .verb = DO_WAITER_ENDS);
+    cancel_others();
+}
+
 /* ---- the scenes ---- */
 
 const struct scene region_scenes[] = {
     {.name = "lock a free one",
+     .partner = {.verb = DO_LOCK},
+     .pair_kills = true,
      .before = opens_region,
      .call = {.verb = DO_LOCK},
      .after_kill = lock_is_left,
      .while_stopped = lock_while_stopped,
      .after_finish = lock_after_finish},
     {.name = "lock a dead one's",
+     .partner = {.verb = DO_LOCK},
+     .pair_kills = true,
      .arrange = dead_owner,
      .before = opens_region,
      .call = {.verb = DO_LOCK},
@@ -340,6 +466,8 @@ const struct scene region_scenes[] = {
      .while_stopped = lock_while_stopped,
      .after_finish = lock_after_finish},
     {.name = "lock, waiting",
+     .partner = {.verb = DO_LOCK},
+     .pair_kills = true,
      .arrange = sleeper_locks,
      .before = opens_region,
      .call = {.verb = DO_LOCK, .timeout_ns = LONG_NS},
@@ -348,6 +476,8 @@ const struct scene region_scenes[] = {
      .while_stopped = wait_lock_stopped,
      .after_finish = wait_lock_finished},
     {.name = "unlock while one waits",
+     .partner = {.verb = DO_LOCK},
+     .pair_kills = true,
      .wakes = true,
      .before = victim_locks,
      .settle = sleeper_wants_lock,
@@ -356,12 +486,16 @@ const struct scene region_scenes[] = {
      .while_stopped = unlock_stopped,
      .after_finish = unlock_finished},
     {.name = "take a unit",
+     .partner = {.verb = DO_SEMAPHORE_ACQUIRE},
+     .pair_kills = true,
      .before = opens_region,
      .call = {.verb = DO_SEMAPHORE_ACQUIRE},
      .after_kill = units_are_back,
      .while_stopped = units_while_stopped,
      .after_finish = units_finished},
     {.name = "take a dead one's unit",
+     .partner = {.verb = DO_SEMAPHORE_ACQUIRE},
+     .pair_kills = true,
      .arrange = dead_owner,
      .before = opens_region,
      .call = {.verb = DO_SEMAPHORE_ACQUIRE},
@@ -369,6 +503,8 @@ const struct scene region_scenes[] = {
      .while_stopped = units_while_stopped,
      .after_finish = units_finished},
     {.name = "give a unit while one waits",
+     .partner = {.verb = DO_SEMAPHORE_ACQUIRE},
+     .pair_kills = true,
      .wakes = true,
      .before = victim_takes_units,
      .settle = sleeper_wants_unit,
@@ -377,6 +513,7 @@ const struct scene region_scenes[] = {
      .while_stopped = unit_stopped,
      .after_finish = unit_finished},
     {.name = "notify while one waits",
+     .partner = {.verb = DO_NOTIFY},
      .wakes = true,
      .before = opens_region,
      .settle = sleeper_listens,
@@ -385,6 +522,7 @@ const struct scene region_scenes[] = {
      .while_stopped = event_others,
      .after_finish = event_finished},
     {.name = "wait for an event",
+     .partner = {.verb = DO_NOTIFY},
      .before = victim_listens,
      .settle = sleeper_listens,
      .call = {.verb = DO_EVENT_WAIT, .timeout_ns = LONG_NS},
@@ -392,6 +530,45 @@ const struct scene region_scenes[] = {
      .after_kill = listen_others,
      .while_stopped = listen_others,
      .after_finish = event_finished},
+    {.name = "take a unit, waiting",
+     .partner = {.verb = DO_SEMAPHORE_ACQUIRE},
+     .pair_kills = true,
+     .arrange = sleeper_takes_units,
+     .before = opens_region,
+     .call = {.verb = DO_SEMAPHORE_ACQUIRE, .timeout_ns = LONG_NS},
+     .asleep = sleeper_gives_unit,
+     .after_kill = wait_unit_killed,
+     .while_stopped = wait_unit_stopped,
+     .after_finish = wait_unit_finished},
+    {.name = "make a semaphore",
+     .partner = {.verb = DO_SEMAPHORE_INIT, .value = 2},
+     .before = opens_region,
+     .call = {.verb = DO_SEMAPHORE_INIT, .value = 2},
+     .after_kill = init_others,
+     .while_stopped = init_stopped,
+     .after_finish = init_finished},
+    {.name = "count units, a dead one's among them",
+     .partner = {.verb = DO_SEMAPHORE_ACQUIRE},
+     .arrange = dead_owner,
+     .before = opens_region,
+     .call = {.verb = DO_SEMAPHORE_VALUE},
+     .after_kill = units_are_back,
+     .while_stopped = units_are_back,
+     .after_finish = looked},
+    {.name = "count notifications",
+     .partner = {.verb = DO_NOTIFY},
+     .before = opens_region,
+     .call = {.verb = DO_EVENT_COUNT},
+     .after_kill = lock_goes_round,
+     .while_stopped = lock_goes_round,
+     .after_finish = looked},
+    {.name = "cancel waits for a lock",
+     .alone = true,
+     .before = thread_wants_lock,
+     .call = {.verb = DO_REGION_CANCEL},
+     .after_kill = cancel_others,
+     .while_stopped = cancel_stopped,
+     .after_finish = cancel_finished},
     {.name = "lock in a forked child",
      .forked = true,
      .arrange = parent_locks,

@@ -538,6 +538,7 @@ static void one_run(enum mode mode, uint32_t then)
     else
         stop_there();
     __atomic_add_fetch(&totals->places, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(mode == KILL ? &totals->killed : &totals->stopped, 1, __ATOMIC_SEQ_CST);
     actors_kill_all();
     leftovers_clear(directory);
 }
@@ -666,6 +667,7 @@ int main(int argc, char **argv)
         .usage = "lifecycle [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop] "
                  "[--place STOPS.STEPS] [--broken STOPS.STEPS] [--then N]",
         .scenes = SCENES,
+        .modes = 2,
         .name = scene_name,
         .run = run_scene,
         .where = where,

@@ -5,6 +5,7 @@
  * model.h. Who recovers a participant takes its lock first, and may die with it.
  */
 #include "model.h"
+#include "tried.h"
 #include "walk.h"
 
 #include <getopt.h>
@@ -365,5 +366,10 @@ int main(int count, char **arguments)
         limits.processes, limits.length, combinations, walk_counts.cut, walk_counts.states,
         walk_counts.checked, walk_counts.ends, (unsigned long long)limits.seed,
         seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
+    tried(&(struct tried){.program = "crash-schedules",
+                          .scenes = (uint64_t)combinations,
+                          .places = (uint64_t)walk_counts.checked,
+                          .killed = (uint64_t)walk_counts.checked,
+                          .schedules = (uint64_t)walk_counts.states});
     return failures > 0;
 }

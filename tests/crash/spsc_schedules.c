@@ -12,6 +12,7 @@
  *                       [--seed N] [--setup NAME] [--start NAME] [--go-on] [--verbose]
  */
 #include "spsc_model.h"
+#include "tried.h"
 #include "walk.h"
 
 #include <getopt.h>
@@ -337,5 +338,10 @@ int main(int count, char **arguments)
         limits.processes, limits.length, combinations, walk_counts.cut, walk_counts.states,
         walk_counts.checked, walk_counts.ends, (unsigned long long)limits.seed,
         seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
+    tried(&(struct tried){.program = "crash-spsc_schedules",
+                          .scenes = (uint64_t)combinations,
+                          .places = (uint64_t)walk_counts.checked,
+                          .killed = (uint64_t)walk_counts.checked,
+                          .schedules = (uint64_t)walk_counts.states});
     return failures > 0;
 }

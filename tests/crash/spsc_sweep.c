@@ -14,6 +14,7 @@
  */
 #include "spsc_model.h"
 #include "stepper.h"
+#include "tried.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -413,5 +414,11 @@ int main(int count, char **arguments)
         "%.1f s%s: %d faults\n",
         names[limits.mode], combinations, places, checked, steps, (unsigned long long)limits.seed,
         seconds_now() - started, all || failures > 0 ? "" : " (out of time)", failures);
+    tried(&(struct tried){.program = "crash-spsc_sweep",
+                          .scenes = (uint64_t)combinations,
+                          .places = (uint64_t)places,
+                          .pairs = limits.mode == PAIR ? (uint64_t)places : 0,
+                          .stopped = limits.mode == RESUME ? (uint64_t)places : 0,
+                          .killed = limits.mode == RESUME ? 0 : (uint64_t)places});
     return failures > 0;
 }

@@ -35,6 +35,8 @@ expect 2 '^usage: ./dev COMMAND' 'an unknown command is refused' frobnicate
 expect 2 'one PREFIX' 'install without PREFIX is refused' install
 expect 2 'one PREFIX' 'install with two is refused' install a b
 expect 2 "'foo' is not --long" 'an unknown option of check is refused' check foo
+expect 2 "'foo' is no number" 'what is no time to fuzz is refused' fuzz foo
+expect 2 'one number of SECONDS' 'fuzz with two times is refused' fuzz 1 2
 expect 2 "'foo' is too much" 'an argument of build is refused' build foo
 CC='no-such-cc -m64' && export CC
 for command in build run check; do

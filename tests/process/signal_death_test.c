@@ -373,6 +373,7 @@ static int role_other_user_may_not(void *argument)
 {
     become_user(1);
     must_fail(yoke_signal_send(NULL, address_of(*(enum place *)argument), 1, 1), EACCES);
+    assert_non_null(strstr(yoke_explain(), "no permission to send signals to peer:bob"));
     return 0;
 }
 

@@ -307,6 +307,44 @@ static void who_leaves_bytes_behind_or_dies_over_them_rings_the_other_readers(vo
     }
 }
 
+/*
+ * A reader that found another one inside waits for bytes; if that one takes them all, and nobody is left who
+ * writes, it is to be told of the end. (The writer leaves without a sound here: its lock file is closed later.)
+ */
+static void who_takes_the_last_bytes_rings_the_other_readers_for_the_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        yoke_endpoint *out = writer(), *in = reader(), *other = reader();
+        yoke_set *set = NULL;
+        int fd = i ? -1 : (int)must(yoke_fd(in));
+        unsigned char byte;
+
+        if (i) {
+            must(yoke_set_create(&set));
+            must(yoke_set_add(set, in, NULL));
+            must(yoke_set_fd(set));
+        }
+        put(out, 10);
+        assert_true(yk_bytes_enter(&inner(other)->ring, YK_BYTES_READING, inner(other)->me));
+        yk_bytes_go(&inner(out)->shm->ends[YK_BYTES_WRITING], inner(out)->object.slot,
+                    YK_BYTES_CLOSED);
+        for (int k = 0; k < 100; k++) {
+            must_fail(yoke_read(in, &byte, 1, YOKE_NOW), EAGAIN);
+            is_told(fd, set, 0);
+        }
+        assert_false(is_told(fd, set, 0));
+        yk_bytes_leave(&inner(other)->ring, YK_BYTES_READING);
+        get(other, 10);
+        assert_true(is_told(set ? yoke_set_fd(set) : fd, NULL, SOON_MS));
+        assert_int_equal(yoke_read(in, &byte, 1, YOKE_NOW), 0);
+        yoke_close(in);
+        yoke_close(other);
+        yoke_close(out);
+        yoke_set_close(set);
+    }
+}
+
 /* ---- killed at random ------------------------------------------------------------------------- */
 
 #define KILLS  100
@@ -516,6 +554,7 @@ int main(void)
         api_test(bytes_whose_writer_died_before_the_wake_up_are_noticed),
         api_test(who_stands_still_inside_keeps_its_turn_until_it_dies),
         api_test(who_leaves_bytes_behind_or_dies_over_them_rings_the_other_readers),
+        api_test(who_takes_the_last_bytes_rings_the_other_readers_for_the_end),
         api_test(random_kills_lose_nothing_and_double_nothing),
         api_test(kept_stream_keeps_its_bytes_and_a_transient_one_goes_with_the_killed),
         api_test(child_goes_on_with_its_parents_endpoint_as_one_of_its_own),

@@ -205,6 +205,8 @@ static void hostile_geometry_is_refused(void **state)
     REFUSE(blocks_each, UINT32_MAX);
     REFUSE(payload_offset, 0);
     REFUSE(payload_offset, 31);
+    REFUSE(payload_offset, 33); /* messages are 16-byte aligned */
+    REFUSE(payload_offset, 40);
     REFUSE(payload_offset, 65);
     REFUSE(payload_offset, UINT32_MAX);
     REFUSE(max_message, (UINT64_C(64) << 20) + 1);

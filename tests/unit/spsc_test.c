@@ -1229,6 +1229,26 @@ static void released_ahead_of_sent_is_called_a_lie(void **state)
     close_play(&play);
 }
 
+/* A sender that goes on over what is in the receiver's hand: two would have one place in its notes. */
+static void message_beyond_the_depth_is_called_a_lie(void **state)
+{
+    struct yk_spsc_message message;
+    struct play play;
+    (void)state;
+    open_play(&play, 8, 400);
+    for (uint64_t i = 0; i < 8; i++)
+        must_send(&play, i, 8);
+    for (uint64_t i = 0; i < 8; i++)
+        must_take(&play, i, 8, 1);
+    yk_store_relaxed(word_of(&play, 8), UINT64_C(2) << 32 | 8);
+    assert_int_equal(yk_spsc_take(&play.receiver, UINT64_MAX, &message), -EPROTO);
+    assert_int_equal(play.receiver.taken, 8);
+    for (uint64_t i = 0; i < 8; i++)
+        assert_int_equal(yk_spsc_release(&play.receiver, i), 1);
+    assert_int_equal(yk_spsc_take(&play.receiver, UINT64_MAX, &message), 1);
+    close_play(&play);
+}
+
 static void geometries_that_no_plan_makes_are_refused(void **state)
 {
     struct yk_spsc_geometry good = planned(8, 400), bad;
@@ -1308,6 +1328,7 @@ int main(void)
         cmocka_unit_test(no_mixture_of_values_leads_out_of_the_array),
         cmocka_unit_test(words_that_no_yoke_wrote_are_called_so),
         cmocka_unit_test(released_ahead_of_sent_is_called_a_lie),
+        cmocka_unit_test(message_beyond_the_depth_is_called_a_lie),
         cmocka_unit_test(geometries_that_no_plan_makes_are_refused),
         cmocka_unit_test(every_plan_is_sound),
     };
