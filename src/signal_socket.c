@@ -91,8 +91,8 @@ static int check_theirs(const struct yk_directory *directory, const char *path, 
                         struct stat *facts)
 {
     int result = yk_sys_stat_at(directory->fd, path, facts);
-    bool theirs = result == 0 && S_ISSOCK(facts->st_mode) &&
-                  (facts->st_uid == uid || facts->st_uid == 0);
+    bool theirs =
+        result == 0 && S_ISSOCK(facts->st_mode) && (facts->st_uid == uid || facts->st_uid == 0);
     return result < 0 || theirs ? result : -ENOENT;
 }
 
