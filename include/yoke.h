@@ -624,8 +624,9 @@ YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t t
 /*
  * As yoke_fd(): readable whenever yoke_peer_next() would not wait; -EAGAIN from that clears it. It
  * belongs to the peer, whatever handle it was asked for by, and goes when its last one is left. Ten
- * times a second it may be readable for nothing while there is a link that can not be opened, or that
- * this peer has left and that is still there: it is kept, or the other one has it open.
+ * times a second it may be readable for nothing while there is a link that can not be opened; ever
+ * more seldom, in the end every 32 s, while there is one that this peer has left and that is still
+ * there. (Who opens that again rings; the rest is for one who may not.)
  */
 YOKE_API int yoke_peer_fd(yoke_peer *peer);
 

@@ -11,43 +11,35 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-#define TRIES 8
+/* Each process that collects may be in the way once, before one is open. */
+#define TRIES 64
 
 /*
- * Where there is one already it may be from before a fork, and so of who made the object. In a shared
- * directory somebody else may have hung it there, since the nonce of a peer is no secret: who waits on
- * that is told what they like.
+ * Made, and open both ways: then there is always a writer, and no end of file when the last left. Whoever
+ * collects takes one for deserted until it is open, and may take its name away after that. So it gets another
+ * name first, and its own when it is open. -ENOENT: somebody took it away before.
  */
-static bool is_own(int fd, uint32_t owner)
-{
-    struct stat facts;
-    return yk_sys_stat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode) &&
-           (facts.st_uid == yk_sys_effective_uid() || facts.st_uid == owner);
-}
-
-static int open_there(const struct yk_directory *directory, const char *path, uint32_t owner)
-{
-    int fd = yk_sys_open(directory->fd, path, O_RDWR, 0);
-    if ((fd < 0 && fd != -ELOOP) || (fd >= 0 && is_own(fd, owner)))
-        return fd;
-    if (fd >= 0)
-        yk_sys_close(fd);
-    return yk_sys_unlink(directory->fd, path) == 0 ? -ENOENT : -EACCES; /* made anew; or theirs */
-}
-
-/* Made, and open both ways: then there is always a writer, and no end of file when the last left. */
 static int make_and_open(const struct yk_directory *directory, const char *path,
                          const struct stat *lock_file)
 {
+    uint64_t other;
+    char fresh[48];
+    int result = yk_sys_random(&other, sizeof other);
+    if (result < 0)
+        return result;
+    yk_bell_path(fresh, other);
     /* who may write the object may ring: that takes the right to read, too (open_bell()) */
     mode_t writers = lock_file->st_mode & 0222;
-    int result = yk_sys_make_fifo(directory->fd, path, writers | writers << 1, lock_file->st_gid);
+    result = yk_sys_make_fifo(directory->fd, fresh, writers | writers << 1, lock_file->st_gid);
     if (result == -EEXIST)
-        return open_there(directory, path, lock_file->st_uid);
+        return result;
+    int fd = result < 0 ? result : yk_sys_open(directory->fd, fresh, O_RDWR, 0);
+    result = fd < 0 ? fd : yk_sys_rename(directory->fd, fresh, directory->fd, path);
     if (result == 0)
-        result = yk_sys_open(directory->fd, path, O_RDWR, 0);
-    if (result < 0)
-        yk_sys_unlink(directory->fd, path);
+        return fd;
+    yk_sys_unlink(directory->fd, fresh);
+    if (fd >= 0)
+        yk_sys_close(fd);
     return result;
 }
 
@@ -59,13 +51,9 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *l
     if (result < 0)
         return result;
     yk_bell_path(path, nonce);
-    /* until it is open, others may take it for deserted */
     for (int i = 0; i < TRIES && fd == -ENOENT; i++)
         fd = make_and_open(&opened, path, lock_file);
-    if (fd == -EACCES)
-        yk_fail(EACCES, "%s/%s is not a doorbell of this user's: somebody else put it there",
-                opened.path, path);
-    else if (fd < 0)
+    if (fd < 0)
         yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
     yk_directory_close(&opened);
     return fd;

@@ -116,8 +116,10 @@ YOKE_API int yoke_open_descriptor(yoke_endpoint **ret_endpoint, int descriptor,
     if (asked < 0 && asked != -EBADF)
         return yk_fail(-asked, "descriptor %d can not be asked: %s", descriptor, strerror(-asked));
     bool pipe = asked == 0 && S_ISFIFO(facts.st_mode);
-    yoke_endpoint *endpoint =
-        yk_endpoint_new(pipe ? YK_KIND_STREAM : yk_anonymous_kind(descriptor, YK_KIND_LINK));
+    int kind = pipe ? YK_KIND_STREAM : yk_anonymous_kind(descriptor, YK_KIND_LINK);
+    if (kind < 0)
+        return kind;
+    yoke_endpoint *endpoint = yk_endpoint_new((enum yk_kind)kind);
     if (!endpoint)
         return -ENOMEM;
     int result = pipe ? yk_place_kernel.open_descriptor(endpoint, descriptor, options)

@@ -245,7 +245,7 @@ static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_
     char path[YK_ENTRY_MAX];
     fifo_path(path, plan->name);
     int result = yk_sys_unlink(directory->fd, path); /* of who died while it made one */
-    if (result == -EPERM || result == -EISDIR)       /* another user's: it can not be taken away */
+    if (result == -EISDIR)                           /* another user's lies in the way */
         return -EACCES;
     if (result == 0 || result == -ENOENT)
         result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);

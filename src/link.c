@@ -214,11 +214,15 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
     if (result < 0)
         return result;
     result = open_as(link, other, flags, options);
-    if (result < 0)
+    if (result < 0) {
         yk_peer_drop(link->peer);
-    else
-        yk_peer_add_link(link->peer, link);
-    return result;
+        return result;
+    }
+    yk_peer_add_link(link->peer, link);
+    /* SYNC link.end acquire: if it leaves only now, it looks itself whether we are there */
+    if (yk_load32_acquire(&link->shm->sides[1 - my_side(link)].state) == YK_SIDE_CLOSED)
+        yk_peer_stir(link->object.directory, other);
+    return 0;
 }
 
 int yk_link_enter_afresh(struct yk_link *link)

@@ -89,8 +89,8 @@ int yk_link_enter_afresh(struct yk_link *link);
 
 static inline int yk_link_enter(struct yk_link *link)
 {
-    /* relaxed: as in yk_object_enter() */
-    if (yk_likely(yk_load_relaxed(&link->object.fork_stamp) == yk_fork_stamp()))
+    /* SYNC object.joined acquire: as in yk_object_enter() */
+    if (yk_likely(yk_load_acquire(&link->object.fork_stamp) == yk_fork_stamp()))
         return 0;
     return yk_link_enter_afresh(link);
 }
@@ -98,7 +98,8 @@ static inline int yk_link_enter(struct yk_link *link)
 /* The same for the short ways: false means that yk_link_enter() has to be asked. */
 static inline bool yk_link_entered(const struct yk_link *link)
 {
-    return yk_load_relaxed(&link->object.fork_stamp) == yk_load_relaxed(&yk_fork_page->stamp);
+    /* SYNC object.joined acquire */
+    return yk_load_acquire(&link->object.fork_stamp) == yk_load_relaxed(&yk_fork_page->stamp);
 }
 
 void yk_link_close(struct yk_link *link);

@@ -187,16 +187,18 @@ int yk_descriptor_open(struct yk_waiting *waiting)
     yk_process_lock();
     if (waiting->member)
         result = yk_fail(EBUSY, "this endpoint is in a wait set: yoke_set_fd() is its descriptor");
-    if (result == 0 && !yk_descriptor_of(waiting)) {
-        struct yk_descriptor *descriptor = yk_sys_allocate(1, sizeof *descriptor);
+    struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
+    if (result == 0 && !descriptor) {
+        descriptor = yk_sys_allocate(1, sizeof *descriptor);
         result = descriptor ? make(descriptor, waiting) : yk_fail(ENOMEM, "no memory");
         if (result < 0)
             free(descriptor);
         else
+            /* SYNC waiting.descriptor release: other threads are receiving, without the lock */
             yk_store_release(&waiting->descriptor, (uintptr_t)descriptor);
     }
     if (result == 0)
-        result = yk_descriptor_of(waiting)->epoll;
+        result = descriptor->epoll;
     yk_process_unlock();
     return result;
 }
@@ -219,7 +221,7 @@ void yk_descriptor_close(struct yk_waiting *waiting)
     struct yk_descriptor *descriptor = yk_descriptor_of(waiting);
     if (!descriptor)
         return;
-    yk_store_release(&waiting->descriptor, 0);
+    yk_store_relaxed(&waiting->descriptor, 0); /* relaxed: nobody else uses the handle any more */
     if (descriptor->fork_stamp == yk_fork_stamp()) {
         yk_notice_end(&descriptor->notice);
         yk_bell_remove(&descriptor->bell, waiting->object->directory);

@@ -67,7 +67,7 @@ struct yk_descriptor {
     uint64_t fork_stamp;
 };
 
-/* Makes it at the first call; the descriptor, or an error. Stored in waiting->descriptor. */
+/* Makes it at the first call; the descriptor, or an error. Then yk_descriptor_of() has it. */
 int yk_descriptor_open(struct yk_waiting *waiting);
 /* Clears and arms it. The caller looks once more after it, and calls yk_notice_ring() if need be. */
 void yk_descriptor_arm(struct yk_descriptor *descriptor);

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "doorbell.h"
 #include "link.h"
 #include "peer_lock.h"
 #include "set.h"
@@ -79,10 +80,11 @@ static int open_peer(struct yk_peer *peer, const char *name, const struct yoke_o
 
 /* ---- this process's peers ---- */
 
-/* Relaxed: own process; one that a parent joined as is none of ours. */
+/* One that a parent joined as is none of ours. */
 static bool is_mine(const struct yk_peer *peer)
 {
-    return yk_load_relaxed(&peer->object.fork_stamp) == yk_fork_stamp();
+    /* SYNC object.joined acquire */
+    return yk_load_acquire(&peer->object.fork_stamp) == yk_fork_stamp();
 }
 
 static struct yk_peer *find_mine(const char *name, const char *directory)
@@ -669,7 +671,7 @@ struct search {
     struct yk_peer *peer;
     const struct yk_directory *directory;
     char *other;
-    bool passed_over;
+    uint32_t passed_over;
 };
 
 /* "link.alice@bob": the one that is not `me`, or NULL when it is not a link of mine. */
@@ -762,7 +764,7 @@ static bool is_of_interest(struct search *search, const char *entry, const struc
               yk_link_check(&object.fixed, &geometry) == 0 &&
               strcmp(object.fixed.name, strchr(entry, '.') + 1) == 0;
     bool is_left = is && yk_link_is_left(&object, side);
-    search->passed_over |= is_left;
+    search->passed_over |= is_left ? YK_PASSED_LEFT : 0;
     detach(object.base, search->directory, entry, record->segment, record->nonce);
     return is && !is_left;
 }
@@ -776,7 +778,7 @@ static int look_at_entry(const char *entry, void *context)
     if (!other_of(entry, me, peer) || is_open(search->peer, peer))
         return 0;
     if (is_refused(search->peer, peer)) {
-        search->passed_over = true;
+        search->passed_over |= YK_PASSED_REFUSED;
         return 0;
     }
     if (yk_record_read(search->directory, entry, &record) < 0 ||
@@ -799,6 +801,40 @@ int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory
     int result = look_for_link(&search);
     yk_store32_relaxed(&peer->passed_over, search.passed_over);
     return result;
+}
+
+/* What its owner wrote there when it made one (peer_next.c); 0: none, or it can not be seen. */
+static uint64_t doorbell_of(const struct yk_directory *directory, const char *entry,
+                            const struct yk_record *record)
+{
+    void *base;
+    uint64_t size, nonce = 0;
+    struct yk_shm_fixed fixed;
+    if (record->layout != YK_LAYOUT || yk_record_attach(record, true, &base, &size, &fixed) < 0)
+        return 0;
+    if (size >= 2 * YK_PAGE)
+        nonce =
+            yk_load_relaxed(&seat_of(base)->notice[0].doorbell); /* a hint: one is rung in vain */
+    detach(base, directory, entry, record->segment, record->nonce);
+    return nonce;
+}
+
+void yk_peer_stir(const char *path, const char *name)
+{
+    struct yk_directory directory;
+    struct yk_record record;
+    struct yk_doorbell bell = {.nonce = 0};
+    char entry[YK_ENTRY_MAX];
+    if (yk_directory_open(&directory, path, true) < 0)
+        return;
+    yk_name_entry(entry, YK_KIND_PEER, name);
+    uint64_t nonce = yk_record_read(&directory, entry, &record) == 0
+                         ? doorbell_of(&directory, entry, &record)
+                         : 0;
+    if (nonce != 0)
+        yk_doorbell_ring(&bell, path, nonce, YK_PEER_MARK);
+    yk_doorbell_close(&bell);
+    yk_directory_close(&directory);
 }
 
 int yk_peer_await_link(struct yoke_peer *handle, char ret_other[YOKE_PEER_NAME_MAX + 1],

@@ -12,6 +12,14 @@ struct yk_link;
 struct yk_member;
 
 /* A name of this process. */
+#define YK_PEER_MARK 1 /* what its bell is rung with */
+
+/* What may yet be of interest. */
+enum yk_passed_over {
+    YK_PASSED_REFUSED = 1, /* a link that could not be opened: nobody tells when it can */
+    YK_PASSED_LEFT = 2,    /* one that this peer left: who opens it again rings, if it may */
+};
+
 struct yk_peer {
     struct yk_object object; /* first: the kind's callbacks get it */
     uint32_t references;     /* this and all below under the process-wide mutex */
@@ -22,7 +30,8 @@ struct yk_peer {
     struct yk_watch names;   /* on the directory: rings the bell */
     int epoll, timer;        /* yoke_peer_fd(); -1: not asked for */
     int64_t looked;          /* when yoke_peer_next() last looked for newcomers and for the dead */
-    yk_atomic32 passed_over; /* the last search passed over a link that may yet be of interest */
+    yk_atomic32 passed_over; /* the last search passed over: enum yk_passed_over */
+    int64_t retry_ns;        /* of yoke_peer_fd(), for left links: how long it last waited */
     uint64_t *refused;       /* whose links could not be opened since `refused_at`, by hash */
     size_t refused_count, refused_room;
     int64_t refused_at;
@@ -102,5 +111,11 @@ int yk_peer_descriptor(struct yk_peer *peer);
 /* Closes what waiting has made: the process's own, and what a parent had. */
 void yk_peer_end_waiting(struct yk_peer *peer);
 void yk_peer_forget_waiting(struct yk_peer *peer);
+
+/*
+ * Whoever is peer NAME, and waits for links, looks once more: for who has opened one that it left. Not
+ * told where it is not there, or may not be rung.
+ */
+void yk_peer_stir(const char *directory, const char *name);
 
 #endif

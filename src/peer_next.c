@@ -21,9 +21,9 @@
 #include "link.h"
 #include "peer.h"
 
-#define LOOK_NS  INT64_C(50000000)
-#define RETRY_NS INT64_C(100000000)
-#define MARK     1 /* what the bell is rung with */
+#define LOOK_NS    INT64_C(50000000)
+#define RETRY_NS   INT64_C(100000000)
+#define RETRY_MOST INT64_C(32000000000)
 
 /* ---- under the process-wide mutex ---- */
 
@@ -51,7 +51,7 @@ static void announce(struct yk_peer *peer)
     struct yk_link *any = NULL;
     for (struct yk_link *link = peer->links; link; any = link, link = link->next) {
         if (!link->noticed)
-            yk_notice_begin(&link->peers, &link->waiting, 1, &peer->bell, MARK);
+            yk_notice_begin(&link->peers, &link->waiting, 1, &peer->bell, YK_PEER_MARK);
         link->noticed = true;
         yk_notice_arm(&link->peers);
     }
@@ -111,7 +111,7 @@ static int look(struct waiting *waiting, struct yk_link **ret_link, bool at_name
 static void ring_own(const struct yk_peer *peer)
 {
     if (peer->bell.fd >= 0)
-        yk_sys_ring(peer->bell.fd, MARK);
+        yk_sys_ring(peer->bell.fd, YK_PEER_MARK);
 }
 
 /* A name came into the directory: it may be a link to us. */
@@ -123,10 +123,20 @@ static void stir(struct yk_watch *watch, bool written)
     ring_own(peer);
 }
 
+/* For who opens a link again that this peer left (yk_peer_stir()): by its name nobody could find it. */
+static int make_bell(struct yk_peer *peer)
+{
+    struct yk_shm_slot *seat = yk_object_slot(&peer->object, peer->object.slot);
+    int result = yk_bell_make(&peer->bell, &peer->object);
+    if (result == 0)
+        yk_store_relaxed(&seat->notice[0].doorbell, peer->bell.nonce); /* a hint */
+    return result;
+}
+
 /* Under the mutex. What can not be had is done without, and asked for again the next time. */
 static int open_waiting(struct yk_peer *peer)
 {
-    int result = peer->bell.fd < 0 ? yk_bell_make(&peer->bell, &peer->object) : 0;
+    int result = peer->bell.fd < 0 ? make_bell(peer) : 0;
     if (result == 0 && peer->names.fork_stamp == 0) {
         peer->names.stir = stir;
         yk_watch_names(&peer->names, peer->object.directory);
@@ -186,21 +196,38 @@ static int sleep_once(struct waiting *waiting, struct yk_link **ret_link, int64_
 }
 
 /*
- * Found nothing, and the descriptor is to say when there is something. Of what nobody tells it looks
- * by itself: can a link be opened now that could not before; has the other one come back to a link
- * that this one left?
+ * Of what nobody tells it is to look by itself. Whether a link can be opened now that could not before;
+ * and, since who opens a link again that this one left may not be able to ring, ever more seldom for
+ * that. How long until then, or 0.
  */
+static int64_t next_retry(struct yk_peer *peer)
+{
+    uint32_t passed_over = yk_load32_relaxed(&peer->passed_over); /* relaxed: own process */
+    int64_t last = peer->retry_ns;
+    peer->retry_ns = !(passed_over & YK_PASSED_LEFT) ? 0
+                     : last == 0                     ? RETRY_NS
+                     : last < RETRY_MOST / 2         ? 2 * last
+                                                     : RETRY_MOST;
+    return passed_over & YK_PASSED_REFUSED ? RETRY_NS : peer->retry_ns;
+}
+
+/* Found nothing, and the descriptor is to say when there is something. */
 static int look_armed(struct waiting *waiting, struct yk_link **ret_link)
 {
-    int64_t again = clear_and_announce(waiting->peer);
+    struct yk_peer *peer = waiting->peer;
+    int64_t again = clear_and_announce(peer);
     int result = look(waiting, ret_link, true);
     if (result == 0 && yk_load32_seq(waiting->cancelled))
         result = -ECANCELED;
     if (result != 0)
-        ring_own(waiting->peer);
-    /* relaxed: own process */
-    if (yk_load32_relaxed(&waiting->peer->passed_over) && (again == 0 || again > RETRY_NS))
-        yk_sys_timer_set(waiting->peer->timer, RETRY_NS, 0);
+        ring_own(peer);
+    yk_process_lock();
+    int64_t retry = next_retry(peer);
+    if (retry > 0 && (again == 0 || again > retry))
+        yk_sys_timer_set(peer->timer, retry, 0);
+    if (result != 0)
+        peer->retry_ns = 0;
+    yk_process_unlock();
     return result;
 }
 
@@ -276,7 +303,7 @@ static int open_descriptor(struct yk_peer *peer)
     if (peer->timer < 0)
         result = peer->timer;
     if (result == 0) /* whoever asks first learns what is there */
-        result = yk_sys_ring(peer->bell.fd, MARK);
+        result = yk_sys_ring(peer->bell.fd, YK_PEER_MARK);
     if (result == 0)
         return 0;
     if (peer->epoll >= 0)

@@ -44,21 +44,30 @@ static inline bool try_block(struct yk_port *port, uint32_t index, enum yk_in_ha
     return false;
 }
 
-/* One more block that was never used: the recoverer must know it before it can be stamped. */
+/* The recoverer looks at so many blocks, at least. */
+static void announce_used(const struct yk_port *port, uint32_t used)
+{
+    yk_atomic32 *shared = &yk_object_slot(&port->object, port->object.slot)->pool_used;
+    uint32_t known = yk_load32_relaxed(shared);
+    /* only threads of this process write it; bounded, lest somebody else does */
+    for (int tries = 0; tries < 1000 && known < used; tries++) {
+        if (yk_cas32_seq(shared, &known, used))
+            break;
+    }
+}
+
+/*
+ * One more block that was never used. The recoverer must know it before any thread of this process can
+ * stamp it, so it is told before the others are.
+ */
 static bool extend_pool(struct yk_port *port, enum yk_in_hand how, uint32_t *ret_index)
 {
     uint32_t used = yk_load32_relaxed(&port->used);
     do {
         if (used >= port->ring.geometry.blocks_each)
             return false;
+        announce_used(port, used + 1);
     } while (!yk_cas32_seq(&port->used, &used, used + 1));
-    yk_atomic32 *shared = &yk_object_slot(&port->object, port->object.slot)->pool_used;
-    uint32_t known = yk_load32_relaxed(shared);
-    /* only threads of this process write it; bounded, lest somebody else does */
-    for (int tries = 0; tries < 1000 && known < used + 1; tries++) {
-        if (yk_cas32_seq(shared, &known, used + 1))
-            break;
-    }
     *ret_index = used;
     return try_block(port, used, how);
 }

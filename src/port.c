@@ -377,6 +377,14 @@ static void pass_on_room(struct yk_port *port)
         yk_wake_any(&port->waiting, YK_WAIT_ROOM);
 }
 
+/* A block that was not sent is free again: another thread of this process may wait for one. */
+static void give_back(struct yk_port *port, uint32_t block)
+{
+    yk_pool_put_back(port, block);
+    yk_fence_seq(); /* free before the look who waits: SYNC wait.room */
+    yk_changed_for(&port->waiting, YK_WAIT_POOL, port->object.slot);
+}
+
 static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
 {
     enum yk_reason reason;
@@ -390,7 +398,7 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
         pass_on_room(port);
     }
     if (sending->filled && !sending->loans)
-        yk_pool_put_back(port, sending->block);
+        give_back(port, sending->block);
     if (waits)
         yk_visit_end(&port->object);
     return result < 0 ? result : (ssize_t)sending->sent;
@@ -866,8 +874,7 @@ int yk_port_release(struct yk_port *port, const void *message)
     if (result < 0)
         return result;
     if (result == 0) {
-        yk_pool_put_back(port, held.block);
-        yk_changed_for(&port->waiting, YK_WAIT_POOL, port->object.slot);
+        give_back(port, held.block);
         return 0;
     }
     result = yk_ring_release(&port->ring, &held);

@@ -623,21 +623,33 @@ static int find_bell(yoke_set *set, const struct yk_object *object, const struct
     return 0;
 }
 
+/* From now on its doorbell is the set's, unless another thread gave it a descriptor of its own. */
+static int take_waiting(struct yk_member *member, struct yk_waiting *waiting,
+                        const struct yk_bell *bell)
+{
+    int result = 0;
+    yk_process_lock(); /* yoke_fd() and yoke_cancel() come from any thread */
+    if (yk_descriptor_of(waiting)) {
+        result = yk_fail(EBUSY, "this endpoint has a descriptor of its own (yoke_fd()): add that");
+    } else {
+        yk_notice_begin(&member->notice, waiting, 0, bell, member->mark);
+        member->waiting = waiting;
+        waiting->member = &member->notice;
+    }
+    yk_process_unlock();
+    return result;
+}
+
 /* One in memory: by its doorbell. */
 static int add_waiting(struct yk_member *member, struct yk_waiting *waiting)
 {
     yoke_set *set = member->set;
     const struct yk_bell own = {.fd = set->pipe[1]}, *bell = &own;
-    if (yk_descriptor_of(waiting))
-        return yk_fail(EBUSY, "this endpoint has a descriptor of its own (yoke_fd()): add that");
     int result = waiting->object->anonymous ? 0 : find_bell(set, waiting->object, &bell);
+    if (result == 0)
+        result = take_waiting(member, waiting, bell);
     if (result < 0)
         return result;
-    yk_notice_begin(&member->notice, waiting, 0, bell, member->mark);
-    member->waiting = waiting;
-    yk_process_lock(); /* yoke_cancel() rings from any thread */
-    waiting->member = &member->notice;
-    yk_process_unlock();
     add_watch(set);
     activate(member);
     if (yk_watch_is_due(&member->notice.watch)) { /* it can not be watched */
@@ -795,8 +807,8 @@ static void remove_member(struct yk_member *member)
     if (member->waiting && mine) {
         yk_process_lock();
         member->waiting->member = NULL;
-        yk_process_unlock();
         yk_notice_end(&member->notice);
+        yk_process_unlock();
     }
     if (member->gone)
         yk_gone_end(member->gone);

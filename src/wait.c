@@ -2,11 +2,11 @@
  * wait.c - see wait.h.
  *
  * Why no wake-up is lost between living, running processes. The sleeper: sets its bit (seq_cst),
- * then looks (the attempt's loads are seq_cst where they decide "nothing there"), then sleeps. The
- * other: changes a cell (seq_cst compare-and-swap), then loads the row (seq_cst). In the single
- * total order either the change comes before the look, which then finds it, or the bit comes before
- * the load of the row, and the bell is rung; the bell's value was read before the bit was set, so a
- * bell rung before futex_wait() makes that return at once.
+ * makes a fence, then looks, by whatever loads, then sleeps. The other: changes a cell (seq_cst
+ * compare-and-swap, or a store and a fence), then loads the row (seq_cst). In the single total order
+ * either the change comes before the fence, and the look finds it, or the bit comes before the load
+ * of the row, and the bell is rung; the bell's value was read before the bit was set, so a bell rung
+ * before futex_wait() makes that return at once.
  *
  * A wake-up that was meant for a sleeper which leaves for another reason (time over, signal,
  * cancelled, or because it found another message just then) is not swallowed: it tries once more,
@@ -293,6 +293,8 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
         set_bit(waiting, row);
         if (waiting->barrier)
             yk_sys_membarrier();
+        else
+            yk_fence_seq(); /* the bit before the look: SYNC wait.receive, wait.room */
     }
     ssize_t result = attempt(context, reason);
     if (result == 0 && yk_load32_seq(&object->cancelled))

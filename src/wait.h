@@ -69,10 +69,11 @@ struct yk_waiting {
 
 /*
  * NULL: not asked for. Made under the process-wide mutex, by any thread, while others may be inside: those
- * find all of it or nothing.
+ * find all of it or nothing. It stays as long as the handle is in this process.
  */
 static inline struct yk_descriptor *yk_descriptor_of(const struct yk_waiting *waiting)
 {
+    /* SYNC waiting.descriptor acquire: another thread may just have made it */
     return (struct yk_descriptor *)(uintptr_t)yk_load_acquire(&waiting->descriptor);
 }
 

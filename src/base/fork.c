@@ -18,10 +18,12 @@ static int handlers_result;
 
 static pthread_mutex_t guard_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct yk_guarded_fd *guards;
+static uint64_t forking; /* the stamp of who is forking, under the mutex */
 
 static void before_fork(void)
 {
     pthread_mutex_lock(&guard_mutex);
+    forking = yk_fork_page ? yk_load_relaxed(&yk_fork_page->stamp) : 0; /* relaxed: own process */
 }
 
 static void after_fork_in_parent(void)
@@ -29,8 +31,23 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&guard_mutex);
 }
 
+/*
+ * An emulator may say that memory is wiped, and not do it (qemu-user): then the child would take itself
+ * for its parent.
+ */
+static void wipe(void)
+{
+    if (forking == 0 || yk_load_relaxed(&yk_fork_page->stamp) != forking)
+        return;
+    /* relaxed: there is no other thread yet */
+    yk_store_relaxed(&yk_fork_page->stamp, 0);
+    yk_store32_relaxed(&yk_fork_page->mutex, 0);
+    yk_store32_relaxed(&yk_fork_page->watch_mutex, 0);
+}
+
 static void after_fork_in_child(void)
 {
+    wipe();
     for (struct yk_guarded_fd *guarded = guards; guarded; guarded = guarded->next) {
         if (guarded->fd < 0)
             continue;
@@ -38,7 +55,7 @@ static void after_fork_in_child(void)
         yk_sys_close(guarded->fd);
         guarded->fd = fresh < 0 ? -1 : fresh;
     }
-    pthread_mutex_init(&guard_mutex, NULL);
+    pthread_mutex_unlock(&guard_mutex); /* this thread has it, as in the parent */
 }
 
 static void add_handlers(void)

@@ -4,7 +4,8 @@
  * A word in memory that the kernel wipes in a forked child (MADV_WIPEONFORK) tells each process
  * from its ancestors: fork handlers alone would miss _Fork and clone. They are used besides: a lock
  * belongs to an open description, which a child shares, so without them a child that never calls
- * yoke would keep its dead parent's locks alive.
+ * yoke would keep its dead parent's locks alive. And they wipe the word where nothing else does, which
+ * an emulator may keep silent about.
  */
 #ifndef YK_BASE_FORK_H
 #define YK_BASE_FORK_H

@@ -110,13 +110,22 @@ static int refuse(int descriptor, int64_t size)
         descriptor);
 }
 
-enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
+int yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
 {
     struct yk_shm_fixed fixed;
-    bool read = yk_sys_memfd_size(descriptor) >= (int64_t)sizeof fixed &&
-                yk_sys_read_all(descriptor, &fixed, sizeof fixed, 0) == (ssize_t)sizeof fixed;
-    return read && fixed.magic == YK_MAGIC && fixed.kind == YK_KIND_STREAM ? YK_KIND_STREAM
-                                                                           : otherwise;
+    int64_t size = yk_sys_memfd_size(descriptor);
+    /* which opening it refuses */
+    bool none = size == -EINVAL || size == -EPERM || size == -EBADF || size == -ENOTSUP;
+    if (none || (size >= 0 && size < (int64_t)sizeof fixed))
+        return (int)otherwise;
+    if (size >= 0)
+        size = yk_sys_read_all(descriptor, &fixed, sizeof fixed, 0);
+    if (size < 0)
+        return yk_fail((int)-size, "descriptor %d can not be read: %s", descriptor,
+                       strerror((int)-size));
+    bool is =
+        size == (ssize_t)sizeof fixed && fixed.magic == YK_MAGIC && fixed.kind == YK_KIND_STREAM;
+    return is ? YK_KIND_STREAM : (int)otherwise;
 }
 
 /* 0, 1, or an error; -EINVAL: it holds neither handle byte (another program's, or opened anew), or both. */
@@ -169,10 +178,10 @@ static int check(struct yk_object *object, const struct yk_object_plan *plan, in
         return refuse(descriptor, -EINVAL);
     snprintf(what, sizeof what, "descriptor %d", descriptor);
     int result = yk_fixed_check(&object->fixed, object->size, plan->kind);
-    if (result == -EPROTO)
-        yk_fail(EPROTO, "the header of %s holds what no yoke wrote", what);
-    else if (result < 0)
+    if (result == -EPROTONOSUPPORT)
         yk_layout_check(what, object->fixed.layout, YK_LAYOUT);
+    else if (result < 0)
+        yk_fail(-result, "the memory of %s holds what no yoke wrote", what);
     if (result == 0 && object->fixed.participants != SEATS)
         result = yk_fail(EPROTO, "descriptor %d has %u seats: no yoke wrote that", descriptor,
                          object->fixed.participants);

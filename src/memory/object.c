@@ -569,7 +569,7 @@ int yk_object_rejoin(struct yk_object *object)
     if (yk_load_relaxed(&object->fork_stamp) != stamp) {
         if (!object->read_only)
             result = rejoin_locked(object);
-        if (result == 0)
+        if (result == 0) /* SYNC object.joined release: after the slot, and what joining has set */
             yk_store_release(&object->fork_stamp, stamp);
     }
     yk_process_unlock();

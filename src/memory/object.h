@@ -70,7 +70,7 @@ struct yk_object {
     int32_t seat; /* as planned: which slots this handle may take */
     uint32_t slot;
     uint64_t generation;
-    yk_atomic64 fork_stamp; /* the process that `slot` belongs to */
+    yk_atomic64 fork_stamp; /* the process that `slot` belongs to: SYNC object.joined */
     yk_atomic32 cancelled;
     yk_atomic32 visitors;  /* threads inside waiting calls */
     pthread_mutex_t mutex; /* cold paths: one thread at a time recovers through `lock` */
@@ -90,8 +90,8 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan);
  * anybody did, nobody ever will.
  */
 int yk_object_create_anonymous(const struct yk_object_plan *plan, int ret_descriptors[2]);
-/* What such a descriptor leads to, as its header says; `otherwise` where there is none to be read. */
-enum yk_kind yk_anonymous_kind(int descriptor, enum yk_kind otherwise);
+/* What such a descriptor leads to, as its header says; `otherwise` where there is none; or an error. */
+int yk_anonymous_kind(int descriptor, enum yk_kind otherwise);
 /* Attaches by such a descriptor, which stays the caller's, and takes its seat. -EADDRINUSE … */
 int yk_object_open_anonymous(struct yk_object *object, int descriptor,
                              const struct yk_object_plan *plan);
@@ -118,8 +118,8 @@ int yk_object_rejoin(struct yk_object *object);
 
 static inline int yk_object_enter(struct yk_object *object)
 {
-    /* relaxed: a thread either made the handle's stamp or got the handle from who did */
-    if (yk_likely(yk_load_relaxed(&object->fork_stamp) == yk_fork_stamp()))
+    /* SYNC object.joined acquire: another thread of a forked child may just have joined afresh */
+    if (yk_likely(yk_load_acquire(&object->fork_stamp) == yk_fork_stamp()))
         return 0;
     return yk_object_rejoin(object);
 }

@@ -132,7 +132,7 @@ static int rejoin(struct yk_channel *channel)
         result = yk_queues_rejoin(&channel->queues);
     if (result == 0 && channel->kind->joined)
         result = channel->kind->joined(channel);
-    if (result == 0)
+    if (result == 0) /* SYNC queues.joined release: after all that joining has set */
         yk_store_release(&channel->queues.fork_stamp, yk_fork_stamp());
     return result;
 }

@@ -234,6 +234,7 @@ static int enter_afresh(struct kernel_stream *stream)
         pthread_mutex_init(&stream->mutex, NULL);
         pthread_mutex_init(&stream->holding, NULL);
         yk_store32_relaxed(&stream->held, 0); /* that is the parent's */
+        /* SYNC fifo.joined release: after what was made afresh */
         yk_store_release(&stream->fork_stamp, yk_fork_stamp());
     }
     yk_process_unlock();
@@ -243,7 +244,8 @@ static int enter_afresh(struct kernel_stream *stream)
 static int enter(void *self)
 {
     struct kernel_stream *stream = self;
-    return yk_likely(yk_load_relaxed(&stream->fork_stamp) == yk_fork_stamp())
+    /* SYNC fifo.joined acquire: another thread of a forked child may just have entered afresh */
+    return yk_likely(yk_load_acquire(&stream->fork_stamp) == yk_fork_stamp())
                ? 0
                : enter_afresh(stream);
 }

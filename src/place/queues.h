@@ -47,7 +47,8 @@ int yk_queues_rejoin(struct yk_queues *queues);
 /* Did this very process open it, or rejoin? */
 static inline bool yk_queues_joined(const struct yk_queues *queues)
 {
-    return yk_load_relaxed(&queues->fork_stamp) == yk_fork_stamp(); /* relaxed: own process */
+    /* SYNC queues.joined acquire: another thread of a forked child may just have joined afresh */
+    return yk_load_acquire(&queues->fork_stamp) == yk_fork_stamp();
 }
 
 /* Lets go, and takes the name away when this was the last user of a transient object. */

@@ -420,7 +420,7 @@ bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number)
 /* The first position that was not passed yet. False: the bound was exhausted, by hostile values. */
 static bool find_tail(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *ret_position)
 {
-    uint64_t position = yk_load_relaxed(&shm->tail);
+    uint64_t position = yk_load_acquire(&shm->tail); /* SYNC port.hint acquire */
     uint32_t bound = 3 * cells_of(ring) + 8;
     for (uint32_t step = 0; step < bound; step++) {
         uint64_t cell = yk_load_acquire(position_cell(ring, shm, position));
@@ -642,7 +642,7 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
 bool yk_ring_peek(const struct yk_ring *ring, uint32_t number)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-    uint64_t position = yk_load_relaxed(&shm->head), cell;
+    uint64_t position = yk_load_acquire(&shm->head), cell; /* SYNC port.hint acquire */
     return yk_load_seq(&shm->raised) != yk_load_relaxed(&shm->settled) ||
            find_full(ring, shm, &position, &cell);
 }
@@ -805,11 +805,11 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
     }
     for (uint32_t k = 0; k < used && k < ring->geometry.blocks_each; k++) {
         uint32_t block = dead * ring->geometry.blocks_each + k;
-        yk_atomic64 *at = &yk_ring_block(ring, block)->word;
-        uint64_t word = yk_load_acquire(at);
+        yk_atomic64 *stamp = &yk_ring_block(ring, block)->word;
+        uint64_t word = yk_load_acquire(stamp);
         /* a store will do: nobody stamps it meanwhile, and who releases it stores the same */
         if ((word & 1) != 0 && !is_committed(ring, block, word))
-            yk_store_release(at, 0);
+            yk_store_release(stamp, 0);
     }
     return given_back;
 }

@@ -51,8 +51,8 @@ enum yk_cell_state {
  *          | recoverer) HELD -> the others;  |           | SYNC port.release   | by recovery
  *          | senders raise the lap of one    |           |                     |
  *          | that is neither EMPTY nor FULL  |           |                     |
- * tail,    | whoever passes                  | all       | relaxed: hints      | a longer walk
- * head     |                                 |           |                     |
+ * tail,    | whoever passes                  | all       | release / acquire:  | a longer walk
+ * head     |                                 |           | SYNC port.hint      |
  * skipped  | who marked a position on        | stat      | add                 | off by one
  * raised   | who gives back, before the cell | takers    | add, load: seq_cst  | one scan more
  *          |                                 |           | SYNC port.again     |
@@ -205,21 +205,24 @@ static inline bool yk_ring_is_free(const struct yk_ring *ring, uint32_t block)
 /* Where to begin; a caller that sends or takes several carries the hint on and stores it once. */
 static inline uint64_t yk_ring_tail(const struct yk_ring *ring, uint32_t number)
 {
-    return yk_load_relaxed(&yk_ring_shm(ring, number)->tail);
+    return yk_load_acquire(&yk_ring_shm(ring, number)->tail); /* SYNC port.hint acquire */
 }
 
 static inline uint64_t yk_ring_head(const struct yk_ring *ring, uint32_t number)
 {
-    return yk_load_relaxed(&yk_ring_shm(ring, number)->head);
+    return yk_load_acquire(&yk_ring_shm(ring, number)->head); /* SYNC port.hint acquire */
 }
 
 /*
  * Hints only go forward, except when a stopped process wakes up with an old one, which is harmless.
+ * SYNC port.hint release: whoever begins at the hint sees the cells before it as passed, and shows
+ * them so to whom it tells of its own. Else, where stores are not ordered, a hint may come over before the
+ * cell that it is behind, and what a second sender has sent could not be received yet.
  */
 static inline void yk_ring_hint(yk_atomic64 *hint, uint64_t position)
 {
     if ((int64_t)(position - yk_load_relaxed(hint)) > 0)
-        yk_store_relaxed(hint, position);
+        yk_store_release(hint, position);
 }
 
 /*

@@ -256,14 +256,51 @@ static void doorbells_that_are_waited_at_are_kept(void **state)
     assert_int_equal(yoke_remove("port:other"), 0);
 }
 
-static bool has_doorbell(void)
+static int role_collects(void *argument)
 {
-    DIR *stream = opendir(directory);
-    bool found = false;
-    for (struct dirent *entry; (entry = readdir(stream));)
-        found = found || strncmp(entry->d_name, ".bell-", 6) == 0;
-    closedir(stream);
-    return found;
+    (void)argument;
+    for (;;) {
+        struct yk_gc_item *items = NULL;
+        if (yk_gc(false, &items) < 0)
+            return 1;
+        free(items);
+    }
+}
+
+/* How many files of the name directory have such a name. */
+static int count_names(const char *prefix)
+{
+    DIR *names = opendir(directory);
+    struct dirent *entry;
+    int count = 0;
+    assert_non_null(names);
+    while ((entry = readdir(names)))
+        count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+    closedir(names);
+    return count;
+}
+
+/* Whoever collects may look at one just before it is opened. */
+static void doorbell_is_kept_while_it_is_being_made(void **state)
+{
+    (void)state;
+    pid_t collectors[3];
+    make_kept_port("port:jobs");
+    for (int i = 0; i < 3; i++)
+        collectors[i] = role_start(role_collects, NULL);
+    for (int i = 0; i < 200; i++) {
+        yoke_endpoint *port;
+        assert_int_equal(yoke_open(&port, "port:jobs", 0, NULL), 0);
+        int fd = yoke_fd(port);
+        if (fd < 0)
+            fail_msg("round %d: %d, %s", i, fd, yoke_explain());
+        assert_int_equal(count_names(".bell-"), 1); /* else nobody could ring it */
+        yoke_close(port);
+    }
+    for (int i = 0; i < 3; i++)
+        role_kill(collectors[i]);
+    expect_nothing_to_clear();
+    assert_int_equal(yoke_remove("port:jobs"), 0);
 }
 
 static void doorbell_of_a_living_peer_is_kept(void **state)
@@ -273,11 +310,11 @@ static void doorbell_of_a_living_peer_is_kept(void **state)
     yoke_endpoint *link;
     assert_int_equal(yoke_peer_join(&peer, "bob", NULL), 0);
     assert_int_equal(yoke_peer_next(peer, &link, 1000000), -ETIMEDOUT);
-    assert_true(has_doorbell());
+    assert_int_equal(count_names(".bell-"), 1);
     expect_nothing_to_clear();
-    assert_true(has_doorbell());
+    assert_int_equal(count_names(".bell-"), 1);
     yoke_peer_leave(peer);
-    assert_false(has_doorbell());
+    assert_int_equal(count_names(".bell-"), 0);
 }
 
 static void clearing_tells_how_much_memory_goes(void **state)
@@ -385,6 +422,7 @@ int main(void)
         TEST(lock_file_without_an_object_is_cleared_unless_it_is_locked),
         TEST(doorbell_is_cleared_unless_somebody_has_it_open),
         TEST(doorbells_that_are_waited_at_are_kept),
+        TEST(doorbell_is_kept_while_it_is_being_made),
         TEST(doorbell_of_a_living_peer_is_kept),
         TEST(clearing_tells_how_much_memory_goes),
         TEST(looks_and_clearing_disturb_nobody),

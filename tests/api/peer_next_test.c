@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,6 +274,48 @@ static void without_descriptors_messages_come_and_newcomers_as_soon_as_there_are
     shared_drop(starving, sizeof *starving);
 }
 
+/* What came to the descriptor is looked at, and nothing was there: how long that took to come again. */
+static int64_t idle_once(yoke_peer *peer, int fd)
+{
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    yoke_endpoint *link;
+
+    must_fail(yoke_peer_next(peer, &link, YOKE_NOW), EAGAIN);
+    int64_t begun = now_ns();
+    assert_true(poll(&waiting, 1, (int)SOON_MS) >= 0);
+    return now_ns() - begun;
+}
+
+/*
+ * Nobody need look often for somebody to come back to a link that this peer has left: who comes rings.
+ * (Each wait is twice as long as the one before, so a long one comes soon; there was a time when none did.)
+ */
+static void link_that_was_left_costs_nothing_until_it_is_opened_again(void **state)
+{
+    yoke_peer *bob = join("bob"), *alice = join("alice"); /* her coming would be seen, too */
+    yoke_endpoint *alices, *bobs;
+    int64_t gap = 0;
+
+    (void)state;
+    must(link_try(&alices, "alice", "bob", YOKE_CREATE | YOKE_KEPT, NULL));
+    bobs = next_is(bob, YOKE_NEXT_OPENED);
+    yoke_close(bobs);
+    yoke_close(alices);
+    int fd = (int)must(yoke_peer_fd(bob));
+    for (int looks = 0; gap < 700 * MS && looks < 40; looks++)
+        gap = idle_once(bob, fd);
+    assert_true(gap >= 700 * MS);
+    must_fail(yoke_peer_next(bob, &bobs, YOKE_NOW), EAGAIN);
+    must(link_try(&alices, "alice", "bob", 0, NULL));
+    assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0), 1);
+    bobs = next_is(bob, YOKE_NEXT_OPENED);
+    yoke_close(bobs);
+    yoke_close(alices);
+    must(yoke_remove("link:alice/bob"));
+    yoke_peer_leave(alice);
+    yoke_peer_leave(bob);
+}
+
 /* ---- a doorbell that somebody else has hung there ---- */
 
 struct foul {
@@ -368,6 +411,7 @@ int main(void)
         api_test(link_that_can_not_be_opened_holds_up_nobody),
         api_test(without_descriptors_messages_come_and_newcomers_as_soon_as_there_are_some),
         api_test(link_that_is_never_empty_hides_no_newcomer_and_no_death),
+        api_test(link_that_was_left_costs_nothing_until_it_is_opened_again),
         api_test(another_users_doorbell_is_not_waited_on),
     };
 

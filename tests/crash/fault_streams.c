@@ -790,7 +790,7 @@ const struct scenario stream_scenarios[] = {
     EACH("signal send first", EFFECT, begin_inbox, send_signal, sent_signal_comes),
     EACH("signal send", 0, begin_known_inbox, send_signal, sent_signal_comes),
     EACH("signal send to new owner", EFFECT, begin_new_owner, send_signal, sent_signal_comes),
-    EACH("signal receive", 0, begin_sent, receive_signal, inbox_works),
+    EACH("signal receive", EFFECT, begin_sent, receive_signal, inbox_works),
     EACH("signal receive nothing", 0, begin_inbox, receive_now, inbox_works),
     EACH("signal receive in vain", EFFECT, begin_inbox, receive_in_vain, inbox_works),
     EACH("signals catch", 0, begin_inbox, catch_usr1, usr1_comes),

@@ -469,6 +469,7 @@ static void assert_answer(int result, const char *call)
     case -ENOENT:
     case -EEXIST:
     case -EACCES:
+    case -EPERM:
     case -EPROTO:
     case -EBUSY:
     case -EPROTONOSUPPORT:
