@@ -389,6 +389,32 @@ static void other_file_under_the_name_of_a_kernel_stream_is_left_as_it_is(void *
     assert_int_equal(names_left(), 0);
 }
 
+/* By who may write it; by anybody where fs.protected_hardlinks is 0. */
+static void lock_file_with_another_name_is_refused_until_the_owner_removes_the_object(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    yoke_endpoint *port = NULL, *other = NULL;
+    char text[1000], live[48], path[700];
+
+    (void)state;
+    options.mode = 0666;
+    must(yoke_open(&port, "port:open", YOKE_CREATE | YOKE_KEPT, &options));
+    read_file(name_path("port.open"), text);
+    yk_live_path(live, nonce_in(text));
+    snprintf(path, sizeof path, "%s", name_path(live));
+    assert_int_equal(link(path, name_path("another")), 0);
+    must_fail(yoke_open(&other, "port:open", 0, NULL), EPROTO);
+    assert_non_null(strstr(yoke_explain(), live));
+    send_number(port, 1); /* who is inside goes on */
+    assert_int_equal(recv_number(port, YOKE_NOW), 1);
+    must(yoke_remove("port:open"));
+    must(yoke_open(&other, "port:open", YOKE_CREATE | YOKE_EXCLUSIVE, NULL));
+    yoke_close(other);
+    yoke_close(port);
+    assert_int_equal(unlink(name_path("another")), 0);
+    assert_int_equal(names_left(), 0);
+}
+
 /* ---- names that change all the time ------------------------------------------------------------------ */
 
 /* What a swap can make of a name. The targets are the victim's, outside of the directory. */
@@ -940,6 +966,7 @@ int main(void)
         api_test(fifo_that_another_user_made_gets_nothing_of_a_stream),
         api_test(who_may_read_a_kernel_stream_can_not_keep_its_owner_from_removing_it),
         api_test(other_file_under_the_name_of_a_kernel_stream_is_left_as_it_is),
+        api_test(lock_file_with_another_name_is_refused_until_the_owner_removes_the_object),
         api_test(swapping_names_leads_a_user_nowhere),
         api_test(swapping_names_leads_root_nowhere),
         api_test(who_may_only_read_changes_nothing_and_locks_nothing),
