@@ -41,6 +41,7 @@
     X(yoke_peer_list)       \
     X(yoke_signals_open)    \
     X(yoke_signal_recv)     \
+    X(yoke_signal_kill)     \
     X(yoke_signal_send)     \
     X(yoke_set_create)      \
     X(yoke_set_close)       \
@@ -379,6 +380,7 @@ static void refuse_peers(const struct build *by)
     refused(by, "peer:ann", yoke_peer_wait("ann", YOKE_PEER_GONE, YOKE_NOW));
     refused(by, "ann", yoke_signal_send(NULL, "peer:ann", 1, 1));
     refused(by, "peer:kim", yoke_signal_send(NULL, "peer:kim@kernel", 1, 1));
+    must(by->yoke_signal_kill("ann", 0)); /* the lock of a name says who, whatever is in memory */
     assert_int_equal(must(by->yoke_peer_list(infos, 4)), 0);
     must(by->yoke_set_create(&set));
     refused(by, "peer:ann", yoke_set_add_gone(set, "ann", NULL));
