@@ -148,7 +148,7 @@ struct yoke_region_options {
     size_t struct_size; /* sizeof of this struct: set by the initialiser */
     uint32_t flags;     /* YOKE_EXCLUSIVE, YOKE_KEPT, YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE */
     uint32_t mode;      /* permission bits as of a file; 0 means 0600. Execute bits are refused */
-    int64_t group;      /* group id that owns it; -1: the caller's */
+    int64_t group;      /* group id that owns it; -1: the caller's; see docs/access.md */
     uint32_t participants; /* how many read-write handles at once; 0: 128 */
     uint32_t reserved;     /* 0 */
 };
@@ -577,7 +577,8 @@ YOKE_API int yoke_peer_leave(yoke_peer *peer);
 
 /*
  * Waits until peer NAME is there, or gone: 0. Needs no peer of one's own. -EAGAIN (not so now,
- * time-out 0), -ETIMEDOUT, -EINTR, -EINVAL, -EACCES (another user's, who does not let us look).
+ * time-out 0), -ETIMEDOUT, -EINTR, -EINVAL, -EACCES (another user's, who does not let us look: that takes
+ * the right to write), -EPROTONOSUPPORT (another layout's), -ENOTSUP (in another IPC namespace).
  */
 YOKE_API int yoke_peer_wait(const char *name, uint32_t what, int64_t timeout_ns);
 
@@ -967,7 +968,7 @@ YOKE_API int yoke_set_close(yoke_set *set);
  *   -EMFILE, -ENFILE, -EACCES;
  * - a peer of this process: as yoke_peer_fd(), and -EBUSY;
  * - another peer's end, by its name: ready once whoever has the name now has left or died, or at
- *   once if nobody has it. -EACCES (another user's, who does not let us look);
+ *   once if nobody has it. -EACCES, -EPROTONOSUPPORT, -ENOTSUP as yoke_peer_wait();
  * - a timer: ready after first_ns (0: at once), and then every every_ns (0: only once). -EMFILE;
  * - a descriptor: ready as poll() says for `events` (POLLIN, POLLPRI, POLLOUT, POLLRDHUP; POLLERR
  *   and POLLHUP always). -EBADF, -EEXIST (it is in this set), -EPERM (a regular file).

@@ -17,9 +17,7 @@
 /*
  * Made, and open both ways: then there is always a writer, and no end of file when the last left. Whoever
  * collects takes one for deserted until it is open, and may take its name away after that. So it gets another
- * name first, and its own when it is open: in the place of whatever has that name, which may be from before
- * a fork, or what somebody else has put there, since the nonce of a peer is no secret. -ENOENT: somebody
- * took it away before; -EACCES, -EPERM: what is there is another user's, and stays.
+ * name first, and its own when it is open. -ENOENT: somebody took it away before.
  */
 static int make_and_open(const struct yk_directory *directory, const char *path,
                          const struct stat *lock_file)
@@ -45,13 +43,6 @@ static int make_and_open(const struct yk_directory *directory, const char *path,
     return result;
 }
 
-static bool is_anothers(const struct yk_directory *directory, const char *path)
-{
-    struct stat facts;
-    return yk_sys_stat_at(directory->fd, path, &facts) == 0 &&
-           facts.st_uid != yk_sys_effective_uid();
-}
-
 int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *lock_file)
 {
     struct yk_directory opened;
@@ -62,10 +53,7 @@ int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *l
     yk_bell_path(path, nonce);
     for (int i = 0; i < TRIES && fd == -ENOENT; i++)
         fd = make_and_open(&opened, path, lock_file);
-    if ((fd == -EACCES || fd == -EPERM) && is_anothers(&opened, path))
-        fd = yk_fail(EACCES, "%s/%s is not a doorbell of this user's: somebody else put it there",
-                     opened.path, path);
-    else if (fd < 0)
+    if (fd < 0)
         yk_fail(-fd, "the doorbell %s/%s can not be made: %s", opened.path, path, strerror(-fd));
     yk_directory_close(&opened);
     return fd;

@@ -2,8 +2,8 @@
  * doorbell.h - what a process sleeps on when it waits for several things: a FIFO in the name
  * directory.
  *
- * It is named by the nonce of the peer that it belongs to, and goes with that peer's name; one of an
- * endpoint's own has a nonce of its own. Whoever finds its owner asleep opens it by that name, once,
+ * It is named by a random number, so that in a directory that users share nobody can put one of his
+ * own in its place first. Whoever finds its owner asleep opens it by that name, once,
  * and writes a number. Who can not (a nonce from shared memory may lead nowhere) is told so, and tells
  * the owner by other means (wait.c).
  */

@@ -16,8 +16,11 @@
 #define USERS    0 /* the bytes of the file */
 #define CHANGING 1
 
-#define LINE          "yoke-fifo1 capacity=%" PRIu64 " kept=%d\n"
-#define LINE_SCAN     "yoke-fifo1 capacity=%" SCNu64 " kept=%d%c"
+#define TEXT_OF(x)    #x
+#define VALUE_OF(x)   TEXT_OF(x)
+#define LINE          "yoke-fifo" VALUE_OF(YK_FIFO_VERSION) " capacity=%" PRIu64 " kept=%d\n"
+#define LINE_SCAN     "yoke-fifo" VALUE_OF(YK_FIFO_VERSION) " capacity=%" SCNu64 " kept=%d%c"
+#define NOTHING       "-" /* in the place of the line: there is none any more, or not yet */
 #define LINE_MOST     80
 #define NAP           500000
 #define CAPACITY_MOST (UINT64_C(1) << 31)
@@ -49,8 +52,14 @@ bool yk_fifo_is_entry(const char *entry, char name[YK_ENTRY_MAX])
 
 static int no_access(const struct yk_directory *directory, const char *name, int error)
 {
-    return yk_fail(-error, "stream:%s@kernel in %s can not be opened: %s", name, directory->path,
-                   strerror(-error));
+    bool link = error == -ELOOP, other = error == -EISDIR || error == -ENXIO;
+    return yk_fail(link    ? EACCES
+                   : other ? EPROTO
+                           : -error,
+                   "stream:%s@kernel in %s can not be opened: %s", name, directory->path,
+                   link    ? "it is a symbolic link"
+                   : other ? "it is not what yoke made"
+                           : strerror(-error));
 }
 
 static int no_facts(const struct yk_directory *directory, const char *path, int error)
@@ -80,34 +89,63 @@ static int open_file(const struct yk_directory *directory, const char *name, int
     return fd == -EACCES && flags == 0 ? yk_sys_open(directory->fd, path, O_RDONLY, 0) : fd;
 }
 
+static int no_fifo(const struct yk_directory *directory, const char *path)
+{
+    return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
+}
+
 /*
- * Reads what there is. 0; -ENOENT: nothing, or nothing whole; -EPROTO: the two do not belong
- * together.
+ * The file's line. 0; -ENOENT: it has none, or not all of it; -EPROTONOSUPPORT: another version's;
+ * -EPROTO: no yoke wrote that, or (a hard link) it is some other file, too.
  */
+static int read_line(const struct yk_directory *directory, const char *name, int fd,
+                     const struct stat *file, struct yk_fifo_facts *ret)
+{
+    char text[LINE_MOST + 1], path[YK_ENTRY_MAX], end;
+    int kept;
+    uint64_t version;
+    yk_fifo_entry(path, name);
+    if (!S_ISREG(file->st_mode))
+        return no_fifo(directory, path);
+    ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
+    if (size < 0)
+        return no_facts(directory, path, (int)size);
+    text[size] = '\0';
+    int saved = errno; /* which sscanf() changes */
+    bool whole = text[0] != NOTHING[0] && strchr(text, '\n');
+    bool ours = whole && sscanf(text, LINE_SCAN, &ret->capacity, &kept, &end) == 3 && end == '\n';
+    bool others = whole && !ours && sscanf(text, "yoke-fifo%" SCNu64 "%c", &version, &end) == 2 &&
+                  end == ' ' && version != YK_FIFO_VERSION;
+    errno = saved;
+    if (ours) {
+        ret->kept = kept != 0;
+        return 0;
+    }
+    if (others)
+        return yk_layout_check(yk_entry_address(path), version, YK_FIFO_VERSION);
+    return whole || file->st_nlink > 1 ? no_fifo(directory, path) : -ENOENT;
+}
+
+/* As read_line(); -ENOENT, too, when the FIFO is not there, and -EPROTO when it is another's. */
 static int read_facts(const struct yk_directory *directory, int fd, const char *name,
                       struct yk_fifo_facts *ret)
 {
-    char text[LINE_MOST + 1], path[YK_ENTRY_MAX], end;
+    char path[YK_ENTRY_MAX];
     struct stat file, fifo;
     struct yk_fifo_facts facts = {.kept = false};
-    int kept;
-    ssize_t size = yk_sys_read_all(fd, text, LINE_MOST, 0);
-    if (size < 0 && size != -ESPIPE && size != -EISDIR) {
-        yk_fifo_entry(path, name);
-        return no_facts(directory, path, (int)size);
-    }
-    text[size < 0 ? 0 : size] = '\0';
+    yk_fifo_entry(path, name);
+    int result = yk_sys_stat(fd, &file);
+    if (result < 0)
+        return no_facts(directory, path, result);
+    result = read_line(directory, name, fd, &file, &facts);
+    if (result < 0)
+        return result;
     fifo_path(path, name);
-    if (sscanf(text, LINE_SCAN, &facts.capacity, &kept, &end) != 3 || end != '\n')
-        return -ENOENT;
-    int result = yk_sys_stat_at(directory->fd, path, &fifo);
-    if (result == 0)
-        result = yk_sys_stat(fd, &file);
+    result = yk_sys_stat_at(directory->fd, path, &fifo);
     if (result < 0)
         return result == -ENOENT ? result : no_facts(directory, path, result);
-    if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid || !S_ISREG(file.st_mode))
-        return yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
-    facts.kept = kept != 0;
+    if (!S_ISFIFO(fifo.st_mode) || fifo.st_uid != file.st_uid)
+        return no_fifo(directory, path);
     facts.mode = fifo.st_mode & 0777;
     facts.uid = fifo.st_uid;
     facts.gid = fifo.st_gid;
@@ -116,27 +154,79 @@ static int read_facts(const struct yk_directory *directory, int fd, const char *
     return 0;
 }
 
+/* ---- who changes it ---- */
+
+/*
+ * One at a time: by the lock on the name, which nobody but the owner and root can open. Everybody who
+ * uses the stream may read its file, and so could share byte CHANGING and keep it for ever; that the
+ * changer has it alone only shows them that somebody is at it.
+ */
+struct change {
+    struct yk_name_lock lock;
+    int fd;
+};
+
+static void show_change(struct change *change, int fd)
+{
+    change->fd = fd;
+    if (fd >= 0)
+        yk_sys_lock_byte(fd, CHANGING);
+}
+
+/* `fd` is negative when there is no file yet. 0, -EACCES: another user's; -EBUSY after so long. */
+static int begin_change(struct change *change, const struct yk_directory *directory, int fd,
+                        const char *name, int64_t patience_ns)
+{
+    char path[YK_ENTRY_MAX];
+    uint32_t me = yk_sys_effective_uid();
+    struct stat facts = {.st_uid = me};
+    yk_fifo_entry(path, name);
+    int result = fd < 0 ? 0 : yk_sys_stat(fd, &facts);
+    if (result < 0)
+        return no_facts(directory, path, result);
+    if (facts.st_uid != me && me != 0)
+        return yk_fail(EACCES,
+                       "stream:%s@kernel belongs to uid %u, this process is uid %u: only its owner "
+                       "or root may remove it",
+                       name, facts.st_uid, me);
+    result = yk_directory_lock(&change->lock, directory, facts.st_uid, path, patience_ns);
+    if (result == 0)
+        show_change(change, fd);
+    return result;
+}
+
+static void end_change(struct change *change)
+{
+    if (change->fd >= 0)
+        yk_sys_unlock_byte(change->fd, CHANGING);
+    yk_directory_unlock(&change->lock);
+}
+
 /*
  * May it be written to? What else has the name, such as a link that somebody hostile made to another file
- * of ours, is not yoke's. Gone names' files have no link.
+ * of ours, is not yoke's; nor is another version's this one's. Gone names' files have no link.
  */
-static int check_plain(int fd, const struct yk_directory *directory, const char *path)
+static int check_plain(int fd, const struct yk_directory *directory, const char *name)
 {
+    char path[YK_ENTRY_MAX];
+    struct yk_fifo_facts facts;
     struct stat file;
+    yk_fifo_entry(path, name);
     int result = yk_sys_stat(fd, &file);
     if (result < 0)
         return no_facts(directory, path, result);
-    return S_ISREG(file.st_mode) && file.st_nlink <= 1 && file.st_size <= LINE_MOST
-               ? 0
-               : yk_fail(EPROTO, "%s/%s is not what yoke made", directory->path, path);
+    if (!S_ISREG(file.st_mode) || file.st_nlink > 1 || file.st_size > LINE_MOST)
+        return no_fifo(directory, path);
+    result = read_line(directory, name, fd, &file, &facts);
+    return result == -ENOENT ? 0 : result;
 }
 
-/* ---- making and removing; the caller holds CHANGING ---- */
+/* ---- making and removing; the caller changes it ---- */
 
 static void unmake(const struct yk_directory *directory, int fd, const char *name)
 {
     char path[YK_ENTRY_MAX];
-    yk_sys_write_all(fd, "-", 1, 0); /* no line any more: from here on there is no stream */
+    yk_sys_write_all(fd, NOTHING, 1, 0); /* no line any more: from here on there is no stream */
     fifo_path(path, name);
     int result = yk_sys_unlink(directory->fd, path);
     yk_fifo_entry(path, name);
@@ -155,6 +245,8 @@ static int make_fifo(const struct yk_directory *directory, const struct yk_fifo_
     char path[YK_ENTRY_MAX];
     fifo_path(path, plan->name);
     int result = yk_sys_unlink(directory->fd, path); /* of who died while it made one */
+    if (result == -EISDIR)                           /* another user's lies in the way */
+        return -EACCES;
     if (result == 0 || result == -ENOENT)
         result = yk_sys_make_fifo(directory->fd, path, 0600, (uint32_t)-1);
     /* both ways: so it opens at once, and nobody else can have it open yet */
@@ -184,27 +276,29 @@ static int make(const struct yk_directory *directory, int fd, const struct yk_fi
                       : 0;
 }
 
-/* Takes a lock that others hold for a moment only. */
-static int lock_patiently(int fd, off_t byte, bool shared, const char *name)
+static int somebody_is_at_it(int fd, off_t byte, const char *name)
+{
+    return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
+                   yk_lock_holder(fd, byte), name);
+}
+
+/* Becomes a user. Who makes or removes it holds the byte alone, for a moment only. */
+static int share_patiently(int fd, const char *name)
 {
     int64_t deadline = yk_now() + YK_PATIENCE;
     for (;;) {
-        int result = shared ? yk_sys_share_byte(fd, byte) : yk_sys_lock_byte(fd, byte);
+        int result = yk_sys_share_byte(fd, USERS);
         if (result != -EAGAIN)
             return result < 0 ? yk_fail(-result, "stream:%s@kernel can not be locked: %s", name,
                                         strerror(-result))
                               : 0;
         if (yk_now() > deadline)
-            return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
-                           yk_lock_holder(fd, byte), name);
+            return somebody_is_at_it(fd, USERS, name);
         yk_nap(NAP);
     }
 }
 
-/*
- * Has everybody who used it died? Then it is the caller's alone, with both bytes, if it may change
- * it at all. `fd` holds CHANGING.
- */
+/* Has everybody who used it died? Then it is the caller's alone, who changes it. */
 static bool is_deserted(int fd)
 {
     return yk_sys_lock_byte(fd, USERS) == 0;
@@ -221,7 +315,7 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
 {
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, name);
-    int result = lock_patiently(fd, USERS, true, name);
+    int result = share_patiently(fd, name);
     if (result < 0)
         return result;
     int there = is_at(fd, directory, path);
@@ -230,26 +324,32 @@ static int use(const struct yk_directory *directory, int fd, const char *name,
     result = read_facts(directory, fd, name, ret);
     /* its maker is at it */
     for (int64_t end = yk_now() + YK_PATIENCE;
-         result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1 && yk_now() < end;) {
+         result == -ENOENT && yk_sys_byte_is_held_alone(fd, CHANGING) == 1 && yk_now() < end;) {
         yk_nap(NAP);
         there = is_at(fd, directory, path);
         result = there == 1 ? read_facts(directory, fd, name, ret) : there < 0 ? there : -EAGAIN;
     }
-    if (result == -ENOENT && yk_sys_byte_is_locked(fd, CHANGING, 1) == 1)
-        return yk_fail(EBUSY, "process %d is creating or removing stream:%s@kernel",
-                       yk_lock_holder(fd, CHANGING), name);
+    if (result == -ENOENT && yk_sys_byte_is_held_alone(fd, CHANGING) == 1)
+        return somebody_is_at_it(fd, CHANGING, name);
     /* all who used it are dead: what was in it went with them */
     if (result == 0 && !ret->kept && yk_sys_byte_is_locked(fd, USERS, 1) == 0)
         return -ENOENT;
     return result;
 }
 
+static int open_guarded(const struct yk_directory *directory, const char *name, int flags,
+                        struct yk_guarded_fd *file)
+{
+    yk_guards_lock();
+    int fd = file->fd = open_file(directory, name, flags);
+    yk_guards_unlock();
+    return fd;
+}
+
 static int open_existing(const struct yk_directory *directory, const char *name,
                          struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
 {
-    yk_guards_lock();
-    int result = file->fd = open_file(directory, name, 0);
-    yk_guards_unlock();
+    int result = open_guarded(directory, name, 0, file);
     if (result >= 0)
         result = use(directory, file->fd, name, ret);
     else if (result != -ENOENT)
@@ -257,50 +357,24 @@ static int open_existing(const struct yk_directory *directory, const char *name,
     return result;
 }
 
-static int no_right_to_clear(const struct yk_directory *directory, int fd, const char *name)
-{
-    struct stat facts;
-    int result = yk_sys_stat(fd, &facts);
-    if (result < 0 || facts.st_uid == yk_sys_effective_uid())
-        return no_access(directory, name, result < 0 ? result : -EACCES);
-    return yk_fail(EEXIST,
-                   "stream:%s@kernel is the name of a dead stream of another user: only its owner "
-                   "or root can clear it",
-                   name);
-}
-
-/* Whoever holds CHANGING makes it; who comes second finds it. -EAGAIN: to be looked for again. */
-static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
-                  struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
+/* Nothing whole is there, and nobody uses it: it is made. -EAGAIN: to be looked for again. */
+static int create_locked(const struct yk_directory *directory, int fd,
+                         const struct yk_fifo_plan *plan, struct yk_fifo_facts *ret)
 {
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, plan->name);
-    yk_guards_lock();
-    int fd = open_file(directory, plan->name, O_CREAT | O_EXCL);
-    bool fresh = fd >= 0;
-    if (fd == -EEXIST)
-        fd = open_file(directory, plan->name, 0);
-    file->fd = fd;
-    yk_guards_unlock();
-    if (fd < 0)
-        return fd == -ENOENT ? -EAGAIN : no_access(directory, plan->name, fd);
-    int result = lock_patiently(fd, CHANGING, false, plan->name);
-    if (result == -EBADF) /* open for reading only */
-        return no_right_to_clear(directory, fd, plan->name);
-    if (result < 0)
-        return result;
-    result = fresh ? 0 : check_plain(fd, directory, path);
-    if (result < 0)
-        return result;
     int there = is_at(fd, directory, path);
     if (there != 1 || !is_deserted(fd))
         return there < 0 ? there : -EAGAIN;
+    int result = check_plain(fd, directory, plan->name);
+    if (result < 0)
+        return result;
     result = read_facts(directory, fd, plan->name, ret);
     if (result == 0 && ret->kept)
         return -EAGAIN;
     if (result < 0 && result != -ENOENT && result != -EPROTO)
         return result;
-    yk_sys_write_all(fd, "-", 1, 0); /* what the dead left is nothing */
+    yk_sys_write_all(fd, NOTHING, 1, 0); /* what the dead left is nothing */
     result = make(directory, fd, plan);
     bool made = result == 0;
     if (made)
@@ -311,7 +385,33 @@ static int create(const struct yk_directory *directory, const struct yk_fifo_pla
                          strerror(-shared));
     if (result < 0 && made)
         unmake(directory, fd, plan->name);
-    yk_sys_unlock_byte(fd, CHANGING);
+    return result;
+}
+
+/* Whoever changes it makes it; who comes second finds it. -EAGAIN: to be looked for again. */
+static int create(const struct yk_directory *directory, const struct yk_fifo_plan *plan,
+                  struct yk_guarded_fd *file, struct yk_fifo_facts *ret)
+{
+    struct change change;
+    int fd = open_guarded(directory, plan->name, 0, file);
+    if (fd < 0 && fd != -ENOENT)
+        return no_access(directory, plan->name, fd);
+    int result = begin_change(&change, directory, fd, plan->name, YK_PATIENCE);
+    if (result == -EACCES)
+        return yk_fail(EEXIST,
+                       "stream:%s@kernel is the name of a dead stream of another user: only its "
+                       "owner or root can clear it",
+                       plan->name);
+    if (result < 0)
+        return result;
+    if (fd < 0) {
+        fd = open_guarded(directory, plan->name, O_CREAT | O_EXCL, file);
+        show_change(&change, fd);
+    }
+    result = fd >= 0         ? create_locked(directory, fd, plan, ret)
+             : fd == -EEXIST ? -EAGAIN
+                             : no_access(directory, plan->name, fd);
+    end_change(&change);
     return result;
 }
 
@@ -387,7 +487,7 @@ static int enter_afresh(struct yk_fifo *fifo)
         yk_guards_unlock();
     }
     result = fifo->file.fd < 0 ? no_access(&directory, fifo->name, fifo->file.fd)
-                               : lock_patiently(fifo->file.fd, USERS, true, fifo->name);
+                               : share_patiently(fifo->file.fd, fifo->name);
     yk_directory_close(&directory);
     return result;
 }
@@ -414,16 +514,17 @@ static bool unmake_if_deserted(const struct yk_directory *directory, int fd, con
 {
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
+    struct change change;
     yk_fifo_entry(path, name);
-    if (yk_sys_lock_byte(fd, CHANGING) < 0)
+    if (begin_change(&change, directory, fd, name, 0) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
     bool is =
-        check_plain(fd, directory, path) == 0 && is_at(fd, directory, path) == 1 && is_deserted(fd);
+        is_at(fd, directory, path) == 1 && check_plain(fd, directory, name) == 0 && is_deserted(fd);
     int result = is && !also_kept ? read_facts(directory, fd, name, &facts) : -ENOENT;
     is = is && (result == -ENOENT || result == -EPROTO || (result == 0 && !facts.kept));
     if (is && !dry_run)
         unmake(directory, fd, name);
-    yk_sys_unlock_byte(fd, CHANGING);
+    end_change(&change);
     return is;
 }
 
@@ -465,12 +566,18 @@ static int remove_locked(const struct yk_directory *directory, int fd, const cha
 {
     char path[YK_ENTRY_MAX];
     struct yk_fifo_facts facts;
+    struct stat file;
     yk_fifo_entry(path, name);
     int there = is_at(fd, directory, path);
-    int result = there == 1 ? read_facts(directory, fd, name, &facts) : there < 0 ? there : -ENOENT;
-    if (result == 0 || result == -EPROTO)
-        unmake(directory, fd, name);
-    return result == -EPROTO ? 0 : result;
+    if (there != 1)
+        return there < 0 ? there : -ENOENT;
+    int result = yk_sys_stat(fd, &file);
+    result = result < 0 ? no_facts(directory, path, result)
+                        : read_line(directory, name, fd, &file, &facts);
+    if (result < 0 && result != -EPROTONOSUPPORT)
+        return result;
+    unmake(directory, fd, name);
+    return 0;
 }
 
 int yk_fifo_remove(const char *name)
@@ -484,15 +591,19 @@ int yk_fifo_remove(const char *name)
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, name);
     int fd = yk_sys_open(directory.fd, path, O_RDWR, 0);
-    result = fd == -EACCES ? yk_fail(EACCES,
-                                     "stream:%s@kernel belongs to another user: only its owner or "
-                                     "root may remove it",
-                                     name)
-                           : fd;
+    result = fd == -EACCES             ? yk_fail(EACCES,
+                                                 "stream:%s@kernel belongs to another user: only its owner or "
+                                                             "root may remove it",
+                                                 name)
+             : fd < 0 && fd != -ENOENT ? no_access(&directory, name, fd)
+                                       : fd;
     if (fd >= 0) {
-        result = lock_patiently(fd, CHANGING, false, name);
-        if (result == 0)
+        struct change change;
+        result = begin_change(&change, &directory, fd, name, YK_PATIENCE);
+        if (result == 0) {
             result = remove_locked(&directory, fd, name);
+            end_change(&change);
+        }
         yk_sys_close(fd);
     }
     if (result == -ENOENT)
@@ -503,6 +614,14 @@ int yk_fifo_remove(const char *name)
 
 /* ---- its ends ---- */
 
+/* While the owner takes it away, another user can put a FIFO in its place. */
+static bool is_theirs(const struct yk_fifo *fifo, int fd)
+{
+    struct stat facts;
+    return yk_sys_stat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode) &&
+           facts.st_uid == fifo->facts.uid;
+}
+
 /* The file is open here, so no other one can have its number. */
 static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *directory,
                       bool writing)
@@ -511,9 +630,11 @@ static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *dir
     fifo_path(path, fifo->name);
     yk_fifo_entry(file, fifo->name);
     int fd = yk_sys_open(directory->fd, path, writing ? O_WRONLY : O_RDONLY, 0);
-    if (fd != -ENXIO && fd != -ENOENT && fd < 0)
+    if (fd != -ENXIO && fd != -ENOENT && fd < 0) /* ENXIO: nobody reads */
         return no_access(directory, fifo->name, fd);
     int there = fd == -ENOENT ? 0 : is_at(fifo->file.fd, directory, file);
+    if (there == 1 && fd >= 0 && !is_theirs(fifo, fd))
+        there = 0;
     if (there == 1)
         return fd;
     if (fd >= 0) /* of another one that has the name now */

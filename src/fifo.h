@@ -8,9 +8,11 @@
  * Whoever looks through the names opens them: that must not be an end of the stream, however short.
  *
  * Everybody who has the stream open holds a shared lock on byte 0 of the file; the kernel drops it
- * at death. Who makes or removes the name holds byte 1 alone, and so do the last user and who finds
- * that all users died; those hold byte 0 alone, too: then nobody can come meanwhile. A file without
- * its line is that of somebody who died while it made the stream: nothing is there.
+ * at death. Who makes or removes the name holds the lock of that name (directory.h), and so do the
+ * last user and who finds that all users died; those hold byte 0 alone, too: then nobody can come
+ * meanwhile. Byte 1, held alone, shows to users, who can not open that lock, that somebody is at it.
+ * A file without its line is that of somebody who died while it made the stream: nothing is there.
+ * One with a line of another version's is left alone, whoever uses it or not.
  *
  * step               | a crash leaves
  * -------------------+--------------------------------------------------------------

@@ -401,8 +401,7 @@ static int attach(const struct look *look, const struct yk_record *record,
         note_no_permission(facts, look);
     if (result == -EACCES)
         return result;
-    result = yk_segment_attach(record->segment, record->nonce, true, &ret->base, &ret->size,
-                               &ret->fixed);
+    result = yk_record_attach(record, true, &ret->base, &ret->size, &ret->fixed);
     int dead = result == -ENOENT ? yk_record_is_dead(&look->directory, record, true) : 0;
     if (dead < 0)
         note_problem(facts, "%s", yoke_explain());
@@ -433,7 +432,7 @@ static void detach(const struct look *look, const char *entry, const struct yk_r
 
 static void note_layout(struct yk_object_facts *facts, uint64_t layout)
 {
-    note_problem(facts, "it was made by a yoke with layout %016llx, this one has %016llx",
+    note_problem(facts, "it was made by a yoke with layout %llx, this one has %llx",
                  (unsigned long long)layout, (unsigned long long)YK_LAYOUT);
 }
 

@@ -375,17 +375,26 @@ static void lose_sight(struct sight *sight)
     sight->base = NULL;
 }
 
+/* Can its memory be understood, and reached, from here? 0, -ENOENT when it is a dead one's, or why not. */
+static int check_reach(const struct sight *sight, const struct yk_record *record)
+{
+    int foreign = yk_record_is_foreign(record);
+    if (foreign < 0 || (!foreign && record->layout == YK_LAYOUT))
+        return foreign;
+    if (yk_record_is_dead(&sight->directory, record, true) == 1)
+        return -ENOENT;
+    return foreign ? yk_record_refuse_foreign(sight->entry, record)
+                   : yk_layout_check(yk_entry_address(sight->entry), record->layout, YK_LAYOUT);
+}
+
 static int open_sight(struct sight *sight, const struct yk_record *record)
 {
     char path[48];
     uint64_t size;
     struct yk_shm_fixed fixed;
-    int foreign = yk_record_is_foreign(record);
-    int result =
-        foreign < 0 ? foreign
-        : foreign || record->layout != YK_LAYOUT
-            ? -ENOENT
-            : yk_segment_attach(record->segment, record->nonce, true, &sight->base, &size, &fixed);
+    int result = check_reach(sight, record);
+    if (result == 0)
+        result = yk_record_attach(record, true, &sight->base, &size, &fixed);
     if (result < 0)
         return result;
     if (size < 2 * YK_PAGE) {
@@ -749,8 +758,7 @@ static bool is_of_interest(struct search *search, const char *entry, const struc
     struct yk_object object;
     struct yk_spsc_geometry geometry;
     if (yk_record_is_foreign(record) != 0 || record->layout != YK_LAYOUT ||
-        yk_segment_attach(record->segment, record->nonce, true, &object.base, &object.size,
-                          &object.fixed) < 0)
+        yk_record_attach(record, true, &object.base, &object.size, &object.fixed) < 0)
         return false;
     bool is = yk_fixed_check(&object.fixed, object.size, YK_KIND_LINK) == 0 &&
               yk_link_check(&object.fixed, &geometry) == 0 &&
@@ -795,6 +803,22 @@ int yk_peer_find_link(struct yk_peer *peer, const struct yk_directory *directory
     return result;
 }
 
+/* What its owner wrote there when it made one (peer_next.c); 0: none, or it can not be seen. */
+static uint64_t doorbell_of(const struct yk_directory *directory, const char *entry,
+                            const struct yk_record *record)
+{
+    void *base;
+    uint64_t size, nonce = 0;
+    struct yk_shm_fixed fixed;
+    if (record->layout != YK_LAYOUT || yk_record_attach(record, true, &base, &size, &fixed) < 0)
+        return 0;
+    if (size >= 2 * YK_PAGE)
+        nonce =
+            yk_load_relaxed(&seat_of(base)->notice[0].doorbell); /* a hint: one is rung in vain */
+    detach(base, directory, entry, record->segment, record->nonce);
+    return nonce;
+}
+
 void yk_peer_stir(const char *path, const char *name)
 {
     struct yk_directory directory;
@@ -804,8 +828,11 @@ void yk_peer_stir(const char *path, const char *name)
     if (yk_directory_open(&directory, path, true) < 0)
         return;
     yk_name_entry(entry, YK_KIND_PEER, name);
-    if (yk_record_read(&directory, entry, &record) == 0)
-        yk_doorbell_ring(&bell, path, record.nonce, YK_PEER_MARK);
+    uint64_t nonce = yk_record_read(&directory, entry, &record) == 0
+                         ? doorbell_of(&directory, entry, &record)
+                         : 0;
+    if (nonce != 0)
+        yk_doorbell_ring(&bell, path, nonce, YK_PEER_MARK);
     yk_doorbell_close(&bell);
     yk_directory_close(&directory);
 }

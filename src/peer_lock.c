@@ -78,7 +78,7 @@ static int32_t stated_pid(const struct yk_record *record)
     struct yk_shm_fixed fixed;
     int32_t pid = 0;
     if (yk_record_is_foreign(record) != 0 || record->layout != YK_LAYOUT ||
-        yk_segment_attach(record->segment, record->nonce, true, &base, &size, &fixed) < 0)
+        yk_record_attach(record, true, &base, &size, &fixed) < 0)
         return 0;
     const struct yk_shm_slot *seat = (void *)((unsigned char *)base + YK_PAGE);
     if (size >= YK_PAGE + sizeof *seat)

@@ -123,16 +123,14 @@ static void stir(struct yk_watch *watch, bool written)
     ring_own(peer);
 }
 
+/* For who opens a link again that this peer left (yk_peer_stir()): by its name nobody could find it. */
 static int make_bell(struct yk_peer *peer)
 {
-    const struct yk_object *object = &peer->object;
-    struct stat facts;
-    int result = yk_sys_stat(object->lock.fd, &facts);
-    if (result < 0)
-        return yk_fail(-result, "no doorbell: %s", strerror(-result));
-    peer->bell.nonce = object->fixed.nonce;
-    peer->bell.fd = yk_doorbell_make(object->directory, peer->bell.nonce, &facts);
-    return peer->bell.fd < 0 ? peer->bell.fd : 0;
+    struct yk_shm_slot *seat = yk_object_slot(&peer->object, peer->object.slot);
+    int result = yk_bell_make(&peer->bell, &peer->object);
+    if (result == 0)
+        yk_store_relaxed(&seat->notice[0].doorbell, peer->bell.nonce); /* a hint */
+    return result;
 }
 
 /* Under the mutex. What can not be had is done without, and asked for again the next time. */

@@ -27,6 +27,14 @@ uint32_t yk_signal_socket_depth(void)
 
 /* ---- sending ---- */
 
+/* Another build's packets are others. */
+static int check_layout(const char *name, const struct yk_record *record)
+{
+    char entry[YK_ENTRY_MAX];
+    yk_name_entry(entry, YK_KIND_PEER, name);
+    return yk_layout_check(yk_entry_address(entry), record->layout, YK_LAYOUT);
+}
+
 int yk_signal_socket_find(struct yk_signal_socket *ret, const struct yk_directory *directory,
                           const char *name)
 {
@@ -35,10 +43,14 @@ int yk_signal_socket_find(struct yk_signal_socket *ret, const struct yk_director
     int result = yk_directory_open(&found.directory, directory->path, true);
     if (result < 0)
         return result;
-    found.lock_file = yk_peer_open_lock(&found.directory, name, &record);
-    if (found.lock_file < 0) {
+    found.lock_file = result = yk_peer_open_lock(&found.directory, name, &record);
+    if (result >= 0)
+        result = check_layout(name, &record);
+    if (result < 0) {
+        if (found.lock_file >= 0)
+            yk_sys_close(found.lock_file);
         yk_directory_close(&found.directory);
-        return found.lock_file;
+        return result;
     }
     found.uid = record.uid;
     yk_socket_path(found.path, record.nonce);
@@ -79,8 +91,8 @@ static int check_theirs(const struct yk_directory *directory, const char *path, 
                         struct stat *facts)
 {
     int result = yk_sys_stat_at(directory->fd, path, facts);
-    bool theirs = result == 0 && S_ISSOCK(facts->st_mode) &&
-                  (facts->st_uid == uid || facts->st_uid == 0);
+    bool theirs =
+        result == 0 && S_ISSOCK(facts->st_mode) && (facts->st_uid == uid || facts->st_uid == 0);
     return result < 0 || theirs ? result : -ENOENT;
 }
 

@@ -300,11 +300,21 @@ int yk_sys_unlock_byte(int fd, off_t byte)
     return byte_lock(fd, F_OFD_SETLK, F_UNLCK, byte, 1, NULL);
 }
 
-int yk_sys_byte_is_locked(int fd, off_t byte, off_t count)
+static int ask_for_lock(int fd, short type, off_t byte, off_t count)
 {
     struct flock lock;
-    int result = byte_lock(fd, F_OFD_GETLK, F_WRLCK, byte, count, &lock);
+    int result = byte_lock(fd, F_OFD_GETLK, type, byte, count, &lock);
     return result < 0 ? result : lock.l_type != F_UNLCK;
+}
+
+int yk_sys_byte_is_locked(int fd, off_t byte, off_t count)
+{
+    return ask_for_lock(fd, F_WRLCK, byte, count);
+}
+
+int yk_sys_byte_is_held_alone(int fd, off_t byte)
+{
+    return ask_for_lock(fd, F_RDLCK, byte, 1);
 }
 
 /*

@@ -58,7 +58,8 @@ int yk_sys_lock_bytes(int fd, off_t byte, off_t count); /* all of them, or -EAGA
 int yk_sys_share_byte(int fd, off_t byte); /* with others who share it; in place of an own lock */
 int yk_sys_unlock_byte(int fd, off_t byte);
 int yk_sys_byte_is_locked(int fd, off_t byte, off_t count); /* by another description: 1 or 0 */
-int yk_sys_byte_is_locked_by(int fd, off_t byte); /* by the very description of fd: 1 or 0 */
+int yk_sys_byte_is_held_alone(int fd, off_t byte); /* the same, but by one who does not share it */
+int yk_sys_byte_is_locked_by(int fd, off_t byte);  /* by the very description of fd: 1 or 0 */
 
 /* System V segments */
 int yk_sys_shm_get(key_t key, size_t size, int flags);

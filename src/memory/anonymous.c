@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -113,7 +114,8 @@ int yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
 {
     struct yk_shm_fixed fixed;
     int64_t size = yk_sys_memfd_size(descriptor);
-    bool none = size == -EINVAL || size == -EPERM || size == -EBADF; /* which opening it refuses */
+    /* which opening it refuses */
+    bool none = size == -EINVAL || size == -EPERM || size == -EBADF || size == -ENOTSUP;
     if (none || (size >= 0 && size < (int64_t)sizeof fixed))
         return (int)otherwise;
     if (size >= 0)
@@ -169,18 +171,19 @@ static int open_lock(struct yk_object *object, int descriptor)
 static int check(struct yk_object *object, const struct yk_object_plan *plan, int descriptor)
 {
     const struct yk_shm_header *header = yk_object_header(object);
+    char what[32];
     /* SYNC object.ready acquire */
     if (yk_load32_acquire(&header->ready) != 1)
         return refuse(descriptor, -EINVAL);
     yk_fixed_copy(&object->fixed, object->base);
     if (object->fixed.magic != YK_MAGIC)
         return refuse(descriptor, -EINVAL);
+    snprintf(what, sizeof what, "descriptor %d", descriptor);
     int result = yk_fixed_check(&object->fixed, object->size, plan->kind);
     if (result == -EPROTONOSUPPORT)
-        yk_fail(EPROTONOSUPPORT, "descriptor %d was made by a yoke with another layout",
-                descriptor);
+        yk_layout_check(what, object->fixed.layout, YK_LAYOUT);
     else if (result < 0)
-        yk_fail(-result, "the memory of descriptor %d holds what no yoke wrote", descriptor);
+        yk_fail(-result, "the memory of %s holds what no yoke wrote", what);
     if (result == 0 && object->fixed.participants != SEATS)
         result = yk_fail(EPROTO, "descriptor %d has %u seats: no yoke wrote that", descriptor,
                          object->fixed.participants);

@@ -4,7 +4,7 @@
  *   KIND.NAME                a published name: one line of text (names.h)
  *   KIND.NAME@kernel         the same, of what lives in the kernel place (queue.h)
  *   .live-NONCE              the lock file of one object: a participant locks the byte of its slot
- *   .bell-NONCE              the doorbell of a peer: a FIFO (doorbell.h)
+ *   .bell-NONCE              a doorbell, by a nonce of its own: a FIFO (doorbell.h)
  *   .signals-NONCE           where a peer receives signals in the kernel: a socket (signal_socket.h)
  *   .end0-NONCE, .end1-NONCE the two ends of a link in the kernel place: FIFOs (place/kernel_link.c)
  *   .lock-UID                whoever changes a name of UID locks the byte that the name hashes to

@@ -19,9 +19,15 @@
 
 #include "base/atomic.h"
 
-#define YK_MAGIC          UINT64_C(0x314a424f656b6f79) /* "yokeOBJ1" */
+#define YK_MAGIC UINT64_C(0x314a424f656b6f79) /* "yokeOBJ1" */
+#define YK_PAGE  4096
+
+/* Of the memory; of the records and messages of the kernel place (queues.c); of its streams (fifo.c). */
+#ifndef YK_LAYOUT_VERSION /* tests build a second library, to which this one is another version */
 #define YK_LAYOUT_VERSION 3
-#define YK_PAGE           4096
+#define YK_QUEUES_VERSION 1
+#define YK_FIFO_VERSION   1
+#endif
 
 enum yk_kind {
     YK_KIND_REGION = 1,

@@ -371,6 +371,34 @@ struct yk_segment_identity yk_record_segment(const struct yk_record *record)
         .id = record->segment, .key = record->key, .size = record->size, .uid = record->uid};
 }
 
+int yk_record_attach(const struct yk_record *record, bool read_only, void **ret_base,
+                     uint64_t *ret_size, struct yk_shm_fixed *ret_fixed)
+{
+    char entry[YK_ENTRY_MAX];
+    struct yk_segment_identity segment = yk_record_segment(record);
+    int result =
+        yk_segment_attach(&segment, record->nonce, read_only, ret_base, ret_size, ret_fixed);
+    if (result != -EXDEV)
+        return result;
+    yk_record_entry(entry, record);
+    return yk_fail(EPROTO,
+                   "the name of %s was written by uid %u, and segment %d, which it leads to, is "
+                   "another user's: no yoke wrote that",
+                   yk_entry_address(entry), record->uid, record->segment);
+}
+
+/* Does its segment hold the object? 1 yes, 0 no, or an error (-EACCES: can not tell). */
+static int segment_holds(const struct yk_record *record)
+{
+    void *base = NULL;
+    uint64_t size;
+    struct yk_shm_fixed fixed;
+    int result = yk_record_attach(record, true, &base, &size, &fixed);
+    if (result == 0)
+        yk_sys_shm_detach(base);
+    return result == 0 ? 1 : result == -ENOENT || result == -EPROTO ? 0 : result;
+}
+
 bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk_record *record)
 {
     char live[48];
@@ -391,6 +419,27 @@ int yk_record_is_foreign(const struct yk_record *record)
     uint64_t own;
     int result = yk_ipc_namespace(&own);
     return result < 0 ? result : record->namespace != own;
+}
+
+int yk_layout_check(const char *what, uint64_t layout, uint64_t own)
+{
+    return layout == own ? 0
+                         : yk_fail(EPROTONOSUPPORT,
+                                   "%s was made by a yoke with layout %llx, this one has %llx",
+                                   what, (unsigned long long)layout, (unsigned long long)own);
+}
+
+int yk_record_refuse_foreign(const char *entry, const struct yk_record *record)
+{
+    uint64_t own;
+    int result = yk_ipc_namespace(&own);
+    if (result < 0)
+        return result;
+    return yk_fail(
+        ENOTSUP,
+        "%s lives in IPC namespace %llu, this process is in %llu: it can only be reached "
+        "from there",
+        yk_entry_address(entry), (unsigned long long)record->namespace, (unsigned long long)own);
 }
 
 int yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
@@ -415,6 +464,6 @@ int yk_record_is_dead(const struct yk_directory *directory, const struct yk_reco
      */
     if (verdict != YK_SEGMENT_MAY_BE || !thorough)
         return verdict == YK_SEGMENT_IS_NOT;
-    int holds = yk_segment_holds(record->segment, record->nonce);
+    int holds = segment_holds(record);
     return holds < 0 ? holds : !holds && yk_record_is_deserted(directory, record);
 }

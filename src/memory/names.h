@@ -96,6 +96,14 @@ int yk_intent_publish(const struct yk_directory *directory, const struct yk_dire
 struct yk_segment_identity yk_record_segment(const struct yk_record *record);
 
 /*
+ * Attaches that segment: as yk_segment_attach(); -EPROTO when it is another user's than the name's
+ * file. In a directory that users share, anybody can write a free name anew, and make it lead to the
+ * memory of an object that its owner has removed, with a lock file in which all seem dead.
+ */
+int yk_record_attach(const struct yk_record *record, bool read_only, void **ret_base,
+                     uint64_t *ret_size, struct yk_shm_fixed *ret_fixed);
+
+/*
  * Does nobody take part in the object any more? True only when proved: the lock file is not there,
  * is not its owner's, or carries no lock, whatever IPC namespace its processes are in.
  */
@@ -104,12 +112,18 @@ bool yk_record_is_deserted(const struct yk_directory *directory, const struct yk
 /* Is its segment in another IPC namespace? 1, 0, or why that can not be told. */
 int yk_record_is_foreign(const struct yk_record *record);
 
+/* 0, or -EPROTONOSUPPORT with the sentence that names both: a build with another layout made `what`. */
+int yk_layout_check(const char *what, uint64_t layout, uint64_t own);
+
+/* -ENOTSUP, with its sentence: what `entry` names is in another IPC namespace. */
+int yk_record_refuse_foreign(const char *entry, const struct yk_record *record);
+
 /*
  * Is the object that a record names gone for good? 1: that is proved, 0, or why it can not be told. Of another IPC namespace
  * that is a transient one that is deserted. Unless `thorough`, only the kernel is asked: a segment
  * of the same size that has its id by now, and is marked for removal, too, is then taken for it.
  */
 int yk_record_is_dead(const struct yk_directory *directory, const struct yk_record *record,
-                       bool thorough);
+                      bool thorough);
 
 #endif

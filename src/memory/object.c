@@ -34,13 +34,11 @@ int yk_fixed_check(const struct yk_shm_fixed *fixed, uint64_t true_size, uint32_
 static int refuse_header(int result, const struct yk_object *object,
                          const struct yk_object_plan *plan)
 {
-    const char *kind = yk_kind_name(plan->kind);
-    if (result == -EPROTO)
-        return yk_fail(EPROTO, "the header of %s:%s holds what no yoke wrote", kind, plan->name);
-    return yk_fail(EPROTONOSUPPORT,
-                   "%s:%s was made by a yoke with layout %016llx, this one has %016llx", kind,
-                   plan->name, (unsigned long long)object->fixed.layout,
-                   (unsigned long long)YK_LAYOUT);
+    char entry[YK_ENTRY_MAX];
+    yk_name_entry(entry, plan->kind, plan->name);
+    const char *address = yk_entry_address(entry);
+    return result == -EPROTO ? yk_fail(EPROTO, "the header of %s holds what no yoke wrote", address)
+                             : yk_layout_check(address, object->fixed.layout, YK_LAYOUT);
 }
 
 uint64_t yk_object_body_offset(uint32_t participants)
@@ -115,8 +113,8 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
 {
     object->read_only = (plan->flags & YOKE_READ_ONLY) != 0;
     object->segment = record->segment;
-    int result = yk_segment_attach(record->segment, record->nonce, object->read_only, &object->base,
-                                   &object->size, &object->fixed);
+    int result =
+        yk_record_attach(record, object->read_only, &object->base, &object->size, &object->fixed);
     int dead = result == -ENOENT ? yk_record_is_dead(directory, record, true) : 0;
     if (dead < 0)
         return dead;
@@ -143,15 +141,6 @@ static int attach_record(struct yk_object *object, const struct yk_directory *di
     return result;
 }
 
-static int refuse_foreign(const char *entry, const struct yk_record *record, uint64_t own)
-{
-    return yk_fail(
-        ENOTSUP,
-        "%s lives in IPC namespace %llu, this process is in %llu: its memory can only be "
-        "reached from there",
-        yk_entry_address(entry), (unsigned long long)record->namespace, (unsigned long long)own);
-}
-
 /*
  * The namespace is asked for last, since that costs as much as ten of the other questions: what is
  * somewhere else is not found here, whoever has that id here.
@@ -161,10 +150,9 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
                          const struct yk_object_plan *plan)
 {
     if (record->layout != YK_LAYOUT)
-        return yk_fail(EPROTONOSUPPORT,
-                       "%s was made by a yoke with layout %016llx, this one has %016llx",
-                       yk_entry_address(entry), (unsigned long long)record->layout,
-                       (unsigned long long)YK_LAYOUT);
+        return yk_record_is_dead(directory, record, true) == 1
+                   ? -ENOENT
+                   : yk_layout_check(yk_entry_address(entry), record->layout, YK_LAYOUT);
     int result = attach_record(object, directory, record, plan);
     if (result == 0)
         return 0;
@@ -172,8 +160,9 @@ static int open_existing(struct yk_object *object, const struct yk_directory *di
     int asked = yk_ipc_namespace(&own);
     if (asked < 0 || record->namespace == own)
         return asked < 0 ? asked : result;
-    return yk_record_is_dead(directory, record, true) == 1 ? -ENOENT
-                                                           : refuse_foreign(entry, record, own);
+    return yk_record_is_dead(directory, record, true) == 1
+               ? -ENOENT
+               : yk_record_refuse_foreign(entry, record);
 }
 
 /* ---- creating ---- */
@@ -364,8 +353,6 @@ static void undo(struct yk_object *object, const struct creation *creation)
     if (removed < 0)
         return; /* by the intent it is done later */
     yk_live_path(path, creation->record.nonce);
-    yk_sys_unlink(creation->directory->fd, path);
-    yk_bell_path(path, creation->record.nonce); /* a peer's; others have none */
     yk_sys_unlink(creation->directory->fd, path);
     yk_sys_unlink(creation->intents.fd, creation->entry); /* last: the rest is found by it */
 }

@@ -92,18 +92,16 @@ static int unlink_own(const struct yk_directory *directory, const char *path, ui
     return result == -ENOENT ? 0 : result;
 }
 
-/* The files that go with an object: its lock file, last, a peer's or a link's FIFOs, and a peer's socket. */
+/* The files that go with an object: its lock file, last, a link's FIFOs, a peer's socket. */
 static int unlink_files(const struct yk_directory *directory, const struct yk_record *record)
 {
-    char paths[5][48];
+    char paths[4][48];
     int count = 0, result = 0;
     bool ends = record->kind == YK_KIND_LINK && (record->flags & YK_OBJECT_QUEUES) != 0;
     for (int side = 0; ends && side < 2; side++)
         yk_end_path(paths[count++], record->nonce, side);
-    if (record->kind == YK_KIND_PEER) {
-        yk_bell_path(paths[count++], record->nonce);
+    if (record->kind == YK_KIND_PEER)
         yk_socket_path(paths[count++], record->nonce);
-    }
     yk_live_path(paths[count++], record->nonce);
     for (int i = 0; i < count && result == 0; i++)
         result = unlink_own(directory, paths[i], record->uid);

@@ -111,20 +111,29 @@ static bool is_gone(int error)
     return error == -EINVAL || error == -EIDRM;
 }
 
+/* Both: its owner can give a segment to another user, who then did not make it. */
+static bool is_of(const struct shmid_ds *facts, uint32_t uid)
+{
+    return facts->shm_perm.uid == uid && facts->shm_perm.cuid == uid;
+}
+
 void yk_fixed_copy(struct yk_shm_fixed *ret_fixed, const void *base)
 {
     memcpy(ret_fixed, base, sizeof *ret_fixed);
     yk_fence_compiler();
 }
 
-int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size,
-                      struct yk_shm_fixed *ret_fixed)
+int yk_segment_attach(const struct yk_segment_identity *identity, uint64_t nonce, bool read_only,
+                      void **ret_base, uint64_t *ret_size, struct yk_shm_fixed *ret_fixed)
 {
     struct shmid_ds facts = {.shm_segsz = 0};
     void *base = NULL;
+    int id = identity->id;
     int result = yk_sys_shm_stat(id, &facts);
     if (result == 0 && facts.shm_segsz < YK_PAGE)
         return -ENOENT;
+    if (result == 0 && !is_of(&facts, identity->uid))
+        return -EXDEV;
     if (result == 0)
         result = yk_sys_shm_attach(id, read_only, &base);
     if (is_gone(result))
@@ -151,17 +160,6 @@ int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, u
     *ret_base = base;
     *ret_size = facts.shm_segsz;
     return 0;
-}
-
-int yk_segment_holds(int id, uint64_t nonce)
-{
-    void *base = NULL;
-    uint64_t size;
-    struct yk_shm_fixed fixed;
-    int result = yk_segment_attach(id, nonce, true, &base, &size, &fixed);
-    if (result == 0)
-        yk_sys_shm_detach(base);
-    return result == 0 ? 1 : result == -ENOENT ? 0 : result;
 }
 
 bool yk_segment_exists(int id)
@@ -198,8 +196,7 @@ int yk_segment_retire(const struct yk_segment_identity *identity)
         return 0; /* or it is marked already */
     if (result == YK_SEGMENT_IS)
         result = yk_sys_shm_stat(found.id, &facts);
-    /* both: its owner can give a segment to another user, who then did not make it */
-    if (result == 0 && facts.shm_perm.uid == identity->uid && facts.shm_perm.cuid == identity->uid)
+    if (result == 0 && is_of(&facts, identity->uid))
         result = yk_sys_shm_remove(found.id);
     /* who made it, and root, may ask for all this: -EACCES says that it is somebody else's */
     return is_gone(result) || result == -EACCES ? 0 : result;

@@ -30,14 +30,6 @@ int yk_segment_create(uint32_t key, const struct yk_segment_plan *plan);
 /* Group and mode, before anybody else can know the segment. */
 int yk_segment_set_group(int id, const struct yk_segment_plan *plan);
 
-/*
- * Attaches a yoke object: 0, its base and true size, and a copy of the fixed part of its header, which
- * is made before anything in it is looked at: whoever uses the header uses this copy. -ENOENT when
- * there is no such object (any more), …
- */
-int yk_segment_attach(int id, uint64_t nonce, bool read_only, void **ret_base, uint64_t *ret_size,
-                      struct yk_shm_fixed *ret_fixed);
-
 /* Copies the fixed part, and keeps the compiler from reading the original again instead. */
 void yk_fixed_copy(struct yk_shm_fixed *ret_fixed, const void *base);
 
@@ -53,6 +45,15 @@ struct yk_segment_identity {
     uint32_t uid; /* who made it, and owns it */
 };
 
+/*
+ * Attaches a yoke object: 0, its base and true size, and a copy of the fixed part of its header, which
+ * is made before anything in it is looked at: whoever uses the header uses this copy. -ENOENT when
+ * there is no such object (any more), -EXDEV (without a sentence) when another user than `uid` made
+ * it, …
+ */
+int yk_segment_attach(const struct yk_segment_identity *identity, uint64_t nonce, bool read_only,
+                      void **ret_base, uint64_t *ret_size, struct yk_shm_fixed *ret_fixed);
+
 enum yk_segment_verdict {
     YK_SEGMENT_IS_NOT = 0, /* proved: there is none of this id, or another one */
     YK_SEGMENT_IS = 1,     /* proved: it has the key and the size */
@@ -61,12 +62,6 @@ enum yk_segment_verdict {
 
 /* Asks the kernel: a verdict, or an error (-EACCES: can not tell). */
 int yk_segment_judge(const struct yk_segment_identity *identity);
-
-/*
- * Is there a segment of this id that holds the object `nonce`? 1 yes, 0 no, or an error (-EACCES:
- * can not tell).
- */
-int yk_segment_holds(int id, uint64_t nonce);
 
 /* Is there any segment of this id? True when that can not be told. */
 bool yk_segment_exists(int id);

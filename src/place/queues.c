@@ -12,7 +12,7 @@
 #include "yoke.h"
 
 /* Of the record, and of what stands before each message (channel.c). */
-#define QUEUES_LAYOUT UINT64_C(1)
+#define QUEUES_LAYOUT ((uint64_t)YK_QUEUES_VERSION)
 
 #define SEAT_PATIENCE INT64_C(20000000)
 #define NAP           INT64_C(500000)
@@ -148,24 +148,18 @@ static int check_record(const struct yk_queues *queues, const struct yk_director
 {
     const struct yk_record *record = &queues->record;
     const char *address = yk_entry_address(queues->entry);
-    if (record->layout != QUEUES_LAYOUT)
-        return yk_fail(EPROTONOSUPPORT,
-                       "%s was made by a yoke with layout %llx of queues, this one has %llx",
-                       address, (unsigned long long)record->layout,
-                       (unsigned long long)QUEUES_LAYOUT);
+    int result = yk_layout_check(address, record->layout, QUEUES_LAYOUT);
+    if (result < 0)
+        return result;
     if (record->participants == 0 || record->participants > YOKE_PARTICIPANTS_MAX ||
         record->priorities == 0 || record->priorities > YOKE_PRIORITIES_MAX)
         return yk_fail(EPROTO, "the name of %s holds what no yoke wrote", address);
-    uint64_t own;
-    int result = yk_ipc_namespace(&own);
-    if (result < 0 || record->namespace == own)
+    result = yk_record_is_foreign(record);
+    if (result <= 0)
         return result;
-    if (yk_record_is_dead(directory, record, true) == 1)
-        return -ENOENT;
-    return yk_fail(ENOTSUP,
-                   "%s lives in IPC namespace %llu, this process is in %llu: its message queue can "
-                   "only be reached from there",
-                   address, (unsigned long long)record->namespace, (unsigned long long)own);
+    return yk_record_is_dead(directory, record, true) == 1
+               ? -ENOENT
+               : yk_record_refuse_foreign(queues->entry, record);
 }
 
 /* Once the byte is locked nobody takes the name away because there are no users; but before? */

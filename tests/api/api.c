@@ -423,6 +423,16 @@ size_t names_left(void)
     return list_names("", NULL) + list_intents(NULL);
 }
 
+void names_await_none(void)
+{
+    int64_t end = now_ns() + SOON_MS * MS;
+
+    while (names_left() > 0 && now_ns() < end) {
+        yoke_close(port_make("passing", NULL));
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
 char *world_describe(void)
 {
     char *text = NULL;

@@ -123,6 +123,12 @@ const char *name_path(const char *entry);
 /* How many entries the name directory has, beside .lock-UID and empty .intents-UID. */
 size_t names_left(void);
 
+/*
+ * The doorbells of a dead process are taken away by who opens something, at most once a second: opens
+ * something until there is no entry any more.
+ */
+void names_await_none(void);
+
 /* Opens the name directory to all users, as /run/yoke is. Skips the test unless root. */
 void share_directory(void);
 

@@ -354,8 +354,8 @@ static void file_that_is_no_stream_is_left_as_it_is(void **state)
     assert_int_equal(write(fd, "precious", 8), 8);
     assert_int_equal(link(precious, name), 0);
     must_fail(yoke_open(&endpoint, "stream:s@kernel", YOKE_CREATE | YOKE_READ, NULL), EPROTO);
-    must_fail(yoke_open(&endpoint, "stream:s@kernel", YOKE_READ, NULL), ENOENT);
-    must_fail(yoke_remove("stream:s@kernel"), ENOENT);
+    must_fail(yoke_open(&endpoint, "stream:s@kernel", YOKE_READ, NULL), EPROTO);
+    must_fail(yoke_remove("stream:s@kernel"), EPROTO);
     assert_null(endpoint);
     assert_int_equal(pread(fd, text, sizeof text, 0), 8);
     assert_string_equal(text, "precious");

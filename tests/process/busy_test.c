@@ -554,17 +554,6 @@ static int role_polls_for_ever(void *argument)
     return epoll_wait(epoll, &event, 1, -1);
 }
 
-/* The doorbells of a dead process are taken away by who opens something, at most once a second. */
-static void await_no_names(void)
-{
-    int64_t end = now_ns() + SOON_MS * MS;
-
-    while (names_left() > 0 && now_ns() < end) {
-        yoke_close(port_make("passing", NULL));
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
-}
-
 static void descriptors_wake_nobody_while_nothing_comes(void **state)
 {
     yoke_endpoint *port = make_roomy();
@@ -589,7 +578,7 @@ static void descriptors_wake_nobody_while_nothing_comes(void **state)
     must(yoke_peer_join(&heidi, "heidi", NULL)); /* what the killed one left of its names */
     yoke_peer_leave(heidi);
     yoke_close(link_make("heidi", "ivan", NULL));
-    await_no_names();
+    names_await_none();
 }
 
 static void sleepers_wake_up_at_most_ten_times_a_second(void **state)
