@@ -8,8 +8,8 @@ def port(senders, receivers, *more):
 MARKS = ["MSGS=3", "EACH=2", "TRIES=3", "BORROWS=1", "RETURNS=0"]
 
 FAST = [
-    ("port-1-2", "port", port(1, 2, "MSGS=2", "TRIES=1"), "one sender, two receivers, one of which may die"),
-    ("port-2-1", "port", port(2, 1, "MSGS=1", "TRIES=1"), "two senders, one receiver, one of which may die"),
+    ("port-1-2", "port", port(1, 2, "MSGS=2", "TRIES=1"), "one sender, two receivers; one of the three may die"),
+    ("port-2-1", "port", port(2, 1, "MSGS=1", "TRIES=1"), "two senders, one receiver; one of the three may die"),
     ("port-marks", "port", port(1, 1, *MARKS), "a held cell is marked on; a death"),
     ("port-2-1-marks", "port", port(2, 1, "MSGS=2", "TRIES=2", "BORROWS=1", "RETURNS=0", "FAULTS=0"),
      "two senders help past a held cell"),
@@ -36,7 +36,6 @@ FAST = [
     ("lock-3-alive", "lock", ["PROCESSES=3", "ROUNDS=2", "FAULTS=0", "REJOINS=0", "LEAVES=0"],
      "three want the lock, twice: nobody is woken by the clock"),
     ("wakeup-port", "wakeup", ["PORT", "LEAVES=1"], "two sleep on a port; one may be interrupted"),
-    ("wakeup-port-2-2", "wakeup", ["PORT", "PRODUCERS=2", "MSGS=1"], "two senders, two sleepers"),
     ("wakeup-threads", "wakeup", ["PORT", "SHARED"], "two threads sleep on one bell"),
     ("wakeup-death", "wakeup", ["PORT", "FAULTS=1"], "a waker or a sleeper dies: 100 ms at most"),
     ("wakeup-poll", "wakeup", ["PORT", "POLLERS=2", "FAULTS=1"], "two poll descriptors; a death"),
@@ -69,8 +68,9 @@ LONG = [
     ("link-four-long", "link", ["MSGS=4", "TRIES=4", "UNITS=0", "RETURNS=2"], "four messages over three laps; a death"),
     ("lock-3-long", "lock", ["PROCESSES=3", "ROUNDS=1", "FAULTS=2", "REJOINS=2", "LEAVES=0"],
      "three want the lock; two deaths, two new ones"),
-    ("wakeup-port-3-long", "wakeup", ["PORT", "CONSUMERS=3", "MSGS=3"], "three sleepers"),
-    ("wakeup-threads-long", "wakeup", ["PORT", "SHARED", "PRODUCERS=2", "MSGS=1", "LEAVES=1"],
+    ("wakeup-port-2-2-long", "wakeup", ["PORT", "PRODUCERS=2", "MSGS=1"], "two senders, two sleepers"),
+    ("wakeup-port-3-long", "wakeup", ["PORT", "CONSUMERS=3", "MSGS=1"], "three sleepers, one message"),
+    ("wakeup-threads-long", "wakeup", ["PORT", "SHARED", "PRODUCERS=2", "MSGS=1"],
      "two threads sleep on one bell, two senders wake them"),
     ("wakeup-poll-stop-long", "wakeup", ["PORT", "PRODUCERS=2", "MSGS=1", "CONSUMERS=2", "POLLERS=2", "FAULTS=1", "STOP"],
      "a sender stops before it has rung two descriptors"),
@@ -96,7 +96,7 @@ FAULTS = [
     ("port", "NOT_COUNTED", port(1, 2, "MSGS=1", "FAULTS=0"), "deliveries are not counted"),
     ("port", "NOT_RETURNING", port(1, 2, "MSGS=1", "FAULTS=0"), "who gives back does not say so first"),
     ("port", "SETTLED_BLINDLY", port(1, 2, "MSGS=1", "FAULTS=0"), "`settled` is set though somebody is giving back"),
-    ("port", "RAISED_AFTER", port(1, 2, "MSGS=1", "FAULTS=0"), "`raised` grows after the cell is AGAIN"),
+    ("port", "RAISED_AFTER", DEATH, "`raised` grows after the cell is AGAIN"),
     ("port", "JUMP_TOO_FAR", port(1, 1, "MSGS=5", "TRIES=3", "BORROWS=1", "FAULTS=0", "EACH=3", "CELLS=4", "DEPTH=3",
                                   "RETURNS=0", "HINTS_STAY"), "an EMPTY cell of a later lap is trusted as a FULL one"),
     ("port", "RELEASE_CELL_FIRST", DEATH, "the cell is freed before its block"),
@@ -122,6 +122,8 @@ FAULTS = [
     ("link", "PIECES_FORGOTTEN", BUFFER, "a new sender does not know the buffer's pieces in use"),
     ("link", "PIECES_OVERLAP", ["MSGS=4", "TRIES=4", "RETURNS=0", "FAULTS=0", "REJOINS=0"],
      "a piece is one unit too long for its place"),
+    ("link", "STAMPS_COME_AGAIN", ["STAMPS=3", "MSGS=6", "TRIES=6", "UNITS=0"],
+     "stamps come again while an old receipt is there (in the C code after 2^32 laps)"),
     ("lock", "NO_GENERATION", ["PROCESSES=2"], "who holds it signs without its generation"),
     ("lock", "TAKE_FROM_ANYBODY", ["PROCESSES=2"], "a death is not proved"),
     ("lock", "TAKE_STORE", ["PROCESSES=2"], "the lock is taken by a plain store"),
@@ -143,3 +145,9 @@ FAULTS = [
 
 MUTANTS = [("%s-mutant-%s%s" % (model, fault.lower().replace("_", "-"), "-poll" if "POLLERS" in " ".join(defines) else ""),
             model, defines + ["MUTANT_" + fault], about) for model, fault, defines, about in FAULTS]
+
+# Some of these are tried each time, all of them by --mutants.
+SOME = """port-mutant-commit-store port-mutant-move-store port-mutant-settled-blindly port-mutant-release-cell-first
+port-mutant-recover-frees-held port-mutant-no-second-look link-mutant-word-first link-mutant-receipt-without-stamp
+link-mutant-release-before-copy link-mutant-recover-taken-first lock-mutant-no-generation lock-mutant-no-second-look
+wakeup-mutant-no-second-look wakeup-mutant-wake-first wakeup-mutant-disarm-first-poll wakeup-mutant-no-fence""".split()

@@ -84,6 +84,7 @@ byte recovery[2];
 #define ACKED    2 /* that is in memory */
 #define SEEN     4 /* a receiver had it in hand */
 byte ledger[LAST + 1];
+byte hands[LAST + 1]; /* so often a receiver had it in hand */
 byte committed; /* so many messages */
 byte faults = FAULTS, rejoins = REJOINS, returns = RETURNS, ended;
 
@@ -288,7 +289,7 @@ inline step_over()
 {
     next++;
 #ifndef MUTANT_TAKEN_NOT_STORED
-    atomic { DIE; taken = next } /* yk_store_relaxed(taken) */
+    atomic { DIE; taken = next; hands[MESSAGE(j)]++ } /* yk_store_relaxed(taken) */
 #endif
 }
 
@@ -314,7 +315,7 @@ inline take()
         :: lent[SLOT(j)] != RETURNED -> j++
         :: else -> break
         od;
-        lent[SLOT(j)] = LENT; returned--;
+        atomic { lent[SLOT(j)] = LENT; returned--; hands[MESSAGE(j)]++ };
         read_receipt();
         often = ONE_MORE(note);
         if
@@ -345,7 +346,10 @@ inline take()
             :: j < until && ((note & DONE) || (note & OFTEN) >= MAX_DELIVERIES) ->
                 if
                 :: !(note & DONE) ->
-                    atomic { DIE; WRITE_RECEIPT(DONE); ON(MESSAGE(j), RELEASED | ACKED) } /* dropped */
+                    atomic { DIE; /* write_receipt(): dropped, and not too early */
+                        assert(hands[MESSAGE(j)] >= MAX_DELIVERIES);
+                        WRITE_RECEIPT(DONE); ON(MESSAGE(j), RELEASED | ACKED)
+                    }
                 :: else
                 fi;
                 step_over();

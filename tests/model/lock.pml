@@ -47,7 +47,7 @@
 #define SLEEPERS 1
 
 byte word;            /* of the lock: 0 is free */
-byte bell;            /* changes * 2 | SLEEPERS */
+byte bell = 2 * (BELLS - 1); /* changes * 2 | SLEEPERS; about to wrap, as generations are */
 byte generation[N];   /* the slot's word: generation, */
 bool used[N];         /* and used */
 bool alive[N];        /* the life byte */
@@ -257,13 +257,16 @@ again:
     goto out;
 died:
     atomic {
-        /* what it was in the middle of, nobody will be rung for */
+        /*
+         * What it was in the middle of, nobody will be rung for. Nor for this: who was about to come
+         * into a dead owner's slot looked alive, and is not.
+         */
         if
-        :: inside == me + 1 || owes[me] || word == mine -> excuse_all()
+        :: owes[me] || (mine != 0 && word == mine) || abandoned -> excuse_all()
         :: else
         fi;
         if
-        :: word == mine -> abandoned = 1; inside = 0
+        :: mine != 0 && word == mine -> abandoned = 1; inside = 0
         :: else
         fi;
         alive[me] = 0; owes[me] = 0; asleep[me] = 0;
@@ -301,7 +304,7 @@ init {
     atomic {
         byte k;
         do
-        :: k < N -> alive[k] = 1; used[k] = 1; run process(k); k++
+        :: k < N -> alive[k] = 1; used[k] = 1; generation[k] = GENERATIONS - 1; run process(k); k++
         :: else -> k = 0; break
         od;
 #if LEAVES > 0

@@ -5,10 +5,11 @@ A configuration is a model with bounds. It passes when spin has searched all of 
 depth or by memory. A mutant is a model with one deliberate fault: it passes when spin finds an error. What each
 configuration is about is said below; README.md has the table, which `--table` prints.
 
-usage: spin.py [--long] [--only TEXT,...] [--jobs N] [--table] [--list] [--keep DIR] [--cc CC] [--source DIR]
+usage: spin.py [--long | --mutants] [--only TEXT,...] [--jobs N] [--table] [--list] [--keep DIR] [--cc CC] [--source DIR]
                [--seed N] [--seconds N]
 
---long: the big configurations as well; they take minutes, and up to 4 GB. --seed and --seconds are there for
+Without an option: the quick configurations, and some mutants: about a minute. --mutants: all mutants. --long: the big
+configurations, which take minutes each and up to 4 GB. --seed and --seconds are there for
 tests/support/seeded.sh: these searches are whole or they are nothing, so nothing depends on them.
 """
 import argparse
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 
-from configurations import FAST, LONG, MUTANTS
+from configurations import FAST, LONG, MUTANTS, SOME
 
 SAFETY = ["-DSAFETY", "-DCOLLAPSE"]
 MEGABYTES = 4000
@@ -137,12 +138,25 @@ def print_table(rows):
               comma(outcome.states), outcome.depth, outcome.megabytes, outcome.seconds))
 
 
+def choose(arguments):
+    """What is to be searched: (name, model, definitions, about, is it a mutant)."""
+    if arguments.only:
+        jobs = [job + (False,) for job in FAST + LONG] + [job + (True,) for job in MUTANTS]
+        return [job for job in jobs if any(text in job[0] for text in arguments.only.split(","))]
+    if arguments.mutants:
+        return [job + (True,) for job in MUTANTS]
+    if arguments.long:
+        return [job + (False,) for job in LONG]
+    return [job + (False,) for job in FAST] + [job + (True,) for job in MUTANTS if job[0] in SOME]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cc", default=os.environ.get("CC") or "cc")
     parser.add_argument("--source", default=os.environ.get("YOKE_SOURCE_DIR") or
                         os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--only", help="names that contain one of these, with commas")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", action="store_true")
@@ -154,14 +168,7 @@ def main():
     if shutil.which("spin") is None:
         print("spin is not installed (Debian: spin): the models were not searched")
         return 77
-    chosen = [job + (False,) for job in FAST]
-    chosen += [job + (True,) for job in MUTANTS]
-    if arguments.long:
-        chosen = [job + (False,) for job in LONG]
-    only = arguments.only and arguments.only.split(",")
-    if only:
-        chosen = [job + (False,) for job in FAST + LONG] + [job + (True,) for job in MUTANTS]
-    chosen = [job for job in chosen if not only or any(text in job[0] for text in only)]
+    chosen = choose(arguments)
     if not chosen:
         print("no configuration is called %s" % arguments.only)
         return 2

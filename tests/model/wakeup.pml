@@ -459,7 +459,7 @@ init {
         :: else -> k = 0; break
         od;
         do
-        :: k < CONSUMERS -> run consumer(k); k++
+        :: k < CONSUMERS -> bell[k] = BELLS - 1; run consumer(k); k++
         :: else -> k = 0; break
         od;
 #if LEAVES > 0
