@@ -20,7 +20,7 @@ struct yk_doorbell {
 
 /*
  * One's own: made if need be, for those who may write the lock file that these are the facts of, and
- * opened for waiting. A descriptor, or a negative errno. -EPROTO: somebody else put something there.
+ * opened for waiting. A descriptor, or a negative errno. -EACCES: somebody else put something there.
  */
 struct stat;
 int yk_doorbell_make(const char *directory, uint64_t nonce, const struct stat *lock_file);

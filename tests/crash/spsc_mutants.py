@@ -32,8 +32,8 @@ MUTANTS = [
         ("    yk_store_relaxed(slot_field(ring, sender->sent, YK_SPSC_BUFFERED_TAG), tag);\n", "    (void)tag;\n")]),
     ("take-any-stamp", "a take looks for any stamp", [
         ("        if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index))\n            return 0;\n"
-         "        if (index < receiver",
-         "        if (word >> 32 == 0)\n            return 0;\n        if (index < receiver")]),
+         "        /* an honest",
+         "        if (word >> 32 == 0)\n            return 0;\n        /* an honest")]),
     ("recv-any-stamp", "the short way of receiving looks for any stamp", [
         ("    if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index))\n        return false;\n    if (size >",
          "    if (word >> 32 == 0)\n        return false;\n    if (size >")]),
