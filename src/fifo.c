@@ -173,7 +173,10 @@ static void show_change(struct change *change, int fd)
         yk_sys_lock_byte(fd, CHANGING);
 }
 
-/* `fd` is negative when there is no file yet. 0, -EACCES: another user's; -EBUSY after so long. */
+/*
+ * `fd` is negative when there is no file yet. 0, -EXDEV (without a sentence): another user's, -EBUSY:
+ * after so long.
+ */
 static int begin_change(struct change *change, const struct yk_directory *directory, int fd,
                         const char *name, int64_t patience_ns)
 {
@@ -185,10 +188,7 @@ static int begin_change(struct change *change, const struct yk_directory *direct
     if (result < 0)
         return no_facts(directory, path, result);
     if (facts.st_uid != me && me != 0)
-        return yk_fail(EACCES,
-                       "stream:%s@kernel belongs to uid %u, this process is uid %u: only its owner "
-                       "or root may remove it",
-                       name, facts.st_uid, me);
+        return -EXDEV;
     result = yk_directory_lock(&change->lock, directory, facts.st_uid, path, patience_ns);
     if (result == 0)
         show_change(change, fd);
@@ -397,7 +397,7 @@ static int create(const struct yk_directory *directory, const struct yk_fifo_pla
     if (fd < 0 && fd != -ENOENT)
         return no_access(directory, plan->name, fd);
     int result = begin_change(&change, directory, fd, plan->name, YK_PATIENCE);
-    if (result == -EACCES)
+    if (result == -EXDEV)
         return yk_fail(EEXIST,
                        "stream:%s@kernel is the name of a dead stream of another user: only its "
                        "owner or root can clear it",
@@ -580,6 +580,17 @@ static int remove_locked(const struct yk_directory *directory, int fd, const cha
     return 0;
 }
 
+static int remove_file(const struct yk_directory *directory, int fd, const char *name)
+{
+    struct change change;
+    int result = begin_change(&change, directory, fd, name, YK_PATIENCE);
+    if (result < 0)
+        return result;
+    result = remove_locked(directory, fd, name);
+    end_change(&change);
+    return result;
+}
+
 int yk_fifo_remove(const char *name)
 {
     struct yk_directory directory;
@@ -591,21 +602,18 @@ int yk_fifo_remove(const char *name)
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, name);
     int fd = yk_sys_open(directory.fd, path, O_RDWR, 0);
-    result = fd == -EACCES             ? yk_fail(EACCES,
-                                                 "stream:%s@kernel belongs to another user: only its owner or "
-                                                             "root may remove it",
-                                                 name)
-             : fd < 0 && fd != -ENOENT ? no_access(&directory, name, fd)
-                                       : fd;
+    result = fd == -EACCES ? -EXDEV : fd;
+    if (fd < 0 && fd != -ENOENT && fd != -EACCES)
+        result = no_access(&directory, name, fd);
     if (fd >= 0) {
-        struct change change;
-        result = begin_change(&change, &directory, fd, name, YK_PATIENCE);
-        if (result == 0) {
-            result = remove_locked(&directory, fd, name);
-            end_change(&change);
-        }
+        result = remove_file(&directory, fd, name);
         yk_sys_close(fd);
     }
+    if (result == -EXDEV)
+        result = yk_fail(EACCES,
+                         "stream:%s@kernel belongs to another user: only its owner or root may "
+                         "remove it",
+                         name);
     if (result == -ENOENT)
         yk_fail(ENOENT, "there is no stream:%s@kernel in %s", name, directory.path);
     yk_directory_close(&directory);
@@ -614,12 +622,14 @@ int yk_fifo_remove(const char *name)
 
 /* ---- its ends ---- */
 
-/* While the owner takes it away, another user can put a FIFO in its place. */
-static bool is_theirs(const struct yk_fifo *fifo, int fd)
+/* While the owner takes it away, another user can put a FIFO in its place. 1, 0, or an error. */
+static int is_theirs(const struct yk_fifo *fifo, const struct yk_directory *directory,
+                     const char *path, int fd)
 {
     struct stat facts;
-    return yk_sys_stat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode) &&
-           facts.st_uid == fifo->facts.uid;
+    int result = yk_sys_stat(fd, &facts);
+    return result < 0 ? no_facts(directory, path, result)
+                      : S_ISFIFO(facts.st_mode) && facts.st_uid == fifo->facts.uid;
 }
 
 /* The file is open here, so no other one can have its number. */
@@ -633,8 +643,8 @@ static int connect_in(const struct yk_fifo *fifo, const struct yk_directory *dir
     if (fd != -ENXIO && fd != -ENOENT && fd < 0) /* ENXIO: nobody reads */
         return no_access(directory, fifo->name, fd);
     int there = fd == -ENOENT ? 0 : is_at(fifo->file.fd, directory, file);
-    if (there == 1 && fd >= 0 && !is_theirs(fifo, fd))
-        there = 0;
+    if (there == 1 && fd >= 0)
+        there = is_theirs(fifo, directory, path, fd);
     if (there == 1)
         return fd;
     if (fd >= 0) /* of another one that has the name now */

@@ -114,8 +114,7 @@ int yk_anonymous_kind(int descriptor, enum yk_kind otherwise)
 {
     struct yk_shm_fixed fixed;
     int64_t size = yk_sys_memfd_size(descriptor);
-    /* which opening it refuses */
-    bool none = size == -EINVAL || size == -EPERM || size == -EBADF || size == -ENOTSUP;
+    bool none = size == -EINVAL || size == -EPERM || size == -EBADF; /* which opening it refuses */
     if (none || (size >= 0 && size < (int64_t)sizeof fixed))
         return (int)otherwise;
     if (size >= 0)
