@@ -23,7 +23,9 @@
  *       i - depth is released, and a piece of the buffer only when the message that it held is.
  *   I3  Each word has one writer, so no step can fail, and none needs to be tried again.
  *   I4  A receipt bears its message's stamp: one that is left behind means nothing a lap later, so
- *       nobody has to clear it, and no death between clearing and releasing can matter.
+ *       nobody has to clear it, and no death between clearing and releasing can matter. (Stamps have
+ *       32 bits: 2^32 laps later, which is 2^35 messages at least, one that stayed in its slot all that
+ *       time is believed again. Who dies then with that very message in hand has it taken for released.)
  *
  * Stopping (or dying) after any step. Sender before 3: bytes that nobody looks at; whoever comes
  * back writes them anew. After 3: sent. Receiver after 2 of take: in hand, so recovery gives it
