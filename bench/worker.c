@@ -148,6 +148,11 @@ static void step_below_parent(void)
     (void)sched_setscheduler(0, below.sched_priority > 0 ? policy : SCHED_OTHER, &below);
 }
 
+void bench_worker_take_turns(void)
+{
+    (void)sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+}
+
 static void become_worker(pid_t parent, int cpu)
 {
     /* The tool's handlers and its timer are not for workers; both may simply die. */
@@ -180,10 +185,21 @@ int bench_child_start(struct bench_child *child, int cpu, void (*work)(void *), 
     return child->pidfd < 0 ? -errno : 0;
 }
 
+/* Who was killed must run once more to die, and it may share its CPU with one of the same priority. */
+static void lend_priority(pid_t pid)
+{
+    struct sched_param mine;
+    int policy = sched_getscheduler(0);
+
+    if ((policy == SCHED_FIFO || policy == SCHED_RR) && sched_getparam(0, &mine) == 0)
+        (void)sched_setscheduler(pid, policy, &mine);
+}
+
 void bench_child_end(struct bench_child *child)
 {
     if (child->pid > 0) {
         kill(child->pid, SIGKILL);
+        lend_priority(child->pid);
         while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
             ;
         child->pid = 0;

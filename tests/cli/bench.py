@@ -188,8 +188,8 @@ class Rows(Bench):
         except PermissionError:
             self.skipTest('no right to real-time priority')
         try:
-            options = ['--quick', '--case', 'kill', '--against', 'vyukov']
-            rows = self.rows(*options)
+            options = ['--quick', '--against', 'vyukov', '--rounds', '1']
+            rows = self.rows('--case', 'kill,fan-in', *options)
         finally:
             os.sched_setscheduler(0, *mine)
         self.assertIn('vyukov', {row['system'] for row in rows})
