@@ -12,6 +12,7 @@ does, in the line before the fence, and without one it is a session.
     c write=NAME     a whole program, which is put into the reader's directory under that name, and compiles
     c                with a main() it is compiled, linked and run, and prints nothing, or `text output`;
                      without one it is the inside of a function, and compiles
+    synopsis         of section 3: declarations, which compile beside yoke.h
     ... no-test WHY  is not run, for the reason that stands there: any of these, or text
 
 In what is printed these stand for something that is not known before (or for themselves, as in the
@@ -37,7 +38,10 @@ BUILD = Path(os.environ["YOKE_BUILD_DIR"])
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-D_GNU_SOURCE"]
 
-KINDS = {("console",), ("sh",), ("text", "output"), ("c",)}
+KINDS = {("console",), ("sh",), ("text", "output"), ("c",), ("synopsis",)}
+
+JSON = "without" not in subprocess.run([os.environ["YOKE"], "ls", "--json"], text=True, stdin=subprocess.DEVNULL,
+                                      capture_output=True).stderr
 
 PLACEHOLDERS = {
     "PID": r"\d+",
@@ -205,6 +209,8 @@ class Page:
         for block in blocks(self.path):
             if block.kind != ("text", "output"):
                 self.nothing_pending()
+            if "--json" in block.text and not JSON and not block.untested:
+                block.untested, block.reason = True, "this yoke was built without JSON"
             if block.untested:
                 self.skip(block)
             elif block.kind in KINDS or block.kind[:1] == ("c",) and len(block.kind) == 2:
@@ -268,6 +274,13 @@ class Page:
             part = self.place.directory / ".fragment.c"
             part.write_text(FRAGMENT % block.text)
             wrong = compile_c(part, "-fsyntax-only", "-Wno-unused")
+        if wrong:
+            self.fault(block.line, wrong)
+
+    def run_synopsis(self, block):
+        part = self.place.directory / ".synopsis.c"
+        part.write_text(block.text)
+        wrong = compile_c(part, "-fsyntax-only")
         if wrong:
             self.fault(block.line, wrong)
 

@@ -71,7 +71,7 @@ def check_commands(pages):
     helped = {command: helped_options(command) for command in helped_commands()}
     written = {}
     for page in pages.values():
-        for command in page.commands() if page.name != "yoke.1" else []:
+        for command in page.commands() if page.name.startswith("yoke-") else []:
             if page.name != f"yoke-{command.split()[0]}.1":
                 faults.append(f"command {command} is in {page.name}")
             written[command] = page.options()
@@ -84,14 +84,19 @@ def check_commands(pages):
 def check_overview(pages):
     """The table of yoke.1 and the pages' own names and lines."""
     rows = re.findall(r"^\|. \*(yoke-[a-z]+)\*\(1\)\n:. (.*)$", pages["yoke.1"].text, re.MULTILINE)
-    own = {(page.name[:-2], page.brief) for page in pages.values() if page.name.startswith("yoke-")}
+    own = {(name[:-2], page.brief) for name, page in pages.items() if name.startswith("yoke-")}
     compare("line", set(rows), "yoke.1", own, "the pages")
 
 
 def check_references(pages):
+    """A page of section 3 is found by the name of each of its functions, too."""
+    there = set(pages)
+    for page in pages.values():
+        if page.name.endswith(".3"):
+            there |= {f"{name}.3" for name in re.findall(r"\w+", page.sections["NAME"].partition(" - ")[0])}
     for page in pages.values():
         for name, section in re.findall(r"\*(yoke[a-z_-]*)\*\((\d)\)", page.text):
-            if f"{name}.{section}" not in pages:
+            if f"{name}.{section}" not in there:
                 faults.append(f"{page.name} refers to {name}({section}), which is not there")
 
 
