@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "endpoint_options.h"
 #include "peer.h"
 
@@ -90,19 +91,20 @@ static void wake_any_side(struct yk_link *link, uint32_t side)
     yk_changed_for(&link->waiting, YK_WAIT_ROOM, side);
 }
 
-static void recover_side(struct yk_object *object, uint32_t slot)
+static uint64_t recover_side(struct yk_object *object, uint32_t slot)
 {
     struct yk_link *link = (struct yk_link *)object;
     struct yk_shm_link_side *side = &link->shm->sides[slot & 1];
     struct yk_spsc ring;
     if (slot > 1)
-        return;
+        return 0;
     yk_link_ring(&ring, &link->in.ring.geometry, link->shm, slot == 0);
-    yk_spsc_recover_receiver(&ring);
+    uint64_t given_back = yk_spsc_recover_receiver(&ring);
     if (yk_load32_relaxed(&side->state) == YK_SIDE_OPEN) /* relaxed: only we may write it now */
         yk_store32_release(&side->state, YK_SIDE_DIED);  /* SYNC link.end release */
     yk_unarm_all(&link->waiting, slot);
     wake_any_side(link, 1 - slot);
+    return given_back;
 }
 
 static void joined(struct yk_object *object)
@@ -440,6 +442,9 @@ static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, v
 
 /* ---- sending ---- */
 
+/* What the sending thread has just sent. */
+#define TRACE_SENT(link, size) YK_TRACE_OBJECT(send, &(link)->object, size, (link)->out.sent - 1, 0)
+
 static int check_message(const struct yk_link *link, const void *data, size_t size)
 {
     if (yk_unlikely(size > link->out.ring.geometry.max_message))
@@ -462,9 +467,12 @@ static int send_one(struct sending *sending)
 {
     const struct yoke_message *message = &sending->messages[sending->sent];
     struct yk_spsc_sender *out = &sending->link->out;
-    return sending->loans
-               ? yk_spsc_commit(out, message->data, message->size, message->tag)
-               : yk_spsc_send(out, message->data ? message->data : "", message->size, message->tag);
+    int result = sending->loans ? yk_spsc_commit(out, message->data, message->size, message->tag)
+                                : yk_spsc_send(out, message->data ? message->data : "",
+                                               message->size, message->tag);
+    if (result == 1)
+        TRACE_SENT(sending->link, message->size);
+    return result;
 }
 
 /* Sends as many as go now. 1 when at least one went, 0, or the error of the first. */
@@ -514,6 +522,7 @@ static __attribute__((noinline)) ssize_t send_slowly(struct yk_link *link, const
     if (result == 0)
         result = yk_spsc_send(&link->out, data ? data : "", size, 0);
     if (result == 1) {
+        TRACE_SENT(link, size);
         wake_other(link, YK_WAIT_RECEIVE);
         return 0;
     }
@@ -529,6 +538,7 @@ ssize_t yk_link_send(struct yk_link *link, const void *data, size_t size, int64_
 {
     if (yk_likely(yk_link_entered(link) && data && size <= link->out.ring.geometry.max_message &&
                   yk_spsc_send_small(&link->out, data, size))) {
+        TRACE_SENT(link, size);
         wake_other(link, YK_WAIT_RECEIVE);
         return 0;
     }
@@ -613,11 +623,14 @@ static int take_one(struct receiving *receiving)
     message->reserved = 0;
     if (receiving->borrow) {
         message->data = (void *)(uintptr_t)taken.bytes;
+        YK_TRACE_OBJECT(borrow, &link->object, taken.size, taken.index, 0, taken.deliveries);
         return 1;
     }
     if (taken.size > 0) /* the buffer for an empty message may be NULL */
         memcpy(message->data, taken.bytes, taken.size);
-    return yk_spsc_release(&link->in, taken.index);
+    int released = yk_spsc_release(&link->in, taken.index);
+    YK_TRACE_OBJECT(recv, &link->object, taken.size, taken.index, 0, taken.deliveries);
+    return released;
 }
 
 static int take_some(struct receiving *receiving)
@@ -680,11 +693,16 @@ ssize_t yk_link_borrow_many(struct yk_link *link, struct yoke_message *messages,
     return run_receive(&receiving, timeout_ns);
 }
 
+/* What the receiving thread has just had the short way: fresh, so delivered once. */
+#define TRACE_RECEIVED(link, size) \
+    YK_TRACE_OBJECT(recv, &(link)->object, size, (link)->in.taken - 1, 0, 1)
+
 static bool recv_now(struct yk_link *link, void *buffer, size_t capacity, size_t *ret_size)
 {
     if (!yk_spsc_recv_small(&link->in, buffer, capacity, ret_size) &&
         !yk_spsc_recv_big(&link->in, buffer, capacity, ret_size))
         return false;
+    TRACE_RECEIVED(link, *ret_size);
     wake_other(link, YK_WAIT_ROOM);
     return true;
 }
@@ -733,6 +751,7 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
     if (yk_likely(yk_link_entered(link) && buffer &&
                   yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
         link->run++;
+        TRACE_RECEIVED(link, size);
         wake_other(link, YK_WAIT_ROOM);
         return (ssize_t)size;
     }
@@ -794,6 +813,7 @@ int yk_link_release(struct yk_link *link, const void *message)
     if (index < 0)
         return no_message(link, message);
     yk_spsc_release(&link->in, (uint64_t)index);
+    YK_TRACE_OBJECT(release, &link->object, index);
     wake_other(link, YK_WAIT_ROOM);
     return 0;
 }
@@ -809,6 +829,7 @@ int yk_link_return(struct yk_link *link, const void *message)
     if (index < 0)
         return no_message(link, message);
     yk_spsc_return(&link->in, (uint64_t)index);
+    YK_TRACE_OBJECT(return, &link->object, index);
     wake_other(link, YK_WAIT_ROOM); /* it may have been dropped */
     yk_fence_seq(); /* what waits again before the look who is armed: SYNC notice.armed */
     yk_ring_descriptor(&link->waiting, my_side(link));

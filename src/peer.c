@@ -49,10 +49,11 @@ static void joined(struct yk_object *object)
     yk_peer_forget_waiting((struct yk_peer *)object);
 }
 
-static void nothing_held(struct yk_object *object, uint32_t slot)
+static uint64_t nothing_held(struct yk_object *object, uint32_t slot)
 {
     (void)object;
     (void)slot;
+    return 0;
 }
 
 static const struct yk_kind_operations operations = {

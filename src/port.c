@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "endpoint_options.h"
 #include "notice.h"
 #include "pool.h"
@@ -101,7 +102,7 @@ static int plan_geometry(struct yk_ring_geometry *g, const struct yoke_options *
     return 0;
 }
 
-static void recover_participant(struct yk_object *object, uint32_t slot)
+static uint64_t recover_participant(struct yk_object *object, uint32_t slot)
 {
     struct yk_port *port = (struct yk_port *)object;
     uint32_t used = yk_load32_acquire(&yk_object_slot(object, slot)->pool_used);
@@ -116,6 +117,7 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
     yk_changed(&port->waiting, YK_WAIT_ROOM);
     for (uint32_t i = 0; i < object->fixed.participants; i++)
         yk_changed_for(&port->waiting, YK_WAIT_POOL, i);
+    return given_back;
 }
 
 /*
@@ -347,6 +349,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
             *reason = YK_WAIT_ROOM;
             break;
         }
+        YK_TRACE_OBJECT(send, &port->object, message->size, sequence, ring);
         yk_pool_put_back(port, sending->block);
         sending->filled = false;
         sending->sent++;
@@ -420,6 +423,7 @@ static bool send_short(struct yk_port *port, const void *data, size_t size)
     bool sent = yk_ring_commit(&port->ring, 0, block, &hint, &open, &sequence);
     yk_store_relaxed(&port->open[0], open);
     if (yk_likely(sent)) {
+        YK_TRACE_OBJECT(send, &port->object, size, sequence, 0);
         yk_ring_prefetch_tail(&port->ring, 0, hint);
         yk_ring_hint(&yk_ring_shm(&port->ring, 0)->tail, hint);
         add_count(&yk_object_slot(&port->object, port->object.slot)->sent, 1);
@@ -583,11 +587,14 @@ static int hand_over(struct receiving *receiving, const struct yk_held *held,
     describe(port, held, message);
     if (receiving->borrow) {
         message->data = bytes;
+        YK_TRACE_OBJECT(borrow, &port->object, held->size, held->sequence, held->ring,
+                        held->deliveries);
         yk_changed(&port->waiting, YK_WAIT_ROOM);
         return 1;
     }
     copy(message->data, bytes, held->size);
     int result = yk_ring_release(&port->ring, held);
+    YK_TRACE_OBJECT(recv, &port->object, held->size, held->sequence, held->ring, held->deliveries);
     block_freed(port, held->block);
     return result;
 }
@@ -764,6 +771,7 @@ static int receive_short(struct yk_port *port, void *buffer, size_t capacity, si
     copy(buffer, yk_ring_payload(&port->ring, held.block), held.size);
     *ret_size = held.size;
     result = yk_ring_release(&port->ring, &held);
+    YK_TRACE_OBJECT(recv, &port->object, held.size, held.sequence, held.ring, held.deliveries);
     block_freed(port, held.block);
     return result;
 }
@@ -879,6 +887,7 @@ int yk_port_release(struct yk_port *port, const void *message)
     }
     result = yk_ring_release(&port->ring, &held);
     if (result == 1) {
+        YK_TRACE_OBJECT(release, &port->object, held.sequence);
         one_less(port);
         count_received(port, 1);
     }
@@ -899,8 +908,10 @@ int yk_port_return(struct yk_port *port, const void *message)
     if (result == 0)
         return yk_fail(EINVAL, "%p is a loan: release it, or commit it", message);
     result = yk_ring_return(&port->ring, &held);
-    if (result == 1)
+    if (result == 1) {
+        YK_TRACE_OBJECT(return, &port->object, held.sequence);
         one_less(port);
+    }
     yk_message_came(&port->waiting, 1);
     block_freed(port, held.block);
     return result < 0

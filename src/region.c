@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "wait.h"
 
 #define SLEEPERS    UINT32_C(1)
@@ -19,10 +20,11 @@
  * A region has no state of yoke's own to give back: locks and units name their holder, and whoever
  * wants them looks.
  */
-static void recover(struct yk_object *object, uint32_t slot)
+static uint64_t recover(struct yk_object *object, uint32_t slot)
 {
     (void)object;
     (void)slot;
+    return 0;
 }
 
 static uint64_t sign(uint32_t slot, uint64_t generation)
@@ -270,9 +272,11 @@ int yk_region_wait(yoke_region *region, yk_atomic32 *bell, yk_region_attempt att
     if (result != 0 || timeout_ns == 0)
         return result != 0 ? result : -EAGAIN;
     yk_visit_begin(object);
+    YK_TRACE_OBJECT(wait_begin, object, timeout_ns);
     result = yk_load32_seq(&object->cancelled)
                  ? -ECANCELED
                  : wait_until(region, bell, attempt, context, yk_deadline(timeout_ns));
+    YK_TRACE_OBJECT(wait_end, object, result, YK_WAIT_RECEIVE);
     yk_visit_end(object);
     return result;
 }

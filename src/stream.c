@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "endpoint_options.h"
 #include "notice.h"
 
@@ -115,7 +116,7 @@ int yk_stream_check(const struct yk_shm_fixed *fixed, uint64_t *ret_capacity)
     return 0;
 }
 
-static void recover_participant(struct yk_object *object, uint32_t slot)
+static uint64_t recover_participant(struct yk_object *object, uint32_t slot)
 {
     struct yk_stream *stream = (struct yk_stream *)object;
     yk_bytes_recover(&stream->ring, slot);
@@ -124,6 +125,7 @@ static void recover_participant(struct yk_object *object, uint32_t slot)
     yk_unarm_all(&stream->waiting, slot);
     wake_all(stream);
     yk_ring_descriptors(&stream->waiting);
+    return 0;
 }
 
 static void joined(struct yk_object *object)
@@ -398,10 +400,13 @@ void yk_stream_copied(struct yk_stream *stream, uint64_t size)
     /* relaxed: a number for stat; threads that count at once may lose some */
     yk_store_relaxed(counter, yk_load_relaxed(counter) + size);
     yk_fence_seq(); /* the counters of the ring before the look who waits */
-    if (reads(stream))
+    if (reads(stream)) {
+        YK_TRACE_OBJECT(read, &stream->object, size);
         yk_changed(&stream->waiting, YK_WAIT_ROOM);
-    else
+    } else {
+        YK_TRACE_OBJECT(write, &stream->object, size);
         yk_message_came(&stream->waiting, 1);
+    }
 }
 
 /*

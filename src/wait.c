@@ -21,7 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "doorbell.h"
 #include "notice.h"
 
@@ -47,7 +49,9 @@ static bool ring_bell(const struct yk_object *object, uint32_t slot, int bell)
 {
     yk_atomic32 *word = &yk_object_slot(object, slot)->bell[bell];
     yk_add32_seq(word, 1);
-    return yk_sys_futex_wake(word, 1) > 0;
+    int woken = yk_sys_futex_wake(word, 1);
+    YK_TRACE_OBJECT(wake, object, slot, bell, woken);
+    return woken > 0;
 }
 
 /* True when this call cleared the bit: the wake-up is then ours to deliver. */
@@ -105,12 +109,18 @@ static void ring(struct yk_waiting *waiting, uint32_t slot, uint32_t which, uint
         if (taken)
             yk_store32_release(&waiting->bells_taken, 0);
     }
+    YK_TRACE_OBJECT(doorbell, object, slot, result);
     /*
      * No doorbell, or none that we can ring: no descriptor is left, no right to it, it is gone. All
      * who watch the object are told instead, which takes nothing that we do not have.
      */
-    if (result < 0)
+    if (result < 0) {
+        yk_log(
+            "%s:%s: the doorbell of participant %u can not be rung: %s; the lock file is touched "
+            "instead",
+            yk_kind_name(object->fixed.kind), object->fixed.name, slot, strerror(-result));
         yk_sys_touch(object->lock.fd, object->anonymous ? object->size : 0);
+    }
 }
 
 void yk_ring_descriptor(struct yk_waiting *waiting, uint32_t slot)
@@ -215,6 +225,10 @@ static void register_for_membarrier(void)
     const char *wanted = secure_getenv("YOKE_MEMBARRIER");
     membarrier_usable = (!wanted || strcmp(wanted, "off") != 0) &&
                         yk_sys_membarrier_register() == 0 && yk_sys_membarrier() == 0;
+    if (!membarrier_usable)
+        yk_log(
+            "membarrier() is not to be had here, or YOKE_MEMBARRIER is off: on links each message "
+            "costs its sender a fence");
 }
 
 bool yk_membarrier_usable(void)
@@ -349,6 +363,7 @@ static ssize_t wait_until(struct yk_waiting *waiting, yk_attempt attempt, void *
             !waiting->personal)
             yk_changed(waiting, row);
     }
+    YK_TRACE_OBJECT(wait_end, waiting->object, result, reason);
     return result;
 }
 
@@ -390,6 +405,7 @@ ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, i
         return look_once(waiting, attempt, context);
     if (yk_load32_seq(&waiting->object->cancelled))
         return -ECANCELED;
+    YK_TRACE_OBJECT(wait_begin, waiting->object, timeout_ns);
     ssize_t result = wait_until(waiting, attempt, context, yk_deadline(timeout_ns));
     if (result == -ETIMEDOUT && yk_descriptor_of(waiting)) {
         result = arm_descriptor(waiting, attempt, context);

@@ -4,9 +4,11 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/inotify.h>
 
 #include "base/fork.h"
+#include "base/log.h"
 #include "base/sys.h"
 
 #define NO_WATCH INT64_C(50000000)
@@ -58,6 +60,9 @@ static int begin(struct yk_watch *watch, const char *path, int (*add)(int fd, co
         own.watches = watch;
     }
     unlock();
+    if (result < 0)
+        yk_log("%s can not be watched: %s; it is looked at now and then instead", path,
+               strerror(-result));
     return result < 0 ? result : 0;
 }
 

@@ -22,7 +22,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "memory/object.h"
 
 #define SEATS 2
@@ -221,9 +223,14 @@ int yk_object_open_anonymous(struct yk_object *object, int descriptor,
         result = check(object, plan, descriptor);
     if (result == 0)
         result = yk_object_join(object);
-    if (result < 0)
+    if (result < 0) {
         yk_object_detach(object);
-    else
-        yk_recover_dead(object);
-    return result;
+        return result;
+    }
+    YK_TRACE_OBJECT(open, object, object->size, object->slot, 0);
+    yk_log("%s:%s: opened by descriptor %d, %llu bytes, participant %u of %u",
+           yk_kind_name(object->fixed.kind), object->fixed.name, descriptor,
+           (unsigned long long)object->size, object->slot, object->fixed.participants);
+    yk_recover_dead(object);
+    return 0;
 }

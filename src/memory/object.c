@@ -10,10 +10,21 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "yoke.h"
 
 #define SIZE_MOST (UINT64_C(1) << 46) /* 64 TiB: half of what x86-64 can map */
+
+static void tell(const struct yk_object *object, const char *what)
+{
+    const struct yk_shm_fixed *fixed = &object->fixed;
+    yk_log("%s:%s: %s, %s, %llu bytes, participant %d of %u", yk_kind_name(fixed->kind),
+           fixed->name, what, fixed->flags & YK_OBJECT_KEPT ? "kept" : "transient",
+           (unsigned long long)object->size, object->read_only ? -1 : (int)object->slot,
+           fixed->participants);
+}
 
 /* ---- attaching ---- */
 
@@ -512,6 +523,10 @@ int yk_object_open(struct yk_object *object, const struct yk_object_plan *plan)
     memcpy(object->directory, directory.path, sizeof object->directory);
     result = find_or_make(object, &directory, entry, plan);
     yk_directory_close(&directory);
+    if (result == 0) {
+        YK_TRACE_OBJECT(open, object, object->size, object->slot, object->created);
+        tell(object, object->created ? "created" : "opened");
+    }
     if (result == 0 && !object->read_only)
         yk_recover_dead(object);
     return result;
@@ -569,6 +584,8 @@ int yk_object_rejoin(struct yk_object *object)
     if (yk_load_relaxed(&object->fork_stamp) != stamp) {
         if (!object->read_only)
             result = rejoin_locked(object);
+        if (result == 0)
+            tell(object, "after a fork, joined afresh");
         if (result == 0) /* SYNC object.joined release: after the slot, and what joining has set */
             yk_store_release(&object->fork_stamp, stamp);
     }
@@ -595,6 +612,10 @@ void yk_object_close(struct yk_object *object)
     if (joined && !object->read_only)
         yk_participant_leave(object);
     object->operations->unprepare(object);
+    if (joined) {
+        YK_TRACE_OBJECT(close, object, object->slot);
+        tell(object, "closed");
+    }
     yk_object_detach(object);
     pthread_mutex_destroy(&object->mutex);
     if (!(object->fixed.flags & YK_OBJECT_KEPT) && !object->anonymous)

@@ -26,9 +26,9 @@ struct yk_kind_operations {
     void (*unprepare)(struct yk_object *object);
     /*
      * Gives back what participant `slot` held, wakes who waits for it. The caller holds its lock,
-     * or is it.
+     * or is it. Returns how many messages it gave back, which is only told.
      */
-    void (*recover)(struct yk_object *object, uint32_t slot);
+    uint64_t (*recover)(struct yk_object *object, uint32_t slot);
     /* This process has a new slot (joined, or joined afresh after a fork). */
     void (*joined)(struct yk_object *object);
     /* Looks for what else may have ended, whenever somebody looks for the dead. May be NULL. */
@@ -166,6 +166,9 @@ bool yk_participant_is_dead(const struct yk_object *object, uint32_t slot, uint6
 #define YK_HANDLE_BYTE(slot) ((off_t)(slot) + 8192)
 
 /* ---- repairing what the dead left (recovery.c) ---- */
+
+/* What the slot's dead owner held is given back. The caller holds the slot's recovery byte. */
+void yk_recover_owner(struct yk_object *object, uint32_t slot);
 
 /* Looks at every used slot, and recovers the dead ones'. Returns how many. */
 uint32_t yk_recover_dead(struct yk_object *object);

@@ -56,7 +56,7 @@ static int claim_if_free(struct yk_object *object, uint32_t number)
         return locked < 0 ? locked : -EAGAIN;
     uint64_t word = yk_load_acquire(&slot->word); /* SYNC slot.claim acquire */
     if (word & 1) {
-        object->operations->recover(object, number);
+        yk_recover_owner(object, number);
         word &= ~UINT64_C(1);
         yk_store_release(
             &slot->word,

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sys.h"
+#include "base/trace.h"
 #include "memory/object.h"
 #include "memory/queue.h"
 
@@ -29,6 +31,17 @@ static bool owner_is_dead(const struct yk_object *object, uint32_t number)
            yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(number), 1) == 0;
 }
 
+void yk_recover_owner(struct yk_object *object, uint32_t number)
+{
+    /* relaxed: only told; it may be any number */
+    int32_t pid = (int32_t)yk_load32_relaxed(&yk_object_slot(object, number)->pid);
+    uint64_t given_back = object->operations->recover(object, number);
+    YK_TRACE_OBJECT(recover, object, number, pid, given_back);
+    yk_log("%s:%s: participant %u, process %d, is dead: recovered, %llu messages given back",
+           yk_kind_name(object->fixed.kind), object->fixed.name, number, pid,
+           (unsigned long long)given_back);
+}
+
 /* The caller holds object->mutex. True when the slot's owner was dead and is recovered now. */
 static bool recover_slot(struct yk_object *object, uint32_t number)
 {
@@ -38,7 +51,7 @@ static bool recover_slot(struct yk_object *object, uint32_t number)
         return false;
     bool dead = owner_is_dead(object, number); /* again, now that nobody else can claim it */
     if (dead) {
-        object->operations->recover(object, number);
+        yk_recover_owner(object, number);
         /* SYNC slot.claim release: last, then nothing of it is touched */
         yk_store_release(&slot->word, yk_load_relaxed(&slot->word) & ~UINT64_C(1));
     }
@@ -155,6 +168,8 @@ int yk_recover_intent(const struct yk_directory *directory, const struct yk_dire
     if (foreign < 0)
         return foreign;
     if (foreign) {
+        yk_log("%s: what another IPC namespace's process began to make or remove is put aside",
+               yk_entry_address(entry));
         result = put_aside(directory, intents, entry, &record);
         return result < 0 ? yk_fail(EBUSY, "%s/%s can not be put aside: %s", intents->path, entry,
                                     strerror(-result))
@@ -165,6 +180,7 @@ int yk_recover_intent(const struct yk_directory *directory, const struct yk_dire
     if (result < 0)
         return result;
     result = yk_sys_unlink(intents->fd, entry); /* last: until here all of it can be done again */
+    yk_log("%s: what its intent names, memory and files, is cleared away", yk_entry_address(entry));
     return result == 0 || result == -ENOENT ? 0
                                             : yk_fail(EBUSY, "%s/%s can not be cleared: %s",
                                                       intents->path, entry, strerror(-result));
@@ -294,6 +310,14 @@ static int retire_of(const struct retirement *wanted, uint32_t uid, int64_t pati
     return result;
 }
 
+static void tell_retired(const char *entry, bool only_dead)
+{
+    const char *address = yk_entry_address(entry);
+    YK_TRACE(remove, address, only_dead);
+    yk_log("%s: %s", address,
+           only_dead ? "nobody has it any more: its name is taken away" : "removed");
+}
+
 int yk_name_retire(const struct yk_directory *directory, const char *entry, uint64_t nonce,
                    bool only_dead, int64_t patience_ns)
 {
@@ -315,6 +339,8 @@ int yk_name_retire(const struct yk_directory *directory, const char *entry, uint
                 "it",
                 yk_entry_address(entry), facts.st_uid, me);
         result = retire_of(&wanted, facts.st_uid, patience_ns);
+        if (result == 0)
+            tell_retired(entry, only_dead);
         if (result != -EAGAIN)
             return result;
         if (nonce != 0 || only_dead)
@@ -347,8 +373,10 @@ static int look_at_intents(const struct yk_directory *intents, void *context)
 
 static void look_at_bell(const struct yk_directory *directory, const char *name)
 {
-    if (yk_bell_is_deserted(directory, name))
-        unlink_own(directory, name, yk_sys_effective_uid());
+    if (!yk_bell_is_deserted(directory, name))
+        return;
+    yk_log("%s/%s: the doorbell of a dead process is taken away", directory->path, name);
+    unlink_own(directory, name, yk_sys_effective_uid());
 }
 
 static int look_at_name(const char *name, void *context)
