@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define YK_NONE_HELD UINT64_MAX
+
 struct yk_participant_facts {
     uint32_t slot;
     int32_t pid;      /* as the participant saw it when it joined */
@@ -26,6 +28,7 @@ struct yk_participant_facts {
     uint32_t waiting_receive, waiting_send; /* its threads that wait now */
     uint64_t sent, received;                /* messages */
     uint32_t held;                          /* messages that it has borrowed */
+    uint64_t oldest;    /* the lowest sequence number of those, or YK_NONE_HELD */
     char end;           /* of a stream: 'r' or 'w', in `held` whether it is inside */
     uint64_t joined_ns; /* CLOCK_REALTIME */
 };
@@ -86,6 +89,15 @@ struct yk_object_facts {
  * errno.
  */
 ssize_t yk_inspect_list(struct yk_object_facts **ret);
+
+/*
+ * The same, one after the other, each with its participants, which are the callee's only until it
+ * returns. Ends with the first result that is not 0, and returns it; else 0.
+ */
+int yk_inspect_each(int (*each)(const struct yk_object_facts *facts,
+                                const struct yk_participant_facts *participants, size_t count,
+                                void *context),
+                    void *context);
 
 /*
  * One object by its address, and its participants, dead ones that nobody recovered yet included
