@@ -1,6 +1,7 @@
 /*
  * stat.c - yoke stat: one object and who uses it, once or again and again.
  */
+#include "stat.h"
 #include "cli.h"
 #include "facts.h"
 #include "json.h"
@@ -62,9 +63,7 @@ static void parse(struct request *request, int argc, char **argv)
         if (option == AS) {
             as = optarg;
         } else if (option == INTERVAL) {
-            request->interval = yk_parse_duration(&usage, "--interval", optarg);
-            if (request->interval <= 0)
-                yk_usage_error(&usage, "--interval '%s': not a time above 0, such as 1s", optarg);
+            request->interval = yk_parse_interval(&usage, "--interval", optarg);
         } else if (option == WATCH) {
             request->watch = true;
         } else {
@@ -321,7 +320,7 @@ static void print_participants(const struct yk_look *sample)
     yk_table_fini(&table);
 }
 
-static void print_text(const struct yk_look *sample, const struct yk_rates *rates)
+void yk_stat_print(const struct yk_look *sample, const struct yk_rates *rates)
 {
     const struct yk_object_facts *facts = &sample->facts;
     char size[YK_SIZE_TEXT];
@@ -354,17 +353,10 @@ static yk_json *to_json(const struct yk_look *sample, const struct yk_rates *rat
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_has_traffic(&sample->facts)) {
-        yk_json_real(object, "sent_per_second", rates->in);
-        yk_json_real(object, "received_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
-    }
+    yk_rates_add_json(object, &sample->facts, rates);
     if (yk_facts_is_stream(&sample->facts)) {
         yk_json_unsigned(object, "readers", sample->facts.readers);
         yk_json_unsigned(object, "writers", sample->facts.writers);
-        yk_json_real(object, "written_per_second", rates->in);
-        yk_json_real(object, "read_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
     }
     for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
         if (sample->participants[i].alive)
@@ -394,7 +386,7 @@ static int print_sample(const struct request *request, const struct yk_look *sam
     if (request->json)
         yk_json_print(to_json(sample, rates));
     else
-        print_text(sample, rates);
+        yk_stat_print(sample, rates);
     return complain_of_problem(sample);
 }
 
