@@ -29,6 +29,7 @@ static const struct yk_command commands[] = {
     {"wait", "wait for signals, or until a peer comes or goes", yk_wait_main},
     {"ls", "list what there is", yk_ls_main},
     {"stat", "show one object and who uses it", yk_stat_main},
+    {"top", "show what goes on, live", yk_top_main},
     {"tap", "show the messages in it, and take none", yk_tap_main},
     {"rm", "remove objects", yk_rm_main},
     {"gc", "clear what the dead left behind", yk_gc_main},
