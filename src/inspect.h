@@ -163,5 +163,8 @@ struct yk_gc_item {
  * objects. With dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
+/* The same, and tells of each as soon as it is cleared; stops at the first result below 0: returns it. */
+ssize_t yk_gc_tell(bool dry_run, struct yk_gc_item **ret,
+                   int (*tell)(const struct yk_gc_item *item, void *context), void *context);
 
 #endif

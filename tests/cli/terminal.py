@@ -20,6 +20,12 @@ SEQUENCE = re.compile(
 )
 
 
+def has_screen(tool):
+    """Was it built with ncurses?"""
+    with open(tool, 'rb') as file:
+        return b'built without ncurses' not in file.read()
+
+
 class Screen:
     """What is on it: rows of characters."""
 
@@ -243,8 +249,11 @@ class Terminal:
         return termios.tcgetattr(self.its) == self.before
 
     def close(self):
+        if self.its is None:
+            return
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGKILL)
         self.child.wait()
         os.close(self.its)
         os.close(self.mine)
+        self.its = None
