@@ -53,7 +53,7 @@ static void block_stop_signals(void)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGHUP);
-    sigprocmask(SIG_BLOCK, &stop, &mask_before);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
 }
 
 bool yk_screen_open(void)
@@ -74,6 +74,7 @@ bool yk_screen_open(void)
             close(own);
         return false;
     }
+    sigprocmask(SIG_BLOCK, NULL, &mask_before);
     block_stop_signals();
     cbreak();
     noecho();
@@ -174,19 +175,27 @@ static int key_of(int code)
     return code >= ' ' && code < 127 ? code : YK_KEY_OTHER;
 }
 
+/* One that came since the last time is caught here: with a key to be read, ppoll() leaves it pending. */
+static void let_stop_signals_in(void)
+{
+    sigprocmask(SIG_SETMASK, &mask_before, NULL);
+    block_stop_signals();
+}
+
 int yk_screen_key(int64_t until)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     int64_t left = until - yk_time_monotonic();
     int code = getch(); /* what was read before, and a change of size that was noticed */
 
+    let_stop_signals_in();
     if (code != ERR)
         return key_of(code);
     left = left < 0 ? 0 : left;
     int ready =
         ppoll(&input, 1, &(struct timespec){.tv_sec = left / SECOND, .tv_nsec = left % SECOND},
               &mask_before);
-    if (ready == 1 && !(input.revents & POLLIN))
+    if (ready == 1 && input.revents & (POLLHUP | POLLERR | POLLNVAL))
         return YK_KEY_CLOSED;
     code = getch();
     return code == ERR ? YK_KEY_NONE : key_of(code);

@@ -31,41 +31,45 @@ static void add(struct yk_row *row, enum yk_trouble trouble, const char *format,
         row->trouble = trouble;
 }
 
-/* A pid that /proc does not prove is the participant's own word. */
-static const char *doubt(const struct yk_participant_facts *one)
+/* "WHAT: 1234 (worker)": what it is stands first, since a narrow screen cuts off the rest. */
+static void add_process(struct yk_row *row, enum yk_trouble trouble, const char *what,
+                        const struct yk_participant_facts *one)
 {
-    return one->proven ? "" : "?";
+    /* a pid that /proc does not prove is the participant's own word */
+    const char *doubt = one->proven || !one->alive ? "" : "?";
+
+    add(row, trouble, "%s: %" PRId32 "%s (%s)", what, one->pid, doubt, one->command);
 }
 
 static void look_at_stopped(struct yk_row *row, const struct yk_participant_facts *one)
 {
     const struct yk_object_facts *facts = &row->look->facts;
+    char what[40];
 
+    snprintf(what, sizeof what, "stopped, holds %" PRIu32, one->held);
     if (yk_facts_is_stream(facts) && one->held)
-        add(row, YK_STUCK, "%" PRId32 "%s (%s) stopped in a copy", one->pid, doubt(one),
-            one->command);
+        add_process(row, YK_STUCK, "stopped in a copy", one);
     else if (yk_facts_has_messages(facts) && one->held)
-        add(row, YK_STUCK, "%" PRId32 "%s (%s) stopped, holds %" PRIu32, one->pid, doubt(one),
-            one->command, one->held);
+        add_process(row, YK_STUCK, what, one);
     else if (strcmp(facts->kind, "region") == 0)
-        add(row, YK_MARKED, "%" PRId32 "%s (%s) stopped, may hold a lock", one->pid, doubt(one),
-            one->command);
+        add_process(row, YK_MARKED, "stopped, may hold a lock", one);
     else
-        add(row, YK_MARKED, "%" PRId32 "%s (%s) stopped", one->pid, doubt(one), one->command);
+        add_process(row, YK_MARKED, "stopped", one);
 }
 
 static void look_at_participants(struct yk_row *row)
 {
     const struct yk_look *look = row->look;
+    char what[48];
 
     for (size_t i = 0; i < look->count; i++) {
         const struct yk_participant_facts *one = &look->participants[i];
 
+        snprintf(what, sizeof what, "dead, not recovered, had %" PRIu32, one->held);
         if (!one->alive && one->held && yk_facts_has_messages(&look->facts))
-            add(row, YK_STUCK, "%" PRId32 " (%s) dead, had %" PRIu32 ", not recovered yet",
-                one->pid, one->command, one->held);
+            add_process(row, YK_STUCK, what, one);
         else if (!one->alive)
-            add(row, YK_MARKED, "%" PRId32 " (%s) dead, not recovered yet", one->pid, one->command);
+            add_process(row, YK_MARKED, "dead, not recovered", one);
         else if (one->state == 'T' || one->state == 't')
             look_at_stopped(row, one);
     }

@@ -38,8 +38,8 @@ class Screen:
         self.row = self.column = 0
         self.saved = (0, 0)
         self.top, self.bottom = 0, rows - 1
-        self.reversed = set()
-        self.style, self.modes, self.last = '', set(), ' '
+        self.styles = set()
+        self.modes, self.last = set(), ' '
 
     def text(self):
         return '\n'.join(''.join(row).rstrip() for row in self.cells)
@@ -160,13 +160,17 @@ class Screen:
                 gone, new = (self.bottom, self.row) if final == 'L' else (self.row, self.bottom)
                 del self.cells[gone]
                 self.cells.insert(new, self.blank())
+        elif final in 'ST':
+            for _ in range(first):
+                gone, new = (self.top, self.bottom) if final == 'S' else (self.bottom, self.top)
+                del self.cells[gone]
+                self.cells.insert(new, self.blank())
         elif final == 'r':
             self.top = first - 1
             self.bottom = (values[1] if len(values) > 1 and values[1] else self.rows) - 1
             self.row = self.column = 0
         elif final == 'm':
-            self.style = numbers
-            self.reversed |= {numbers}
+            self.styles.add(numbers)
         elif final not in 'hlnct':
             raise AssertionError(f'a terminal does not know ESC[{numbers}{final}')
 
