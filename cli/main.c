@@ -45,8 +45,7 @@ static void print_help(FILE *out)
           out);
     for (const struct yk_command *command = commands; command->name; command++)
         fprintf(out, "  %-8s %s\n", command->name, command->summary);
-    fputs("\n"
-          "'yoke COMMAND --help' says more. Creating takes a name, all else KIND:NAME.\n"
+    fputs("'yoke COMMAND --help' says more. Creating takes a name, all else KIND:NAME.\n"
           "Exit status: 0 done, 1 failed, 2 usage, 3 nothing in time, 4 the other end died\n"
           "Example: yoke port create jobs; ls | yoke send port:jobs; yoke recv port:jobs\n",
           out);
