@@ -63,6 +63,14 @@ char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts 
     return text;
 }
 
+int yk_facts_compare(const struct yk_object_facts *first, const struct yk_object_facts *second)
+{
+    int kinds = strcmp(first->kind, second->kind);
+    int names = kinds ? kinds : strcmp(first->name, second->name);
+
+    return names ? names : strcmp(first->place, second->place);
+}
+
 static void add_mode(yk_json *object, uint32_t mode)
 {
     char text[16];

@@ -1,23 +1,22 @@
 /*
  * stat.c - yoke stat: one object and who uses it, once or again and again.
  */
+#include "stat.h"
 #include "cli.h"
 #include "facts.h"
-#include "inspect.h"
 #include "json.h"
 #include "link.h"
+#include "look.h"
 #include "options.h"
 #include "output.h"
 #include "stop.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <yoke.h>
 
-#define SECOND 1e9
+#define SECOND 1000000000ll
 
 static const struct yk_usage usage = {
     "stat",
@@ -55,19 +54,6 @@ struct request {
     bool watch, json;
 };
 
-/* One look at the object. */
-struct sample {
-    struct yk_object_facts facts;
-    struct yk_participant_facts *participants; /* owned */
-    size_t count;
-    int64_t at; /* CLOCK_MONOTONIC */
-};
-
-struct rates {
-    double in, out;
-    bool measured; /* else since the port was created */
-};
-
 static void parse(struct request *request, int argc, char **argv)
 {
     const char *as = NULL;
@@ -77,9 +63,7 @@ static void parse(struct request *request, int argc, char **argv)
         if (option == AS) {
             as = optarg;
         } else if (option == INTERVAL) {
-            request->interval = yk_parse_duration(&usage, "--interval", optarg);
-            if (request->interval <= 0)
-                yk_usage_error(&usage, "--interval '%s': not a time above 0, such as 1s", optarg);
+            request->interval = yk_parse_interval(&usage, "--interval", optarg);
         } else if (option == WATCH) {
             request->watch = true;
         } else {
@@ -90,39 +74,7 @@ static void parse(struct request *request, int argc, char **argv)
     yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
     request->address = yk_link_whole(&usage, request->link, argv[optind], as);
     if (request->watch && request->interval == 0)
-        request->interval = (int64_t)SECOND;
-}
-
-static int take_sample(struct sample *sample, const char *address)
-{
-    int result;
-
-    sample->participants = NULL;
-    sample->count = 0;
-    result = yk_inspect(address, &sample->facts, &sample->participants, &sample->count);
-    sample->at = yk_time_monotonic();
-    return result;
-}
-
-static double per_second(uint64_t before, uint64_t after, int64_t ns)
-{
-    return after > before && ns > 0 ? (double)(after - before) * SECOND / (double)ns : 0;
-}
-
-static struct rates rates_between(const struct sample *before, const struct sample *after)
-{
-    int64_t ns = after->at - before->at;
-
-    return (struct rates){per_second(before->facts.sent, after->facts.sent, ns),
-                          per_second(before->facts.received, after->facts.received, ns), true};
-}
-
-static struct rates rates_since_creation(const struct sample *sample)
-{
-    int64_t ns = yk_time_real() - sample->facts.created_ns;
-
-    return (struct rates){per_second(0, sample->facts.sent, ns),
-                          per_second(0, sample->facts.received, ns), false};
+        request->interval = SECOND;
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -181,7 +133,7 @@ static void print_common(const struct yk_object_facts *facts)
         print_memory(facts);
 }
 
-static void print_messages(const struct yk_object_facts *facts, const struct rates *rates)
+static void print_messages(const struct yk_object_facts *facts, const struct yk_rates *rates)
 {
     const char *span = rates->measured ? "" : " on average";
     char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
@@ -217,7 +169,7 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
     printf("dropped       %" PRIu64 "\n", facts->dropped);
 }
 
-static void print_bytes(const char *what, uint64_t bytes, double rate, const struct rates *rates)
+static void print_bytes(const char *what, uint64_t bytes, double rate, const struct yk_rates *rates)
 {
     char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
 
@@ -225,7 +177,7 @@ static void print_bytes(const char *what, uint64_t bytes, double rate, const str
            yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
 }
 
-static void print_stream(const struct yk_object_facts *facts, const struct rates *rates)
+static void print_stream(const struct yk_object_facts *facts, const struct yk_rates *rates)
 {
     char capacity[YK_SIZE_TEXT], waiting[YK_SIZE_TEXT];
 
@@ -283,7 +235,7 @@ static void print_ways(const struct yk_object_facts *facts)
 }
 
 /* Of a peer: who it is. */
-static void print_process(const struct sample *sample)
+static void print_process(const struct yk_look *sample)
 {
     for (size_t i = 0; i < sample->count; i++) {
         const struct yk_participant_facts *one = &sample->participants[i];
@@ -346,7 +298,7 @@ static void add_participant(struct yk_table *table, const struct yk_participant_
     yk_table_add(table, "%" PRIu32, participant->held);
 }
 
-static void print_participants(const struct sample *sample)
+static void print_participants(const struct yk_look *sample)
 {
     static const struct yk_column columns[] = {
         {"SLOT", true}, {"PID", true},    {"COMMAND", false}, {"UID", true},      {"STATE", false},
@@ -368,7 +320,7 @@ static void print_participants(const struct sample *sample)
     yk_table_fini(&table);
 }
 
-static void print_text(const struct sample *sample, const struct rates *rates)
+void yk_stat_print(const struct yk_look *sample, const struct yk_rates *rates)
 {
     const struct yk_object_facts *facts = &sample->facts;
     char size[YK_SIZE_TEXT];
@@ -394,24 +346,17 @@ static void print_text(const struct sample *sample, const struct rates *rates)
 
 /* ---- for programs ---------------------------------------------------------------------------- */
 
-static yk_json *to_json(const struct sample *sample, const struct rates *rates)
+static yk_json *to_json(const struct yk_look *sample, const struct yk_rates *rates)
 {
     yk_json *object = yk_facts_json(&sample->facts);
     struct yk_object_facts inbox;
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_has_traffic(&sample->facts)) {
-        yk_json_real(object, "sent_per_second", rates->in);
-        yk_json_real(object, "received_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
-    }
+    yk_rates_add_json(object, &sample->facts, rates);
     if (yk_facts_is_stream(&sample->facts)) {
         yk_json_unsigned(object, "readers", sample->facts.readers);
         yk_json_unsigned(object, "writers", sample->facts.writers);
-        yk_json_real(object, "written_per_second", rates->in);
-        yk_json_real(object, "read_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
     }
     for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
         if (sample->participants[i].alive)
@@ -425,19 +370,7 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 
 /* ---- once, twice, or again and again --------------------------------------------------------- */
 
-/* Sleeps that long, or until a signal is to stop the command: then false. */
-static bool sleep_for(int64_t ns)
-{
-    int64_t end = yk_time_monotonic() + ns;
-    struct timespec until = {end / (int64_t)SECOND, end % (int64_t)SECOND};
-
-    while (!yk_stop_signal())
-        if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0)
-            return true;
-    return false;
-}
-
-static int complain_of_problem(const struct sample *sample)
+static int complain_of_problem(const struct yk_look *sample)
 {
     char address[YK_ADDRESS_TEXT];
 
@@ -447,18 +380,18 @@ static int complain_of_problem(const struct sample *sample)
     return YK_FAILED;
 }
 
-static int print_sample(const struct request *request, const struct sample *sample,
-                        const struct rates *rates)
+static int print_sample(const struct request *request, const struct yk_look *sample,
+                        const struct yk_rates *rates)
 {
     if (request->json)
         yk_json_print(to_json(sample, rates));
     else
-        print_text(sample, rates);
+        yk_stat_print(sample, rates);
     return complain_of_problem(sample);
 }
 
-static int print_watched(const struct request *request, const struct sample *sample,
-                         const struct rates *rates)
+static int print_watched(const struct request *request, const struct yk_look *sample,
+                         const struct yk_rates *rates)
 {
     char in[YK_RATE_TEXT], out[YK_RATE_TEXT];
     const struct yk_object_facts *facts = &sample->facts;
@@ -479,27 +412,27 @@ static int print_watched(const struct request *request, const struct sample *sam
 }
 
 /* Waits, looks again and prints; `sample` is then the newer one. */
-static int next_sample(const struct request *request, struct sample *sample)
+static int next_sample(const struct request *request, struct yk_look *sample)
 {
-    struct sample newer;
-    struct rates rates;
+    struct yk_look newer;
+    struct yk_rates rates;
     int result;
 
-    if (!sleep_for(request->interval))
+    if (!yk_look_pause(request->interval))
         return YK_STOPPED;
-    result = take_sample(&newer, request->address);
+    result = yk_look_at(&newer, request->address);
     if (result < 0)
         return yk_report_on(request->address, result);
-    rates = rates_between(sample, &newer);
-    free(sample->participants);
+    rates = yk_rates_between(sample, &newer);
+    yk_look_fini(sample);
     *sample = newer;
     return request->watch ? print_watched(request, sample, &rates)
                           : print_sample(request, sample, &rates);
 }
 
-static int show(const struct request *request, struct sample *sample)
+static int show(const struct request *request, struct yk_look *sample)
 {
-    struct rates rates = rates_since_creation(sample);
+    struct yk_rates rates = yk_rates_since_creation(sample);
     int status;
 
     if (request->interval == 0)
@@ -516,16 +449,16 @@ static int show(const struct request *request, struct sample *sample)
 int yk_stat_main(int argc, char **argv)
 {
     struct request request = {0};
-    struct sample sample;
+    struct yk_look sample;
     int result, status;
 
     parse(&request, argc, argv);
     if (request.interval)
         yk_stop_install();
-    result = take_sample(&sample, request.address);
+    result = yk_look_at(&sample, request.address);
     if (result < 0)
         return yk_report_on(request.address, result);
     status = show(&request, &sample);
-    free(sample.participants);
+    yk_look_fini(&sample);
     return status;
 }

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define YK_NONE_HELD UINT64_MAX
+
 struct yk_participant_facts {
     uint32_t slot;
     int32_t pid;      /* as the participant saw it when it joined */
@@ -26,6 +28,7 @@ struct yk_participant_facts {
     uint32_t waiting_receive, waiting_send; /* its threads that wait now */
     uint64_t sent, received;                /* messages */
     uint32_t held;                          /* messages that it has borrowed */
+    uint64_t oldest;    /* the lowest sequence number of those, or YK_NONE_HELD */
     char end;           /* of a stream: 'r' or 'w', in `held` whether it is inside */
     uint64_t joined_ns; /* CLOCK_REALTIME */
 };
@@ -86,6 +89,16 @@ struct yk_object_facts {
  * errno.
  */
 ssize_t yk_inspect_list(struct yk_object_facts **ret);
+
+/*
+ * The same, one after the other, each with its participants if they are wanted, which are the
+ * callee's only until it returns. Ends with the first result that is not 0, and returns it; else 0.
+ */
+int yk_inspect_each(bool participants,
+                    int (*each)(const struct yk_object_facts *facts,
+                                const struct yk_participant_facts *participants, size_t count,
+                                void *context),
+                    void *context);
 
 /*
  * One object by its address, and its participants, dead ones that nobody recovered yet included
@@ -150,5 +163,8 @@ struct yk_gc_item {
  * objects. With dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
+/* The same, and tells of each as soon as it is cleared; stops at the first result below 0: returns it. */
+ssize_t yk_gc_tell(bool dry_run, struct yk_gc_item **ret,
+                   int (*tell)(const struct yk_gc_item *item, void *context), void *context);
 
 #endif

@@ -874,6 +874,7 @@ bool yk_ring_look(const struct yk_ring *ring, uint32_t number, uint32_t index,
         .size = yk_load32_relaxed(&block->size),
         .sender = yk_load32_relaxed(&block->sender),
         .deliveries = yk_load32_relaxed(&block->deliveries),
+        .owner = cell_owner(cell),
         .state = (enum yk_cell_state)cell_state(cell),
     };
     return ret_seen->size <= ring->geometry.max_message;

@@ -297,6 +297,7 @@ void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held);
 struct yk_ring_seen {
     uint64_t word, sequence, tag;
     uint32_t block, size, sender, deliveries;
+    uint32_t owner; /* HELD: the participant that has borrowed it */
     enum yk_cell_state state;
 };
 bool yk_ring_look(const struct yk_ring *ring, uint32_t number, uint32_t index,

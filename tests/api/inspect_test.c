@@ -154,6 +154,59 @@ static void messages_are_counted_over_all_priorities(void **state)
     yoke_close(endpoint);
 }
 
+static void oldest_message_that_a_participant_holds_is_told_by_its_number(void **state)
+{
+    (void)state;
+    const void *held[3];
+    yoke_endpoint *endpoint = open_port("port:jobs", YOKE_CREATE);
+    for (int i = 0; i < 4; i++)
+        send_text(endpoint, "text", 0);
+    assert_true(participant_of("port:jobs").oldest == YK_NONE_HELD);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(yoke_borrow(endpoint, &held[i], YOKE_NOW), 4);
+    uint64_t first = participant_of("port:jobs").oldest;
+    assert_true(first != YK_NONE_HELD);
+    assert_int_equal(yoke_release(endpoint, held[1]), 0);
+    assert_int_equal(participant_of("port:jobs").oldest, first);
+    assert_int_equal(yoke_release(endpoint, held[0]), 0);
+    assert_int_equal(participant_of("port:jobs").oldest, first + 2 * 2); /* 2 priorities */
+    assert_int_equal(yoke_release(endpoint, held[2]), 0);
+    assert_true(participant_of("port:jobs").oldest == YK_NONE_HELD);
+    yoke_close(endpoint);
+}
+
+static int count_participants(const struct yk_object_facts *facts,
+                              const struct yk_participant_facts *participants, size_t count,
+                              void *context)
+{
+    size_t *ret = context;
+    assert_string_equal(facts->problem, "");
+    assert_int_equal(facts->participants_used, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(participants[i].pid, getpid());
+    ret[0]++;
+    ret[1] += count;
+    return ret[0] == ret[2] ? -ECANCELED : 0;
+}
+
+static void each_object_comes_with_its_participants_until_the_caller_has_enough(void **state)
+{
+    (void)state;
+    size_t seen[3] = {0, 0, 0};
+    make_kept_port("port:nobody");
+    yoke_endpoint *first = open_port("port:one", YOKE_CREATE), *again = open_port("port:one", 0);
+    assert_int_equal(yk_inspect_each(true, count_participants, seen), 0);
+    assert_int_equal(seen[0], 2);
+    assert_int_equal(seen[1], 2);
+    seen[0] = 0;
+    seen[2] = 1;
+    assert_int_equal(yk_inspect_each(true, count_participants, seen), -ECANCELED);
+    assert_int_equal(seen[0], 1);
+    yoke_close(first);
+    yoke_close(again);
+    assert_int_equal(yoke_remove("port:nobody"), 0);
+}
+
 static void list_has_every_object(void **state)
 {
     (void)state;
@@ -585,6 +638,8 @@ int main(void)
         TEST(port_is_described),
         TEST(totals_are_what_was_sent_and_acknowledged_whoever_did_it),
         TEST(messages_are_counted_over_all_priorities),
+        TEST(oldest_message_that_a_participant_holds_is_told_by_its_number),
+        TEST(each_object_comes_with_its_participants_until_the_caller_has_enough),
         TEST(list_has_every_object),
         TEST(directory_that_is_not_there_is_empty),
         TEST(bad_addresses_are_refused),
