@@ -123,6 +123,8 @@ def script_of(session):
 class Place:
     """Where a page's blocks are run; what one exports the next ones have."""
 
+    grace = 20  # seconds that what a block has started may go on after it
+
     def __init__(self, directory, environment, work=None):
         self.directory = Path(directory)
         self.work = Path(work or directory)
@@ -143,7 +145,7 @@ class Place:
                 status = process.wait(TIME_LIMIT)
             except subprocess.TimeoutExpired:
                 status = f"none within {TIME_LIMIT} s"
-            left = end_group(process.pid)
+            left = end_group(process.pid, self.grace)
             process.wait()
             out.seek(0), err.seek(0)
             self.output = out.read()
@@ -153,9 +155,9 @@ class Place:
         return status, errors
 
 
-def end_group(leader):
-    """Whether processes of the group are there, some time after its leader has ended; kills them."""
-    deadline = time.monotonic() + 20
+def end_group(leader, grace):
+    """Whether processes of the group are there, so long after its leader has ended; kills them."""
+    deadline = time.monotonic() + grace
     while time.monotonic() < deadline:
         try:
             os.killpg(leader, 0)
