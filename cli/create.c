@@ -97,9 +97,10 @@ void yk_create_note(const struct yk_create *create, const char *address,
         yk_complain("note: %s was there already and is transient: it goes with its last user",
                     address);
     if (create->mode != 0 && create->mode != facts->mode && is_queue(facts))
-        yk_complain("note: %s has mode %04o (%04o asked for): who may write to a message queue uses "
-                    "it both ways, and nobody else may",
-                    address, facts->mode, create->mode);
+        yk_complain(
+            "note: %s has mode %04o (%04o asked for): who may write to a message queue uses "
+            "it both ways, and nobody else may",
+            address, facts->mode, create->mode);
     else if (create->mode != 0 && create->mode != facts->mode)
         yk_complain("note: %s was there already and keeps its mode %04o (%04o asked for)", address,
                     facts->mode, create->mode);
