@@ -191,9 +191,13 @@ false
 ```console
 $ sleep 1000 &
 ```
+```console
+$ echo one; false
+…
+```
 """
 FAULTS = {1: "printed", 5: "it ends with status 1", 8: "no block shows", 11: "unknown kind",
-          14: "does not compile", 17: "without a reason", 20: "status 1", 23: "processes are left"}
+          14: "does not compile", 17: "without a reason", 20: "status 1", 23: "processes are left", 26: "status 1"}
 
 
 def test_itself():

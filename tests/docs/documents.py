@@ -242,7 +242,8 @@ class Page:
             self.fault(block.line, "a session begins with '$ '")
             return
         status, _ = self.place.run(script_of(block.text), trace=False)
-        if status != 0 or not is_printed(block.text, self.place.output):
+        failed = "[it ends with status" in self.place.output  # an … must not hide that
+        if status != 0 or failed or not is_printed(block.text, self.place.output):
             self.fault(block.line, f"this was printed (status {status}):\n{self.place.output}")
 
     def run_sh(self, block):
