@@ -32,7 +32,8 @@
 #define SHARES 4u
 /* The other systems have a turn in one of so many rounds: their ratios are far from the limit. */
 #define OTHERS 3u
-/* At most such a part of all time is for counting system calls, at least such a one for rounds. */
+/* At most such a part of all time is for counting system calls, at least such a one for rounds;
+ * where the time is for rounds alone, counting may have as much again. */
 #define COUNTING_PART 4
 #define ROUNDS_PART   4
 
@@ -291,8 +292,9 @@ static int count_for_rows(const struct request *request, struct bench_results *r
             (row->setting.topic != BENCH_TOPIC_LATENCY && row->setting.topic != BENCH_TOPIC_RATE &&
              row->setting.topic != BENCH_TOPIC_WAKE))
             continue;
-        if (!request->rounds && !request->rounds_only &&
-            yk_time_monotonic() - start > request->time_ns / COUNTING_PART) {
+        if (!request->rounds && request->time_ns != YOKE_FOREVER &&
+            yk_time_monotonic() - start >
+                request->time_ns / (request->rounds_only ? 1 : COUNTING_PART)) {
             snprintf(row->calls_problem, sizeof row->calls_problem, "no time was left for it");
             continue;
         }

@@ -94,6 +94,7 @@ static void work(void *argument)
 
     run->side = member->number < crowd->receivers ? 0 : 1;
     bench_one_cpu |= crowd->workers > BENCH_SIDES;
+    bench_worker_take_turns();
     if (!error && run->system->join)
         error = run->system->join(run);
     if (!error) {

@@ -7,6 +7,7 @@
 #include "stop.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,26 @@ struct bench_batch bench_worker_batch(const struct bench_worker *worker, size_t 
 
 /* ---- in the parent -------------------------------------------------------------------------- */
 
+/*
+ * Under `chrt -f` a worker that spins leaves its CPU to nobody of its own priority, so whoever must
+ * end it would never run: each generation stands one below the one that started it.
+ */
+static void step_below_parent(void)
+{
+    struct sched_param now, below = {0};
+    int policy = sched_getscheduler(0);
+
+    if ((policy != SCHED_FIFO && policy != SCHED_RR) || sched_getparam(0, &now) < 0)
+        return;
+    below.sched_priority = now.sched_priority - 1;
+    (void)sched_setscheduler(0, below.sched_priority > 0 ? policy : SCHED_OTHER, &below);
+}
+
+void bench_worker_take_turns(void)
+{
+    (void)sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+}
+
 static void become_worker(pid_t parent, int cpu)
 {
     /* The tool's handlers and its timer are not for workers; both may simply die. */
@@ -143,6 +164,7 @@ static void become_worker(pid_t parent, int cpu)
     if (getppid() != parent && getppid() != 0)
         _exit(EXIT_FAILURE);
     bench_cpu_pin(cpu);
+    step_below_parent();
 }
 
 int bench_child_start(struct bench_child *child, int cpu, void (*work)(void *), void *argument)
@@ -163,10 +185,21 @@ int bench_child_start(struct bench_child *child, int cpu, void (*work)(void *), 
     return child->pidfd < 0 ? -errno : 0;
 }
 
+/* Who was killed must run once more to die, and it may share its CPU with one of the same priority. */
+static void lend_priority(pid_t pid)
+{
+    struct sched_param mine;
+    int policy = sched_getscheduler(0);
+
+    if ((policy == SCHED_FIFO || policy == SCHED_RR) && sched_getparam(0, &mine) == 0)
+        (void)sched_setscheduler(pid, policy, &mine);
+}
+
 void bench_child_end(struct bench_child *child)
 {
     if (child->pid > 0) {
         kill(child->pid, SIGKILL);
+        lend_priority(child->pid);
         while (waitpid(child->pid, &child->status, 0) < 0 && errno == EINTR)
             ;
         child->pid = 0;

@@ -66,6 +66,9 @@ void bench_worker_run(struct bench_worker *worker, const struct bench_run *run,
 void bench_worker_check(struct bench_worker *worker, const struct bench_run *run,
                         const struct bench_batch *batch);
 
+/* For where workers are more than CPUs, and what is compared with it: under `chrt -f` the first on each CPU would never let go of it. */
+void bench_worker_take_turns(void);
+
 /* ---- in the parent -------------------------------------------------------------------------- */
 
 struct bench_child {

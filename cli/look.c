@@ -16,6 +16,7 @@
 int yk_look_at(struct yk_look *ret, const char *address)
 {
     ret->participants = NULL;
+    ret->held_since = NULL;
     ret->count = 0;
     int result = yk_inspect(address, &ret->facts, &ret->participants, &ret->count);
     ret->at = yk_time_monotonic();
@@ -25,6 +26,25 @@ int yk_look_at(struct yk_look *ret, const char *address)
 void yk_look_fini(struct yk_look *look)
 {
     free(look->participants);
+    free(look->held_since);
+}
+
+bool yk_rates_are_known(const struct yk_object_facts *facts)
+{
+    return yk_facts_has_traffic(facts) ||
+           (yk_facts_is_stream(facts) && (facts->known & YK_KNOWN_INSIDE));
+}
+
+void yk_rates_add_json(yk_json *object, const struct yk_object_facts *facts,
+                       const struct yk_rates *rates)
+{
+    bool bytes = yk_facts_is_stream(facts);
+
+    if (!yk_rates_are_known(facts))
+        return;
+    yk_json_real(object, bytes ? "written_per_second" : "sent_per_second", rates->in);
+    yk_json_real(object, bytes ? "read_per_second" : "received_per_second", rates->out);
+    yk_json_bool(object, "rates_measured", rates->measured);
 }
 
 static double per_second(uint64_t before, uint64_t after, int64_t ns)
@@ -32,20 +52,26 @@ static double per_second(uint64_t before, uint64_t after, int64_t ns)
     return after > before && ns > 0 ? (double)(after - before) * SECOND / (double)ns : 0;
 }
 
+static struct yk_rates make_rates(const struct yk_object_facts *before,
+                                  const struct yk_object_facts *after, int64_t ns, bool measured)
+{
+    bool bytes = yk_facts_is_stream(after);
+    double in = per_second(before->sent, after->sent, ns);
+    double out = per_second(before->received, after->received, ns);
+
+    return (struct yk_rates){in, out, bytes ? in : -1, bytes ? out : -1, measured};
+}
+
 struct yk_rates yk_rates_between(const struct yk_look *before, const struct yk_look *after)
 {
-    int64_t ns = after->at - before->at;
-
-    return (struct yk_rates){per_second(before->facts.sent, after->facts.sent, ns),
-                             per_second(before->facts.received, after->facts.received, ns), true};
+    return make_rates(&before->facts, &after->facts, after->at - before->at, true);
 }
 
 struct yk_rates yk_rates_since_creation(const struct yk_look *look)
 {
-    int64_t ns = yk_time_real() - look->facts.created_ns;
+    static const struct yk_object_facts nothing;
 
-    return (struct yk_rates){per_second(0, look->facts.sent, ns),
-                             per_second(0, look->facts.received, ns), false};
+    return make_rates(&nothing, &look->facts, yk_time_real() - look->facts.created_ns, false);
 }
 
 static int add_look(const struct yk_object_facts *facts,
@@ -74,13 +100,53 @@ static int compare(const void *a, const void *b)
     return yk_facts_compare(&first->facts, &second->facts);
 }
 
-int yk_looks_take(struct yk_looks *ret)
+static const struct yk_participant_facts *find_participant(const struct yk_look *look,
+                                                           const struct yk_participant_facts *like,
+                                                           size_t *ret_index)
+{
+    for (size_t i = 0; look && i < look->count; i++)
+        if (look->participants[i].slot == like->slot &&
+            look->participants[i].joined_ns == like->joined_ns) {
+            *ret_index = i;
+            return &look->participants[i];
+        }
+    return NULL;
+}
+
+static void note_since(struct yk_look *look, const struct yk_look *before)
+{
+    look->held_since = yk_grow(NULL, look->count * sizeof *look->held_since);
+    for (size_t i = 0; i < look->count; i++) {
+        const struct yk_participant_facts *one = &look->participants[i];
+        size_t index = 0;
+        const struct yk_participant_facts *then = find_participant(before, one, &index);
+        bool same = then && then->oldest == one->oldest && before->held_since;
+
+        look->held_since[i] = same ? before->held_since[index] : look->at;
+    }
+}
+
+int64_t yk_look_held_for(const struct yk_look *look)
+{
+    int64_t longest = -1;
+
+    for (size_t i = 0; i < look->count; i++)
+        if (look->participants[i].oldest != YK_NONE_HELD &&
+            look->at - look->held_since[i] > longest)
+            longest = look->at - look->held_since[i];
+    return longest;
+}
+
+int yk_looks_take(struct yk_looks *ret, const struct yk_looks *before, bool participants)
 {
     struct yk_looks looks = {NULL, 0, 0};
-    int result = yk_inspect_each(add_look, &looks);
+    int result = yk_inspect_each(participants, add_look, &looks);
 
     if (looks.count > 0)
         qsort(looks.all, looks.count, sizeof *looks.all, compare);
+    for (size_t i = 0; i < looks.count; i++)
+        if (looks.all[i].count > 0)
+            note_since(&looks.all[i], yk_looks_find(before, &looks.all[i]));
     if (result < 0)
         yk_looks_fini(&looks);
     else

@@ -1,6 +1,7 @@
 /*
  * stat.c - yoke stat: one object and who uses it, once or again and again.
  */
+#include "stat.h"
 #include "cli.h"
 #include "facts.h"
 #include "held.h"
@@ -69,25 +70,16 @@ struct request {
     struct yk_survey survey; /* of several objects, where that was asked for */
 };
 
-static int64_t parse_interval(const char *option, const char *text)
-{
-    int64_t interval = yk_parse_duration(&usage, option, text);
-
-    if (interval <= 0)
-        yk_usage_error(&usage, "%s '%s': not a time above 0, such as 1s", option, text);
-    return interval;
-}
-
-static void parse_option(struct request *request, int option)
+static void parse_option(struct request *request, int option, int argc, char **argv)
 {
     switch (option) {
     case INTERVAL:
-        request->interval = parse_interval("--interval", optarg);
+        request->interval = yk_parse_interval(&usage, "--interval", optarg);
         break;
     case WATCH:
         request->watch = true;
-        if (optarg)
-            request->interval = parse_interval("--watch", optarg);
+        request->interval =
+            yk_parse_watch(&usage, argc, argv, request->interval ? request->interval : SECOND);
         break;
     case LATENCY:
         request->latency = true;
@@ -109,20 +101,6 @@ static void parse_option(struct request *request, int option)
         request->json = true;
         break;
     }
-}
-
-/* "--watch 5": an argument that is no address, since it has no colon, is the interval. */
-static int take_interval(struct request *request, int argc, char **argv)
-{
-    for (int i = optind; i < argc && request->watch; i++) {
-        if (strchr(argv[i], ':') || argv[i][0] < '0' || argv[i][0] > '9')
-            continue;
-        request->interval = parse_interval("--watch", argv[i]);
-        for (; i + 1 < argc; i++)
-            argv[i] = argv[i + 1];
-        return argc - 1;
-    }
-    return argc;
 }
 
 static void check_combination(const struct request *request, int arguments)
@@ -148,9 +126,8 @@ static void parse(struct request *request, int argc, char **argv)
     while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
         if (option == AS)
             as = optarg;
-        parse_option(request, option);
+        parse_option(request, option, argc, argv);
     }
-    argc = take_interval(request, argc, argv);
     if (!survey->openmetrics && !survey->talks)
         yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
     check_combination(request, argc - optind);
@@ -159,7 +136,7 @@ static void parse(struct request *request, int argc, char **argv)
     else if (as)
         yk_usage_error(&usage, "stat: --as is for one address");
     request->address = argv[optind];
-    if ((request->watch || request->latency) && request->interval == 0)
+    if (request->latency && request->interval == 0)
         request->interval = SECOND;
     survey->addresses = argv + optind;
     survey->count = (size_t)(argc - optind);
@@ -424,7 +401,7 @@ static void print_participants(const struct yk_look *sample)
     yk_table_fini(&table);
 }
 
-static void print_text(const struct yk_look *sample, const struct yk_rates *rates)
+void yk_stat_print(const struct yk_look *sample, const struct yk_rates *rates)
 {
     const struct yk_object_facts *facts = &sample->facts;
     char size[YK_SIZE_TEXT];
@@ -457,17 +434,10 @@ static yk_json *to_json(const struct yk_look *sample, const struct yk_rates *rat
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_has_traffic(&sample->facts)) {
-        yk_json_real(object, "sent_per_second", rates->in);
-        yk_json_real(object, "received_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
-    }
+    yk_rates_add_json(object, &sample->facts, rates);
     if (yk_facts_is_stream(&sample->facts)) {
         yk_json_unsigned(object, "readers", sample->facts.readers);
         yk_json_unsigned(object, "writers", sample->facts.writers);
-        yk_json_real(object, "written_per_second", rates->in);
-        yk_json_real(object, "read_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
     }
     for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
         if (sample->participants[i].alive)
@@ -515,7 +485,7 @@ static int print_sample(const struct request *request, const struct watched *wat
     if (request->json) {
         yk_json_print(watched_json(watched, rates));
     } else {
-        print_text(&watched->look, rates);
+        yk_stat_print(&watched->look, rates);
         yk_held_print(&watched->held, watched->look.at);
         if (watched->latency)
             putchar('\n');

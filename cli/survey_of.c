@@ -108,7 +108,7 @@ static int survey_once(const struct yk_survey *survey, struct yk_looks *looks,
     struct yk_looks newer = {NULL, 0, 0};
     struct wanted wanted;
     int status = survey->interval ? pass_interval(survey, latency) : YK_DONE;
-    int result = status == YK_DONE ? yk_looks_take(&newer) : 0;
+    int result = status == YK_DONE ? yk_looks_take(&newer, NULL, true) : 0;
 
     if (result < 0)
         return yk_report(result);
@@ -127,7 +127,7 @@ int yk_survey_of(const struct yk_survey *survey)
 {
     struct yk_looks looks = {NULL, 0, 0};
     struct yk_latency *latency = NULL;
-    int result = survey->interval ? yk_looks_take(&looks) : 0, status;
+    int result = survey->interval ? yk_looks_take(&looks, NULL, true) : 0, status;
 
     if (result < 0)
         return yk_report(result);

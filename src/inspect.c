@@ -766,10 +766,10 @@ static int make_room(struct people *ret)
     return ret->facts ? 0 : yk_fail(ENOMEM, "no memory for a list of participants");
 }
 
-int yk_inspect_each(each_object *each, void *context)
+int yk_inspect_each(bool participants, each_object *each, void *context)
 {
-    struct people room;
-    int result = make_room(&room);
+    struct people room = {NULL, 0};
+    int result = participants ? make_room(&room) : 0;
     if (result < 0)
         return result;
     result = walk_all(&room, each, context);
@@ -797,9 +797,8 @@ static int add_to_list(const struct yk_object_facts *one,
 
 ssize_t yk_inspect_list(struct yk_object_facts **ret)
 {
-    struct people nobody = {NULL, 0};
     struct list list = {NULL, 0, 0};
-    int result = walk_all(&nobody, add_to_list, &list);
+    int result = yk_inspect_each(false, add_to_list, &list);
     if (result < 0) {
         free(list.facts);
         return result;

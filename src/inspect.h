@@ -95,10 +95,11 @@ struct yk_object_facts {
 ssize_t yk_inspect_list(struct yk_object_facts **ret);
 
 /*
- * The same, one after the other, each with its participants, which are the callee's only until it
- * returns. Ends with the first result that is not 0, and returns it; else 0.
+ * The same, one after the other, each with its participants if they are wanted, which are the
+ * callee's only until it returns. Ends with the first result that is not 0, and returns it; else 0.
  */
-int yk_inspect_each(int (*each)(const struct yk_object_facts *facts,
+int yk_inspect_each(bool participants,
+                    int (*each)(const struct yk_object_facts *facts,
                                 const struct yk_participant_facts *participants, size_t count,
                                 void *context),
                     void *context);
@@ -183,5 +184,8 @@ struct yk_gc_item {
  * objects. With dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
+/* The same, and tells of each as soon as it is cleared; stops at the first result below 0: returns it. */
+ssize_t yk_gc_tell(bool dry_run, struct yk_gc_item **ret,
+                   int (*tell)(const struct yk_gc_item *item, void *context), void *context);
 
 #endif

@@ -195,12 +195,12 @@ static void each_object_comes_with_its_participants_until_the_caller_has_enough(
     size_t seen[3] = {0, 0, 0};
     make_kept_port("port:nobody");
     yoke_endpoint *first = open_port("port:one", YOKE_CREATE), *again = open_port("port:one", 0);
-    assert_int_equal(yk_inspect_each(count_participants, seen), 0);
+    assert_int_equal(yk_inspect_each(true, count_participants, seen), 0);
     assert_int_equal(seen[0], 2);
     assert_int_equal(seen[1], 2);
     seen[0] = 0;
     seen[2] = 1;
-    assert_int_equal(yk_inspect_each(count_participants, seen), -ECANCELED);
+    assert_int_equal(yk_inspect_each(true, count_participants, seen), -ECANCELED);
     assert_int_equal(seen[0], 1);
     yoke_close(first);
     yoke_close(again);

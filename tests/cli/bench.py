@@ -193,6 +193,20 @@ class Rows(Bench):
                 self.assertEqual(row['after_receiver_killed']['errno'], 'EPIPE')
                 self.assertEqual(row['after_sender_killed']['outcome'], 'end of file')
 
+    def test_it_ends_in_real_time_too(self):
+        """As `chrt -f` runs it: two workers that spin would keep the CPUs from who is to end them."""
+        mine = os.sched_getscheduler(0), os.sched_getparam(0)
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
+        except PermissionError:
+            self.skipTest('no right to real-time priority')
+        try:
+            options = ['--quick', '--against', 'vyukov', '--rounds', '1']
+            rows = self.rows('--case', 'kill,fan-in', *options)
+        finally:
+            os.sched_setscheduler(0, *mine)
+        self.assertIn('vyukov', {row['system'] for row in rows})
+
     def test_every_death_becomes_known(self):
         rows = self.of_case('death')
         self.assertEqual(

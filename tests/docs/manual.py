@@ -1,23 +1,32 @@
 #!/usr/bin/env python3
-"""man/yoke.1 and `yoke COMMAND --help` have the same commands, and each command the same options.
+"""The manual's pages and `yoke COMMAND --help` have the same commands, and each command the same options.
 
-In the manual an option stands in an `.It` line of its command's section (`.Ss`); where a section is
-about several commands, in the item of one of them, or behind "Both take:" or "All take:".
+`yoke port create` is in man/yoke-port.1.scd. A page's SYNOPSIS has a line for each way to call its
+command; an option stands at the beginning of a line under OPTIONS. man/yoke.1.scd has a row for each
+page, with the very words of its NAME. Each page is listed in man/meson.build, what it refers to is
+there, scdoc takes it (where it is), and no help is bigger than a screen.
 
 Environment: YOKE (the tool), YOKE_SOURCE_DIR.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-source = os.environ["YOKE_SOURCE_DIR"]
+MAN = Path(os.environ["YOKE_SOURCE_DIR"]) / "man"
 tool = os.environ["YOKE"]
+faults = []
 
 
 def help_of(*command):
-    return subprocess.run([tool, *command, "--help"], stdin=subprocess.DEVNULL, text=True,
+    text = subprocess.run([tool, *command, "--help"], stdin=subprocess.DEVNULL, text=True,
                           capture_output=True, timeout=300, check=True).stdout
+    lines = text.splitlines()
+    if len(lines) > 24 or max(map(len, lines)) > 80:
+        faults.append(f"yoke {' '.join(command)} --help is bigger than 24 lines of 80 columns")
+    return text
 
 
 def helped_commands():
@@ -31,51 +40,85 @@ def helped_commands():
 def helped_options(command):
     """What begins the lines of its table: "-0, --null  NUL bytes separate ..."."""
     lines = re.findall(r"^  (-.*?)(?:  |$)", help_of(*command.split()), re.MULTILINE)
-    return {option for line in lines for option in re.findall(r"(?<!\S)--?[a-z0-9-]+", line)}
+    found = {option for line in lines for option in re.findall(r"(?<!\S)--?[a-z0-9-]+", line)}
+    return found - {"--help"}
 
 
-def manual():
-    """Returns {command: its options} and the commands of the synopsis."""
-    options, synopsis = {}, set()
-    section, about = [], []
-    with open(os.path.join(source, "man", "yoke.1")) as file:
-        lines = file.read().splitlines()
-    heading = None
-    for line in lines:
-        if line.startswith(".Sh "):
-            heading, section, about = line[4:], [], []
-        elif line.startswith(".Ss ") and heading == "COMMANDS":
-            section = about = line[4:].split(", ")
-            options.update((command, set()) for command in section)
-        elif line.startswith(".Cm ") and heading == "SYNOPSIS":
-            synopsis.add(line[4:])
-        elif re.match("(Both|All) take:", line):
-            about = section
-        elif line.startswith(".It Nm Cm "):
-            named = [command for command in section if line[10:].startswith(command + " ")]
-            about = named or about
-        elif line.startswith(".It ") and about:
-            found = re.findall(r"\bFl (Fl )?([a-z0-9-]+)", line)
-            for command in about:
-                options[command] |= {("--" if double else "-") + name for double, name in found}
-    return options, synopsis
+class Page:
+    def __init__(self, path):
+        self.name = path.name.removesuffix(".scd")
+        self.text = path.read_text()
+        parts = re.split(r"^# (.*)\n", self.text, flags=re.MULTILINE)
+        self.sections = dict(zip(parts[1::2], parts[2::2]))
+        self.brief = self.sections.get("NAME", "").strip().partition(" - ")[2]
+
+    def commands(self):
+        """The words after "yoke" that each line of the synopsis has in bold."""
+        return set(re.findall(r"^\*yoke ([a-z ]+)\*", self.sections.get("SYNOPSIS", ""), re.MULTILINE))
+
+    def options(self):
+        lines = re.findall(r"^\t*(\*-.*)", self.sections.get("OPTIONS", ""), re.MULTILINE)
+        return {option for line in lines for option in re.findall(r"\*(--?[a-z0-9-]+)\*", line)}
+
+
+def compare(what, first, where_first, second, where_second):
+    faults.extend(f"{what} {one}: in {where_first} only" for one in sorted(first - second))
+    faults.extend(f"{what} {one}: in {where_second} only" for one in sorted(second - first))
+
+
+def check_commands(pages):
+    """Returns how many commands and options there are."""
+    helped = {command: helped_options(command) for command in helped_commands()}
+    written = {}
+    for page in pages.values():
+        for command in page.commands() if page.name.startswith("yoke-") else []:
+            if page.name != f"yoke-{command.split()[0]}.1":
+                faults.append(f"command {command} is in {page.name}")
+            written[command] = page.options()
+    compare("command", set(helped), "yoke --help", set(written), "the pages")
+    for command in sorted(set(helped) & set(written)):
+        compare(command, helped[command], f"yoke {command} --help", written[command], "its page")
+    return len(helped), sum(map(len, helped.values()))
+
+
+def check_overview(pages):
+    """The table of yoke.1 and the pages' own names and lines."""
+    rows = re.findall(r"^\|. \*(yoke-[a-z]+)\*\(1\)\n:. (.*)$", pages["yoke.1"].text, re.MULTILINE)
+    own = {(name[:-2], page.brief) for name, page in pages.items() if name.startswith("yoke-")}
+    compare("line", set(rows), "yoke.1", own, "the pages")
+
+
+def check_references(pages):
+    """A page of section 3 is found by the name of each of its functions, too."""
+    there = set(pages)
+    for page in pages.values():
+        if page.name.endswith(".3"):
+            there |= {f"{name}.3" for name in re.findall(r"\w+", page.sections["NAME"].partition(" - ")[0])}
+    for page in pages.values():
+        for name, section in re.findall(r"\*(yoke[a-z_-]*)\*\((\d)\)", page.text):
+            if f"{name}.{section}" not in there:
+                faults.append(f"{page.name} refers to {name}({section}), which is not there")
+
+
+def check_build(pages):
+    listed = set(re.findall(r"'(yoke[^']*)\.scd'", (MAN / "meson.build").read_text()))
+    compare("page", listed, "meson.build", set(pages), "man")
+    for page in pages.values() if shutil.which("scdoc") else []:
+        result = subprocess.run("scdoc", input=page.text, text=True, capture_output=True, timeout=300)
+        if result.returncode != 0:
+            faults.append(f"{page.name}: scdoc: {result.stderr}")
 
 
 def main():
-    faults = []
-    written, synopsis = manual()
-    helped = {command: helped_options(command) - {"--help"} for command in helped_commands()}
-
-    def compare(what, first, where_first, second, where_second):
-        faults.extend(f"{what} {one}: in {where_first} only" for one in sorted(first - second))
-        faults.extend(f"{what} {one}: in {where_second} only" for one in sorted(second - first))
-
-    compare("command", set(helped), "yoke --help", set(written), "the manual's COMMANDS")
-    compare("command", set(helped), "yoke --help", synopsis, "the manual's SYNOPSIS")
-    for command in sorted(set(helped) & set(written)):
-        compare(command, helped[command], f"yoke {command} --help", written[command], "the manual")
-    print(f"# {len(helped)} commands with {sum(map(len, helped.values()))} options")
-    if len(helped) < 5:
+    pages = {page.name: page for page in map(Page, MAN.glob("*.scd"))}
+    commands, options = check_commands(pages)
+    check_overview(pages)
+    check_references(pages)
+    check_build(pages)
+    print(f"# {len(pages)} pages, {commands} commands with {options} options")
+    if not shutil.which("scdoc"):
+        print("# scdoc is not there: the pages were not tried with it")
+    if commands < 5:
         faults.append("few commands: has the form of yoke --help changed?")
     for fault in faults:
         print(fault)
