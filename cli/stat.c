@@ -202,6 +202,14 @@ static void print_common(const struct yk_object_facts *facts)
         print_memory(facts);
 }
 
+static void print_bytes(const char *what, uint64_t bytes, double rate, const struct yk_rates *rates)
+{
+    char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
+
+    printf("%-13s %s (%" PRIu64 " bytes), %s/s%s\n", what, yk_format_size(size, bytes), bytes,
+           yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
+}
+
 /* A look for a message or for room, that was in vain. */
 static void print_vain(const struct yk_object_facts *facts)
 {
@@ -241,20 +249,13 @@ static void print_messages(const struct yk_object_facts *facts, const struct yk_
     printf("sent          %" PRIu64 ", %s%s\n", facts->sent, yk_format_rate(in, rates->in), span);
     printf("received      %" PRIu64 ", %s%s\n", facts->received, yk_format_rate(out, rates->out),
            span);
-    if (yk_facts_is_port(facts))
-        printf("bytes         %" PRIu64 " sent, %" PRIu64 " received\n", facts->bytes_sent,
-               facts->bytes_received);
+    if (yk_facts_is_port(facts)) {
+        print_bytes("bytes sent", facts->bytes_sent, rates->bytes_in, rates);
+        print_bytes("received", facts->bytes_received, rates->bytes_out, rates);
+    }
     print_vain(facts);
     printf("redelivered   %" PRIu64 "\n", facts->redelivered);
     printf("dropped       %" PRIu64 "\n", facts->dropped);
-}
-
-static void print_bytes(const char *what, uint64_t bytes, double rate, const struct yk_rates *rates)
-{
-    char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
-
-    printf("%-13s %s (%" PRIu64 " bytes), %s/s%s\n", what, yk_format_size(size, bytes), bytes,
-           yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
 }
 
 static void print_stream(const struct yk_object_facts *facts, const struct yk_rates *rates)
