@@ -31,7 +31,7 @@ static const struct yk_usage usage = {
     "gave them ('?': the pid is not proven), state (T: stopped), what their threads\n"
     "wait for, messages sent, received and held (borrowed), and which those are; of a\n"
     "link each way, too; of a stream bytes, and held is 1 in the midst of a copy.\n\n"
-    "  --interval T   look twice, T apart: rates in between, and how long what is held\n"
+    "  --interval T   look twice, T apart: rates, and how long what is held\n"
     "  --watch [T]    go on: a line for each interval (1s) until a signal comes\n"
     "  --latency      watch some messages for an interval (1s): how long they wait\n"
     "  --openmetrics  of these objects, or of all: for Prometheus\n"

@@ -108,7 +108,7 @@ static int survey_once(const struct yk_survey *survey, struct yk_looks *looks,
     struct yk_looks newer = {NULL, 0, 0};
     struct wanted wanted;
     int status = survey->interval ? pass_interval(survey, latency) : YK_DONE;
-    int result = status == YK_DONE ? yk_looks_take(&newer, NULL, true) : 0;
+    int result = status == YK_DONE ? yk_looks_take(&newer, looks, true) : 0;
 
     if (result < 0)
         return yk_report(result);
@@ -125,9 +125,10 @@ static int survey_once(const struct yk_survey *survey, struct yk_looks *looks,
 
 int yk_survey_of(const struct yk_survey *survey)
 {
-    struct yk_looks looks = {NULL, 0, 0};
+    const struct yk_looks none = {NULL, 0, 0};
+    struct yk_looks looks = none;
     struct yk_latency *latency = NULL;
-    int result = survey->interval ? yk_looks_take(&looks, NULL, true) : 0, status;
+    int result = survey->interval ? yk_looks_take(&looks, &none, true) : 0, status;
 
     if (result < 0)
         return yk_report(result);
