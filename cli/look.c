@@ -59,6 +59,10 @@ static struct yk_rates make_rates(const struct yk_object_facts *before,
     double in = per_second(before->sent, after->sent, ns);
     double out = per_second(before->received, after->received, ns);
 
+    if (yk_facts_is_port(after) && (after->known & YK_KNOWN_TRAFFIC))
+        return (struct yk_rates){in, out, per_second(before->bytes_sent, after->bytes_sent, ns),
+                                 per_second(before->bytes_received, after->bytes_received, ns),
+                                 measured};
     return (struct yk_rates){in, out, bytes ? in : -1, bytes ? out : -1, measured};
 }
 

@@ -227,6 +227,19 @@ char *yk_format_duration(char text[YK_AGE_TEXT], int64_t ns)
     return text;
 }
 
+char *yk_format_time(char text[YK_TIME_TEXT], int64_t ns)
+{
+    static const char *const units[] = {"ns", "us", "ms", "s"};
+    double value = (double)ns;
+    int unit = 0;
+
+    for (; value >= 999.5 && unit < 3; unit++)
+        value /= 1000;
+    snprintf(text, YK_TIME_TEXT, value < 9.95 && unit > 0 ? "%.1f%s" : "%.0f%s", value,
+             units[unit]);
+    return text;
+}
+
 char *yk_format_age(char text[YK_AGE_TEXT], int64_t since_ns)
 {
     int64_t age = yk_time_real() - since_ns;

@@ -57,6 +57,10 @@ char *yk_format_size_exact(char text[YK_SIZE_TEXT], uint64_t bytes);
 /* "250ms", "7s", "5m12s", "3h5m", "2d4h". */
 char *yk_format_duration(char text[YK_AGE_TEXT], int64_t ns);
 
+#define YK_TIME_TEXT 24
+/* "850ns", "3.1us", "12ms", "4.5s": what was measured. */
+char *yk_format_time(char text[YK_TIME_TEXT], int64_t ns);
+
 /* How long ago that was (CLOCK_REALTIME); "-" if it is not known or in the future. */
 char *yk_format_age(char text[YK_AGE_TEXT], int64_t since_ns);
 

@@ -139,6 +139,21 @@ static void copy_command(char command[16], const struct yk_shm_slot *slot)
     make_printable(command);
 }
 
+/* Since it joined. */
+static uint64_t count_of(const struct yk_shm_slot *slot, enum yk_count count)
+{
+    return yk_load_relaxed(&slot->counts[count]) - yk_load_relaxed(&slot->before[count]);
+}
+
+/* Over all who ever had this slot. */
+static void add_counts(struct yk_object_facts *facts, const struct yk_shm_slot *slot)
+{
+    facts->bytes_sent += yk_load_relaxed(&slot->counts[YK_COUNT_BYTES_SENT]);
+    facts->bytes_received += yk_load_relaxed(&slot->counts[YK_COUNT_BYTES_RECEIVED]);
+    facts->empty += yk_load_relaxed(&slot->counts[YK_COUNT_EMPTY]);
+    facts->full += yk_load_relaxed(&slot->counts[YK_COUNT_FULL]);
+}
+
 /* All relaxed: hints that nobody relies on, each read once. */
 static void look_at_participant(struct yk_participant_facts *ret, const struct yk_shm_slot *slot,
                                 const struct lock_file *file)
@@ -150,6 +165,10 @@ static void look_at_participant(struct yk_participant_facts *ret, const struct y
     ret->waiting_send = yk_load32_relaxed(&slot->waiting[YK_WAIT_ROOM]);
     ret->sent = yk_load_relaxed(&slot->sent);
     ret->received = yk_load_relaxed(&slot->received);
+    ret->bytes_sent = count_of(slot, YK_COUNT_BYTES_SENT);
+    ret->bytes_received = count_of(slot, YK_COUNT_BYTES_RECEIVED);
+    ret->empty = count_of(slot, YK_COUNT_EMPTY);
+    ret->full = count_of(slot, YK_COUNT_FULL);
     ret->joined_ns = yk_load_relaxed(&slot->joined);
     ret->state = '?';
     if (!ret->alive || ret->pid <= 0)
@@ -166,6 +185,7 @@ static void look_at_participants(const struct look *look, const struct yk_object
     struct lock_file file = open_lock_file(look, object->fixed.nonce);
     for (uint32_t i = 0; i < object->fixed.participants; i++) {
         const struct yk_shm_slot *slot = yk_object_slot(object, i);
+        add_counts(facts, slot);
         if ((yk_load_acquire(&slot->word) & 1) == 0) /* SYNC slot.claim acquire */
             continue;
         bool alive = is_alive(&file, i);

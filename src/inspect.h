@@ -27,6 +27,8 @@ struct yk_participant_facts {
     char state;  /* of the process, from /proc/PID/stat ('T' stopped, 'S' …), '?' when unknown */
     uint32_t waiting_receive, waiting_send; /* its threads that wait now */
     uint64_t sent, received;                /* messages */
+    uint64_t bytes_sent, bytes_received;    /* of ports and signals: bytes of those */
+    uint64_t empty, full;                   /* calls that found nothing to receive; no room */
     uint32_t held;                          /* messages that it has borrowed */
     uint64_t oldest;    /* the lowest sequence number of those, or YK_NONE_HELD */
     char end;           /* of a stream: 'r' or 'w', in `held` whether it is inside */
@@ -75,6 +77,8 @@ struct yk_object_facts {
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
+    uint64_t bytes_sent, bytes_received; /* ports and signals, since creation */
+    uint64_t empty, full; /* calls that found nothing to receive, and those that found no room */
     /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
     uint64_t capacity;
     uint32_t readers, writers;   /* living ones */
@@ -130,6 +134,7 @@ struct yk_tapped {
     int way;    /* links: 0 from the first peer of the name, 1 from the second */
     char state; /* 'w' waiting, 'h' held (borrowed), 'p' parked */
     uint32_t priority, size, sender, deliveries; /* deliveries so far */
+    uint32_t holder;                             /* held: the slot of who has it */
     uint64_t sequence, tag;
     const void *bytes; /* a copy, the caller's only until it returns */
     uint32_t shown;    /* how many of them */
@@ -148,6 +153,22 @@ void yk_tap_close(struct yk_tap *tap);
 int yk_tap_look(struct yk_tap *tap, uint32_t most,
                 int (*each)(const struct yk_tapped *message, void *context), void *context,
                 uint64_t *ret_unseen);
+
+/*
+ * How long messages wait, for a watcher who looks at one of them again and again: each look is a load
+ * or two of what the others seldom touch meanwhile.
+ */
+enum yk_tap_stage {
+    YK_TAP_PASSED = -1, /* there will be no message of this number */
+    YK_TAP_COMING = 0,  /* not sent yet */
+    YK_TAP_WAITS = 1,   /* sent, and nobody took it so far */
+    YK_TAP_TAKEN = 2,
+};
+/* Priorities of a port, or the two ways of a link. */
+uint32_t yk_tap_queues(const struct yk_tap *tap);
+/* About which one will be sent next there. */
+uint64_t yk_tap_next(const struct yk_tap *tap, uint32_t queue);
+enum yk_tap_stage yk_tap_stage(const struct yk_tap *tap, uint32_t queue, uint64_t number);
 
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
