@@ -41,7 +41,6 @@ static const struct yk_usage usage = {
     "bench",
     "Usage: yoke bench [OPTION...]\n"
     "Measures yoke, other systems, and this machine's limits: docs/performance.md\n"
-    "\n"
     "  --quick            under 40 seconds, not some 4 minutes: fewer systems, sizes\n"
     "  --case NAME,...    all of these unless given:\n"
     "                     latency  round trip\n"
@@ -51,7 +50,8 @@ static const struct yk_usage usage = {
     "                     fan-in   up to 64 senders and 64 receivers\n"
     "                     open     one more endpoint\n"
     "                     grow     more ports, links, messages waiting, processes\n"
-    "                     kill     what is seen of kill -9, and what is left then\n"
+    "                     watched  beside 'yoke stat --watch', and without\n"
+    "                     kill     what is seen of kill -9, and what is left\n"
     "                     death    how soon it is known\n"
     "  --size SIZE,...    bytes of each message, instead of each case's own\n"
     "  --against NAME,... which systems beside yoke's; 'all', 'none'\n"
@@ -350,6 +350,19 @@ static int observe_growth(const struct request *request, struct bench_results *r
     return 0;
 }
 
+static int observe_watched(const struct request *request, struct bench_results *results)
+{
+    int count;
+
+    say_progress("being watched", NULL);
+    count = bench_watched_measure(results->watched, request->plan.quick, &request->plan.cpus,
+                                  results->watched_reason);
+    if (count < 0)
+        return count;
+    results->watched_count = (size_t)count;
+    return 0;
+}
+
 /* ---- rounds --------------------------------------------------------------------------------- */
 
 /* Sets up the system and its limit, and takes one sample. */
@@ -497,6 +510,8 @@ static int measure(const struct request *request, struct bench_results *results)
         error = observe_deaths(request, results);
     if (!error && topics & 1u << BENCH_TOPIC_GROW)
         error = observe_growth(request, results);
+    if (!error && topics & 1u << BENCH_TOPIC_WATCHED)
+        error = observe_watched(request, results);
     if (!error)
         error = take_rounds(request, results, rounds_start(request, start));
     bench_rows_settle(results->rows, results->row_count);

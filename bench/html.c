@@ -93,6 +93,8 @@ static bool has_topic(const struct page *page, enum bench_topic topic)
 
     if (topic == BENCH_TOPIC_GROW)
         return results->growth_count > 0;
+    if (topic == BENCH_TOPIC_WATCHED)
+        return results->watched_count > 0;
     if (topic == BENCH_TOPIC_KILL)
         return results->killed_count > 0;
     if (topic == BENCH_TOPIC_DEATH)
@@ -525,6 +527,39 @@ static void write_growth(struct page *page)
     end_table(page);
 }
 
+static void ratio_cells(struct page *page, const struct bench_ratio *ratio)
+{
+    cell(page, "n", "%.3f", ratio->median);
+    cell(page, "n", "%.3f to %.3f", ratio->low, ratio->high);
+}
+
+static void write_watched(struct page *page)
+{
+    char text[BENCH_VALUE_TEXT], rate[YK_RATE_TEXT];
+
+    if (!need_topic(page, BENCH_TOPIC_WATCHED))
+        return;
+    fputs(
+        "<p>CPU time of sender and receiver for each message, with somebody beside them who looks on "
+        "as yoke stat --watch does, and without: watched to alone, and one part alone to another "
+        "one. The watcher may take its own time from one of their CPUs, which lowers the rate.</p>\n",
+        page->out);
+    begin_table(page, "Of|#Alone|#Rate|#x Watched|#10% to 90%|#x Alone again|#10% to 90%|#x Rate");
+    for (size_t i = 0; i < page->results->watched_count; i++) {
+        const struct bench_watched *one = &page->results->watched[i];
+
+        fputs("<tr>", page->out);
+        cell(page, "", "%s", one->what);
+        cell(page, "n", "%s", bench_time_text(text, one->cpu_ns));
+        cell(page, "n", "%s", yk_format_rate(rate, one->rate));
+        ratio_cells(page, &one->cpu);
+        ratio_cells(page, &one->noise);
+        cell(page, "n", "%.3f", one->speed.median);
+        fputs("</tr>\n", page->out);
+    }
+    end_table(page);
+}
+
 static void write_figures(struct page *page)
 {
     char size[YK_SIZE_TEXT];
@@ -583,6 +618,7 @@ static const struct {
     {"kill", "When one side is killed", write_killed},
     {"death", "How soon a death is known", write_deaths},
     {"growth", "Cost as the work grows", write_growth},
+    {"watched", "Being watched", write_watched},
     {"figures", "All figures", write_figures},
 };
 #define SECTIONS (sizeof sections / sizeof sections[0])

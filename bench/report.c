@@ -96,6 +96,10 @@ static const struct yk_column growth_columns[] = {
     {"CASE", false}, {"COUNT", true}, {"OF", false}, {"VALUE", true}, {"SPREAD", true},
     {"X ONE", true},
 };
+static const struct yk_column watched_columns[] = {
+    {"CASE", false}, {"OF", false}, {"ALONE", true}, {"RATE", true}, {"X WATCHED", true},
+    {"10% TO 90%", true}, {"X ALONE AGAIN", true}, {"10% TO 90%", true}, {"X RATE", true},
+};
 static const struct yk_column goal_columns[] = {
     {"GOAL", false}, {"SYSTEM", false}, {"IS TO BE", false}, {"MEASURED", true},
     {"REACHED", false}, {"FROM", false},
@@ -204,6 +208,31 @@ static void print_growths(const struct bench_growth *growths, size_t count)
     yk_table_fini(&table);
 }
 
+static void add_ratio(struct yk_table *table, const struct bench_ratio *ratio)
+{
+    yk_table_add(table, "%.3f", ratio->median);
+    yk_table_add(table, "%.3f to %.3f", ratio->low, ratio->high);
+}
+
+static void print_watched(const struct bench_watched *watched, size_t count)
+{
+    char text[BENCH_VALUE_TEXT], rate[YK_RATE_TEXT];
+    struct yk_table table;
+
+    yk_table_init(&table, watched_columns, sizeof watched_columns / sizeof watched_columns[0]);
+    for (const struct bench_watched *one = watched; one < watched + count; one++) {
+        yk_table_add(&table, "watched");
+        yk_table_add(&table, "%s", one->what);
+        yk_table_add(&table, "%s CPU", bench_time_text(text, one->cpu_ns));
+        yk_table_add(&table, "%s", yk_format_rate(rate, one->rate));
+        add_ratio(&table, &one->cpu);
+        add_ratio(&table, &one->noise);
+        yk_table_add(&table, "%.3f", one->speed.median);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
 static void print_killed(const struct bench_killed *killed, size_t count)
 {
     char outcome[BENCH_OUTCOME_TEXT], left[BENCH_LEFT_TEXT];
@@ -288,6 +317,11 @@ void bench_report_table(const struct bench_results *results)
     if (results->growth_count > 0) {
         fputs(between, stdout);
         print_growths(results->growths, results->growth_count);
+        between = "\n";
+    }
+    if (results->watched_count > 0) {
+        fputs(between, stdout);
+        print_watched(results->watched, results->watched_count);
         between = "\n";
     }
     if (results->killed_count > 0) {
@@ -418,6 +452,33 @@ static void print_json_growth(const struct bench_growth *point)
     yk_json_print_line(object);
 }
 
+static void add_json_ratio(yk_json *object, const char *key, const struct bench_ratio *ratio)
+{
+    yk_json *inner = yk_json_object();
+
+    yk_json_real(inner, "median", ratio->median);
+    yk_json_real(inner, "p10", ratio->low);
+    yk_json_real(inner, "p90", ratio->high);
+    yk_json_add(object, key, inner);
+}
+
+static void print_json_watched(const struct bench_watched *watched)
+{
+    yk_json *object = yk_json_object();
+
+    yk_json_string(object, "case", bench_topic_name(BENCH_TOPIC_WATCHED));
+    yk_json_string(object, "of", watched->what);
+    yk_json_unsigned(object, "size", BENCH_WATCHED_SIZE);
+    yk_json_unsigned(object, "rounds", watched->rounds);
+    yk_json_real(object, "cpu_ns_per_message", watched->cpu_ns);
+    yk_json_real(object, "messages_per_second", watched->rate);
+    add_json_ratio(object, "cpu_watched_to_alone", &watched->cpu);
+    add_json_ratio(object, "cpu_alone_to_alone", &watched->noise);
+    add_json_ratio(object, "rate_watched_to_alone", &watched->speed);
+    yk_json_unsigned(object, "latencies_seen", watched->seen);
+    yk_json_print_line(object);
+}
+
 static void add_json_outcome(yk_json *object, const char *key, const struct bench_outcome *outcome,
                              bool receives)
 {
@@ -492,6 +553,8 @@ void bench_report_json(const struct bench_results *results)
         print_json_row(results, &results->rows[i]);
     for (size_t i = 0; i < results->growth_count; i++)
         print_json_growth(&results->growths[i]);
+    for (size_t i = 0; i < results->watched_count; i++)
+        print_json_watched(&results->watched[i]);
     for (size_t i = 0; i < results->killed_count; i++)
         print_json_killed(&results->killed[i]);
     for (size_t i = 0; i < results->death_count; i++)
@@ -586,6 +649,8 @@ void bench_report_warnings(const struct bench_results *results)
             yk_complain("death, victim %s: no more kills: %s",
                         bench_death_victim_name(results->deaths[i].victim),
                         bench_death_reason(results, i));
+    if (results->watched_reason[0])
+        yk_complain("%s", results->watched_reason);
     if (results->growth_reason[0])
         yk_complain("a curve of growth ends early: %s", results->growth_reason);
     for (size_t i = 0; i < count; i++)

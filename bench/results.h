@@ -8,6 +8,7 @@
 #include "grow.h"
 #include "killed.h"
 #include "rows.h"
+#include "watched.h"
 
 struct bench_results {
     struct bench_row *rows;
@@ -19,6 +20,9 @@ struct bench_results {
     struct bench_growth growths[BENCH_GROWTHS_MAX];
     size_t growth_count;
     char growth_reason[200]; /* why a curve ends early; "": none does */
+    struct bench_watched watched[BENCH_WATCHED_MAX];
+    size_t watched_count;
+    char watched_reason[BENCH_WATCHED_REASON];
     struct bench_cpus cpus;
     double seconds; /* that it took */
 };

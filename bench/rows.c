@@ -15,8 +15,8 @@
 
 const char *bench_topic_name(enum bench_topic topic)
 {
-    static const char *const names[BENCH_TOPICS] = {"latency", "rate", "size", "wake", "fan-in",
-                                                    "open",    "grow", "kill", "death"};
+    static const char *const names[BENCH_TOPICS] = {"latency", "rate", "size",    "wake", "fan-in",
+                                                    "open",    "grow", "watched", "kill", "death"};
     return names[topic];
 }
 

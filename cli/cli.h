@@ -29,6 +29,7 @@ int yk_peers_main(int argc, char **argv);
 int yk_wait_main(int argc, char **argv);
 int yk_ls_main(int argc, char **argv);
 int yk_stat_main(int argc, char **argv);
+int yk_top_main(int argc, char **argv);
 int yk_tap_main(int argc, char **argv);
 int yk_rm_main(int argc, char **argv);
 int yk_gc_main(int argc, char **argv);

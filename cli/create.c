@@ -9,6 +9,7 @@
 #include "stop.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <yoke.h>
 
 void yk_create_option(struct yk_create *create, const struct yk_usage *usage, int option,
@@ -80,6 +81,11 @@ void yk_create_note_less(const char *address, const char *what, uint64_t has, ui
                     what, (unsigned long long)has, (unsigned long long)asked);
 }
 
+static int is_queue(const struct yk_object_facts *facts)
+{
+    return strcmp(facts->place, "kernel") == 0 && strcmp(facts->kind, "port") == 0;
+}
+
 void yk_create_note(const struct yk_create *create, const char *address,
                     const struct yk_object_facts *facts)
 {
@@ -90,7 +96,12 @@ void yk_create_note(const struct yk_create *create, const char *address,
     if (!facts->kept && !create->transient)
         yk_complain("note: %s was there already and is transient: it goes with its last user",
                     address);
-    if (create->mode != 0 && create->mode != facts->mode)
+    if (create->mode != 0 && create->mode != facts->mode && is_queue(facts))
+        yk_complain(
+            "note: %s has mode %04o (%04o asked for): who may write to a message queue uses "
+            "it both ways, and nobody else may",
+            address, facts->mode, create->mode);
+    else if (create->mode != 0 && create->mode != facts->mode)
         yk_complain("note: %s was there already and keeps its mode %04o (%04o asked for)", address,
                     facts->mode, create->mode);
     if (create->group >= 0 && create->group != facts->gid)

@@ -63,6 +63,14 @@ char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts 
     return text;
 }
 
+int yk_facts_compare(const struct yk_object_facts *first, const struct yk_object_facts *second)
+{
+    int kinds = strcmp(first->kind, second->kind);
+    int names = kinds ? kinds : strcmp(first->name, second->name);
+
+    return names ? names : strcmp(first->place, second->place);
+}
+
 static void add_mode(yk_json *object, uint32_t mode)
 {
     char text[16];
@@ -158,6 +166,14 @@ static void add_header(yk_json *object, const struct yk_object_facts *facts)
 static void add_inside(yk_json *object, const struct yk_object_facts *facts)
 {
     yk_json_unsigned(object, "participants_used", facts->participants_used);
+    if (yk_facts_has_traffic(facts) || yk_facts_is_stream(facts)) {
+        yk_json_unsigned(object, "found_empty", facts->empty);
+        yk_json_unsigned(object, "found_full", facts->full);
+    }
+    if (yk_facts_has_traffic(facts) && yk_facts_is_port(facts)) {
+        yk_json_unsigned(object, "bytes_sent", facts->bytes_sent);
+        yk_json_unsigned(object, "bytes_received", facts->bytes_received);
+    }
     if (yk_facts_has_messages(facts))
         add_messages(object, facts);
     if (yk_facts_is_link(facts))
@@ -229,7 +245,8 @@ static void add_end(yk_json *object, const struct yk_participant_facts *particip
     yk_json_bool(object, "inside", participant->held != 0);
 }
 
-static yk_json *participant_json(const struct yk_participant_facts *participant, bool traffic)
+static yk_json *participant_json(const struct yk_participant_facts *participant, bool traffic,
+                                 bool bytes)
 {
     yk_json *object = yk_json_object();
     char state[2] = {participant->state, '\0'};
@@ -243,6 +260,14 @@ static yk_json *participant_json(const struct yk_participant_facts *participant,
     yk_json_string(object, "state", state);
     if (traffic)
         add_traffic(object, participant);
+    if (bytes) {
+        yk_json_unsigned(object, "bytes_sent", participant->bytes_sent);
+        yk_json_unsigned(object, "bytes_received", participant->bytes_received);
+    }
+    if (traffic || participant->end != '\0') {
+        yk_json_unsigned(object, "found_empty", participant->empty);
+        yk_json_unsigned(object, "found_full", participant->full);
+    }
     if (participant->end != '\0')
         add_end(object, participant);
     if (participant->joined_ns > 0)
@@ -254,8 +279,10 @@ yk_json *yk_participants_json(const struct yk_object_facts *facts,
                               const struct yk_participant_facts *participants, size_t count)
 {
     yk_json *array = yk_json_array();
+    bool traffic = yk_facts_has_traffic(facts);
 
     for (size_t i = 0; i < count; i++)
-        yk_json_append(array, participant_json(&participants[i], yk_facts_has_traffic(facts)));
+        yk_json_append(array, participant_json(&participants[i], traffic,
+                                               traffic && yk_facts_is_port(facts)));
     return array;
 }

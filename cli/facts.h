@@ -31,6 +31,9 @@ bool yk_facts_has_traffic(const struct yk_object_facts *facts);
 /* "port:jobs", "port:jobs@kernel". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);
 
+/* The order of lists: by kind, then by name, then by place; as strcmp(). */
+int yk_facts_compare(const struct yk_object_facts *first, const struct yk_object_facts *second);
+
 /* Of link:alice/bob the names of the peers at the two ends of this way. */
 void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends *ret);
 

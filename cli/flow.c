@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define SECOND 1000000000ll
-#define LOOK   (SECOND / 5)       /* how often the progress is shown, and the clock looked at */
+#define LOOK   YK_PROGRESS_LOOK   /* how often the progress is shown, and the clock looked at */
 #define PIECE  ((size_t)16 << 20) /* by one call */
 #define NAP    (SECOND / 50)
 
@@ -63,36 +63,27 @@ void yk_flow_parse(struct yk_flow *flow, int argc, char **argv)
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
-static double seconds_since(int64_t begun)
+/* "12M  3.4M/s  45%, 7s left" */
+static void say_progress(struct yk_flow *flow)
 {
-    return (double)(yk_time_monotonic() - begun) / (double)SECOND;
-}
-
-/* "12M  3.4M/s  45%, 7s left", in the same line again and again. */
-static void show_progress(const struct yk_flow *flow)
-{
-    char size[YK_SIZE_TEXT], rate[YK_SIZE_TEXT], left[YK_AGE_TEXT];
-    double seconds = seconds_since(flow->begun);
+    char size[YK_SIZE_TEXT], rate[YK_SIZE_TEXT], left[YK_AGE_TEXT], rest[64] = "";
+    double seconds = yk_progress_seconds(&flow->progress);
     double per_second = seconds > 0 ? (double)flow->bytes / seconds : 0;
 
-    if (flow->quiet)
-        return;
-    fprintf(stderr, "\r%s  %s/s", yk_format_size(size, flow->bytes),
-            yk_format_size(rate, (uint64_t)per_second));
     if (flow->total > 0 && flow->bytes <= flow->total && per_second > 0)
-        fprintf(stderr, "  %d%%, %s left", (int)(100 * flow->bytes / flow->total),
-                yk_format_duration(left, (int64_t)((double)(flow->total - flow->bytes) /
-                                                   per_second * (double)SECOND)));
-    fputs("\033[K", stderr);
-    fflush(stderr);
+        snprintf(rest, sizeof rest, "  %d%%, %s left", (int)(100 * flow->bytes / flow->total),
+                 yk_format_duration(left, (int64_t)((double)(flow->total - flow->bytes) /
+                                                    per_second * (double)SECOND)));
+    yk_progress_say(&flow->progress, "%s  %s/s%s", yk_format_size(size, flow->bytes),
+                    yk_format_size(rate, (uint64_t)per_second), rest);
 }
 
-static void end_progress(const struct yk_flow *flow)
+/* How far it came stays there. */
+static void end_progress(struct yk_flow *flow)
 {
-    if (flow->quiet)
-        return;
-    show_progress(flow);
-    fputc('\n', stderr);
+    if (flow->progress.said)
+        say_progress(flow);
+    yk_progress_keep(&flow->progress);
 }
 
 /* What standard input still has, where it is a file. */
@@ -174,7 +165,8 @@ static int flow_on(struct yk_flow *flow, int descriptor)
             flow->bytes += (uint64_t)moved;
             last = yk_time_monotonic();
         }
-        show_progress(flow);
+        if (yk_progress_is_due(&flow->progress))
+            say_progress(flow);
         if (moved > 0 || (moved == -EINTR && !yk_stop_signal()))
             continue;
         if ((moved != -EAGAIN && moved != -ETIMEDOUT) ||
@@ -209,7 +201,7 @@ static void print_summary(const struct yk_flow *flow)
     char *text;
 
     yk_json_unsigned(object, flow->writing ? "written" : "read", flow->bytes);
-    yk_json_real(object, "seconds", seconds_since(flow->begun));
+    yk_json_real(object, "seconds", yk_progress_seconds(&flow->progress));
     text = yk_json_line(object, &size);
     fwrite(text, 1, size, flow->writing ? stdout : stderr);
     free(text);
@@ -223,9 +215,8 @@ int yk_flow_run(struct yk_flow *flow, int descriptor)
     result = yoke_open(&flow->endpoint, flow->address, flow->flags, &flow->options);
     if (result < 0)
         return yk_report_on(flow->address, result);
-    flow->quiet = flow->quiet || !isatty(STDERR_FILENO);
     flow->total = flow->writing ? size_of(descriptor) : 0;
-    flow->begun = yk_time_monotonic();
+    yk_progress_begin(&flow->progress, !flow->quiet);
     result = flow_on(flow, descriptor);
     end_progress(flow);
     status = result < 0 ? report_failure(flow, result) : report_end(flow);

@@ -6,6 +6,7 @@
 #define YK_FLOW_H
 
 #include "options.h"
+#include "progress.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +23,7 @@ struct yk_flow {
     /* while it goes on */
     yoke_endpoint *endpoint;
     uint64_t bytes, total; /* total: 0 where it is not known */
-    int64_t begun;
+    struct yk_progress progress;
 };
 
 enum {

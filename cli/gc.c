@@ -6,7 +6,10 @@
 #include "json.h"
 #include "options.h"
 #include "output.h"
+#include "progress.h"
+#include "stop.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -72,8 +75,27 @@ static void print_table(const struct yk_gc_item *items, size_t count, bool dry_r
            yk_format_size(size, bytes));
 }
 
+struct telling {
+    struct yk_progress progress;
+    bool dry_run;
+    size_t count;
+};
+
+/* -EINTR ends it: what was begun is finished then, and the rest is left to the next one. */
+static int tell(const struct yk_gc_item *item, void *context)
+{
+    struct telling *telling = context;
+
+    telling->count++;
+    if (yk_progress_is_due(&telling->progress))
+        yk_progress_say(&telling->progress, "%s %zu: %s %s", telling->dry_run ? "found" : "cleared",
+                        telling->count, item->what, item->name);
+    return yk_stop_signal() ? -EINTR : 0;
+}
+
 int yk_gc_main(int argc, char **argv)
 {
+    struct telling telling = {.count = 0};
     struct yk_gc_item *items = NULL;
     bool dry_run = false, json = false;
     ssize_t count;
@@ -86,7 +108,15 @@ int yk_gc_main(int argc, char **argv)
         dry_run |= option == DRY_RUN;
     }
     yk_arguments_check(&usage, argc, 0, 0, "argument");
-    count = yk_gc(dry_run, &items);
+    telling.dry_run = dry_run;
+    yk_stop_install();
+    yk_progress_begin(&telling.progress, true);
+    count = yk_gc_tell(dry_run, &items, tell, &telling);
+    yk_progress_clear(&telling.progress);
+    if (count == -EINTR)
+        yk_complain("stopped: %s %zu before", dry_run ? "found" : "cleared", telling.count);
+    if (count == -EINTR)
+        return YK_STOPPED;
     if (count < 0)
         return yk_report((int)count);
     if (json)

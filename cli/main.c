@@ -29,6 +29,7 @@ static const struct yk_command commands[] = {
     {"wait", "wait for signals, or until a peer comes or goes", yk_wait_main},
     {"ls", "list what there is", yk_ls_main},
     {"stat", "show one object and who uses it", yk_stat_main},
+    {"top", "show what goes on, live", yk_top_main},
     {"tap", "show the messages in it, and take none", yk_tap_main},
     {"rm", "remove objects", yk_rm_main},
     {"gc", "clear what the dead left behind", yk_gc_main},
@@ -44,8 +45,7 @@ static void print_help(FILE *out)
           out);
     for (const struct yk_command *command = commands; command->name; command++)
         fprintf(out, "  %-8s %s\n", command->name, command->summary);
-    fputs("\n"
-          "'yoke COMMAND --help' says more. Creating takes a name, all else KIND:NAME.\n"
+    fputs("'yoke COMMAND --help' says more. Creating takes a name, all else KIND:NAME.\n"
           "Exit status: 0 done, 1 failed, 2 usage, 3 nothing in time, 4 the other end died\n"
           "Example: yoke port create jobs; ls | yoke send port:jobs; yoke recv port:jobs\n",
           out);

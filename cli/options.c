@@ -170,27 +170,52 @@ static const char *scan_fraction(const char *text, uint64_t *ret_billionths)
     return text;
 }
 
-int64_t yk_parse_duration(const struct yk_usage *usage, const char *option, const char *text)
+static bool scan_duration(const char *text, int64_t *ret)
 {
     uint64_t whole, billionths, unit, ns;
     const char *rest;
 
+    if (!scan_digits(text, &whole, &rest))
+        return false;
+    rest = scan_fraction(rest, &billionths);
+    unit = duration_unit(rest);
+    /* One unit less than the whole range, so that the fraction fits, too. */
+    if (unit == 0 || whole >= (uint64_t)INT64_MAX / unit)
+        return false;
+    /* An hour's billionths times its nanoseconds exceed 64 bits; half a microsecond does not matter. */
+    ns = unit >= SECOND_NS ? billionths * (unit / SECOND_NS) : billionths * unit / SECOND_NS;
+    *ret = (int64_t)(whole * unit + ns);
+    return true;
+}
+
+int64_t yk_parse_interval(const struct yk_usage *usage, const char *option, const char *text)
+{
+    int64_t ns;
+
+    if (scan_duration(text, &ns) && ns > 0)
+        return ns;
+    yk_usage_error(usage, "%s '%s': not a time above 0, such as 1s or 250ms", option, text);
+}
+
+int64_t yk_parse_watch(const struct yk_usage *usage, int argc, char **argv, int64_t otherwise)
+{
+    int64_t ns;
+
+    if (optarg)
+        return yk_parse_interval(usage, "--watch", optarg);
+    if (optind >= argc || !scan_duration(argv[optind], &ns))
+        return otherwise;
+    return yk_parse_interval(usage, "--watch", argv[optind++]);
+}
+
+int64_t yk_parse_duration(const struct yk_usage *usage, const char *option, const char *text)
+{
+    int64_t ns;
+
     if (strcmp(text, "forever") == 0)
         return YOKE_FOREVER;
-    if (scan_digits(text, &whole, &rest)) {
-        rest = scan_fraction(rest, &billionths);
-        unit = duration_unit(rest);
-        /* One unit less than the whole range, so that the fraction fits, too. */
-        if (unit > 0 && whole < (uint64_t)INT64_MAX / unit) {
-            /*
-             * An hour's billionths times its nanoseconds exceed 64 bits; half a microsecond does
-             * not matter.
-             */
-            ns =
-                unit >= SECOND_NS ? billionths * (unit / SECOND_NS) : billionths * unit / SECOND_NS;
-            return (int64_t)(whole * unit + ns);
-        }
-    }
+    if (scan_duration(text, &ns))
+        return ns;
     yk_usage_error(usage, "%s '%s': not a time, such as 0, 250us, 100ms, 5s, 2m, 1h or forever",
                    option, text);
 }

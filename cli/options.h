@@ -60,6 +60,14 @@ uint64_t yk_parse_number(const struct yk_usage *usage, const char *option, const
  */
 int64_t yk_parse_duration(const struct yk_usage *usage, const char *option, const char *text);
 
+/* The same above 0, between two looks. */
+int64_t yk_parse_interval(const struct yk_usage *usage, const char *option, const char *text);
+/*
+ * What goes with --watch, an option with an optional argument: --watch=T, or --watch and T if what
+ * comes next is a time and nothing else, or `otherwise`.
+ */
+int64_t yk_parse_watch(const struct yk_usage *usage, int argc, char **argv, int64_t otherwise);
+
 /* Permission bits in octal, such as 0640. Never 0, which would stand for the default. */
 uint32_t yk_parse_mode(const struct yk_usage *usage, const char *option, const char *text);
 

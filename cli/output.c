@@ -6,13 +6,17 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include <yoke.h>
 
 #define SECOND_NS 1000000000ll
@@ -78,6 +82,66 @@ int yk_report_on(const char *address, int error)
         return yk_report(error);
     yk_complain("%s: %s", address, sentence);
     return yk_status_of(error);
+}
+
+/* Where stdout leads meanwhile, and did before. */
+static int captured = -1, before_capture = -1;
+
+static _Noreturn void fail_to_capture(void)
+{
+    yk_complain("what is to be shown can not be kept in memory: %s", strerror(errno));
+    exit(YK_FAILED);
+}
+
+void yk_capture_begin(void)
+{
+    fflush(stdout);
+    captured = memfd_create("yoke-text", MFD_CLOEXEC);
+    before_capture = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (captured < 0 || before_capture < 0 || dup2(captured, STDOUT_FILENO) < 0)
+        fail_to_capture();
+}
+
+char *yk_capture_end(size_t *ret_size)
+{
+    fflush(stdout);
+    off_t size = lseek(captured, 0, SEEK_END);
+    char *text = yk_grow(NULL, (size_t)size + 1);
+    ssize_t got = pread(captured, text, (size_t)size, 0);
+
+    if (got != size || dup2(before_capture, STDOUT_FILENO) < 0)
+        fail_to_capture();
+    close(before_capture);
+    close(captured);
+    text[size] = '\0';
+    *ret_size = (size_t)size;
+    return text;
+}
+
+bool yk_can_print_in_place(void)
+{
+    const char *terminal = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && terminal && terminal[0] != '\0' &&
+           strcmp(terminal, "dumb") != 0;
+}
+
+void yk_print_in_place(const char *text)
+{
+    struct winsize size = {.ws_row = 0};
+    int rows = 24, columns = 80;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) {
+        rows = size.ws_row;
+        columns = size.ws_col;
+    }
+    fputs("\033[H", stdout);
+    for (int row = 0; *text && row < rows - 1; row++) { /* the cursor stands in the last one */
+        int length = (int)strcspn(text, "\n");
+        printf("%.*s\033[K\n", length < columns ? length : columns - 1, text);
+        text += length + (text[length] == '\n');
+    }
+    fputs("\033[J", stdout);
 }
 
 const char *yk_plural(uint64_t count, const char *one, const char *many)
@@ -163,6 +227,19 @@ char *yk_format_duration(char text[YK_AGE_TEXT], int64_t ns)
     return text;
 }
 
+char *yk_format_time(char text[YK_TIME_TEXT], int64_t ns)
+{
+    static const char *const units[] = {"ns", "us", "ms", "s"};
+    double value = (double)ns;
+    int unit = 0;
+
+    for (; value >= 999.5 && unit < 3; unit++)
+        value /= 1000;
+    snprintf(text, YK_TIME_TEXT, value < 9.95 && unit > 0 ? "%.1f%s" : "%.0f%s", value,
+             units[unit]);
+    return text;
+}
+
 char *yk_format_age(char text[YK_AGE_TEXT], int64_t since_ns)
 {
     int64_t age = yk_time_real() - since_ns;
@@ -186,6 +263,14 @@ char *yk_format_rate(char text[YK_RATE_TEXT], double per_second)
     }
     snprintf(text, YK_RATE_TEXT, per_second < 99.95 && per_second > 0 ? "%.1f%s/s" : "%.0f%s/s",
              per_second, unit);
+    return text;
+}
+
+char *yk_format_byte_rate(char text[YK_RATE_TEXT], double per_second)
+{
+    char size[YK_SIZE_TEXT];
+
+    snprintf(text, YK_RATE_TEXT, "%sB/s", yk_format_size(size, (uint64_t)per_second));
     return text;
 }
 

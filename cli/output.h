@@ -32,6 +32,18 @@ void *yk_grow(void *memory, size_t size);
 /* Flushes stdout and complains if anything written to it was lost; 0 or a negative errno. */
 int yk_flush_output(void);
 
+/*
+ * From now on what is written on stdout goes into memory; the end gives it back as a string of
+ * *ret_size bytes, which the caller frees. Ends the process when there is no memory.
+ */
+void yk_capture_begin(void);
+char *yk_capture_end(size_t *ret_size);
+
+/* Is stdout a terminal whose cursor can be moved? */
+bool yk_can_print_in_place(void);
+/* Shows the lines of `text` at its top, as much of them as there is room for, and nothing else. */
+void yk_print_in_place(const char *text);
+
 /* "message" for 1, else "messages". */
 const char *yk_plural(uint64_t count, const char *one, const char *many);
 
@@ -45,12 +57,19 @@ char *yk_format_size_exact(char text[YK_SIZE_TEXT], uint64_t bytes);
 /* "250ms", "7s", "5m12s", "3h5m", "2d4h". */
 char *yk_format_duration(char text[YK_AGE_TEXT], int64_t ns);
 
+#define YK_TIME_TEXT 24
+/* "850ns", "3.1us", "12ms", "4.5s": what was measured. */
+char *yk_format_time(char text[YK_TIME_TEXT], int64_t ns);
+
 /* How long ago that was (CLOCK_REALTIME); "-" if it is not known or in the future. */
 char *yk_format_age(char text[YK_AGE_TEXT], int64_t since_ns);
 
 #define YK_RATE_TEXT 24
 /* "0/s", "3.5/s", "1.2M/s". */
 char *yk_format_rate(char text[YK_RATE_TEXT], double per_second);
+
+/* "0B/s", "512B/s", "3.4MB/s". */
+char *yk_format_byte_rate(char text[YK_RATE_TEXT], double per_second);
 
 #define YK_OWNER_TEXT 36
 /* A user's or group's name, or its number when it has none here. */

@@ -7,6 +7,7 @@
 #include "link.h"
 #include "options.h"
 #include "output.h"
+#include "progress.h"
 #include "records.h"
 #include "stop.h"
 
@@ -78,6 +79,7 @@ struct sending {
     char **messages; /* argv's */
     size_t message_count;
     uint64_t sent;
+    struct yk_progress progress;
 };
 
 static void take_option(struct sending *sending, int option)
@@ -138,6 +140,34 @@ static void parse(struct sending *sending, int argc, char **argv)
         yk_usage_error(&usage, "send: --null is for standard input, not for messages or --file");
 }
 
+static void say_progress(struct sending *sending, bool waits)
+{
+    char rate[YK_RATE_TEXT];
+    double seconds = yk_progress_seconds(&sending->progress);
+
+    if (yk_progress_is_due(&sending->progress))
+        yk_progress_say(&sending->progress, "%" PRIu64 " sent  %s%s", sending->sent,
+                        yk_format_rate(rate, (double)sending->sent / seconds),
+                        waits ? "  it is full: waiting for room" : "");
+}
+
+/* Sends what has room within the time asked for; who sits at a terminal hears of it meanwhile. */
+static ssize_t send_some(struct sending *sending, struct yoke_message *messages, size_t count)
+{
+    int64_t end = yk_time_monotonic() + sending->timeout, left = sending->timeout;
+
+    for (;;) {
+        bool in_pieces = sending->progress.on && (left < 0 || left > YK_PROGRESS_LOOK);
+        ssize_t sent =
+            yoke_send_many(sending->endpoint, messages, count, in_pieces ? YK_PROGRESS_LOOK : left);
+        say_progress(sending, sent == -ETIMEDOUT);
+        if (sent != -ETIMEDOUT || !in_pieces)
+            return sent;
+        if (left > 0)
+            left = end > yk_time_monotonic() ? end - yk_time_monotonic() : YOKE_NOW;
+    }
+}
+
 /* Sends all of them, waiting for room before each as long as asked. 0 or a negative errno. */
 static int send_all(struct sending *sending, struct yoke_message *messages, size_t count)
 {
@@ -151,11 +181,13 @@ static int send_all(struct sending *sending, struct yoke_message *messages, size
         ssize_t sent;
         if (yk_stop_signal())
             return -EINTR;
-        sent = yoke_send_many(sending->endpoint, messages + done, count - done, sending->timeout);
+        sent = send_some(sending, messages + done, count - done);
         if (sent == -EINTR)
             continue; /* the signal that stops us, or one that is none of our business */
-        if (sent < 0)
+        if (sent < 0) {
+            yk_progress_clear(&sending->progress); /* what comes next is a complaint */
             return (int)sent;
+        }
         done += (size_t)sent;
         sending->sent += (uint64_t)sent;
     }
@@ -169,6 +201,8 @@ static int report_failure(const struct sending *sending, int error, const char *
 
     if (error == -EINTR)
         return YK_STOPPED;
+    if (sending->timeout > 0 && error == -EAGAIN)
+        error = -ETIMEDOUT; /* the last of the pieces that it waited in did not wait */
     if (error == -EAGAIN)
         yk_complain("%s: %s is full; %" PRIu64 " sent before", where, sending->address,
                     sending->sent);
@@ -203,8 +237,9 @@ static int report_line_failure(const struct sending *sending, int error, uint64_
     return report_failure(sending, error, where);
 }
 
-static int report_long_line(const struct sending *sending, const struct yk_records *records)
+static int report_long_line(struct sending *sending, const struct yk_records *records)
 {
+    yk_progress_clear(&sending->progress);
     yk_complain("%s %" PRIu64
                 " is longer than the %zu bytes that a message on %s may have; %" PRIu64
                 " sent before",
@@ -258,6 +293,7 @@ static int send_lines(struct sending *sending)
             break;
         }
         if (result < 0 && result != -EINTR) {
+            yk_progress_clear(&sending->progress);
             yk_complain("cannot read standard input: %s", strerror(-result));
             status = YK_FAILED;
             break;
@@ -315,10 +351,12 @@ static int open_file(const struct sending *sending, const char *name, size_t lim
 static int send_file(struct sending *sending, const char *name)
 {
     size_t limit = yoke_max_message(sending->endpoint);
-    int fd = open_file(sending, name, limit), result;
     char *data = NULL;
     ssize_t size;
+    int fd, result;
 
+    yk_progress_clear(&sending->progress);
+    fd = open_file(sending, name, limit);
     if (fd < 0)
         return YK_FAILED;
     size = read_whole(fd, limit, &data);
@@ -351,11 +389,18 @@ static int send_files(struct sending *sending)
 
 static int send_from_source(struct sending *sending)
 {
+    bool typed = !sending->file_count && !sending->message_count && isatty(STDIN_FILENO);
+    int status;
+
+    yk_progress_begin(&sending->progress, !typed);
     if (sending->file_count)
-        return send_files(sending);
-    if (sending->message_count)
-        return send_arguments(sending);
-    return send_lines(sending);
+        status = send_files(sending);
+    else if (sending->message_count)
+        status = send_arguments(sending);
+    else
+        status = send_lines(sending);
+    yk_progress_clear(&sending->progress);
+    return status;
 }
 
 int yk_send_main(int argc, char **argv)

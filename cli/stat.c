@@ -1,48 +1,62 @@
 /*
  * stat.c - yoke stat: one object and who uses it, once or again and again.
  */
+#include "stat.h"
 #include "cli.h"
 #include "facts.h"
-#include "inspect.h"
+#include "held.h"
 #include "json.h"
+#include "latency.h"
 #include "link.h"
+#include "look.h"
 #include "options.h"
 #include "output.h"
 #include "stop.h"
+#include "survey_of.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <yoke.h>
 
-#define SECOND 1e9
+#define SECOND 1000000000ll
 
 static const struct yk_usage usage = {
     "stat",
     "Usage: yoke stat ADDRESS [OPTION...]\n"
+    "       yoke stat --openmetrics | --talks [OPTION...] [ADDRESS...]\n"
     "Shows one object and the processes that take part in it: pid and command as they\n"
     "gave them ('?': the pid is not proven), state (T: stopped), what their threads\n"
-    "wait for, messages sent, received and held (borrowed); of a link each way, too:\n"
-    "its depth, and what is on the way; of a stream bytes, and held is 1 where it is\n"
-    "in the midst of a copy, and others of its end wait.\n\n"
-    "  --interval T  look twice, T apart, and show the messages per second in between\n"
-    "  --watch       go on: a line for each interval (1s) until a signal comes\n"
-    "  --json        an object; with --watch one a line\n"
-    "  --as NAME     of link:OTHER: the one of NAME; the same as link:NAME/OTHER\n"
+    "wait for, messages sent, received and held (borrowed), and which those are; of a\n"
+    "link each way, too; of a stream bytes, and held is 1 in the midst of a copy.\n\n"
+    "  --interval T   look twice, T apart: rates, and how long what is held\n"
+    "  --watch [T]    go on: a line for each interval (1s) until a signal comes\n"
+    "  --latency      watch some messages for an interval (1s): how long they wait\n"
+    "  --openmetrics  of these objects, or of all: for Prometheus\n"
+    "  --talks        who sends to what, and what is received by whom\n"
+    "  --dot          with --talks: for graphviz\n"
+    "  --output FILE  with these: write the file as a whole, or not at all\n"
+    "  --json         an object; with --watch one a line\n"
+    "  --as NAME      of link:OTHER: the one of NAME; the same as link:NAME/OTHER\n"
     "\n"
     "Without --interval the rates are those since the port was created.\n"
     "\n"
     "Example:\n"
-    "  yoke stat port:jobs --interval 1s\n",
+    "  yoke stat port:jobs --watch\n",
 };
 
-enum { INTERVAL = YK_OPTION_FIRST, WATCH, JSON, AS };
+enum { INTERVAL = YK_OPTION_FIRST, WATCH, LATENCY, OPENMETRICS, TALKS, DOT, OUTPUT, JSON, AS };
 
 static const struct option options[] = {
     {"interval", required_argument, NULL, INTERVAL},
-    {"watch", no_argument, NULL, WATCH},
+    {"watch", optional_argument, NULL, WATCH},
+    {"latency", no_argument, NULL, LATENCY},
+    {"openmetrics", no_argument, NULL, OPENMETRICS},
+    {"talks", no_argument, NULL, TALKS},
+    {"dot", no_argument, NULL, DOT},
+    {"output", required_argument, NULL, OUTPUT},
     {"json", no_argument, NULL, JSON},
     {"as", required_argument, NULL, AS},
     YK_OPTION_END,
@@ -52,77 +66,84 @@ struct request {
     char link[YK_LINK_ADDRESS]; /* where `address` may lie */
     const char *address;
     int64_t interval; /* 0: none */
-    bool watch, json;
+    bool watch, json, latency;
+    struct yk_survey survey; /* of several objects, where that was asked for */
 };
 
-/* One look at the object. */
-struct sample {
-    struct yk_object_facts facts;
-    struct yk_participant_facts *participants; /* owned */
-    size_t count;
-    int64_t at; /* CLOCK_MONOTONIC */
-};
+static void parse_option(struct request *request, int option, int argc, char **argv)
+{
+    switch (option) {
+    case INTERVAL:
+        request->interval = yk_parse_interval(&usage, "--interval", optarg);
+        break;
+    case WATCH:
+        request->watch = true;
+        request->interval =
+            yk_parse_watch(&usage, argc, argv, request->interval ? request->interval : SECOND);
+        break;
+    case LATENCY:
+        request->latency = true;
+        break;
+    case OPENMETRICS:
+        request->survey.openmetrics = true;
+        break;
+    case TALKS:
+        request->survey.talks = true;
+        break;
+    case DOT:
+        request->survey.dot = true;
+        break;
+    case OUTPUT:
+        request->survey.output = optarg;
+        break;
+    case JSON:
+        yk_json_require(&usage);
+        request->json = true;
+        break;
+    }
+}
 
-struct rates {
-    double in, out;
-    bool measured; /* else since the port was created */
-};
+static void check_combination(const struct request *request, int arguments)
+{
+    const struct yk_survey *survey = &request->survey;
+
+    if (survey->openmetrics && (survey->talks || request->json))
+        yk_usage_error(&usage, "stat: one of --openmetrics, --talks and --json is enough");
+    if (survey->dot && (!survey->talks || request->json))
+        yk_usage_error(&usage, "stat: --dot is for --talks, and instead of --json");
+    if (survey->output && !survey->openmetrics && !survey->talks)
+        yk_usage_error(&usage, "stat: --output is for --openmetrics and --talks");
+    if (request->latency && (survey->talks || (survey->openmetrics && arguments != 1)))
+        yk_usage_error(&usage, "stat: --latency is for one object");
+}
 
 static void parse(struct request *request, int argc, char **argv)
 {
+    struct yk_survey *survey = &request->survey;
     const char *as = NULL;
     int option;
 
     while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
-        if (option == AS) {
+        if (option == AS)
             as = optarg;
-        } else if (option == INTERVAL) {
-            request->interval = yk_parse_duration(&usage, "--interval", optarg);
-            if (request->interval <= 0)
-                yk_usage_error(&usage, "--interval '%s': not a time above 0, such as 1s", optarg);
-        } else if (option == WATCH) {
-            request->watch = true;
-        } else {
-            yk_json_require(&usage);
-            request->json = true;
-        }
+        parse_option(request, option, argc, argv);
     }
-    yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
-    request->address = yk_link_whole(&usage, request->link, argv[optind], as);
-    if (request->watch && request->interval == 0)
-        request->interval = (int64_t)SECOND;
-}
-
-static int take_sample(struct sample *sample, const char *address)
-{
-    int result;
-
-    sample->participants = NULL;
-    sample->count = 0;
-    result = yk_inspect(address, &sample->facts, &sample->participants, &sample->count);
-    sample->at = yk_time_monotonic();
-    return result;
-}
-
-static double per_second(uint64_t before, uint64_t after, int64_t ns)
-{
-    return after > before && ns > 0 ? (double)(after - before) * SECOND / (double)ns : 0;
-}
-
-static struct rates rates_between(const struct sample *before, const struct sample *after)
-{
-    int64_t ns = after->at - before->at;
-
-    return (struct rates){per_second(before->facts.sent, after->facts.sent, ns),
-                          per_second(before->facts.received, after->facts.received, ns), true};
-}
-
-static struct rates rates_since_creation(const struct sample *sample)
-{
-    int64_t ns = yk_time_real() - sample->facts.created_ns;
-
-    return (struct rates){per_second(0, sample->facts.sent, ns),
-                          per_second(0, sample->facts.received, ns), false};
+    if (!survey->openmetrics && !survey->talks)
+        yk_arguments_check(&usage, argc, 1, 1, "ADDRESS");
+    check_combination(request, argc - optind);
+    if (argc - optind == 1)
+        argv[optind] = (char *)yk_link_whole(&usage, request->link, argv[optind], as);
+    else if (as)
+        yk_usage_error(&usage, "stat: --as is for one address");
+    request->address = argv[optind];
+    if (request->latency && request->interval == 0)
+        request->interval = SECOND;
+    survey->addresses = argv + optind;
+    survey->count = (size_t)(argc - optind);
+    survey->interval = request->interval;
+    survey->watch = request->watch;
+    survey->json = request->json;
+    survey->latency = request->latency;
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -181,7 +202,22 @@ static void print_common(const struct yk_object_facts *facts)
         print_memory(facts);
 }
 
-static void print_messages(const struct yk_object_facts *facts, const struct rates *rates)
+static void print_bytes(const char *what, uint64_t bytes, double rate, const struct yk_rates *rates)
+{
+    char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
+
+    printf("%-13s %s (%" PRIu64 " bytes), %s/s%s\n", what, yk_format_size(size, bytes), bytes,
+           yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
+}
+
+/* A look for a message or for room, that was in vain. */
+static void print_vain(const struct yk_object_facts *facts)
+{
+    printf("found empty   %" PRIu64 " %s; full: %" PRIu64 "\n", facts->empty,
+           yk_plural(facts->empty, "time", "times"), facts->full);
+}
+
+static void print_messages(const struct yk_object_facts *facts, const struct yk_rates *rates)
 {
     const char *span = rates->measured ? "" : " on average";
     char size[YK_SIZE_TEXT], in[YK_RATE_TEXT], out[YK_RATE_TEXT];
@@ -213,19 +249,16 @@ static void print_messages(const struct yk_object_facts *facts, const struct rat
     printf("sent          %" PRIu64 ", %s%s\n", facts->sent, yk_format_rate(in, rates->in), span);
     printf("received      %" PRIu64 ", %s%s\n", facts->received, yk_format_rate(out, rates->out),
            span);
+    if (yk_facts_is_port(facts)) {
+        print_bytes("bytes sent", facts->bytes_sent, rates->bytes_in, rates);
+        print_bytes("received", facts->bytes_received, rates->bytes_out, rates);
+    }
+    print_vain(facts);
     printf("redelivered   %" PRIu64 "\n", facts->redelivered);
     printf("dropped       %" PRIu64 "\n", facts->dropped);
 }
 
-static void print_bytes(const char *what, uint64_t bytes, double rate, const struct rates *rates)
-{
-    char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
-
-    printf("%-13s %s (%" PRIu64 " bytes), %s/s%s\n", what, yk_format_size(size, bytes), bytes,
-           yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
-}
-
-static void print_stream(const struct yk_object_facts *facts, const struct rates *rates)
+static void print_stream(const struct yk_object_facts *facts, const struct yk_rates *rates)
 {
     char capacity[YK_SIZE_TEXT], waiting[YK_SIZE_TEXT];
 
@@ -238,6 +271,7 @@ static void print_stream(const struct yk_object_facts *facts, const struct rates
            facts->waiting);
     print_bytes("written", facts->sent, rates->in, rates);
     print_bytes("read", facts->received, rates->out, rates);
+    print_vain(facts);
     printf("ends          %" PRIu32 " %s, %" PRIu32 " %s\n", facts->writers,
            yk_plural(facts->writers, "writer", "writers"), facts->readers,
            yk_plural(facts->readers, "reader", "readers"));
@@ -283,7 +317,7 @@ static void print_ways(const struct yk_object_facts *facts)
 }
 
 /* Of a peer: who it is. */
-static void print_process(const struct sample *sample)
+static void print_process(const struct yk_look *sample)
 {
     for (size_t i = 0; i < sample->count; i++) {
         const struct yk_participant_facts *one = &sample->participants[i];
@@ -346,7 +380,7 @@ static void add_participant(struct yk_table *table, const struct yk_participant_
     yk_table_add(table, "%" PRIu32, participant->held);
 }
 
-static void print_participants(const struct sample *sample)
+static void print_participants(const struct yk_look *sample)
 {
     static const struct yk_column columns[] = {
         {"SLOT", true}, {"PID", true},    {"COMMAND", false}, {"UID", true},      {"STATE", false},
@@ -368,7 +402,7 @@ static void print_participants(const struct sample *sample)
     yk_table_fini(&table);
 }
 
-static void print_text(const struct sample *sample, const struct rates *rates)
+void yk_stat_print(const struct yk_look *sample, const struct yk_rates *rates)
 {
     const struct yk_object_facts *facts = &sample->facts;
     char size[YK_SIZE_TEXT];
@@ -394,24 +428,17 @@ static void print_text(const struct sample *sample, const struct rates *rates)
 
 /* ---- for programs ---------------------------------------------------------------------------- */
 
-static yk_json *to_json(const struct sample *sample, const struct rates *rates)
+static yk_json *to_json(const struct yk_look *sample, const struct yk_rates *rates)
 {
     yk_json *object = yk_facts_json(&sample->facts);
     struct yk_object_facts inbox;
 
     if (!(sample->facts.known & YK_KNOWN_INSIDE))
         return object;
-    if (yk_facts_has_traffic(&sample->facts)) {
-        yk_json_real(object, "sent_per_second", rates->in);
-        yk_json_real(object, "received_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
-    }
+    yk_rates_add_json(object, &sample->facts, rates);
     if (yk_facts_is_stream(&sample->facts)) {
         yk_json_unsigned(object, "readers", sample->facts.readers);
         yk_json_unsigned(object, "writers", sample->facts.writers);
-        yk_json_real(object, "written_per_second", rates->in);
-        yk_json_real(object, "read_per_second", rates->out);
-        yk_json_bool(object, "rates_measured", rates->measured);
     }
     for (size_t i = 0; i < sample->count && yk_facts_is_peer(&sample->facts); i++)
         if (sample->participants[i].alive)
@@ -425,19 +452,14 @@ static yk_json *to_json(const struct sample *sample, const struct rates *rates)
 
 /* ---- once, twice, or again and again --------------------------------------------------------- */
 
-/* Sleeps that long, or until a signal is to stop the command: then false. */
-static bool sleep_for(int64_t ns)
-{
-    int64_t end = yk_time_monotonic() + ns;
-    struct timespec until = {end / (int64_t)SECOND, end % (int64_t)SECOND};
+/* What is looked at besides, and kept from look to look. */
+struct watched {
+    struct yk_look look; /* the last one */
+    struct yk_held_list held;
+    struct yk_latency *latency; /* of the last interval; NULL: was not measured */
+};
 
-    while (!yk_stop_signal())
-        if (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0)
-            return true;
-    return false;
-}
-
-static int complain_of_problem(const struct sample *sample)
+static int complain_of_problem(const struct yk_look *sample)
 {
     char address[YK_ADDRESS_TEXT];
 
@@ -447,68 +469,133 @@ static int complain_of_problem(const struct sample *sample)
     return YK_FAILED;
 }
 
-static int print_sample(const struct request *request, const struct sample *sample,
-                        const struct rates *rates)
+static yk_json *watched_json(const struct watched *watched, const struct yk_rates *rates)
 {
-    if (request->json)
-        yk_json_print(to_json(sample, rates));
-    else
-        print_text(sample, rates);
-    return complain_of_problem(sample);
+    yk_json *object = to_json(&watched->look, rates);
+
+    if (yk_facts_has_traffic(&watched->look.facts))
+        yk_json_add(object, "holding", yk_held_json(&watched->held, watched->look.at));
+    if (watched->latency)
+        yk_json_add(object, "latency", yk_latency_json(watched->latency));
+    return object;
 }
 
-static int print_watched(const struct request *request, const struct sample *sample,
-                         const struct rates *rates)
+static int print_sample(const struct request *request, const struct watched *watched,
+                        const struct yk_rates *rates)
 {
-    char in[YK_RATE_TEXT], out[YK_RATE_TEXT];
-    const struct yk_object_facts *facts = &sample->facts;
-
-    if (request->json)
-        yk_json_print_line(to_json(sample, rates));
-    else if (facts->known & YK_KNOWN_TRAFFIC)
-        printf("%12s %12s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6" PRIu32 "\n",
-               yk_format_rate(in, rates->in), yk_format_rate(out, rates->out), facts->waiting,
-               facts->held, facts->parked, facts->participants_used);
-    else if (yk_facts_has_count(facts))
-        printf("%12s %12s %10" PRIu64 " %10s %10s %6" PRIu32 "\n", "-", "-", facts->waiting, "-",
-               "-", facts->participants_used);
-    else
-        printf("%12s %12s %10s %10s %10s %6" PRIu32 "\n", "-", "-", "-", "-", "-",
-               facts->participants_used);
-    return yk_flush_output() < 0 ? YK_FAILED : complain_of_problem(sample);
+    if (request->json) {
+        yk_json_print(watched_json(watched, rates));
+    } else {
+        yk_stat_print(&watched->look, rates);
+        yk_held_print(&watched->held, watched->look.at);
+        if (watched->latency)
+            putchar('\n');
+        if (watched->latency)
+            yk_latency_print(watched->latency);
+    }
+    return complain_of_problem(&watched->look);
 }
 
-/* Waits, looks again and prints; `sample` is then the newer one. */
-static int next_sample(const struct request *request, struct sample *sample)
+static void print_number(bool known, uint64_t number)
 {
-    struct sample newer;
-    struct rates rates;
-    int result;
+    if (known)
+        printf(" %10" PRIu64, number);
+    else
+        printf(" %10s", "-");
+}
 
-    if (!sleep_for(request->interval))
-        return YK_STOPPED;
-    result = take_sample(&newer, request->address);
+static void print_line(const struct watched *watched, const struct yk_rates *rates)
+{
+    const struct yk_object_facts *facts = &watched->look.facts;
+    bool traffic = (facts->known & YK_KNOWN_TRAFFIC) != 0;
+    char in[YK_RATE_TEXT], out[YK_RATE_TEXT], half[YK_TIME_TEXT], most[YK_TIME_TEXT];
+    bool timed = watched->latency && watched->latency->at_most.total > 0;
+
+    printf("%12s %12s", traffic ? yk_format_rate(in, rates->in) : "-",
+           traffic ? yk_format_rate(out, rates->out) : "-");
+    print_number(traffic || yk_facts_has_count(facts), facts->waiting);
+    print_number(traffic, facts->held);
+    print_number(traffic, facts->parked);
+    printf(" %6" PRIu32 " %7s %7s\n", facts->participants_used,
+           timed ? yk_format_time(half, yk_times_percentile(&watched->latency->at_most, 50)) : "-",
+           timed ? yk_format_time(most, yk_times_percentile(&watched->latency->at_most, 99)) : "-");
+}
+
+static int print_watched(const struct request *request, const struct watched *watched,
+                         const struct yk_rates *rates)
+{
+    if (request->json)
+        yk_json_print_line(watched_json(watched, rates));
+    else
+        print_line(watched, rates);
+    if (!request->json && request->latency && watched->latency)
+        yk_latency_print(watched->latency);
+    return yk_flush_output() < 0 ? YK_FAILED : complain_of_problem(&watched->look);
+}
+
+/* The time between two looks, in which messages are watched if that was asked for, and can be. */
+static int pass_interval(const struct request *request, struct watched *watched)
+{
+    bool stopped;
+    int result = -ENOTSUP;
+
+    free(watched->latency);
+    watched->latency = NULL;
+    if (request->latency || request->watch) {
+        struct yk_latency *latency = yk_grow(NULL, sizeof *latency);
+        memset(latency, 0, sizeof *latency);
+        result = yk_latency_watch(latency, request->address, request->interval, &stopped);
+        if (result == 0)
+            watched->latency = latency;
+        else
+            free(latency);
+    }
+    if (result < 0 && request->latency)
+        return yk_report_on(request->address, result);
+    if (result < 0)
+        stopped = !yk_look_pause(request->interval);
+    return stopped ? YK_STOPPED : YK_DONE;
+}
+
+static void look_who_holds(struct watched *watched, const char *address)
+{
+    if (yk_facts_has_traffic(&watched->look.facts))
+        yk_held_look(&watched->held, address, watched->look.at);
+}
+
+/* Waits, looks again and prints; `watched` is then the newer one. */
+static int next_sample(const struct request *request, struct watched *watched)
+{
+    struct yk_look newer;
+    struct yk_rates rates;
+    int result = pass_interval(request, watched);
+
+    if (result != YK_DONE)
+        return result;
+    result = yk_look_at(&newer, request->address);
     if (result < 0)
         return yk_report_on(request->address, result);
-    rates = rates_between(sample, &newer);
-    free(sample->participants);
-    *sample = newer;
-    return request->watch ? print_watched(request, sample, &rates)
-                          : print_sample(request, sample, &rates);
+    rates = yk_rates_between(&watched->look, &newer);
+    yk_look_fini(&watched->look);
+    watched->look = newer;
+    look_who_holds(watched, request->address);
+    return request->watch ? print_watched(request, watched, &rates)
+                          : print_sample(request, watched, &rates);
 }
 
-static int show(const struct request *request, struct sample *sample)
+static int show(const struct request *request, struct watched *watched)
 {
-    struct rates rates = rates_since_creation(sample);
+    struct yk_rates rates = yk_rates_since_creation(&watched->look);
     int status;
 
+    look_who_holds(watched, request->address);
     if (request->interval == 0)
-        return print_sample(request, sample, &rates);
+        return print_sample(request, watched, &rates);
     if (request->watch && !request->json)
-        printf("%12s %12s %10s %10s %10s %6s\n", "SENT", "RECEIVED", "WAITING", "HELD", "PARKED",
-               "USERS");
+        printf("%12s %12s %10s %10s %10s %6s %7s %7s\n", "SENT", "RECEIVED", "WAITING", "HELD",
+               "PARKED", "USERS", "P50", "P99");
     do
-        status = next_sample(request, sample);
+        status = next_sample(request, watched);
     while (request->watch && status == YK_DONE);
     return status;
 }
@@ -516,16 +603,20 @@ static int show(const struct request *request, struct sample *sample)
 int yk_stat_main(int argc, char **argv)
 {
     struct request request = {0};
-    struct sample sample;
+    struct watched watched = {0};
     int result, status;
 
     parse(&request, argc, argv);
     if (request.interval)
         yk_stop_install();
-    result = take_sample(&sample, request.address);
+    if (request.survey.openmetrics || request.survey.talks)
+        return yk_survey_of(&request.survey);
+    result = yk_look_at(&watched.look, request.address);
     if (result < 0)
         return yk_report_on(request.address, result);
-    status = show(&request, &sample);
-    free(sample.participants);
+    status = show(&request, &watched);
+    yk_look_fini(&watched.look);
+    yk_held_fini(&watched.held);
+    free(watched.latency);
     return status;
 }

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <yoke.h>
@@ -281,9 +282,22 @@ static int receive(struct request *request, yoke_peer *peer)
     return status;
 }
 
+/* Before others can see the peer: one who sends at once must not end this command. */
+static void hold_back_caught(const struct request *request)
+{
+    sigset_t caught;
+
+    sigemptyset(&caught);
+    for (size_t i = 0; i < request->catch_count; i++)
+        sigaddset(&caught, request->catch[i]);
+    sigprocmask(SIG_BLOCK, &caught, NULL);
+}
+
 static int wait_for_signals(struct request *request)
 {
     yoke_peer *peer;
+
+    hold_back_caught(request);
     int result = yoke_peer_join(&peer, request->as, NULL), status;
 
     if (result < 0)

@@ -61,6 +61,8 @@ struct gc {
     uint32_t me;
     struct yk_gc_item *items;
     size_t item_count, item_room;
+    int (*tell)(const struct yk_gc_item *item, void *context); /* or NULL */
+    void *tell_context;
     struct mention *mentions;
     size_t mention_count, mention_room;
     struct side_file *side_files;
@@ -91,7 +93,7 @@ static int add_item(struct gc *gc, const char *what, const char *name, uint64_t 
     snprintf(item->what, sizeof item->what, "%s", what);
     snprintf(item->name, sizeof item->name, "%s", name);
     snprintf(item->reason, sizeof item->reason, "%s", reason);
-    return 0;
+    return gc->tell ? gc->tell(item, gc->tell_context) : 0;
 }
 
 /* ---- interrupted creations and removals ---- */
@@ -506,7 +508,14 @@ static int clear_all(struct gc *gc)
 
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret)
 {
-    struct gc gc = {.dry_run = dry_run, .me = yk_sys_effective_uid()};
+    return yk_gc_tell(dry_run, ret, NULL, NULL);
+}
+
+ssize_t yk_gc_tell(bool dry_run, struct yk_gc_item **ret,
+                   int (*tell)(const struct yk_gc_item *item, void *context), void *context)
+{
+    struct gc gc = {
+        .dry_run = dry_run, .me = yk_sys_effective_uid(), .tell = tell, .tell_context = context};
     int result = yk_directory_open(&gc.directory, NULL, true);
     if (result == -ENOENT) {
         *ret = NULL;

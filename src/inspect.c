@@ -139,6 +139,21 @@ static void copy_command(char command[16], const struct yk_shm_slot *slot)
     make_printable(command);
 }
 
+/* Since it joined. */
+static uint64_t count_of(const struct yk_shm_slot *slot, enum yk_count count)
+{
+    return yk_load_relaxed(&slot->counts[count]) - yk_load_relaxed(&slot->before[count]);
+}
+
+/* Over all who ever had this slot. */
+static void add_counts(struct yk_object_facts *facts, const struct yk_shm_slot *slot)
+{
+    facts->bytes_sent += yk_load_relaxed(&slot->counts[YK_COUNT_BYTES_SENT]);
+    facts->bytes_received += yk_load_relaxed(&slot->counts[YK_COUNT_BYTES_RECEIVED]);
+    facts->empty += yk_load_relaxed(&slot->counts[YK_COUNT_EMPTY]);
+    facts->full += yk_load_relaxed(&slot->counts[YK_COUNT_FULL]);
+}
+
 /* All relaxed: hints that nobody relies on, each read once. */
 static void look_at_participant(struct yk_participant_facts *ret, const struct yk_shm_slot *slot,
                                 const struct lock_file *file)
@@ -150,6 +165,10 @@ static void look_at_participant(struct yk_participant_facts *ret, const struct y
     ret->waiting_send = yk_load32_relaxed(&slot->waiting[YK_WAIT_ROOM]);
     ret->sent = yk_load_relaxed(&slot->sent);
     ret->received = yk_load_relaxed(&slot->received);
+    ret->bytes_sent = count_of(slot, YK_COUNT_BYTES_SENT);
+    ret->bytes_received = count_of(slot, YK_COUNT_BYTES_RECEIVED);
+    ret->empty = count_of(slot, YK_COUNT_EMPTY);
+    ret->full = count_of(slot, YK_COUNT_FULL);
     ret->joined_ns = yk_load_relaxed(&slot->joined);
     ret->state = '?';
     if (!ret->alive || ret->pid <= 0)
@@ -166,6 +185,7 @@ static void look_at_participants(const struct look *look, const struct yk_object
     struct lock_file file = open_lock_file(look, object->fixed.nonce);
     for (uint32_t i = 0; i < object->fixed.participants; i++) {
         const struct yk_shm_slot *slot = yk_object_slot(object, i);
+        add_counts(facts, slot);
         if ((yk_load_acquire(&slot->word) & 1) == 0) /* SYNC slot.claim acquire */
             continue;
         bool alive = is_alive(&file, i);
@@ -174,7 +194,8 @@ static void look_at_participants(const struct look *look, const struct yk_object
         if (!people->facts)
             continue;
         struct yk_participant_facts *one = &people->facts[people->count++];
-        *one = (struct yk_participant_facts){.slot = i, .alive = alive, .held = held[i]};
+        *one = (struct yk_participant_facts){
+            .slot = i, .alive = alive, .held = held[i], .oldest = YK_NONE_HELD};
         look_at_participant(one, slot, &file);
     }
     if (file.fd >= 0)
@@ -197,18 +218,27 @@ static void add_ring(struct yk_object_facts *facts, const struct yk_ring *ring, 
     facts->dropped += yk_load_relaxed(&shm->dropped);
 }
 
+static int attach_ring(const struct yk_object *object, struct yk_ring *ret,
+                       struct yk_ring_geometry *ret_geometry)
+{
+    int result = yk_port_check(&object->fixed, ret_geometry);
+    if (result < 0)
+        return result;
+    unsigned char *body = yk_object_body(object);
+    yk_ring_attach(ret, ret_geometry, body + YK_PORT_RINGS_OFFSET,
+                   body + yk_port_blocks_offset(ret_geometry));
+    return 0;
+}
+
 /* `held` has room for each participant. 0 or the error of a geometry that is none. */
 static int look_at_messages(const struct yk_object *object, struct yk_object_facts *facts,
                             uint32_t *held)
 {
     struct yk_ring_geometry geometry;
     struct yk_ring ring;
-    int result = yk_port_check(&object->fixed, &geometry);
+    int result = attach_ring(object, &ring, &geometry);
     if (result < 0)
         return result;
-    unsigned char *body = yk_object_body(object);
-    yk_ring_attach(&ring, &geometry, body + YK_PORT_RINGS_OFFSET,
-                   body + yk_port_blocks_offset(&geometry));
     for (uint32_t i = 0; i < geometry.rings; i++)
         add_ring(facts, &ring, i);
     yk_ring_count_held(&ring, held);
@@ -220,6 +250,27 @@ static int look_at_messages(const struct yk_object *object, struct yk_object_fac
     facts->max_borrowed = geometry.max_borrowed;
     facts->once = geometry.once != 0;
     return 0;
+}
+
+/* Of those of a port: which message each has had longest. */
+static void note_oldest_held(const struct yk_object *object, struct people *people)
+{
+    struct yk_participant_facts *by_slot[YOKE_PARTICIPANTS_MAX] = {NULL};
+    struct yk_ring_geometry geometry;
+    struct yk_ring_seen seen;
+    struct yk_ring ring;
+    if (object->fixed.kind == YK_KIND_LINK || attach_ring(object, &ring, &geometry) < 0)
+        return; /* copy_ways() does it for links */
+    for (size_t i = 0; i < people->count; i++)
+        by_slot[people->facts[i].slot] = &people->facts[i];
+    for (uint32_t i = 0; i < geometry.rings * yk_ring_cells(&ring); i++) {
+        if (!yk_ring_look(&ring, i % geometry.rings, i / geometry.rings, &seen) ||
+            seen.state != YK_CELL_HELD || seen.owner >= YOKE_PARTICIPANTS_MAX)
+            continue;
+        struct yk_participant_facts *one = by_slot[seen.owner];
+        if (one && seen.sequence < one->oldest)
+            one->oldest = seen.sequence;
+    }
 }
 
 static void copy_fixed(struct yk_object_facts *facts, const struct yk_shm_fixed *fixed)
@@ -281,6 +332,8 @@ static void copy_ways(const struct yk_object_facts *facts, struct people *people
         struct yk_participant_facts *one = &people->facts[i];
         one->sent = facts->ways[one->slot & 1].sent;
         one->received = facts->ways[1 - (one->slot & 1)].received;
+        if (one->held)
+            one->oldest = one->received;
     }
 }
 
@@ -361,6 +414,8 @@ static int look_inside(const struct look *look, const struct yk_object *object,
         copy_ways(facts, people);
     if (facts->problem[0] == '\0' && object->fixed.kind == YK_KIND_STREAM)
         note_ends(object, facts, people);
+    if (facts->problem[0] == '\0' && facts->held > 0 && people->count > 0)
+        note_oldest_held(object, people);
     if (facts->problem[0] == '\0')
         facts->known |= YK_KNOWN_INSIDE | YK_KNOWN_TRAFFIC;
     free(held);
@@ -651,52 +706,99 @@ static int look_at(const struct look *look, const char *entry, struct yk_object_
 
 /* ---- what the tool calls ---- */
 
-struct list {
+typedef int each_object(const struct yk_object_facts *facts,
+                        const struct yk_participant_facts *participants, size_t count,
+                        void *context);
+
+/* Going through all of them. */
+struct walk {
     const struct look *look;
-    struct yk_object_facts *facts;
-    size_t count, room;
+    struct people people; /* room for those of one object, or none at all */
+    each_object *each;
+    void *context;
 };
 
-static int list_one(struct list *list, const char *entry)
+static int walk_to(struct walk *walk, const char *entry)
 {
-    struct people nobody = {NULL, 0};
-    void *facts = yk_grow_array(list->facts, list->count, &list->room, sizeof *list->facts);
-    if (!facts)
-        return yk_fail(ENOMEM, "no memory for a list of %zu objects", list->count + 1);
-    list->facts = facts;
-    int result = look_at(list->look, entry, &list->facts[list->count], &nobody);
-    list->count += result == 0;
-    return result == -ENOENT ? 0 : result; /* it went meanwhile */
+    struct yk_object_facts facts;
+    walk->people.count = 0;
+    int result = look_at(walk->look, entry, &facts, &walk->people);
+    if (result < 0)
+        return result == -ENOENT ? 0 : result; /* it went meanwhile */
+    return walk->each(&facts, walk->people.facts, walk->people.count, walk->context);
 }
 
-static int list_entry(const char *entry, void *context)
+static int walk_entry(const char *entry, void *context)
 {
     char inbox[YK_ENTRY_MAX];
     const char *name;
     uint32_t kind = yk_entry_kind(entry, &name);
     if ((kind == 0 && !yk_fifo_is_entry(entry, inbox)) || is_socket(entry, inbox))
         return 0;
-    int result = list_one(context, entry);
-    if (result < 0 || kind != YK_KIND_PEER)
+    int result = walk_to(context, entry);
+    if (result != 0 || kind != YK_KIND_PEER)
         return result;
     yk_kernel_entry(inbox, YK_KIND_SIGNALS, name);
-    result = list_one(context, inbox);
-    return result == -ENOMEM ? result : 0; /* why a peer can not be looked at is told of the peer */
+    result = walk_to(context, inbox);
+    /* why a peer can not be looked at is told of the peer */
+    return result == -ENOMEM || result > 0 ? result : 0;
+}
+
+static int walk_all(struct people *room, each_object *each, void *context)
+{
+    struct look look;
+    struct walk walk = {&look, *room, each, context};
+    int result = look_begin(&look);
+    if (result == -ENOENT)
+        return 0; /* nobody made anything yet */
+    if (result < 0)
+        return result;
+    result = yk_directory_entries(&look.directory, walk_entry, &walk);
+    look_end(&look);
+    return result;
+}
+
+/* Room for the participants of one object: 0, or -ENOMEM. */
+static int make_room(struct people *ret)
+{
+    ret->count = 0;
+    ret->facts = yk_sys_allocate(YOKE_PARTICIPANTS_MAX, sizeof *ret->facts);
+    return ret->facts ? 0 : yk_fail(ENOMEM, "no memory for a list of participants");
+}
+
+int yk_inspect_each(bool participants, each_object *each, void *context)
+{
+    struct people room = {NULL, 0};
+    int result = participants ? make_room(&room) : 0;
+    if (result < 0)
+        return result;
+    result = walk_all(&room, each, context);
+    free(room.facts);
+    return result;
+}
+
+struct list {
+    struct yk_object_facts *facts;
+    size_t count, room;
+};
+
+static int add_to_list(const struct yk_object_facts *one,
+                       const struct yk_participant_facts *participants, size_t count, void *context)
+{
+    struct list *list = context;
+    (void)participants, (void)count; /* nobody asked */
+    void *facts = yk_grow_array(list->facts, list->count, &list->room, sizeof *list->facts);
+    if (!facts)
+        return yk_fail(ENOMEM, "no memory for a list of %zu objects", list->count + 1);
+    list->facts = facts;
+    list->facts[list->count++] = *one;
+    return 0;
 }
 
 ssize_t yk_inspect_list(struct yk_object_facts **ret)
 {
-    struct look look;
-    struct list list = {.look = &look};
-    int result = look_begin(&look);
-    if (result == -ENOENT) {
-        *ret = NULL;
-        return 0; /* nobody made anything yet */
-    }
-    if (result < 0)
-        return result;
-    result = yk_directory_entries(&look.directory, list_entry, &list);
-    look_end(&look);
+    struct list list = {NULL, 0, 0};
+    int result = yk_inspect_each(false, add_to_list, &list);
     if (result < 0) {
         free(list.facts);
         return result;
@@ -731,11 +833,10 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     int result = yk_address_parse_whole(address, &parsed);
     if (result < 0)
         return result;
-    if (ret_participants) {
-        people.facts = yk_sys_allocate(YOKE_PARTICIPANTS_MAX, sizeof *people.facts);
-        if (!people.facts)
-            return yk_fail(ENOMEM, "no memory for a list of participants");
-    }
+    if (ret_participants)
+        result = make_room(&people);
+    if (result < 0)
+        return result;
     yk_address_entry(entry, &parsed);
     result = inspect_entry(entry, ret, &people);
     if (result < 0 || !ret_participants) {

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define YK_NONE_HELD UINT64_MAX
+
 struct yk_participant_facts {
     uint32_t slot;
     int32_t pid;      /* as the participant saw it when it joined */
@@ -25,7 +27,10 @@ struct yk_participant_facts {
     char state;  /* of the process, from /proc/PID/stat ('T' stopped, 'S' …), '?' when unknown */
     uint32_t waiting_receive, waiting_send; /* its threads that wait now */
     uint64_t sent, received;                /* messages */
+    uint64_t bytes_sent, bytes_received;    /* of ports and signals: bytes of those */
+    uint64_t empty, full;                   /* calls that found nothing to receive; no room */
     uint32_t held;                          /* messages that it has borrowed */
+    uint64_t oldest;    /* the lowest sequence number of those, or YK_NONE_HELD */
     char end;           /* of a stream: 'r' or 'w', in `held` whether it is inside */
     uint64_t joined_ns; /* CLOCK_REALTIME */
 };
@@ -72,6 +77,8 @@ struct yk_object_facts {
     uint64_t held, parked;   /* borrowed now; parked */
     uint64_t sent, received; /* messages, since creation; received: acknowledged */
     uint64_t redelivered, dropped;
+    uint64_t bytes_sent, bytes_received; /* ports and signals, since creation */
+    uint64_t empty, full; /* calls that found nothing to receive, and those that found no room */
     /* streams; waiting, sent and received are bytes (not in the kernel place), and dropped is nothing */
     uint64_t capacity;
     uint32_t readers, writers;   /* living ones */
@@ -86,6 +93,16 @@ struct yk_object_facts {
  * errno.
  */
 ssize_t yk_inspect_list(struct yk_object_facts **ret);
+
+/*
+ * The same, one after the other, each with its participants if they are wanted, which are the
+ * callee's only until it returns. Ends with the first result that is not 0, and returns it; else 0.
+ */
+int yk_inspect_each(bool participants,
+                    int (*each)(const struct yk_object_facts *facts,
+                                const struct yk_participant_facts *participants, size_t count,
+                                void *context),
+                    void *context);
 
 /*
  * One object by its address, and its participants, dead ones that nobody recovered yet included
@@ -117,6 +134,7 @@ struct yk_tapped {
     int way;    /* links: 0 from the first peer of the name, 1 from the second */
     char state; /* 'w' waiting, 'h' held (borrowed), 'p' parked */
     uint32_t priority, size, sender, deliveries; /* deliveries so far */
+    uint32_t holder;                             /* held: the slot of who has it */
     uint64_t sequence, tag;
     const void *bytes; /* a copy, the caller's only until it returns */
     uint32_t shown;    /* how many of them */
@@ -136,6 +154,22 @@ int yk_tap_look(struct yk_tap *tap, uint32_t most,
                 int (*each)(const struct yk_tapped *message, void *context), void *context,
                 uint64_t *ret_unseen);
 
+/*
+ * How long messages wait, for a watcher who looks at one of them again and again: each look is a load
+ * or two of what the others seldom touch meanwhile.
+ */
+enum yk_tap_stage {
+    YK_TAP_PASSED = -1, /* there will be no message of this number */
+    YK_TAP_COMING = 0,  /* not sent yet */
+    YK_TAP_WAITS = 1,   /* sent, and nobody took it so far */
+    YK_TAP_TAKEN = 2,
+};
+/* Priorities of a port, or the two ways of a link. */
+uint32_t yk_tap_queues(const struct yk_tap *tap);
+/* About which one will be sent next there. */
+uint64_t yk_tap_next(const struct yk_tap *tap, uint32_t queue);
+enum yk_tap_stage yk_tap_stage(const struct yk_tap *tap, uint32_t queue, uint64_t number);
+
 /* One thing that yk_gc() found. */
 struct yk_gc_item {
     char what[16]; /* "intent", "name", "segment", "lock file", "doorbell", "queue" */
@@ -150,5 +184,8 @@ struct yk_gc_item {
  * objects. With dry_run only lists. The caller frees *ret. Count or negative errno.
  */
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret);
+/* The same, and tells of each as soon as it is cleared; stops at the first result below 0: returns it. */
+ssize_t yk_gc_tell(bool dry_run, struct yk_gc_item **ret,
+                   int (*tell)(const struct yk_gc_item *item, void *context), void *context);
 
 #endif

@@ -432,7 +432,7 @@ static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, v
     if (enters)
         go_in(link, way);
     if (result == 0)
-        result = yk_wait(&link->waiting, attempt, context, timeout_ns);
+        result = yk_wait(&link->waiting, attempt, context, reason, timeout_ns);
     if (yk_unlikely(result < 0))
         explain(link, result, capacity);
     if (enters)

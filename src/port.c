@@ -231,6 +231,18 @@ static uint64_t add_count(yk_atomic64 *counter, uint64_t count)
     return before;
 }
 
+static void count_sent(struct yk_port *port, uint64_t count, uint64_t bytes)
+{
+    add_count(&yk_object_slot(&port->object, port->object.slot)->sent, count);
+    yk_object_count(&port->object, YK_COUNT_BYTES_SENT, bytes);
+}
+
+static void count_received(struct yk_port *port, uint64_t count, uint64_t bytes)
+{
+    add_count(&yk_object_slot(&port->object, port->object.slot)->received, count);
+    yk_object_count(&port->object, YK_COUNT_BYTES_RECEIVED, bytes);
+}
+
 static void fill_header(struct yk_port *port, uint32_t block, size_t size, uint64_t tag)
 {
     struct yk_shm_block *header = yk_ring_block(&port->ring, block);
@@ -323,7 +335,7 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
     struct sending *sending = context;
     struct yk_port *port = sending->port;
     size_t before = sending->sent;
-    uint64_t hint = 0, sequence;
+    uint64_t hint = 0, bytes = 0, sequence;
     uint32_t ring = UINT32_MAX;
 
     while (sending->sent < sending->count) {
@@ -353,13 +365,14 @@ static ssize_t attempt_send(void *context, enum yk_reason *reason)
         yk_pool_put_back(port, sending->block);
         sending->filled = false;
         sending->sent++;
+        bytes += message->size;
     }
     if (ring != UINT32_MAX)
         yk_ring_hint(&yk_ring_shm(&port->ring, ring)->tail, hint);
     size_t sent = sending->sent - before;
     if (sent == 0)
         return sending->error;
-    add_count(&yk_object_slot(&port->object, port->object.slot)->sent, sent);
+    count_sent(port, sent, bytes);
     yk_message_came(&port->waiting, sent);
     return 1;
 }
@@ -397,7 +410,7 @@ static ssize_t run_send(struct sending *sending, int64_t timeout_ns)
     bool waits = result == 0;
     if (yk_unlikely(waits)) {
         yk_visit_begin(&port->object);
-        result = yk_wait(&port->waiting, attempt_send, sending, timeout_ns);
+        result = yk_wait(&port->waiting, attempt_send, sending, reason, timeout_ns);
         pass_on_room(port);
     }
     if (sending->filled && !sending->loans)
@@ -426,7 +439,7 @@ static bool send_short(struct yk_port *port, const void *data, size_t size)
         YK_TRACE_OBJECT(send, &port->object, size, sequence, 0);
         yk_ring_prefetch_tail(&port->ring, 0, hint);
         yk_ring_hint(&yk_ring_shm(&port->ring, 0)->tail, hint);
-        add_count(&yk_object_slot(&port->object, port->object.slot)->sent, 1);
+        count_sent(port, 1, size);
     }
     yk_pool_put_back(port, block);
     return sent;
@@ -523,7 +536,7 @@ int yk_port_loan(struct yk_port *port, size_t size, void **ret_block, int64_t ti
     bool waits = taken == 0;
     if (waits) {
         yk_visit_begin(&port->object);
-        taken = yk_wait(&port->waiting, attempt_loan, &loaning, timeout_ns);
+        taken = yk_wait(&port->waiting, attempt_loan, &loaning, reason, timeout_ns);
         pass_on_room(port); /* a loan takes no place itself */
     }
     if (taken > 0)
@@ -618,11 +631,6 @@ static void one_less(struct yk_port *port)
         ;
 }
 
-static void count_received(struct yk_port *port, uint64_t count)
-{
-    add_count(&yk_object_slot(&port->object, port->object.slot)->received, count);
-}
-
 /* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
 static void look_for_the_dead(struct yk_port *port, uint64_t received)
 {
@@ -631,9 +639,9 @@ static void look_for_the_dead(struct yk_port *port, uint64_t received)
         yk_recover_dead_sometimes(&port->object);
 }
 
-static void received_some(struct yk_port *port, uint64_t count)
+static void received_some(struct yk_port *port, uint64_t count, uint64_t bytes)
 {
-    count_received(port, count);
+    count_received(port, count, bytes);
     look_for_the_dead(port, count);
 }
 
@@ -681,6 +689,7 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     struct receiving *receiving = context;
     struct yk_port *port = receiving->port;
     size_t before = receiving->received;
+    uint64_t bytes = 0;
     int result = 0;
     *reason = port->parked ? YK_WAIT_ALONE : YK_WAIT_RECEIVE;
 
@@ -689,7 +698,7 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
         uint64_t hint = yk_ring_head(&port->ring, ring);
         while (receiving->received < receiving->count &&
                (result = take_one(receiving, ring, &hint)) == 1)
-            receiving->received++;
+            bytes += receiving->messages[receiving->received++].size;
         yk_ring_hint(&yk_ring_shm(&port->ring, ring)->head, hint);
     }
     size_t received = receiving->received - before;
@@ -698,7 +707,7 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     if (receiving->borrow)
         look_for_the_dead(port, received); /* a borrowed one counts when it is released */
     else
-        received_some(port, received);
+        received_some(port, received, bytes);
     return 1;
 }
 
@@ -744,7 +753,7 @@ static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
     bool waits = result == 0;
     if (waits) {
         yk_visit_begin(&port->object);
-        result = yk_wait(&port->waiting, attempt_receive, receiving, timeout_ns);
+        result = yk_wait(&port->waiting, attempt_receive, receiving, reason, timeout_ns);
         pass_on_message(port);
     }
     if (yk_unlikely(result < 0))
@@ -786,7 +795,7 @@ static int receive_soon(struct yk_port *port, void *buffer, size_t capacity, siz
     for (int i = 0; i < SHORT_SPIN && result == 0; i++)
         result = receive_short(port, buffer, capacity, ret_size);
     if (result == 1)
-        received_some(port, 1);
+        received_some(port, 1, *ret_size);
     return result;
 }
 
@@ -819,7 +828,7 @@ ssize_t yk_port_recv(struct yk_port *port, void *buffer, size_t capacity, int64_
         return yk_fail(EINVAL, "the buffer is NULL and has %zu bytes", capacity);
     if (yk_unlikely(receive_short(port, buffer, capacity, &size) != 1))
         return receive_waiting(port, buffer, capacity, timeout_ns);
-    received_some(port, 1);
+    received_some(port, 1, size);
     return (ssize_t)size;
 }
 
@@ -889,7 +898,7 @@ int yk_port_release(struct yk_port *port, const void *message)
     if (result == 1) {
         YK_TRACE_OBJECT(release, &port->object, held.sequence);
         one_less(port);
-        count_received(port, 1);
+        count_received(port, 1, held.size);
     }
     block_freed(port, held.block);
     return result < 0

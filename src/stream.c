@@ -491,7 +491,7 @@ int yk_stream_run(struct yk_stream_call *call)
     if (result == 0) {
         yk_stream_visit(call);
         call->waits = true;
-        result = yk_wait(&call->stream->waiting, attempt, call, yk_stream_left(call));
+        result = yk_wait(&call->stream->waiting, attempt, call, reason, yk_stream_left(call));
         call->waits = false;
     }
     return (int)result;

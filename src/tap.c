@@ -188,6 +188,7 @@ static bool read_from_ring(struct yk_tap *tap, const struct found *found, uint32
         .size = seen.size,
         .sender = seen.sender,
         .deliveries = seen.deliveries,
+        .holder = seen.owner,
         .sequence = seen.sequence,
         .tag = seen.tag,
         .shown = seen.size < most ? seen.size : most,
@@ -214,6 +215,7 @@ static bool read_from_way(struct yk_tap *tap, const struct found *found, uint32_
         .state = found->sequence < counts.taken ? 'h' : 'w',
         .size = message.size,
         .deliveries = message.deliveries,
+        .holder = 1 - found->number,
         .sequence = found->sequence,
         .tag = message.tag,
         .shown = shown,
@@ -271,4 +273,26 @@ int yk_tap_look(struct yk_tap *tap, uint32_t most,
     *ret_unseen = more ? tap->sent - before - seen : 0;
     tap->looked = true;
     return result;
+}
+
+/* ---- one message again and again ---- */
+
+uint32_t yk_tap_queues(const struct yk_tap *tap)
+{
+    return tap->numbers;
+}
+
+uint64_t yk_tap_next(const struct yk_tap *tap, uint32_t queue)
+{
+    struct yk_spsc_counts counts;
+    if (!tap->link)
+        return yk_ring_tail(&tap->ring, queue);
+    yk_spsc_count(&tap->ways[queue], &counts);
+    return counts.sent;
+}
+
+enum yk_tap_stage yk_tap_stage(const struct yk_tap *tap, uint32_t queue, uint64_t number)
+{
+    return (enum yk_tap_stage)(tap->link ? yk_spsc_stage(&tap->ways[queue], number)
+                                         : yk_ring_stage(&tap->ring, queue, number));
 }

@@ -399,8 +399,10 @@ static ssize_t look_once(struct yk_waiting *waiting, yk_attempt attempt, void *c
     return result != 0 ? result : -EAGAIN;
 }
 
-ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns)
+ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context,
+                enum yk_reason missing, int64_t timeout_ns)
 {
+    yk_object_count(waiting->object, bell_of(missing) ? YK_COUNT_FULL : YK_COUNT_EMPTY, 1);
     if (timeout_ns == 0)
         return look_once(waiting, attempt, context);
     if (yk_load32_seq(&waiting->object->cancelled))

@@ -82,9 +82,10 @@ typedef ssize_t (*yk_attempt)(void *context, enum yk_reason *reason);
 
 /*
  * Calls attempt until it is not 0 or the time is over. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, or
- * what attempt said. The caller has tried once already, and is a visitor.
+ * what attempt said. The caller has tried once already, found `missing` missing, and is a visitor.
  */
-ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context, int64_t timeout_ns);
+ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context,
+                enum yk_reason missing, int64_t timeout_ns);
 
 /* Rings all descriptors that are armed. */
 void yk_ring_descriptors(struct yk_waiting *waiting);

@@ -24,7 +24,7 @@
 
 /* Of the memory; of the records and messages of the kernel place (queues.c); of its streams (fifo.c). */
 #ifndef YK_LAYOUT_VERSION /* tests build a second library, to which this one is another version */
-#define YK_LAYOUT_VERSION 3
+#define YK_LAYOUT_VERSION 4
 #define YK_QUEUES_VERSION 1
 #define YK_FIFO_VERSION   1
 #endif
@@ -118,10 +118,27 @@ struct yk_shm_notice {
  * waiting   | its threads (add)         | stat        | seq_cst          | reset when claimed
  * pool_used | its process, before it    | recoverer   | CAS / acquire    | too big by one: one
  *           | uses a new block          |             |                  | more look
- * sent,     | its threads               | stat        | relaxed          | off by some (totals:
- * received  |                           |             |                  | port_ring.h)
- * notice    | see below                 |             |                  |
+ * notice    | see above                 |             |                  |
+ * sent,     | its threads               | stat        | relaxed          | off by one call; and
+ * received  |                           |             |                  | so for threads that
+ *           |                           |             |                  | count at once (totals
+ *           |                           |             |                  | are port_ring.h's)
+ * counts    | its threads: on from what | stat        | relaxed          | the same: they are
+ *           | earlier owners counted    |             |                  | the object's totals
+ * before    | its process, before       | stat        | SYNC slot.claim  | hints only
+ *           | `word`: `counts` then     |             |                  |
+ *
+ * What it counts has lines of its own, which the others do not read: not they, nor who looks on,
+ * are in the way of a message. So `counts` cost a sender no more than a load, an add and a store.
  */
+enum yk_count {
+    YK_COUNT_BYTES_SENT = 0, /* of messages, in ports */
+    YK_COUNT_BYTES_RECEIVED = 1,
+    YK_COUNT_EMPTY = 2, /* calls that found nothing, and waited or went away */
+    YK_COUNT_FULL = 3,  /* and those that found no room */
+    YK_COUNTS = 4,
+};
+
 struct yk_shm_slot {
     yk_atomic64 word;       /* generation << 1 | used */
     yk_atomic64 joined;     /* CLOCK_REALTIME */
@@ -132,13 +149,16 @@ struct yk_shm_slot {
     yk_atomic32 waiting[2]; /* how many threads wait to receive, and to send */
     yk_atomic32
         pool_used; /* ports: blocks of its pool that were ever used, by it or an earlier owner */
-    uint32_t pad0[1];
+    uint32_t pad0[5];
+    struct yk_shm_notice notice[YK_NOTICES];
     yk_atomic64 sent;
     yk_atomic64 received;
-    struct yk_shm_notice notice[YK_NOTICES];
+    yk_atomic64 counts[YK_COUNTS];
+    yk_atomic64 before[YK_COUNTS];
+    uint64_t pad1[6];
 };
-_Static_assert(sizeof(struct yk_shm_slot) == 128,
-               "slots of different processes are 128 bytes apart");
+_Static_assert(sizeof(struct yk_shm_slot) == 256 && offsetof(struct yk_shm_slot, sent) == 128,
+               "what different processes write is 128 bytes apart");
 
 /* A hash over what a build thinks of the layout: builds with another layout refuse each other. */
 #define YK_MIX(a, b) ((a)*UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)(b))

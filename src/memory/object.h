@@ -134,6 +134,14 @@ static inline struct yk_shm_slot *yk_object_slot(const struct yk_object *object,
     return (struct yk_shm_slot *)((unsigned char *)object->base + YK_PAGE) + slot;
 }
 
+/* For stat: threads of one process that count at once may lose some. relaxed: nothing follows from it */
+static inline void yk_object_count(const struct yk_object *object, enum yk_count count,
+                                   uint64_t more)
+{
+    yk_atomic64 *counts = &yk_object_slot(object, object->slot)->counts[count];
+    yk_store_relaxed(counts, yk_load_relaxed(counts) + more);
+}
+
 static inline unsigned char *yk_object_body(const struct yk_object *object)
 {
     return (unsigned char *)object->base + object->fixed.body_offset;

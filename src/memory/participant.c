@@ -41,6 +41,8 @@ static void claim_slot(struct yk_object *object, uint32_t number, uint64_t word)
     yk_store32_relaxed(&slot->uid, yk_sys_effective_uid());
     yk_store_relaxed(&slot->sent, 0);
     yk_store_relaxed(&slot->received, 0);
+    for (int i = 0; i < YK_COUNTS; i++)
+        yk_store_relaxed(&slot->before[i], yk_load_relaxed(&slot->counts[i]));
     object->slot = number;
     object->generation = (word >> 1) + 1;
     yk_store_release(&slot->word, object->generation << 1 | 1); /* SYNC slot.claim release */

@@ -874,7 +874,24 @@ bool yk_ring_look(const struct yk_ring *ring, uint32_t number, uint32_t index,
         .size = yk_load32_relaxed(&block->size),
         .sender = yk_load32_relaxed(&block->sender),
         .deliveries = yk_load32_relaxed(&block->deliveries),
+        .owner = cell_owner(cell),
         .state = (enum yk_cell_state)cell_state(cell),
     };
     return ret_seen->size <= ring->geometry.max_message;
+}
+
+int yk_ring_stage(const struct yk_ring *ring, uint32_t number, uint64_t position)
+{
+    /* SYNC port.publish acquire: the cell before its block */
+    uint64_t cell = yk_load_acquire(position_cell(ring, yk_ring_shm(ring, number), position));
+    uint64_t distance = (cell_lap(cell) - position_lap(ring, position)) & LAP_MASK;
+    if (distance != 0)
+        return distance > LAP_MASK / 2 ? 0 : 2;
+    if (cell_state(cell) == YK_CELL_EMPTY || cell_state(cell) == YK_CELL_FULL)
+        return cell_state(cell) == YK_CELL_FULL;
+    if (cell_block(cell) >= ring->blocks_total)
+        return -1;
+    /* SYNC port.block acquire: is it of this lap, or was it in the way, and its lap was raised? */
+    uint64_t word = yk_load_acquire(&yk_ring_block(ring, cell_block(cell))->word);
+    return word >> 6 == position << 6 >> 6 ? 2 : -1; /* a position has 58 bits there */
 }

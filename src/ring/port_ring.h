@@ -297,10 +297,17 @@ void yk_ring_count_held(const struct yk_ring *ring, uint32_t *held);
 struct yk_ring_seen {
     uint64_t word, sequence, tag;
     uint32_t block, size, sender, deliveries;
+    uint32_t owner; /* HELD: the participant that has borrowed it */
     enum yk_cell_state state;
 };
 bool yk_ring_look(const struct yk_ring *ring, uint32_t number, uint32_t index,
                   struct yk_ring_seen *ret_seen);
 uint32_t yk_ring_cells(const struct yk_ring *ring);
+
+/*
+ * What became of one position, for who only looks on: 0 nothing is in it yet, 1 a message that nobody
+ * took so far, 2 taken, -1 passed over. A look at one cell; any position will do.
+ */
+int yk_ring_stage(const struct yk_ring *ring, uint32_t number, uint64_t position);
 
 #endif

@@ -712,3 +712,12 @@ bool yk_spsc_look(const struct yk_spsc *ring, uint64_t index, struct yk_spsc_mes
     ret_message->deliveries = (uint32_t)(read_receipt(ring, index) & COUNT_MASK);
     return true;
 }
+
+int yk_spsc_stage(const struct yk_spsc *ring, uint64_t index)
+{
+    bool sent = is_sent(ring, index);
+    /* relaxed: only shown */
+    bool taken = (int64_t)(yk_load_relaxed(&ring->shm->taken) - index) > 0 ||
+                 (int64_t)(yk_load_acquire(&ring->shm->released) - index) > 0;
+    return taken ? 2 : sent;
+}

@@ -226,6 +226,9 @@ void yk_spsc_count(const struct yk_spsc *ring, struct yk_spsc_counts *ret_counts
  */
 bool yk_spsc_look(const struct yk_spsc *ring, uint64_t index, struct yk_spsc_message *ret_message);
 
+/* What became of message `index`, any one: 0 it is not sent yet, 1 nobody took it so far, 2 taken. */
+int yk_spsc_stage(const struct yk_spsc *ring, uint64_t index);
+
 /* ---- the short ways, for the calls that a program makes all the time ---- */
 
 static inline unsigned char *yk_spsc_slot(const struct yk_spsc *ring, uint64_t index)

@@ -154,6 +154,59 @@ static void messages_are_counted_over_all_priorities(void **state)
     yoke_close(endpoint);
 }
 
+static void oldest_message_that_a_participant_holds_is_told_by_its_number(void **state)
+{
+    (void)state;
+    const void *held[3];
+    yoke_endpoint *endpoint = open_port("port:jobs", YOKE_CREATE);
+    for (int i = 0; i < 4; i++)
+        send_text(endpoint, "text", 0);
+    assert_true(participant_of("port:jobs").oldest == YK_NONE_HELD);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(yoke_borrow(endpoint, &held[i], YOKE_NOW), 4);
+    uint64_t first = participant_of("port:jobs").oldest;
+    assert_true(first != YK_NONE_HELD);
+    assert_int_equal(yoke_release(endpoint, held[1]), 0);
+    assert_int_equal(participant_of("port:jobs").oldest, first);
+    assert_int_equal(yoke_release(endpoint, held[0]), 0);
+    assert_int_equal(participant_of("port:jobs").oldest, first + 2 * 2); /* 2 priorities */
+    assert_int_equal(yoke_release(endpoint, held[2]), 0);
+    assert_true(participant_of("port:jobs").oldest == YK_NONE_HELD);
+    yoke_close(endpoint);
+}
+
+static int count_participants(const struct yk_object_facts *facts,
+                              const struct yk_participant_facts *participants, size_t count,
+                              void *context)
+{
+    size_t *ret = context;
+    assert_string_equal(facts->problem, "");
+    assert_int_equal(facts->participants_used, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(participants[i].pid, getpid());
+    ret[0]++;
+    ret[1] += count;
+    return ret[0] == ret[2] ? -ECANCELED : 0;
+}
+
+static void each_object_comes_with_its_participants_until_the_caller_has_enough(void **state)
+{
+    (void)state;
+    size_t seen[3] = {0, 0, 0};
+    make_kept_port("port:nobody");
+    yoke_endpoint *first = open_port("port:one", YOKE_CREATE), *again = open_port("port:one", 0);
+    assert_int_equal(yk_inspect_each(true, count_participants, seen), 0);
+    assert_int_equal(seen[0], 2);
+    assert_int_equal(seen[1], 2);
+    seen[0] = 0;
+    seen[2] = 1;
+    assert_int_equal(yk_inspect_each(true, count_participants, seen), -ECANCELED);
+    assert_int_equal(seen[0], 1);
+    yoke_close(first);
+    yoke_close(again);
+    assert_int_equal(yoke_remove("port:nobody"), 0);
+}
+
 static void list_has_every_object(void **state)
 {
     (void)state;
@@ -578,6 +631,71 @@ static void inbox_is_of_the_living_owner_of_the_name(void **state)
     assert_int_equal(yoke_peer_leave(bob), 0);
 }
 
+/* ---- one message again and again ---- */
+
+/* Sends, and says what then has become of the position that was to be next. */
+static enum yk_tap_stage stage_of_next(struct yk_tap *tap, yoke_endpoint *endpoint)
+{
+    uint64_t next = yk_tap_next(tap, 0);
+    assert_int_equal(yoke_send(endpoint, "x", 1, YOKE_NOW), 0);
+    return yk_tap_stage(tap, 0, next);
+}
+
+static void message_is_seen_to_come_to_wait_and_to_be_taken(void **state)
+{
+    (void)state;
+    const void *borrowed;
+    char byte;
+    struct yk_tap *tap;
+    yoke_endpoint *endpoint = open_port("port:jobs", YOKE_CREATE);
+    assert_int_equal(yk_tap_open(&tap, "port:jobs"), 0);
+    uint64_t next = yk_tap_next(tap, 0);
+    assert_int_equal(yk_tap_stage(tap, 0, next), YK_TAP_COMING);
+    assert_int_equal(yk_tap_stage(tap, 0, next + 100000), YK_TAP_COMING);
+    assert_int_equal(stage_of_next(tap, endpoint), YK_TAP_WAITS);
+    assert_int_equal(yk_tap_stage(tap, 0, next + 1), YK_TAP_COMING);
+    assert_int_equal(yoke_borrow(endpoint, &borrowed, YOKE_NOW), 1);
+    assert_int_equal(yk_tap_stage(tap, 0, next), YK_TAP_TAKEN);
+
+    /* A lap later the borrowed one is in the way, and its place is passed over. */
+    bool passed = false;
+    for (uint32_t i = 0; i < 100000 && !passed; i++) {
+        enum yk_tap_stage stage = stage_of_next(tap, endpoint);
+        passed = stage == YK_TAP_PASSED;
+        if (!passed)
+            assert_int_equal(stage, YK_TAP_WAITS);
+        assert_int_equal(yoke_recv(endpoint, &byte, 1, YOKE_NOW), 1);
+    }
+    assert_true(passed);
+    assert_int_equal(yk_tap_stage(tap, 0, next), YK_TAP_TAKEN);
+    assert_int_equal(yoke_release(endpoint, borrowed), 0);
+    yk_tap_close(tap);
+    yoke_close(endpoint);
+}
+
+static void bytes_and_looks_in_vain_are_counted_on_over_all_users(void **state)
+{
+    (void)state;
+    char bytes[8];
+    for (uint64_t user = 1; user <= 2; user++) {
+        yoke_endpoint *endpoint = open_port("port:jobs", YOKE_CREATE | YOKE_KEPT);
+        assert_int_equal(yoke_send(endpoint, "four", 4, YOKE_NOW), 0);
+        assert_int_equal(yoke_recv(endpoint, bytes, sizeof bytes, YOKE_NOW), 4);
+        assert_int_equal(yoke_recv(endpoint, bytes, sizeof bytes, YOKE_NOW), -EAGAIN);
+        struct yk_participant_facts own = participant_of("port:jobs");
+        assert_int_equal(own.bytes_sent, 4);
+        assert_int_equal(own.bytes_received, 4);
+        assert_int_equal(own.empty, 1);
+        assert_int_equal(own.full, 0);
+        struct yk_object_facts facts = facts_of("port:jobs");
+        assert_int_equal(facts.bytes_sent, 4 * user);
+        assert_int_equal(facts.bytes_received, 4 * user);
+        assert_int_equal(facts.empty, user);
+        yoke_close(endpoint);
+    }
+    assert_int_equal(yoke_remove("port:jobs"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -585,6 +703,8 @@ int main(void)
         TEST(port_is_described),
         TEST(totals_are_what_was_sent_and_acknowledged_whoever_did_it),
         TEST(messages_are_counted_over_all_priorities),
+        TEST(oldest_message_that_a_participant_holds_is_told_by_its_number),
+        TEST(each_object_comes_with_its_participants_until_the_caller_has_enough),
         TEST(list_has_every_object),
         TEST(directory_that_is_not_there_is_empty),
         TEST(bad_addresses_are_refused),
@@ -599,6 +719,8 @@ int main(void)
         TEST(inbox_is_of_the_living_owner_of_the_name),
         TEST(what_another_user_may_not_read_is_a_problem),
         TEST(whatever_stands_in_memory_a_look_survives_it),
+        TEST(message_is_seen_to_come_to_wait_and_to_be_taken),
+        TEST(bytes_and_looks_in_vain_are_counted_on_over_all_users),
     };
 
     choose_directory();

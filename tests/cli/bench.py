@@ -30,6 +30,7 @@ SECTIONS = [
     'kill',
     'death',
     'growth',
+    'watched',
     'figures',
 ]
 WAYS = ['pipe', 'link-fd', 'port-fd', 'set-gone', 'link-recv', 'peer-wait']
@@ -142,7 +143,7 @@ class Rows(Bench):
         self.assertEqual({(row['senders'], row['receivers']) for row in rows}, {(2, 2), (16, 16)})
 
     def test_interrupted_it_ends_by_the_signal_and_leaves_nothing(self):
-        for case in ('grow', 'latency', 'fan-in', 'kill', 'death'):
+        for case in ('grow', 'watched', 'latency', 'fan-in', 'kill', 'death'):
             child = self.start('bench', '--case', case, '--against', 'none')
             time.sleep(0.3)  # long enough to be in the middle of something, wherever that is
             child.send_signal(signal.SIGINT)
@@ -161,6 +162,18 @@ class Rows(Bench):
         else:
             self.assertEqual(set(most), set(CURVES))
         tool.diagnose(f'the curves reach {most}; {self.complaint.strip()}')
+
+    def test_being_watched_is_compared_with_not(self):
+        """How much it costs is not asserted: the machine may be busy."""
+        rows = self.of_case('watched')
+        self.assertEqual([row['of'] for row in rows], ['port', 'link'], self.complaint)
+        for row in rows:
+            self.assertGreater(row['cpu_ns_per_message'], 0)
+            for ratio in ('cpu_watched_to_alone', 'cpu_alone_to_alone', 'rate_watched_to_alone'):
+                self.assertLessEqual(0, row[ratio]['p10'])
+                self.assertLessEqual(row[ratio]['p10'], row[ratio]['median'])
+                self.assertLessEqual(row[ratio]['median'], row[ratio]['p90'])
+            tool.diagnose(str(row))
 
     def test_killing_is_observed(self):
         rows = self.of_case('kill')

@@ -29,6 +29,11 @@ class Kernel(tool.Case):
         self.assertEqual(self.yoke('recv', self.port, '--count', '2'), b'one\ntwo\n')
         self.yoke('recv', self.port, '--timeout', '0', status=3)
 
+    def test_mode_that_a_queue_has_not_is_said(self):
+        self.create('--mode', '0620')
+        self.assertIn('has mode 0660 (0620 asked for)', self.complaint)
+        self.assertNotIn('was there already', self.complaint)
+
     def test_lines_wait_for_room(self):
         self.create()
         sender = self.start('send', self.port)

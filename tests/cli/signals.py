@@ -68,6 +68,17 @@ class Signals(tool.Case):
         os.kill(child.pid, signal.SIGUSR1)  # whoever sends it
         self.assertEqual(self.next(child)['pid'], os.getpid())
 
+    def test_caught_signal_is_received_from_the_moment_when_the_peer_is_seen(self):
+        for _ in range(10):
+            child = self.start('wait', '--as', self.base, '--catch', 'USR1', '--json')
+            self.yoke('wait', '--for', self.peer, '--timeout', str(tool.DEADLINE))
+            with open(f'/proc/{child.pid}/status') as file:
+                blocked = next(int(line.split()[1], 16) for line in file if line.startswith('SigBlk'))
+            self.assertTrue(blocked >> (signal.SIGUSR1 - 1) & 1)
+            os.kill(child.pid, signal.SIGUSR1)
+            self.assertEqual(self.next(child)['unix'], 'USR1')
+            self.assertEqual(child.wait(tool.DEADLINE), 0)
+
     def test_unix_signal_reaches_who_does_not_catch_it(self):
         child = self.start_wait('--follow')
         self.signal(self.peer, '--unix', '15')

@@ -2,10 +2,10 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 
+import terminal
 import tool
 
 CAPACITY = 8192
@@ -127,26 +127,25 @@ class Streams(tool.Case):
         self.assertEqual(done.stdout, b'12345678')
         self.assertEqual(json.loads(done.stderr)['read'], 8)
 
-    def test_progress_is_shown_on_a_terminal_alone(self):
+    def test_progress_of_what_takes_long_is_shown_on_a_terminal_alone(self):
         source = self.path('source', os.urandom(3 << 20))
+        self.create('--capacity', '64K')
         for options in ((), ('--quiet',)):
+            command = f'exec "$0" write {self.address} {" ".join(options)} < {source}'
+            shown = terminal.Terminal(['sh', '-c', command, tool.TOOL])
+            self.addCleanup(shown.close)
+            if options:
+                self.until_waiting(self.address, 'send')
+            else:  # nobody reads, so it takes as long as it takes to be shown
+                shown.until(r'^64K  \S+/s  2%, \S+ left$', tool.DEADLINE)
             reader = self.start('read', self.address, stdout=subprocess.DEVNULL)
-            mine, its = pty.openpty()
-            with open(source, 'rb') as data:
-                writer = self.start('write', self.address, *options, stdin=data, stderr=its)
-                self.assertEqual(writer.wait(tool.DEADLINE), 0)
-            os.close(its)
-            try:
-                shown = os.read(mine, 65536).decode()
-            except OSError:  # nothing was written, and it is closed
-                shown = ''
-            os.close(mine)
+            self.assertEqual(shown.wait(tool.DEADLINE), 0)
             self.assertEqual(reader.wait(tool.DEADLINE), 0)
             self.assertEqual(reader.stderr.read(), b'')
             if options:
-                self.assertEqual(shown, '')
+                self.assertEqual(shown.raw, b'')
             else:
-                self.assertRegex(shown, r'3\.0M  \S+/s  100%, \S+ left.*\n')
+                self.assertRegex(shown.screen.text(), r'\A3\.0M  \S+/s  100%, \S+ left')
 
     def test_streams_are_listed_and_shown(self):
         self.create('--capacity', '10000', '--mode', '0640')

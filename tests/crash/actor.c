@@ -635,8 +635,23 @@ static int64_t close_set(void)
     return yoke_set_close(closed);
 }
 
+static bool is_stream(const yoke_endpoint *endpoint)
+{
+    return endpoint && endpoint->kind == YK_KIND_STREAM;
+}
+
+static uint64_t bytes_there(const yoke_endpoint *endpoint)
+{
+    const struct yk_stream *stream = endpoint->self;
+    return yk_bytes_guess(&stream->ring, YK_BYTES_READING);
+}
+
 static int64_t mark(const struct order *order)
 {
+    if (is_stream(endpoints[order->handle])) {
+        struct order bytes = {.handle = order->handle, .priority = (uint32_t)order->value};
+        return write_record(&bytes);
+    }
     if (endpoints[order->handle])
         return send_message(order);
     furniture(order->handle)->mark = order->value;
@@ -650,6 +665,10 @@ static int64_t read_mark(const struct order *order, struct answer *answer)
     answer->value = 0;
     if (!endpoints[order->handle]) {
         answer->value = furniture(order->handle)->mark;
+        return 0;
+    }
+    if (is_stream(endpoints[order->handle])) {
+        answer->value = bytes_there(endpoints[order->handle]) % STREAM_MARK_MOST;
         return 0;
     }
     int64_t result = borrow_message(&borrow, answer);
@@ -703,10 +722,8 @@ static int64_t perform_more(const struct order *order, const char *name, struct 
         const struct yk_stream *stream = endpoint->self;
         return yk_bytes_inside(&stream->ring, (int)order->value) != 0;
     }
-    case DO_THERE: {
-        const struct yk_stream *stream = endpoint->self;
-        return (int64_t)yk_bytes_guess(&stream->ring, YK_BYTES_READING);
-    }
+    case DO_THERE:
+        return (int64_t)bytes_there(endpoint);
     case DO_STREAM_END:
         return yoke_stream_end(endpoint);
     case DO_PEER_WAIT:

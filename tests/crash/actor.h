@@ -31,7 +31,10 @@ enum verb {
     DO_REMOVE_PORT,
     DO_REMOVE, /* name: an address */
     DO_GC,
-    /* what tells one object from another: a region's word, the first message of a port */
+    /*
+     * What tells one object from another: a region's word, the first message of a port, how many bytes
+     * (modulo STREAM_MARK_MOST, so that others may write so many) there are in a stream.
+     */
     DO_MARK,      /* leaves `value` in it */
     DO_READ_MARK, /* 0: new */
     /* in a region */
@@ -130,6 +133,7 @@ struct port_plan {
 };
 /* A record of a stream. One that holds DEPTH of them holds no byte more. */
 #define RECORD_SIZE 1024
+#define STREAM_MARK_MOST 32
 extern struct port_plan port_plan;
 #define REGION_SIZE 4096
 

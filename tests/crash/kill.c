@@ -552,6 +552,11 @@ static void say(struct leftovers *left, const char *what, const char *name)
     snprintf(left->text + used, sizeof left->text - used, " %s%s", what, name);
 }
 
+static bool is_name(const char *file)
+{
+    return strncmp(file, "region.", 7) == 0 || strncmp(file, "port.", 5) == 0 || strncmp(file, "stream.", 7) == 0;
+}
+
 static void count_files(const char *path, struct leftovers *left, bool intents)
 {
     struct stat facts;
@@ -567,7 +572,7 @@ static void count_files(const char *path, struct leftovers *left, bool intents)
             continue;
         uint32_t *kind = intents                              ? &left->intents
                          : strncmp(name, ".live-", 6) == 0    ? &left->live_files
-                         : strncmp(name, "region.", 7) == 0 || strncmp(name, "port.", 5) == 0 ? &left->names
+                         : is_name(name)                      ? &left->names
                                                               : &left->others;
         (*kind)++;
         say(left, intents ? "intent " : "", name);

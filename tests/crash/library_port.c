@@ -181,6 +181,15 @@ static void victim_has_a_descriptor(void)
     MUST(0, V, .verb = DO_FD);
 }
 
+/* It rang, and was heard: nobody rings for the next one until V asks for that, which it does as it finds nothing. */
+static void victims_descriptor_rang(void)
+{
+    victim_has_a_descriptor();
+    sends(S, 19);
+    struct answer first = DOES(V, .verb = DO_LOOP, .timeout_ns = LONG_NS);
+    received(V, &first);
+}
+
 static void loop_killed(void)
 {
     sends(S, 20);
@@ -866,6 +875,15 @@ const struct scene port_scenes[] = {
      .rings = true,
      PLAIN,
      .before = victim_has_a_descriptor,
+     .call = {.verb = DO_RECV},
+     .after_kill = loop_killed,
+     .while_stopped = loop_stopped,
+     .after_finish = loop_finished},
+    {.name = "recv through a descriptor that rang",
+     .port = true,
+     .rings = true,
+     PLAIN,
+     .before = victims_descriptor_rang,
      .call = {.verb = DO_RECV},
      .after_kill = loop_killed,
      .while_stopped = loop_stopped,

@@ -28,8 +28,8 @@
 #include "support.h"
 #include "yoke.h"
 
-#define TOKEN      UINT64_C(0x7e57) /* the mark of what was there before */
-#define SUCCESSOR  UINT64_C(0x5cce)
+#define TOKEN      UINT64_C(23) /* the mark of what was there before; below STREAM_MARK_MOST */
+#define SUCCESSOR  UINT64_C(14)
 
 /* ---- scenes ------------------------------------------------------------------------------------------ */
 
@@ -57,9 +57,11 @@ enum leads {
 
 enum act { CREATE, CREATE_KEPT, CREATE_EXCLUSIVE, OPEN, OPEN_READ_ONLY, CLOSE, REMOVE, GC, CREATE_OTHER, CREATE_THIRD, REPLACE };
 
+enum kind { REGION, PORT, STREAM };
+
 struct scene {
     const char *name;
-    bool port;
+    enum kind kind;
     enum setup setup;
     enum before before;
     enum act act;
@@ -69,37 +71,39 @@ struct scene {
     enum act breaker;
 };
 
-#define BOTH(scene_name, ...) {"region " scene_name, false, __VA_ARGS__}, {"port " scene_name, true, __VA_ARGS__}
+#define EACH(scene_name, ...) \
+    {"region " scene_name, REGION, __VA_ARGS__}, {"port " scene_name, PORT, __VA_ARGS__}, {"stream " scene_name, STREAM, __VA_ARGS__}
 
 static const struct scene scenes[] = {
-    BOTH("create transient", NOTHING, FRESH, CREATE, TO_NOTHING, 0, 0, 0),
-    BOTH("create kept", NOTHING, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0),
-    BOTH("create what is there", KEPT, FRESH, CREATE_KEPT, TO_OLD, 0, 0, 0),
-    BOTH("create what is in use", HELD_TRANSIENT, FRESH, CREATE, TO_OLD, 0, 0, 0),
-    BOTH("create exclusively what is there", KEPT, FRESH, CREATE_EXCLUSIVE, TO_OLD, 0, 0, 0),
-    BOTH("create over a dead name", DEAD_NAME, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0),
-    BOTH("open", KEPT, FRESH, OPEN, TO_OLD, 0, 0, 0),
-    BOTH("open what is in use", HELD_TRANSIENT, FRESH, OPEN, TO_OLD, 0, 0, 0),
-    {"region open read-only", false, KEPT, FRESH, OPEN_READ_ONLY, TO_OLD, 0, 0, 0},
-    BOTH("open a dead name", DEAD_NAME, FRESH, OPEN, TO_NOTHING, 0, 0, 0),
-    BOTH("close as last user", NOTHING, CREATED, CLOSE, TO_NOTHING, 0, 0, 0),
-    BOTH("close kept as last user", KEPT, OPENED, CLOSE, TO_OLD, 0, 0, 0),
-    BOTH("close not as last user", HELD_TRANSIENT, OPENED, CLOSE, TO_OLD, 0, 0, 0),
-    BOTH("remove", KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
-    BOTH("remove what is in use", HELD_KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
-    BOTH("remove transient in use", HELD_TRANSIENT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
-    BOTH("remove a dead name", DEAD_NAME, FRESH, REMOVE, TO_NOTHING, 0, 0, 0),
-    BOTH("collect a dead name", DEAD_NAME, FRESH, GC, TO_NOTHING, 0, 0, 0),
-    {"region collect nothing", false, KEPT, FRESH, GC, TO_OLD, 0, 0, 0},
-    {"region broken creation, create", false, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE_KEPT},
-    {"region broken creation, create another", false, BROKEN, FRESH, CREATE_OTHER, TO_NOTHING | TO_NEW, 0, NOTHING, CREATE_KEPT},
-    {"region broken creation, remove", false, BROKEN, FRESH, REMOVE, TO_NOTHING | TO_NEW, TO_NOTHING, NOTHING, CREATE_KEPT},
-    {"region broken creation, collect", false, BROKEN, FRESH, GC, TO_NOTHING | TO_NEW, 0, NOTHING, CREATE_KEPT},
-    {"port broken transient creation, create", true, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE},
-    {"region broken removal, create", false, BROKEN, FRESH, CREATE_KEPT, TO_OLD | TO_NOTHING | TO_NEW, TO_NEW | TO_OLD, KEPT, REMOVE},
-    {"region broken removal, open", false, BROKEN, FRESH, OPEN, TO_OLD | TO_NOTHING, 0, KEPT, REMOVE},
-    {"region broken removal, remove", false, BROKEN, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, KEPT, REMOVE},
-    {"region broken removal, collect", false, BROKEN, FRESH, GC, TO_OLD | TO_NOTHING, 0, KEPT, REMOVE},
+    EACH("create transient", NOTHING, FRESH, CREATE, TO_NOTHING, 0, 0, 0),
+    EACH("create kept", NOTHING, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0),
+    EACH("create what is there", KEPT, FRESH, CREATE_KEPT, TO_OLD, 0, 0, 0),
+    EACH("create what is in use", HELD_TRANSIENT, FRESH, CREATE, TO_OLD, 0, 0, 0),
+    EACH("create exclusively what is there", KEPT, FRESH, CREATE_EXCLUSIVE, TO_OLD, 0, 0, 0),
+    EACH("create over a dead name", DEAD_NAME, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0),
+    EACH("open", KEPT, FRESH, OPEN, TO_OLD, 0, 0, 0),
+    EACH("open what is in use", HELD_TRANSIENT, FRESH, OPEN, TO_OLD, 0, 0, 0),
+    {"region open read-only", REGION, KEPT, FRESH, OPEN_READ_ONLY, TO_OLD, 0, 0, 0},
+    EACH("open a dead name", DEAD_NAME, FRESH, OPEN, TO_NOTHING, 0, 0, 0),
+    EACH("close as last user", NOTHING, CREATED, CLOSE, TO_NOTHING, 0, 0, 0),
+    EACH("close kept as last user", KEPT, OPENED, CLOSE, TO_OLD, 0, 0, 0),
+    EACH("close not as last user", HELD_TRANSIENT, OPENED, CLOSE, TO_OLD, 0, 0, 0),
+    EACH("remove", KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
+    EACH("remove what is in use", HELD_KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
+    EACH("remove transient in use", HELD_TRANSIENT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
+    EACH("remove a dead name", DEAD_NAME, FRESH, REMOVE, TO_NOTHING, 0, 0, 0),
+    EACH("collect a dead name", DEAD_NAME, FRESH, GC, TO_NOTHING, 0, 0, 0),
+    {"region collect nothing", REGION, KEPT, FRESH, GC, TO_OLD, 0, 0, 0},
+    {"region broken creation, create", REGION, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE_KEPT},
+    {"region broken creation, create another", REGION, BROKEN, FRESH, CREATE_OTHER, TO_NOTHING | TO_NEW, 0, NOTHING, CREATE_KEPT},
+    {"region broken creation, remove", REGION, BROKEN, FRESH, REMOVE, TO_NOTHING | TO_NEW, TO_NOTHING, NOTHING, CREATE_KEPT},
+    {"region broken creation, collect", REGION, BROKEN, FRESH, GC, TO_NOTHING | TO_NEW, 0, NOTHING, CREATE_KEPT},
+    {"port broken transient creation, create", PORT, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE},
+    {"stream broken transient creation, create", STREAM, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE},
+    {"region broken removal, create", REGION, BROKEN, FRESH, CREATE_KEPT, TO_OLD | TO_NOTHING | TO_NEW, TO_NEW | TO_OLD, KEPT, REMOVE},
+    {"region broken removal, open", REGION, BROKEN, FRESH, OPEN, TO_OLD | TO_NOTHING, 0, KEPT, REMOVE},
+    {"region broken removal, remove", REGION, BROKEN, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, KEPT, REMOVE},
+    {"region broken removal, collect", REGION, BROKEN, FRESH, GC, TO_OLD | TO_NOTHING, 0, KEPT, REMOVE},
 };
 #define SCENES (sizeof scenes / sizeof scenes[0])
 
@@ -148,7 +152,10 @@ static const char *where(void)
 
 static struct order order_of(const struct scene *scene, enum act act)
 {
-    struct order order = {.verb = scene->port ? DO_PORT_OPEN : DO_REGION_CREATE, .flags = YOKE_CREATE};
+    static const enum verb creates[] = {DO_REGION_CREATE, DO_PORT_OPEN, DO_STREAM_OPEN}, opens[] = {DO_REGION_OPEN, DO_PORT_OPEN, DO_STREAM_OPEN},
+                           removes[] = {DO_REMOVE_REGION, DO_REMOVE_PORT, DO_REMOVE};
+    uint32_t end = scene->kind == STREAM ? YOKE_WRITE : 0;
+    struct order order = {.verb = creates[scene->kind], .flags = YOKE_CREATE | end};
     switch (act) {
     case CREATE:
     case REPLACE:
@@ -160,7 +167,7 @@ static struct order order_of(const struct scene *scene, enum act act)
         order.flags |= YOKE_EXCLUSIVE;
         break;
     case OPEN:
-        order = (struct order){.verb = scene->port ? DO_PORT_OPEN : DO_REGION_OPEN};
+        order = (struct order){.verb = opens[scene->kind], .flags = end};
         break;
     case OPEN_READ_ONLY:
         order = (struct order){.verb = DO_REGION_OPEN, .flags = YOKE_READ_ONLY};
@@ -169,7 +176,7 @@ static struct order order_of(const struct scene *scene, enum act act)
         order = (struct order){.verb = DO_CLOSE};
         break;
     case REMOVE:
-        order = (struct order){.verb = scene->port ? DO_REMOVE_PORT : DO_REMOVE_REGION};
+        order = (struct order){.verb = removes[scene->kind], .name = scene->kind == STREAM ? "stream:x" : NULL};
         break;
     case GC:
         order = (struct order){.verb = DO_GC};
@@ -360,16 +367,21 @@ static void check_survivor(void)
     uint64_t mark = read_mark(run.survivor, "the survivor");
     if (mark != TOKEN)
         wrong("the survivor's object reads %llx instead of %llx", (unsigned long long)mark, (unsigned long long)TOKEN);
-    if (run.scene->port) {
-        struct answer sent = ask(run.survivor, .verb = DO_SEND, .value = 77);
-        if (sent.result != 1)
-            wrong("the survivor can not send: %lld %s", (long long)sent.result, sent.sentence);
-    } else {
-        struct answer locked = ask(run.survivor, .verb = DO_LOCK);
-        struct answer unlocked = ask(run.survivor, .verb = DO_UNLOCK);
-        if (locked.result < 0 || unlocked.result < 0)
-            wrong("the survivor can not lock: %lld, %lld", (long long)locked.result, (long long)unlocked.result);
+    struct answer first = {0}, second = {0};
+    switch (run.scene->kind) {
+    case PORT:
+        first = ask(run.survivor, .verb = DO_SEND, .value = 77);
+        break;
+    case STREAM:
+        first = ask(run.survivor, .verb = DO_WRITE, .priority = STREAM_MARK_MOST);
+        break;
+    case REGION:
+        first = ask(run.survivor, .verb = DO_LOCK);
+        second = ask(run.survivor, .verb = DO_UNLOCK);
+        break;
     }
+    if (first.result < (run.scene->kind == REGION ? 0 : 1) || second.result < 0)
+        wrong("the survivor can not use it: %lld, %lld %s", (long long)first.result, (long long)second.result, first.sentence);
 }
 
 /* Closes and removes everything (`only`: the next process's one call was the removal); then nothing may be left. */
@@ -616,7 +628,7 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
     struct places places;
     uint64_t seen[64];
     uint32_t seen_count = 0;
-    struct scene breaking = {.name = scene->name, .port = scene->port, .setup = scene->broken_setup, .act = scene->breaker};
+    struct scene breaking = {.name = scene->name, .kind = scene->kind, .setup = scene->broken_setup, .act = scene->breaker};
     if (options.one_broken) {
         run.broken = options.broken;
         run_places(scene, mode, random);

@@ -31,12 +31,13 @@ struct scene {
     const char *name;
     enum setup setup;
     enum what {
-        OPENED = 1,   /* V has its end open */
-        JOINED = 2,   /* V has only joined */
-        FENCES = 4,   /* without membarrier() */
-        OF_PAIR = 8,  /* the link is a pair's */
-        LOOPS = 16,   /* S waits through a descriptor */
-        HAS_BELL = 32 /* V has a descriptor */
+        OPENED = 1,    /* V has its end open */
+        JOINED = 2,    /* V has only joined */
+        FENCES = 4,    /* without membarrier() */
+        OF_PAIR = 8,   /* the link is a pair's */
+        LOOPS = 16,    /* S waits through a descriptor */
+        HAS_BELL = 32, /* V has a descriptor */
+        RANG = 64      /* which rang and was heard, so that V must ask for the next ring */
     } what;
     struct order call;
     enum verb before;   /* V's own, before it */
@@ -103,11 +104,14 @@ static const struct scene scenes[] = {
     {"ask for a descriptor", EMPTY, OPENED, .call = {.verb = DO_FD}},
     {"receive through a descriptor", EMPTY, OPENED | HAS_BELL, .call = RECEIVES},
     {"receive through a descriptor, fences", EMPTY, OPENED | HAS_BELL | FENCES, .call = RECEIVES},
+    {"receive through a descriptor that rang", EMPTY, OPENED | HAS_BELL | RANG, .call = RECEIVES},
+    {"receive through a descriptor that rang, fences", EMPTY, OPENED | HAS_BELL | RANG | FENCES, .call = RECEIVES},
     {"close with a descriptor", LINKED, OPENED | HAS_BELL, .call = CLOSES},
     {"send to a pair's descriptor", EMPTY_ASLEEP, OPENED | OF_PAIR | LOOPS, .call = SENDS},
     {"close beside a pair's descriptor", EMPTY_ASLEEP, OPENED | OF_PAIR | LOOPS, .call = CLOSES},
     {"ask for a pair's descriptor", EMPTY, OPENED | OF_PAIR, .call = {.verb = DO_FD}},
     {"receive through a pair's descriptor", EMPTY, OPENED | OF_PAIR | HAS_BELL, .call = RECEIVES},
+    {"receive through a pair's descriptor that rang", EMPTY, OPENED | OF_PAIR | HAS_BELL | RANG, .call = RECEIVES},
     {"close with a pair's descriptor", LINKED, OPENED | OF_PAIR | HAS_BELL, .call = CLOSES},
 };
 #define SCENES (sizeof scenes / sizeof scenes[0])
@@ -282,6 +286,10 @@ static void set_up(const struct scene *scene)
         open_end(V);
     if (scene->what & HAS_BELL)
         MUST(0, V, .verb = DO_FD);
+    if (scene->what & RANG) {
+        MUST(1, S, .verb = DO_SEND, .value = 59);
+        MUST(1, V, .verb = DO_LOOP, .timeout_ns = LONG_NS);
+    }
     for (uint64_t i = 1; i <= messages_before(scene); i++)
         MUST(1, S, .verb = DO_SEND, .value = i);
     if (scene->dead)

@@ -39,12 +39,14 @@ def environment(home):
     return dict(kept, **paths, HOME=str(home), YOKE_DIR=str(home / "names"), LC_ALL="C.UTF-8")
 
 
-def run_page(path):
+def run_page(path, grace=Place.grace):
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         (home / "names").mkdir(0o700)
         (home / "work").mkdir()
-        page = Page(path, Place(home, environment(home), home / "work")).run()
+        place = Place(home, environment(home), home / "work")
+        place.grace = grace
+        page = Page(path, place).run()
         left = subprocess.run([TOOL, "ls"], env=environment(home), text=True, capture_output=True)
         if len(left.stdout.splitlines()) > 1 or left.returncode != 0:
             page.fault(1, f"leaves objects behind:\n{left.stdout}{left.stderr}")
@@ -189,9 +191,13 @@ false
 ```console
 $ sleep 1000 &
 ```
+```console
+$ echo one; false
+…
+```
 """
 FAULTS = {1: "printed", 5: "it ends with status 1", 8: "no block shows", 11: "unknown kind",
-          14: "does not compile", 17: "without a reason", 20: "status 1", 23: "processes are left"}
+          14: "does not compile", 17: "without a reason", 20: "status 1", 23: "processes are left", 26: "status 1"}
 
 
 def test_itself():
@@ -199,7 +205,7 @@ def test_itself():
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "faulty.md"
         path.write_text(FAULTY)
-        said = {int(fault.split(":")[1]): fault for fault in run_page(path).faults}
+        said = {int(fault.split(":")[1]): fault for fault in run_page(path, 0.5).faults}
         path.write_text("    yoke nonsense\n\n`yoke recv --nonsense` and [x](nowhere.md)\n")
         said_of_text = check_text(path)
     wrong = [f"unseen: line {line}, {what}" for line, what in FAULTS.items() if what not in said.get(line, "")]

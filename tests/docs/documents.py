@@ -123,6 +123,8 @@ def script_of(session):
 class Place:
     """Where a page's blocks are run; what one exports the next ones have."""
 
+    grace = 20  # seconds that what a block has started may go on after it
+
     def __init__(self, directory, environment, work=None):
         self.directory = Path(directory)
         self.work = Path(work or directory)
@@ -143,7 +145,7 @@ class Place:
                 status = process.wait(TIME_LIMIT)
             except subprocess.TimeoutExpired:
                 status = f"none within {TIME_LIMIT} s"
-            left = end_group(process.pid)
+            left = end_group(process.pid, self.grace)
             process.wait()
             out.seek(0), err.seek(0)
             self.output = out.read()
@@ -153,9 +155,9 @@ class Place:
         return status, errors
 
 
-def end_group(leader):
-    """Whether processes of the group are there, some time after its leader has ended; kills them."""
-    deadline = time.monotonic() + 20
+def end_group(leader, grace):
+    """Whether processes of the group are there, so long after its leader has ended; kills them."""
+    deadline = time.monotonic() + grace
     while time.monotonic() < deadline:
         try:
             os.killpg(leader, 0)
@@ -240,7 +242,8 @@ class Page:
             self.fault(block.line, "a session begins with '$ '")
             return
         status, _ = self.place.run(script_of(block.text), trace=False)
-        if status != 0 or not is_printed(block.text, self.place.output):
+        failed = "[it ends with status" in self.place.output  # an … must not hide that
+        if status != 0 or failed or not is_printed(block.text, self.place.output):
             self.fault(block.line, f"this was printed (status {status}):\n{self.place.output}")
 
     def run_sh(self, block):

@@ -102,6 +102,7 @@ static void name_slot(char name[64], size_t at)
         PART(struct yk_shm_slot, uid),     PART(struct yk_shm_slot, bell),
         PART(struct yk_shm_slot, waiting), PART(struct yk_shm_slot, pool_used),
         PART(struct yk_shm_slot, sent),    PART(struct yk_shm_slot, received),
+        PART(struct yk_shm_slot, counts),  PART(struct yk_shm_slot, before),
     };
     static const struct part notices[] = {
         PART(struct yk_shm_notice, armed),
@@ -110,7 +111,7 @@ static void name_slot(char name[64], size_t at)
     };
     size_t notice = offsetof(struct yk_shm_slot, notice);
 
-    if (at >= notice)
+    if (at >= notice && at < offsetof(struct yk_shm_slot, sent))
         snprintf(name, 64, "notice.%s",
                  PART_OF(notices, (at - notice) % sizeof(struct yk_shm_notice)));
     else

@@ -36,6 +36,7 @@ ALIASES = {
     ('src/ring/spsc.c', 'counter'): 'link redelivered, dropped', ('', 'counter'): 'sent, received',
     ('src/ring/spsc.c', 'redelivered'): 'link redelivered, dropped',
     ('src/ring/spsc.c', 'dropped'): 'link redelivered, dropped',
+    ('', 'counts'): 'counts, before', ('', 'before'): 'counts, before',
     ('', 'sent'): 'sent, received', ('', 'received'): 'sent, received', ('src/inbox.c', 'received'): 'inbox received',
     ('src/ring/bytes.c', 'inside'): 'stream inside', ('src/link.c', 'inside'): 'link inside',
     ('src/peer.c', 'inside'): 'peer inside',
