@@ -57,6 +57,8 @@ by clang user.c c99 c11 c17 c2x
 by g++ user.cc c++11 c++14 c++17 c++20
 by clang++ user.cc c++11 c++14 c++17 c++20
 check header_and_symbol_map_agree diff -u "$work/header" "$work/map"
+sed -n 's/^ \(yoke_[a-z_]*\)@.*/\1/p' "$YOKE_SOURCE_DIR/debian/libyoke0.symbols" | sort > "$work/symbols"
+check symbol_map_and_package_agree diff -u "$work/map" "$work/symbols"
 nm -D --defined-only "$YOKE_BUILD_DIR/src/libyoke.so" | sed -n 's/.* [TtDdBbRrVvWw] \([^@]*\)@.*/\1/p' |
     sort > "$work/library"
 check library_exports_that_and_no_more diff -u "$work/map" "$work/library"
