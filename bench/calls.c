@@ -232,7 +232,7 @@ static void explain(struct bench_run *run, const struct control *control, int er
     if (run->reason[0])
         return;
     if (error == -EPERM)
-        snprintf(run->reason, sizeof run->reason, "ptrace is not allowed here");
+        snprintf(run->reason, sizeof run->reason, "ptrace is forbidden here");
     else if (error == -ETIMEDOUT)
         snprintf(run->reason, sizeof run->reason, "no end after %d s, given up", TIMEOUT_S);
     else

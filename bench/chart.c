@@ -209,7 +209,7 @@ static void log_ticks(FILE *out, const struct bench_chart *chart, const struct s
     double decades = log10(scale->most / scale->least);
     size_t fine = decades < 2.5 ? 3 : 1;
 
-    for (double power = floor(log10(scale->least)); power <= log10(scale->most); power++) {
+    for (int power = (int)floor(log10(scale->least)); power <= log10(scale->most); power++) {
         for (size_t i = 0; i < fine; i++) {
             double value = steps[i] * pow(10, power);
 
@@ -225,8 +225,8 @@ static void linear_ticks(FILE *out, const struct bench_chart *chart, const struc
 
     while (y->most / step > 8)
         step *= y->most / step > 16 ? 5 : 2;
-    for (double value = 0; value <= y->most; value += step)
-        y_tick(out, chart, y, value);
+    for (int i = 0; i * step <= y->most; i++) /* not added up: the errors would, too */
+        y_tick(out, chart, y, i * step);
 }
 
 static void write_axes(FILE *out, const struct bench_chart *chart, const struct scale *x,

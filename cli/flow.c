@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ll
+#define SECOND 1000000000LL
 #define LOOK   YK_PROGRESS_LOOK   /* how often the progress is shown, and the clock looked at */
 #define PIECE  ((size_t)16 << 20) /* by one call */
 #define NAP    (SECOND / 50)

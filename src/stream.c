@@ -173,7 +173,7 @@ static bool look(struct yk_object *object)
     struct yk_stream *stream = (struct yk_stream *)object;
     struct yk_shm_bytes_end *other = other_end(stream);
     uint64_t none = 0;
-    for (int side = 0; side < 2; side++) {
+    for (enum yk_bytes_side side = YK_BYTES_READING; side <= YK_BYTES_WRITING; side++) {
         uint64_t inside = yk_bytes_inside(&stream->ring, side);
         if (inside != 0 && yk_participant_is_dead(object, (uint32_t)(inside & YK_BYTES_SLOT),
                                                   inside >> YK_BYTES_SLOT_BITS))

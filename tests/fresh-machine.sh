@@ -22,6 +22,8 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 fresh=${FRESH:-/tmp/yoke-fresh}
 suite=${SUITE:-bookworm}
 passed=0 failed=0
+. "$root/tests/support/machine.sh"
+archives=$fresh/archives
 
 say() {
     printf '\n==== %s\n' "$*"
@@ -29,15 +31,9 @@ say() {
 
 # ---- making a machine -----------------------------------------------------------------------------
 
-find_mirror() {
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Identifier: Packages' |
-        awk -v suite="$suite" '$2 == suite && $3 == "main" { sub("/*$", "", $1); print $1; exit }'
-}
-
 make_base() {
     test ! -e "$fresh/base.tar" || return 0
-    mirror=${MIRROR:-$(find_mirror)}
+    mirror=${MIRROR:-$(find_mirror "$suite")}
     test -n "$mirror" || { echo "no mirror for $suite in apt's lists: set MIRROR" >&2; exit 1; }
     say "making a bare $suite from apt's mirror"
     rm -rf --one-file-system "$fresh/base"
@@ -57,34 +53,6 @@ make_base() {
     rm -rf --one-file-system "$fresh/base"
 }
 
-# enter TREE USER SCRIPT: runs the shell script in the tree as on a machine of its own
-enter() {
-    unshare --mount --pid --ipc --uts --fork --kill-child sh -eu -c '
-        tree=$1 user=$2 script=$3 archives=$4
-        mount --make-rprivate /
-        mount -t proc proc "$tree/proc"
-        mount -t sysfs -o ro sysfs "$tree/sys"
-        mount -t tmpfs -o mode=755 dev "$tree/dev"
-        for device in null:3 zero:5 full:7 random:8 urandom:9; do
-            mknod -m 666 "$tree/dev/${device%:*}" c 1 "${device#*:}"
-        done
-        mknod -m 666 "$tree/dev/tty" c 5 0
-        mkdir "$tree/dev/shm" "$tree/dev/pts"
-        ln -s /proc/self/fd "$tree/dev/fd"
-        mount -t tmpfs -o mode=1777 shm "$tree/dev/shm"
-        mount -t devpts -o newinstance,ptmxmode=0666 devpts "$tree/dev/pts"
-        ln -s pts/ptmx "$tree/dev/ptmx"
-        mount -t tmpfs -o mode=755 run "$tree/run"
-        mount --bind "$archives" "$tree/var/cache/apt/archives"
-        home=/root
-        test "$user" = root || home=/home/$user
-        exec chroot "$tree" env -i HOME="$home" TERM=dumb LANG=C.UTF-8 \
-            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-            runuser -u "$user" -- sh -c "cd $home && $script"
-    ' enter "$1" "$2" "$3" "$fresh/archives" < /dev/null
-}
-
 # A new machine in $tree with the sources, as a repository to clone from, in /srv/yoke.
 make_machine() {
     tree=$fresh/$1
@@ -92,9 +60,7 @@ make_machine() {
     mkdir -p "$tree"
     tar -C "$tree" -xf "$fresh/base.tar"
     mkdir -p "$tree/srv/yoke"
-    git -C "$root" ls-files -z --cached --others --exclude-standard |
-        (cd "$root" && xargs -0 sh -c 'for file; do test ! -e "$file" || printf "%s\0" "$file"; done' list) |
-        tar -C "$root" --null -T - -cf - | tar -C "$tree/srv/yoke" -xf -
+    copy_sources "$root" "$tree/srv/yoke"
     chown -R 0:0 "$tree/srv/yoke"
     enter "$tree" root 'cd /srv/yoke && git init -q -b main && git add -A &&
         git -c user.name=trial -c user.email=trial@localhost commit -qm trial &&
@@ -200,7 +166,7 @@ for tool in debootstrap unshare git; do
     command -v $tool > /dev/null || { echo "tests/fresh-machine.sh needs $tool" >&2; exit 1; }
 done
 test "$(id -u)" -eq 0 || { echo 'tests/fresh-machine.sh needs root' >&2; exit 1; }
-mkdir -p "$fresh/archives/partial"
+mkdir -p "$archives/partial"
 make_base
 test $# -gt 0 || set -- run check build install user
 for trial; do

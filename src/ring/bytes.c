@@ -90,7 +90,7 @@ void yk_bytes_expel(struct yk_bytes *ring, enum yk_bytes_side side, uint64_t dea
 
 void yk_bytes_recover(struct yk_bytes *ring, uint32_t slot)
 {
-    for (int side = 0; side < 2; side++) {
+    for (enum yk_bytes_side side = YK_BYTES_READING; side <= YK_BYTES_WRITING; side++) {
         uint64_t inside = yk_bytes_inside(ring, side);
         if ((inside & YK_BYTES_SLOT) == slot)
             yk_bytes_expel(ring, side, inside);

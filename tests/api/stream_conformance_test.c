@@ -328,7 +328,7 @@ static int64_t move_for_20_ms(void *context)
 /* Not for the descriptor, which waits as long as it likes, nor for who reads what comes out of it. */
 static void moves_keep_their_time_whatever_the_descriptor_is(void **state)
 {
-    for (int kind = 0; kind < CONNECTIONS; kind++) {
+    for (enum connection kind = SOCKET; kind < CONNECTIONS; kind++) {
         struct both both = both_make(state), writing = {NULL, both.out};
         int ends[2];
         uint64_t left, got = 0;

@@ -720,7 +720,7 @@ static int64_t perform_more(const struct order *order, const char *name, struct 
         return move_record(order);
     case DO_INSIDE: {
         const struct yk_stream *stream = endpoint->self;
-        return yk_bytes_inside(&stream->ring, (int)order->value) != 0;
+        return yk_bytes_inside(&stream->ring, (enum yk_bytes_side)order->value) != 0;
     }
     case DO_THERE:
         return (int64_t)bytes_there(endpoint);

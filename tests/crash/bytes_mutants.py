@@ -47,8 +47,10 @@ MUTANTS = [
         ("        yk_cas_seq(&ring->shm->sides[side].inside, &dead, 0);",
          "        yk_store_release(&ring->shm->sides[side].inside, 0);")]),
     ("recover-one-side", "recovery forgets the writing side", [
-        ("    for (int side = 0; side < 2; side++) {\n        uint64_t inside = yk_bytes_inside(ring, side);",
-         "    for (int side = 0; side < 1; side++) {\n        uint64_t inside = yk_bytes_inside(ring, side);")]),
+        ("    for (enum yk_bytes_side side = YK_BYTES_READING; side <= YK_BYTES_WRITING; side++) {\n"
+         "        uint64_t inside = yk_bytes_inside(ring, side);",
+         "    for (enum yk_bytes_side side = YK_BYTES_READING; side <= YK_BYTES_READING; side++) {\n"
+         "        uint64_t inside = yk_bytes_inside(ring, side);")]),
     ("recover-anybody", "recovery expels whoever is inside", [
         ("        if ((inside & YK_BYTES_SLOT) == slot)\n", "        (void)slot;\n")]),
     ("seen-for-ever", "a `read` that was seen is never looked at again", [

@@ -304,7 +304,7 @@ static void call_twice(const struct scenario *scenario, const struct task *task,
     calls_begin(calls, task->faults, task->count);
     pid_t child = scenario->flags & FORKED ? fork() : 0;
     if (child != 0) {
-        int status;
+        int status = 0;
         calls_end();
         if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
             wrong("the forked child ended with status %#x", status);

@@ -39,6 +39,7 @@ expect 2 "'foo' is no number" 'what is no time to fuzz is refused' fuzz foo
 expect 2 'one number of SECONDS' 'fuzz with two times is refused' fuzz 1 2
 expect 2 "'foo' is too much" 'an argument of build is refused' build foo
 expect 2 "'foo' is too much" 'an argument of arm64 is refused' arm64 foo
+expect 2 "'foo' is too much" 'an argument of abi is refused' abi foo
 CC='no-such-cc -m64' && export CC
 for command in build run check arm64; do
     expect 1 "no command 'no-such-cc'" "$command with a compiler that is not there names it" $command

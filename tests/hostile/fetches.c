@@ -171,7 +171,7 @@ static void name_link(char name[64], const struct yk_shm_fixed *fixed, size_t at
     };
     struct yk_link_fixed own;
     struct yk_spsc ring;
-    size_t receipts, buffer;
+    uintptr_t receipts, buffer;
 
     memcpy(&own, fixed->details, sizeof own);
     if (at < offsetof(struct yk_shm_link, sides)) {
@@ -185,8 +185,8 @@ static void name_link(char name[64], const struct yk_shm_fixed *fixed, size_t at
     }
     yk_spsc_attach(&ring, &own.geometry, NULL);
     at = (at - sizeof(struct yk_shm_link)) % yk_spsc_bytes(&own.geometry);
-    receipts = (size_t)((unsigned char *)ring.receipts - (unsigned char *)NULL);
-    buffer = (size_t)(ring.buffer - (unsigned char *)NULL);
+    receipts = (uintptr_t)ring.receipts;
+    buffer = (uintptr_t)ring.buffer;
     if (at < sizeof(struct yk_shm_spsc))
         snprintf(name, 64, "way.%s", PART_OF(counters, at));
     else if (at >= buffer)

@@ -25,7 +25,7 @@ static void mark(void)
 /* Resumes a traced child until its next system-call stop; false when it ended. */
 static bool to_next_stop(pid_t pid)
 {
-    int status;
+    int status = 0;
 
     if (ptrace(PTRACE_SYSCALL, pid, 0, 0) != 0 || waitpid(pid, &status, 0) != pid)
         fail_msg("tracing %d: %s", pid, strerror(errno));
