@@ -66,7 +66,7 @@ struct watch {
 
 static unsigned bucket_of(int64_t ns)
 {
-    double bucket = ns <= LEAST_NS ? 0 : ceil(log2((double)ns / LEAST_NS) * YK_LATENCY_OCTAVE);
+    double bucket = ns <= (int64_t)LEAST_NS ? 0 : ceil(log2((double)ns / LEAST_NS) * YK_LATENCY_OCTAVE);
 
     return bucket < YK_LATENCY_BUCKETS - 1 ? (unsigned)bucket : YK_LATENCY_BUCKETS - 1;
 }

@@ -206,8 +206,11 @@ static void print_bytes(const char *what, uint64_t bytes, double rate, const str
 {
     char size[YK_SIZE_TEXT], per_second[YK_SIZE_TEXT];
 
-    printf("%-13s %s (%" PRIu64 " bytes), %s/s%s\n", what, yk_format_size(size, bytes), bytes,
-           yk_format_size(per_second, (uint64_t)rate), rates->measured ? "" : " on average");
+    printf("%-13s %s", what, yk_format_size(size, bytes));
+    if (bytes >= 1024)
+        printf(" (%" PRIu64 " bytes)", bytes);
+    printf(", %s/s%s\n", yk_format_size(per_second, (uint64_t)rate),
+           rates->measured ? "" : " on average");
 }
 
 /* A look for a message or for room, that was in vain. */
@@ -250,8 +253,8 @@ static void print_messages(const struct yk_object_facts *facts, const struct yk_
     printf("received      %" PRIu64 ", %s%s\n", facts->received, yk_format_rate(out, rates->out),
            span);
     if (yk_facts_is_port(facts)) {
-        print_bytes("bytes sent", facts->bytes_sent, rates->bytes_in, rates);
-        print_bytes("received", facts->bytes_received, rates->bytes_out, rates);
+        print_bytes("bytes in", facts->bytes_sent, rates->bytes_in, rates);
+        print_bytes("bytes out", facts->bytes_received, rates->bytes_out, rates);
     }
     print_vain(facts);
     printf("redelivered   %" PRIu64 "\n", facts->redelivered);
