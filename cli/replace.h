@@ -1,6 +1,7 @@
 /*
  * replace.h - standard output into a file that is replaced as a whole: who reads it sees the old one or
- * the new one, never half of one; and what fails leaves the old one as it was.
+ * the new one, never half of one; and what fails leaves the old one as it was. A symbolic link is
+ * replaced itself, not what it leads to, and what is no file (a device, a FIFO) is refused.
  */
 #ifndef YK_REPLACE_H
 #define YK_REPLACE_H

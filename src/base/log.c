@@ -34,7 +34,9 @@ static void write_line(const char *format, va_list arguments)
             line[i] = '?';
     }
     line[length++] = '\n';
-    yk_sys_write(STANDARD_ERROR, line, length);
+    /* who waits here may be in the midst of a recovery, and in everybody's way */
+    if (yk_sys_poll_for(STANDARD_ERROR, true, 0) > 0)
+        yk_sys_write(STANDARD_ERROR, line, length);
 }
 
 static void say(const char *format, ...)

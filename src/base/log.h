@@ -11,8 +11,9 @@
 
 /*
  * Writes "yoke[PID]: " and the text by one write(2), so that lines of threads and processes do not mix;
- * what does not fit, or can not be written, is lost. The text may hold what others wrote: control
- * characters become '?'.
+ * what does not fit, or can not be written at once, is lost: locks that others wait for may be held, so
+ * nobody waits here until somebody reads. The text may hold what others wrote: control characters
+ * become '?'.
  */
 void yk_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

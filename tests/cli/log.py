@@ -90,6 +90,22 @@ class Debug(Log):
             self.assertEqual(done, 0)
         self.assertEqual(self.yoke('recv', address), b'text\n')
 
+    def test_nobody_waits_for_who_reads_standard_error(self):
+        address = self.port()
+        self.die_with_a_message(address)  # recovered under locks, with a line
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        os.set_blocking(writing, False)
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(writing, b'x' * size)
+            except BlockingIOError:
+                pass
+        os.set_blocking(writing, True)
+        self.assertEqual(self.started(writing, 'recv', address), 0)
+
     def started(self, stderr, *arguments):
         child = self.start(*arguments, env=dict(os.environ, YOKE_LOG='debug'), stderr=stderr)
         return child.wait(tool.DEADLINE)

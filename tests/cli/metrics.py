@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import unittest
 
@@ -247,6 +248,29 @@ class Metrics(tool.Case):
         self.yoke('stat', '--openmetrics', '--output', nowhere, status=1)
         self.assertIn(f"'{nowhere}' can not be written", self.complaint)
         self.assertEqual(os.listdir(self.scratch), ['yoke.prom'])
+
+    def test_an_output_that_is_no_file_stays_what_it_is(self):
+        self.port()
+        fifo = os.path.join(self.scratch, 'fifo')
+        link = os.path.join(self.scratch, 'link')
+        os.mkfifo(fifo)
+        os.symlink('/dev/null', link)
+        for path in (fifo, link, self.scratch):
+            self.yoke('stat', '--openmetrics', '--output', path, status=1)
+            self.assertIn('is no file that could be replaced', self.complaint)
+        self.assertTrue(stat.S_ISFIFO(os.stat(fifo).st_mode))
+        self.assertTrue(os.path.islink(link))
+        self.assertEqual(sorted(os.listdir(self.scratch)), ['fifo', 'link'])
+
+    def test_what_others_made_in_place_of_the_temporary_file_is_not_written(self):
+        self.port()
+        path = os.path.join(self.scratch, 'yoke.prom')
+        script = 'echo theirs > "$2.$$.0.new"; exec "$1" stat --openmetrics --output "$2"'
+        subprocess.run(['sh', '-c', script, 'sh', tool.TOOL, path], check=True)
+        theirs = [name for name in os.listdir(self.scratch) if name != 'yoke.prom']
+        self.assertEqual(len(theirs), 1, theirs)
+        self.assertEqual(self.read(theirs[0]), b'theirs\n')
+        self.assertTrue(self.read('yoke.prom').endswith(b'# EOF\n'))
 
     @unittest.skipUnless(os.path.exists('/dev/full'), 'there is no /dev/full')
     def test_an_output_that_could_not_be_written_whole_is_told(self):

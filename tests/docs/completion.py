@@ -101,6 +101,16 @@ def check_arguments():
     expect("yoke send port:jobs --file fi", {"file\\ one"})
     expect("yoke signal peer:bob --unix TER", {"TERM"})
     expect("yoke send port:jobs --tag ", set())
+    expect("yoke wait --for peer:bob --as ", set())
+    # a word before, which is a file's name, is never run, nor makes it fail
+    os.makedirs("sh<x;", exist_ok=True)
+    open("sh<x;/e#", "w").close()
+    with open("x", "w") as script:
+        script.write("touch pwned\n")
+    for word in ("./sh\\<x\\;/e#", "./a/b/wpwned", "a[", "\\(", "--file/b/e#", "x/", "*"):
+        offered(f"yoke stat {word} ")
+    if os.path.exists("pwned"):
+        failed.append("a command in a file's name was run")
 
 
 def main():
