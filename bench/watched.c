@@ -251,7 +251,8 @@ static struct bench_ratio settle(double *values, unsigned count)
 
 static int take_rounds(struct watching *watching, bool quick, struct bench_watched *ret)
 {
-    double cpu[ROUNDS], noise[ROUNDS], speed[ROUNDS], cost[ROUNDS], rate[ROUNDS];
+    double cpu[ROUNDS] = {0}, noise[ROUNDS] = {0}, speed[ROUNDS] = {0}, cost[ROUNDS] = {0},
+           rate[ROUNDS] = {0};
     unsigned rounds = quick ? ROUNDS_QUICK : ROUNDS;
     int error = 0;
 

@@ -66,7 +66,8 @@ struct watch {
 
 static unsigned bucket_of(int64_t ns)
 {
-    double bucket = ns <= (int64_t)LEAST_NS ? 0 : ceil(log2((double)ns / LEAST_NS) * YK_LATENCY_OCTAVE);
+    double bucket =
+        ns <= (int64_t)LEAST_NS ? 0 : ceil(log2((double)ns / LEAST_NS) * YK_LATENCY_OCTAVE);
 
     return bucket < YK_LATENCY_BUCKETS - 1 ? (unsigned)bucket : YK_LATENCY_BUCKETS - 1;
 }
@@ -268,6 +269,8 @@ static void go_on(struct watch *watch, int64_t ns, bool *ret_stopped)
 
     while (!(*ret_stopped = yk_stop_signal() != 0) && now - start < ns) {
         if (now - picked >= EVERY) {
+            if (yk_tap_is_alone(watch->tap))
+                break;
             pick_some(watch, now);
             picked = now;
         }

@@ -499,12 +499,12 @@ static int print_sample(const struct request *request, const struct watched *wat
     return complain_of_problem(&watched->look);
 }
 
-static void print_number(bool known, uint64_t number)
+static void print_number(bool known, int width, uint64_t number)
 {
     if (known)
-        printf(" %10" PRIu64, number);
+        printf(" %*" PRIu64, width, number);
     else
-        printf(" %10s", "-");
+        printf(" %*s", width, "-");
 }
 
 static void print_line(const struct watched *watched, const struct yk_rates *rates)
@@ -516,9 +516,9 @@ static void print_line(const struct watched *watched, const struct yk_rates *rat
 
     printf("%12s %12s", traffic ? yk_format_rate(in, rates->in) : "-",
            traffic ? yk_format_rate(out, rates->out) : "-");
-    print_number(traffic || yk_facts_has_count(facts), facts->waiting);
-    print_number(traffic, facts->held);
-    print_number(traffic, facts->parked);
+    print_number(traffic || yk_facts_has_count(facts), 9, facts->waiting);
+    print_number(traffic, 9, facts->held);
+    print_number(traffic, 8, facts->parked);
     printf(" %6" PRIu32 " %7s %7s\n", facts->participants_used,
            timed ? yk_format_time(half, yk_times_percentile(&watched->latency->at_most, 50)) : "-",
            timed ? yk_format_time(most, yk_times_percentile(&watched->latency->at_most, 99)) : "-");
@@ -595,7 +595,7 @@ static int show(const struct request *request, struct watched *watched)
     if (request->interval == 0)
         return print_sample(request, watched, &rates);
     if (request->watch && !request->json)
-        printf("%12s %12s %10s %10s %10s %6s %7s %7s\n", "SENT", "RECEIVED", "WAITING", "HELD",
+        printf("%12s %12s %9s %9s %8s %6s %7s %7s\n", "SENT", "RECEIVED", "WAITING", "HELD",
                "PARKED", "USERS", "P50", "P99");
     do
         status = next_sample(request, watched);

@@ -61,6 +61,7 @@ struct tapping {
     char link[YK_LINK_ADDRESS]; /* where `address` may lie */
     const char *address;
     bool follow, hex, json;
+    bool gone;      /* its last user went */
     uint64_t count; /* 0: no end */
     int64_t timeout;
     uint32_t bytes;
@@ -212,8 +213,11 @@ static int follow(struct tapping *tapping, struct yk_tap *tap)
         if (result < 0)
             return yk_report_on(tapping->address, result);
         tapping->unseen += unseen;
+        tapping->gone = yk_tap_is_alone(tap);
         if (tapping->shown != before && yk_flush_output() < 0)
             return YK_FAILED;
+        if (tapping->gone)
+            return YK_NOTHING;
         if (tapping->shown != before || unseen)
             last = yk_time_monotonic();
         else if (tapping->timeout >= 0 && yk_time_monotonic() - last >= tapping->timeout)
@@ -248,9 +252,11 @@ int yk_tap_main(int argc, char **argv)
         return yk_report_on(tapping.address, result);
     int status = tapping.follow ? follow(&tapping, tap) : look_once(&tapping, tap);
     yk_tap_close(tap);
+    if (tapping.gone)
+        yk_complain("%s is gone: its last user went", tapping.address);
     if (tapping.unseen > 0)
         yk_complain("note: %" PRIu64 " more came and went unseen", tapping.unseen);
-    else if (status == YK_NOTHING && tapping.follow)
+    else if (status == YK_NOTHING && tapping.follow && !tapping.gone)
         yk_complain("%s: nothing came in time; %" PRIu64 " shown before", tapping.address,
                     tapping.shown);
     return status;

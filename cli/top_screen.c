@@ -165,6 +165,8 @@ static void take_list_key(struct yk_top *top, int key)
         choice->mine = !choice->mine;
     else if (key == '/')
         top->typing = true;
+    else if (key == YK_KEY_ESCAPE)
+        take_typed_key(top, key);
     else if ((key == YK_KEY_ENTER || key == 'i') && top->listing.count > 0) {
         choose(top, yk_top_chosen(top));
         show(top, YK_TOP_INSIDE);

@@ -70,7 +70,7 @@ static void look_at_participants(struct yk_row *row)
             add_process(row, YK_STUCK, what, one);
         else if (!one->alive)
             add_process(row, YK_MARKED, "dead, not recovered", one);
-        else if (one->state == 'T' || one->state == 't')
+        else if (one->state == 'T') /* 't' is a tracer's, mostly for an instant */
             look_at_stopped(row, one);
     }
 }

@@ -47,7 +47,10 @@ struct people {
 struct lock_file {
     int fd; /* negative: it can not be opened */
     uint64_t dev, ino;
+    uint32_t descriptors; /* of participants: so many more are looked at */
 };
+/* The pids are others' word for it: who has ever so many descriptors is not to keep us for ever. */
+#define DESCRIPTORS_MOST 32768
 
 static void note_problem(struct yk_object_facts *facts, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -96,7 +99,8 @@ static struct lock_file open_lock_file(const struct look *look, uint64_t nonce)
         yk_sys_close(fd);
         return file;
     }
-    return (struct lock_file){.fd = fd, .dev = facts.st_dev, .ino = facts.st_ino};
+    return (struct lock_file){
+        .fd = fd, .dev = facts.st_dev, .ino = facts.st_ino, .descriptors = DESCRIPTORS_MOST};
 }
 
 /* Only a free lock is a proof of death; not being able to ask is none. */
@@ -156,7 +160,7 @@ static void add_counts(struct yk_object_facts *facts, const struct yk_shm_slot *
 
 /* All relaxed: hints that nobody relies on, each read once. */
 static void look_at_participant(struct yk_participant_facts *ret, const struct yk_shm_slot *slot,
-                                const struct lock_file *file)
+                                struct lock_file *file)
 {
     ret->pid = (int32_t)yk_load32_relaxed(&slot->pid);
     ret->uid = yk_load32_relaxed(&slot->uid);
@@ -173,8 +177,9 @@ static void look_at_participant(struct yk_participant_facts *ret, const struct y
     ret->state = '?';
     if (!ret->alive || ret->pid <= 0)
         return;
-    ret->proven = file->fd >= 0 &&
-                  yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot)) == 1;
+    ret->proven =
+        file->fd >= 0 && yk_lock_held_by(ret->pid, file->dev, file->ino, YK_LIFE_BYTE(ret->slot),
+                                         &file->descriptors) == 1;
     ret->state = process_state(ret->pid);
 }
 

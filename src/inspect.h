@@ -164,6 +164,11 @@ enum yk_tap_stage {
     YK_TAP_WAITS = 1,   /* sent, and nobody took it so far */
     YK_TAP_TAKEN = 2,
 };
+/*
+ * Is it to go with its last user, and is that this one who looks on? Then close: else it stays, and
+ * whoever comes next finds what the dead ones left.
+ */
+bool yk_tap_is_alone(const struct yk_tap *tap);
 /* Priorities of a port, or the two ways of a link. */
 uint32_t yk_tap_queues(const struct yk_tap *tap);
 /* About which one will be sent next there. */

@@ -54,7 +54,7 @@ int yk_peer_lock_held_by(int lock_file, int32_t pid)
     int result = pid > 0 ? yk_sys_stat(lock_file, &facts) : 0;
     if (pid <= 0 || result < 0)
         return result;
-    return yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0));
+    return yk_lock_held_by(pid, facts.st_dev, facts.st_ino, YK_LIFE_BYTE(0), NULL);
 }
 
 bool yk_peer_lock_held_through(int lock_file, int32_t pid, int32_t fd)

@@ -16,7 +16,8 @@
 #include "pool.h"
 #include "ring/spsc.h"
 
-#define BUSY_LOOK 1024 /* messages after which a busy receiver asks whether anybody died */
+#define BUSY_CLOCK 8                   /* messages after which a busy receiver looks at the clock */
+#define BUSY_LOOK  UINT64_C(100000000) /* ns after which a busy receiver asks whether anybody died */
 
 /* Looks for a message without a pause and without a clock: somewhat more than a round trip. */
 #define SHORT_SPIN  400
@@ -202,6 +203,7 @@ int yk_port_open_as(struct yk_port *port, enum yk_kind kind, int32_t seat, const
         .operations = &operations,
     };
     port->parked = (flags & YOKE_PARKED) != 0;
+    yk_store_relaxed(&port->last_look, (uint64_t)yk_now_coarse());
     port->waiting.spin_ns = options->spin_ns == -1 ? yk_default_spin() : options->spin_ns;
     return yk_object_open(&port->object, &plan);
 }
@@ -220,27 +222,21 @@ void yk_port_close(struct yk_port *port)
 
 /* ---- sending ---- */
 
-/*
- * What one participant did, for stat: threads that count at once may lose some. Totals are counted
- * by the ring. Returns the count as it was.
- */
-static uint64_t add_count(yk_atomic64 *counter, uint64_t count)
-{
-    uint64_t before = yk_load_relaxed(counter);
-    yk_store_relaxed(counter, before + count);
-    return before;
-}
-
+/* What one participant did, for stat; totals are counted by the ring. */
 static void count_sent(struct yk_port *port, uint64_t count, uint64_t bytes)
 {
-    add_count(&yk_object_slot(&port->object, port->object.slot)->sent, count);
-    yk_object_count(&port->object, YK_COUNT_BYTES_SENT, bytes);
+    struct yk_shm_slot *slot = yk_object_slot(&port->object, port->object.slot);
+    bool alone = yk_counts_alone(&port->object);
+    yk_count(&slot->sent, count, alone);
+    yk_count(&slot->counts[YK_COUNT_BYTES_SENT], bytes, alone);
 }
 
 static void count_received(struct yk_port *port, uint64_t count, uint64_t bytes)
 {
-    add_count(&yk_object_slot(&port->object, port->object.slot)->received, count);
-    yk_object_count(&port->object, YK_COUNT_BYTES_RECEIVED, bytes);
+    struct yk_shm_slot *slot = yk_object_slot(&port->object, port->object.slot);
+    bool alone = yk_counts_alone(&port->object);
+    yk_count(&slot->received, count, alone);
+    yk_count(&slot->counts[YK_COUNT_BYTES_RECEIVED], bytes, alone);
 }
 
 static void fill_header(struct yk_port *port, uint32_t block, size_t size, uint64_t tag)
@@ -632,17 +628,27 @@ static void one_less(struct yk_port *port)
 }
 
 /* On a port that is never empty nobody waits, and what a dead one held would not be missed. */
-static void look_for_the_dead(struct yk_port *port, uint64_t received)
+static void look_for_the_dead(struct yk_port *port)
 {
-    uint64_t total = add_count(&port->deliveries, received);
-    if (yk_unlikely(total / BUSY_LOOK != (total + received) / BUSY_LOOK))
-        yk_recover_dead_sometimes(&port->object);
+    uint64_t now = (uint64_t)yk_now_coarse();
+    if (yk_likely(now - yk_load_relaxed(&port->last_look) < BUSY_LOOK))
+        return;
+    yk_store_relaxed(&port->last_look, now);
+    yk_recover_dead_sometimes(&port->object);
+}
+
+/* The same where even the clock costs too much. */
+static void look_now_and_then(struct yk_port *port, uint64_t received)
+{
+    uint64_t total = yk_count(&port->deliveries, received, true);
+    if (yk_unlikely(total / BUSY_CLOCK != (total + received) / BUSY_CLOCK))
+        look_for_the_dead(port);
 }
 
 static void received_some(struct yk_port *port, uint64_t count, uint64_t bytes)
 {
     count_received(port, count, bytes);
-    look_for_the_dead(port, count);
+    look_now_and_then(port, count);
 }
 
 static int take_any(struct yk_port *port, uint32_t ring, uint64_t capacity, uint64_t *hint,
@@ -705,7 +711,7 @@ static ssize_t attempt_receive(void *context, enum yk_reason *reason)
     if (received == 0)
         return result;
     if (receiving->borrow)
-        look_for_the_dead(port, received); /* a borrowed one counts when it is released */
+        look_for_the_dead(port); /* a borrowed one counts when it is released */
     else
         received_some(port, received, bytes);
     return 1;

@@ -34,6 +34,7 @@ struct yk_port {
     struct yk_waiting waiting;
     bool parked;            /* receives parked messages */
     yk_atomic64 deliveries; /* to this process, or somewhat less: private */
+    yk_atomic64 last_look;  /* when a busy receiver last asked whether anybody died; private */
     uint32_t sender;        /* this process's id, for the messages */
     yk_atomic32 borrowed; /* messages that this process has in hand through this handle; private */
     /* One's own pool. Private: which of its blocks threads of this process have in hand. */

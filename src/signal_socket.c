@@ -64,9 +64,9 @@ void yk_signal_socket_lose(struct yk_signal_socket *target)
     yk_directory_close(&target->directory);
 }
 
-bool yk_signal_socket_lives(const struct yk_signal_socket *target)
+int yk_signal_socket_lives(const struct yk_signal_socket *target)
 {
-    return yk_peer_lock_is_held(target->lock_file);
+    return yk_sys_byte_is_locked(target->lock_file, YK_LIFE_BYTE(0), 1);
 }
 
 /* This process's, for all that it sends. A child sends by the inherited one, as itself. */

@@ -26,8 +26,8 @@ int yk_signal_socket_find(struct yk_signal_socket *ret, const struct yk_director
 void yk_signal_socket_lose(struct yk_signal_socket *target);
 /* Has the peer of that record an inbox in the kernel? */
 bool yk_signal_socket_is_there(const struct yk_directory *directory, const struct yk_record *peer);
-/* Does a living process (still) have the peer's name? */
-bool yk_signal_socket_lives(const struct yk_signal_socket *target);
+/* Does a living process (still) have the peer's name? 1, 0, or why it can not be told. */
+int yk_signal_socket_lives(const struct yk_signal_socket *target);
 int yk_signal_socket_send(const struct yk_signal_socket *target, const char *name,
                           const struct yk_signal_packet *packet);
 

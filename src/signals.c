@@ -84,18 +84,20 @@ static void close_target(struct target *target)
  * The slot's owner holds the byte through a description of its own, also where that is this very
  * process.
  */
-static bool has_owner(struct yk_object *object)
+static int has_owner(struct yk_object *object)
 {
     uint64_t word = yk_load_acquire(&yk_object_slot(object, YK_SIGNALS_OWNER)->word);
-    return (word & 1) != 0 && /* SYNC slot.claim acquire */
-           yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(YK_SIGNALS_OWNER), 1) != 0;
+    if ((word & 1) == 0) /* SYNC slot.claim acquire */
+        return 0;
+    return yk_sys_byte_is_locked(object->lock.fd, YK_LIFE_BYTE(YK_SIGNALS_OWNER), 1);
 }
 
-static bool lives(struct target *target)
+/* 1, 0, or why it can not be told. */
+static int lives(struct target *target)
 {
     if (target->address.kernel)
         return yk_signal_socket_lives(&target->socket);
-    return yk_object_enter(&target->port.object) == 0 && has_owner(&target->port.object);
+    return yk_object_enter(&target->port.object) == 0 ? has_owner(&target->port.object) : 0;
 }
 
 /* In a shared directory anybody could make an object of that name. */
@@ -297,7 +299,11 @@ static int send_in_memory(struct target *target, const struct yk_signal_packet *
 /* -ESTALE: its receiver is gone. */
 static int send_to(struct target *target, const struct yk_signal_packet *packet)
 {
-    if (!lives(target))
+    int alive = lives(target);
+    if (alive < 0)
+        return yk_fail(-alive, "whether peer:%s lives can not be told: %s", target->address.name,
+                       strerror(-alive));
+    if (alive == 0)
         return -ESTALE;
     return target->address.kernel
                ? yk_signal_socket_send(&target->socket, target->address.name, packet)

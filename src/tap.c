@@ -120,6 +120,13 @@ void yk_tap_close(struct yk_tap *tap)
     free(tap);
 }
 
+bool yk_tap_is_alone(const struct yk_tap *tap)
+{
+    struct shmid_ds facts;
+    return yk_sys_shm_stat(tap->object.segment, &facts) == 0 && (facts.shm_perm.mode & SHM_DEST) &&
+           facts.shm_nattch <= 1;
+}
+
 /* ---- what is there ---- */
 
 /* 0, or -ENOMEM. */

@@ -402,7 +402,9 @@ static ssize_t look_once(struct yk_waiting *waiting, yk_attempt attempt, void *c
 ssize_t yk_wait(struct yk_waiting *waiting, yk_attempt attempt, void *context,
                 enum yk_reason missing, int64_t timeout_ns)
 {
-    yk_object_count(waiting->object, bell_of(missing) ? YK_COUNT_FULL : YK_COUNT_EMPTY, 1);
+    struct yk_shm_slot *slot = yk_object_slot(waiting->object, waiting->object->slot);
+    yk_count(&slot->counts[bell_of(missing) ? YK_COUNT_FULL : YK_COUNT_EMPTY], 1,
+             yk_counts_alone(waiting->object));
     if (timeout_ns == 0)
         return look_once(waiting, attempt, context);
     if (yk_load32_seq(&waiting->object->cancelled))

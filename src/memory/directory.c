@@ -382,6 +382,7 @@ struct search {
     off_t byte;
     int32_t pid; /* being looked at, then: found */
     char path[64];
+    uint32_t *budget; /* descriptors that may still be looked at; NULL: as many as there are */
 };
 
 static bool line_matches(const struct search *search, const char *line)
@@ -411,6 +412,10 @@ static int trouble(long result)
 static int look_at_descriptor(const char *name, void *context)
 {
     struct search *search = context;
+    if (search->budget && (*search->budget)-- == 0) {
+        *search->budget = 0;
+        return -E2BIG;
+    }
     char path[sizeof search->path + 280], text[2048];
     snprintf(path, sizeof path, "%s/%s", search->path, name);
     int fd = yk_sys_open(AT_FDCWD, path, O_RDONLY, 0);
@@ -429,9 +434,9 @@ static int look_at_descriptor(const char *name, void *context)
     return 0;
 }
 
-int yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte)
+int yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte, uint32_t *budget)
 {
-    struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid};
+    struct search search = {.dev = dev, .ino = ino, .byte = byte, .pid = pid, .budget = budget};
     snprintf(search.path, sizeof search.path, "/proc/%d/fdinfo", pid);
     int result = yk_sys_entries(AT_FDCWD, search.path, look_at_descriptor, &search);
     return result == 1 ? 1 : trouble(result);
@@ -452,7 +457,7 @@ static int look_at_process(const char *name, void *context)
     if (!isdigit((unsigned char)name[0]))
         return 0;
     search->pid = (int32_t)strtol(name, NULL, 10);
-    return yk_lock_held_by(search->pid, search->dev, search->ino, search->byte);
+    return yk_lock_held_by(search->pid, search->dev, search->ino, search->byte, NULL);
 }
 
 int32_t yk_lock_look_for_holder(int fd, off_t byte)

@@ -89,8 +89,11 @@ uint64_t yk_name_hash(const char *name);
 int32_t yk_lock_holder(int fd, off_t byte);
 /* The same; or why it could not be looked for: a negative errno. */
 int32_t yk_lock_look_for_holder(int fd, off_t byte);
-/* Does this very pid hold it? 1, 0 (or it can not be seen), or why it could not be looked at. */
-int yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte);
+/*
+ * Does this very pid hold it? 1, 0 (or it can not be seen, or *budget, less each descriptor that was
+ * looked at, is used up; NULL: no bound), or why it could not be looked at.
+ */
+int yk_lock_held_by(int32_t pid, uint64_t dev, uint64_t ino, off_t byte, uint32_t *budget);
 /* By this descriptor of its? Much quicker, where it has many. */
 bool yk_lock_held_through(int32_t pid, int32_t fd, uint64_t dev, uint64_t ino, off_t byte);
 

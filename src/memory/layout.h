@@ -119,10 +119,8 @@ struct yk_shm_notice {
  * pool_used | its process, before it    | recoverer   | CAS / acquire    | too big by one: one
  *           | uses a new block          |             |                  | more look
  * notice    | see above                 |             |                  |
- * sent,     | its threads               | stat        | relaxed          | off by one call; and
- * received  |                           |             |                  | so for threads that
- *           |                           |             |                  | count at once (totals
- *           |                           |             |                  | are port_ring.h's)
+ * sent,     | its threads: several add, | stat        | relaxed          | off by one call (totals
+ * received  | one stores (yk_count())   |             | (add: seq_cst)   | are port_ring.h's)
  * counts    | its threads: on from what | stat        | relaxed          | the same: they are
  *           | earlier owners counted    |             |                  | the object's totals
  * before    | its process, before       | stat        | SYNC slot.claim  | hints only

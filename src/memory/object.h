@@ -10,6 +10,7 @@
 #define YK_MEMORY_OBJECT_H
 
 #include <pthread.h>
+#include <sys/single_threaded.h>
 
 #include "base/fork.h"
 #include "memory/names.h"
@@ -71,6 +72,7 @@ struct yk_object {
     uint32_t slot;
     uint64_t generation;
     yk_atomic64 fork_stamp; /* the process that `slot` belongs to: SYNC object.joined */
+    yk_atomic64 counting;   /* the thread that counts; 0: none yet, YK_MANY_THREADS: several did */
     yk_atomic32 cancelled;
     yk_atomic32 visitors;  /* threads inside waiting calls */
     pthread_mutex_t mutex; /* cold paths: one thread at a time recovers through `lock` */
@@ -134,12 +136,31 @@ static inline struct yk_shm_slot *yk_object_slot(const struct yk_object *object,
     return (struct yk_shm_slot *)((unsigned char *)object->base + YK_PAGE) + slot;
 }
 
-/* For stat: threads of one process that count at once may lose some. relaxed: nothing follows from it */
-static inline void yk_object_count(const struct yk_object *object, enum yk_count count,
-                                   uint64_t more)
+#define YK_MANY_THREADS 1u
+
+/*
+ * Is the calling thread the only one that ever counted through this handle? relaxed: it is the only
+ * writer of its own name; the first call of a second thread may lose what the first is just adding.
+ */
+static inline bool yk_counts_alone(struct yk_object *object)
 {
-    yk_atomic64 *counts = &yk_object_slot(object, object->slot)->counts[count];
-    yk_store_relaxed(counts, yk_load_relaxed(counts) + more);
+    if (yk_likely(__libc_single_threaded))
+        return true;
+    uint64_t me = (uint64_t)(uintptr_t)pthread_self(), who = yk_load_relaxed(&object->counting);
+    if (who == me)
+        return true;
+    yk_store_relaxed(&object->counting, who == 0 ? me : YK_MANY_THREADS);
+    return who == 0;
+}
+
+/* For stat; relaxed: nothing follows from it. Returns the count as it was. */
+static inline uint64_t yk_count(yk_atomic64 *counter, uint64_t more, bool alone)
+{
+    if (!alone)
+        return yk_add_seq(counter, more);
+    uint64_t before = yk_load_relaxed(counter);
+    yk_store_relaxed(counter, before + more);
+    return before;
 }
 
 static inline unsigned char *yk_object_body(const struct yk_object *object)

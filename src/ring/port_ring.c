@@ -74,6 +74,7 @@
 #define WINDOW_LOOKS   16
 #define RECEIVE_AHEAD  8
 #define MUCH_ROOM      64 /* positions */
+#define COUNT_TRIES    8
 #define RINGS_MAX      32
 #define DEPTH_MAX      (UINT32_C(1) << 20)
 #define MESSAGE_MAX    (UINT64_C(64) << 20)
@@ -816,23 +817,43 @@ uint32_t yk_ring_recover(const struct yk_ring *ring, uint32_t dead, uint32_t use
 
 /* ---- statistics ---- */
 
+/* The tail, with how many positions before it were marked instead of filled. */
+static uint64_t count_tail(const struct yk_ring *ring, struct yk_shm_ring *shm,
+                           uint64_t *ret_skipped)
+{
+    uint64_t tail = 0, skipped;
+    int tries = 0;
+    do {
+        skipped = yk_load_relaxed(&shm->skipped);
+        find_tail(ring, shm, &tail);
+        *ret_skipped = yk_load_relaxed(&shm->skipped);
+    } while (*ret_skipped != skipped && ++tries < COUNT_TRIES);
+    return tail;
+}
+
 void yk_ring_count(const struct yk_ring *ring, uint32_t number, struct yk_ring_counts *ret_counts)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
+    uint64_t skipped, tail = count_tail(ring, shm, &skipped), here = 0;
+    uint64_t lap = position_lap(ring, tail), offset = tail & (cells_of(ring) - 1);
     *ret_counts = (struct yk_ring_counts){.waiting = 0};
     for (struct walk walk = walk_begin(ring, shm); walk_on(&walk);) {
         uint32_t state = cell_state(walk.cell);
+        if (state == YK_CELL_EMPTY)
+            continue;
         ret_counts->waiting += state == YK_CELL_FULL || state == YK_CELL_AGAIN;
         ret_counts->held += state == YK_CELL_HELD;
         ret_counts->parked += state == YK_CELL_PARKED;
+        /* Sent since the tail was read? Then it must not be missing from what was sent before. */
+        uint64_t distance = (cell_lap(walk.cell) - lap) & LAP_MASK;
+        here += distance == 0 ? walk.next - 1 < offset : distance > LAP_MASK / 2;
     }
     /*
      * Each position was filled or marked on; each message is in a cell, or was dropped, or
-     * received. What moves meanwhile, or who died between two of these, may make it less than none.
+     * received. Of those before the tail fewer and fewer are in cells, so neither count ever sinks;
+     * but who died between two of these may make it less than none.
      */
-    uint64_t tail, here = ret_counts->waiting + ret_counts->held + ret_counts->parked;
-    find_tail(ring, shm, &tail);
-    ret_counts->sent = tail - yk_load_relaxed(&shm->skipped);
+    ret_counts->sent = tail - skipped;
     uint64_t gone = here + yk_load_relaxed(&shm->dropped);
     ret_counts->received = ret_counts->sent > gone ? ret_counts->sent - gone : 0;
 }

@@ -55,6 +55,7 @@
 #define BUFFER_MOST     (UINT64_C(8) << 20)
 #define BUFFER_MESSAGES 4
 #define COUNT_MASK      (YK_SPSC_AGAIN - 1)
+#define COUNT_TRIES     8
 /*
  * An empty buffer is begun anew from its start, which both caches still know; for bigger messages
  * only after so many bytes, since lines that have left the receiver's cache are cheaper to
@@ -688,11 +689,17 @@ uint64_t yk_spsc_recover_receiver(const struct yk_spsc *ring)
 
 void yk_spsc_count(const struct yk_spsc *ring, struct yk_spsc_counts *ret)
 {
-    uint64_t released = yk_load_acquire(&ring->shm->released), sent = released, bytes = 0;
-    uint64_t in_hand = yk_load_relaxed(&ring->shm->taken) - released;
-    for (; sent - released < ring->geometry.depth && is_sent(ring, sent); sent++)
-        /* relaxed: is_sent() has just acquired it, and the sum is only shown */
-        bytes += yk_load_relaxed(yk_spsc_word(yk_spsc_slot(ring, sent))) & YK_SPSC_SIZE_MASK;
+    uint64_t released = yk_load_acquire(&ring->shm->released), now = released, sent, in_hand, bytes;
+    int tries = 0;
+    do { /* what is released meanwhile may be overwritten, and then does not look sent */
+        released = now;
+        in_hand = yk_load_relaxed(&ring->shm->taken) - released;
+        bytes = 0;
+        for (sent = released; sent - released < ring->geometry.depth && is_sent(ring, sent); sent++)
+            /* relaxed: is_sent() has just acquired it, and the sum is only shown */
+            bytes += yk_load_relaxed(yk_spsc_word(yk_spsc_slot(ring, sent))) & YK_SPSC_SIZE_MASK;
+        now = yk_load_acquire(&ring->shm->released);
+    } while (now != released && ++tries < COUNT_TRIES);
     *ret = (struct yk_spsc_counts){
         .sent = sent,
         .released = released,

@@ -2,6 +2,7 @@
 #include "inspection.h"
 
 #include <grp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 
@@ -172,6 +173,47 @@ static void oldest_message_that_a_participant_holds_is_told_by_its_number(void *
     assert_int_equal(participant_of("port:jobs").oldest, first + 2 * 2); /* 2 priorities */
     assert_int_equal(yoke_release(endpoint, held[2]), 0);
     assert_true(participant_of("port:jobs").oldest == YK_NONE_HELD);
+    yoke_close(endpoint);
+}
+
+#define BURST 200
+#define LOOKS 3000
+
+/* Sends bursts and takes them, until it is told to stop. */
+static void *send_and_take(void *context)
+{
+    const char *stop = context;
+    yoke_endpoint *endpoint = open_port("port:jobs", 0);
+    char text[16];
+    while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+        for (int i = 0; i < BURST && yoke_send(endpoint, "text", 4, YOKE_NOW) == 0; i++) {
+        }
+        while (yoke_recv(endpoint, text, sizeof text, YOKE_NOW) > 0) {
+        }
+    }
+    yoke_close(endpoint);
+    return NULL;
+}
+
+/* Who adds them up over time (Prometheus does) takes one that sinks for a new object. */
+static void totals_never_sink(void **state)
+{
+    (void)state;
+    char stop = 0;
+    pthread_t thread;
+    yoke_endpoint *endpoint = open_port("port:jobs", YOKE_CREATE);
+    struct yk_object_facts before = facts_of("port:jobs");
+    assert_int_equal(pthread_create(&thread, NULL, send_and_take, &stop), 0);
+    while (facts_of("port:jobs").received == 0) {
+    }
+    for (int i = 0; i < LOOKS; i++) {
+        struct yk_object_facts now = facts_of("port:jobs");
+        assert_true(now.sent >= before.sent);
+        assert_true(now.received >= before.received);
+        before = now;
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
     yoke_close(endpoint);
 }
 
@@ -704,6 +746,7 @@ int main(void)
         TEST(totals_are_what_was_sent_and_acknowledged_whoever_did_it),
         TEST(messages_are_counted_over_all_priorities),
         TEST(oldest_message_that_a_participant_holds_is_told_by_its_number),
+        TEST(totals_never_sink),
         TEST(each_object_comes_with_its_participants_until_the_caller_has_enough),
         TEST(list_has_every_object),
         TEST(directory_that_is_not_there_is_empty),

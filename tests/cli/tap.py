@@ -95,6 +95,19 @@ class Tap(tool.Case):
         tap.send_signal(signal.SIGINT)
         self.assertIn(b'note: 3 more came and went unseen', tap.stderr.read())
 
+    def test_it_lets_go_of_what_goes_with_its_last_user(self):
+        holder = self.start('port', 'create', self.base, '--transient', '--hold')
+        holder.stdout.readline()
+        address = 'port:' + self.base
+        tap = self.start('tap', address, '--follow')
+        self.yoke('send', address, 'of the dead')
+        self.assertIn(b'of the dead', tap.stdout.readline())
+        holder.kill()
+        self.assertEqual(tap.wait(timeout=tool.DEADLINE), 3)
+        self.assertIn(b'its last user went', tap.stderr.read())
+        self.yoke('recv', address, '--timeout', '0', status=1)
+        self.assertIn('there is no ' + address, self.complaint)
+
     def test_a_link_both_ways(self):
         self.forget('link:a/b')
         self.yoke('send', '--as', 'a', 'link:b', 'there', 'x' * 3000)

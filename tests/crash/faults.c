@@ -700,6 +700,7 @@ static void no_call_is_overlooked(void **state)
                                            "pthread_mutex_lock",
                                            "pthread_mutex_unlock",
                                            "pthread_once",
+                                           "pthread_self",
                                            "pthread_sigmask",
                                            "secure_getenv",
                                            "sysconf",

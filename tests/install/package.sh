@@ -98,7 +98,7 @@ make_clean() {
         echo "apt knows no mirror of '$release'"
         return 1
     }
-    debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config,libjansson4 "$release" "$tree" "$mirror"
+    debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config,libjansson4,libncursesw6 "$release" "$tree" "$mirror"
 }
 
 # Everything but what dpkg keeps for itself.

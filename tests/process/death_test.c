@@ -1,4 +1,5 @@
 /* Processes that are killed or stopped while they use a port: the others go on, and no message is lost. */
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -594,6 +595,33 @@ static void receiver_that_spins_for_long_notices_a_death(void **state)
     yoke_close(port);
 }
 
+/* Work of 5 ms each, and always more of it: what the dead one held comes amidst it, not behind all. */
+static void slow_receiver_of_a_port_that_is_never_empty_gets_what_a_dead_one_held(void **state)
+{
+    enum { BACKLOG = 16, WORK_MS = 5, MOST = 900 };
+    yoke_endpoint *port = make_small(2 * BACKLOG, 4);
+    struct baton borrowed;
+    pid_t pid;
+    uint64_t number = 0;
+
+    (void)state;
+    send_number(port, 1);
+    baton_make(&borrowed);
+    pid = role_start(role_borrows_for_long, &borrowed);
+    baton_take(&borrowed);
+    baton_drop(&borrowed);
+    for (uint64_t i = 0; i < BACKLOG; i++)
+        send_number(port, 100 + i);
+    role_kill(pid);
+    for (int i = 0; i < MOST && number != 1; i++) {
+        number = recv_number(port, YOKE_NOW);
+        send_number(port, 200);
+        (void)poll(NULL, 0, WORK_MS);
+    }
+    assert_int_equal(number, 1);
+    yoke_close(port);
+}
+
 static int role_polls(void *argument)
 {
     yoke_endpoint *port = port_join(name);
@@ -663,6 +691,7 @@ int main(void)
         api_test(deaths_are_noticed_across_pid_namespaces),
         api_test(death_is_noticed_in_time_though_somebody_else_looked_just_before),
         api_test(receiver_that_spins_for_long_notices_a_death),
+        api_test(slow_receiver_of_a_port_that_is_never_empty_gets_what_a_dead_one_held),
         api_test(place_of_a_dead_one_is_never_refused_as_taken),
     };
 
