@@ -93,16 +93,19 @@ static void watch_on(struct watching *watching)
     struct yk_participant_facts *participants;
     struct yk_object_facts facts;
     size_t count;
+    struct yk_latency_watch *watch = NULL;
     bool stopped = false;
 
     while (latency && !stopped) {
         if (!atomic_load(&watching->shared->watch)) {
+            yk_latency_end(watch);
+            watch = NULL;
             (void)poll(NULL, 0, 1);
             continue;
         }
         if (yk_inspect(watching->whole, &facts, &participants, &count) == 0)
             free(participants);
-        if (yk_latency_watch(latency, watching->whole, LOOK, &stopped) < 0)
+        if (yk_latency_watch(&watch, latency, watching->whole, LOOK, &stopped) < 0)
             return;
         atomic_store(&watching->shared->seen, latency->at_most.total);
     }

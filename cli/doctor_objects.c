@@ -39,8 +39,11 @@ static void look_at_stopped(struct yk_findings *findings, const char *address,
     char cure[CURE_TEXT];
     const char *kind = facts->kind;
 
-    snprintf(cure, sizeof cure, "kill -CONT %" PRId32 " (or kill -KILL %" PRId32 ")", one->pid,
-             one->pid);
+    if (one->state == 't')
+        snprintf(cure, sizeof cure, "let its debugger go on (process %" PRId32 ")", one->pid);
+    else
+        snprintf(cure, sizeof cure, "kill -CONT %" PRId32 " (or kill -KILL %" PRId32 ")", one->pid,
+                 one->pid);
     if (yk_facts_is_stream(facts) && one->held)
         yk_find(findings, YK_FAULT, address, cure,
                 "process %" PRId32 " (%s) is stopped in the midst of a copy: all others at its end "
@@ -79,9 +82,9 @@ static void look_at_participants(struct yk_findings *findings, const char *addre
     if (dead > 0)
         yk_find(findings, YK_NOTE, address, NULL,
                 "%" PRIu64 " dead %s not recovered yet, with %" PRIu64
-                " borrowed messages: the next "
-                "who opens it, or waits on it, does that",
-                dead, yk_plural(dead, "participant is", "participants are"), held_by_dead);
+                " borrowed %s: the next who opens it, receives from it or waits on it does that",
+                dead, yk_plural(dead, "participant is", "participants are"), held_by_dead,
+                yk_plural(held_by_dead, "message", "messages"));
     if (facts->participants_max > 2 && facts->participants_used >= facts->participants_max)
         yk_find(findings, YK_WARNING, address,
                 "close some, or create it anew with more participants",
@@ -104,18 +107,43 @@ static void look_at_parked(struct yk_findings *findings, const char *address,
             facts->max_deliveries, full ? "; no more can be, and the next such are dropped" : "");
 }
 
+/* Senders that wait are nothing bad while there is somebody else, who goes on and may receive. */
+static void look_at_full(struct yk_findings *findings, const char *address,
+                         const struct yk_object_facts *facts,
+                         const struct yk_participant_facts *participants, size_t count)
+{
+    uint64_t senders = 0, others = 0;
+    char cure[2 * YK_ADDRESS_TEXT + 40];
+
+    for (size_t i = 0; i < count; i++) {
+        bool goes_on = participants[i].alive && !is_stopped(participants[i].state);
+
+        senders += goes_on && participants[i].waiting_send > 0;
+        others += goes_on && participants[i].waiting_send == 0;
+    }
+    snprintf(cure, sizeof cure, "yoke stat %s (who has it open), yoke recv %s", address, address);
+    if (senders > 0 && others == 0)
+        yk_find(findings, YK_FAULT, address, cure,
+                "is full, with %" PRIu64 " messages: %" PRIu64
+                " %s for room, and nobody goes on who might receive",
+                facts->waiting, senders, yk_plural(senders, "process waits", "processes wait"));
+    else
+        yk_find(findings, YK_WARNING, address, cure,
+                "is full, with %" PRIu64 " messages: senders wait, or get -EAGAIN; %" PRIu32
+                " %s it open",
+                facts->waiting, facts->participants_used,
+                yk_plural(facts->participants_used, "process has", "processes have"));
+}
+
 static void look_at_messages(struct yk_findings *findings, const char *address,
-                             const struct yk_object_facts *facts)
+                             const struct yk_object_facts *facts,
+                             const struct yk_participant_facts *participants, size_t count)
 {
     uint64_t room = (uint64_t)facts->depth * (facts->priorities ? facts->priorities : 1) *
                     (yk_facts_is_link(facts) ? 2 : 1);
 
     if (room > 0 && facts->waiting >= room)
-        yk_find(findings, YK_WARNING, address, NULL,
-                "is full, with %" PRIu64 " messages: senders wait, or get -EAGAIN; %" PRIu32
-                " %s it open",
-                facts->waiting, facts->participants_used,
-                yk_plural(facts->participants_used, "process has", "processes have"));
+        look_at_full(findings, address, facts, participants, count);
     else if (facts->waiting > 0 && facts->participants_used == 0)
         yk_find(findings, YK_NOTE, address, NULL, "%" PRIu64 " %s, and no process has it open",
                 facts->waiting, yk_plural(facts->waiting, "message waits", "messages wait"));
@@ -145,7 +173,7 @@ static void look_at_object(struct yk_findings *findings, const struct yk_object_
         yk_find(findings, YK_FAULT, address, NULL, "%s", facts.problem);
     if (result == 0 && facts.known & YK_KNOWN_INSIDE) {
         if (yk_facts_has_messages(&facts))
-            look_at_messages(findings, address, &facts);
+            look_at_messages(findings, address, &facts, participants, count);
         look_at_participants(findings, address, &facts, participants, count);
     }
     free(participants);

@@ -52,7 +52,7 @@ struct queue {
     double per_ns;
 };
 
-struct watch {
+struct yk_latency_watch {
     struct yk_latency *latency;
     struct yk_tap *tap;
     uint32_t queue_count, turn;
@@ -110,7 +110,7 @@ uint64_t yk_times_until(const struct yk_times *times, int64_t ns)
 
 /* ---- watching --------------------------------------------------------------------------------- */
 
-static uint64_t throw_dice(struct watch *watch)
+static uint64_t throw_dice(struct yk_latency_watch *watch)
 {
     watch->dice ^= watch->dice << 13;
     watch->dice ^= watch->dice >> 7;
@@ -131,7 +131,7 @@ static void note_rate(struct queue *queue, uint64_t next, int64_t now)
  * NULL: all of them wait, and others are watched when they are through; or that message is watched
  * already.
  */
-static struct target *find_free(struct watch *watch, uint32_t queue, uint64_t number)
+static struct target *find_free(struct yk_latency_watch *watch, uint32_t queue, uint64_t number)
 {
     struct target *first = &watch->targets[(size_t)queue * TARGETS], *found = NULL;
 
@@ -149,7 +149,7 @@ static uint64_t as_many_as(double count, uint64_t most)
     return count < (double)most ? (uint64_t)count : most;
 }
 
-static void pick(struct watch *watch, uint32_t number, int64_t now)
+static void pick(struct yk_latency_watch *watch, uint32_t number, int64_t now)
 {
     struct queue *queue = &watch->queues[number];
     uint64_t next = yk_tap_next(watch->tap, number), ahead, lead;
@@ -176,14 +176,14 @@ static void pick(struct watch *watch, uint32_t number, int64_t now)
         target->last_coming = yk_time_monotonic();
 }
 
-static void pick_some(struct watch *watch, int64_t now)
+static void pick_some(struct yk_latency_watch *watch, int64_t now)
 {
     for (uint32_t i = 0; i < watch->queue_count; i++)
         pick(watch, (watch->turn + i) % watch->queue_count, now);
     watch->turn++;
 }
 
-static void taken(struct watch *watch, struct target *target, int64_t now)
+static void taken(struct yk_latency_watch *watch, struct target *target, int64_t now)
 {
     int64_t at_most = now - target->last_coming;
     int64_t at_least = target->stage == WAITS ? target->last_waits - target->first_waits : 0;
@@ -199,7 +199,7 @@ static int64_t within(int64_t least, int64_t value, int64_t most)
 }
 
 /* Seen not to be there yet; for how long the next look can wait. */
-static int64_t still_coming(struct watch *watch, struct target *target, int64_t now)
+static int64_t still_coming(struct yk_latency_watch *watch, struct target *target, int64_t now)
 {
     target->last_coming = now;
     if (target->near_since == 0 &&
@@ -225,7 +225,7 @@ static int64_t still_waits(struct target *target, int64_t now)
  * One look. One that came much too late, because others had the CPU, does not tell when a message was
  * sent: that one is let go, which says nothing of how long it waits.
  */
-static int64_t look_at(struct watch *watch, struct target *target)
+static int64_t look_at(struct yk_latency_watch *watch, struct target *target)
 {
     enum yk_tap_stage stage = yk_tap_stage(watch->tap, target->queue, target->number);
     int64_t now = yk_time_monotonic();
@@ -242,7 +242,7 @@ static int64_t look_at(struct watch *watch, struct target *target)
     return NAP_MOST;
 }
 
-static int64_t look_at_all(struct watch *watch)
+static int64_t look_at_all(struct yk_latency_watch *watch)
 {
     int64_t nap = NAP_MOST;
 
@@ -263,7 +263,7 @@ static void sleep_for(int64_t ns)
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
 }
 
-static void go_on(struct watch *watch, int64_t ns, bool *ret_stopped)
+static void go_on(struct yk_latency_watch *watch, int64_t ns, bool *ret_stopped)
 {
     int64_t start = yk_time_monotonic(), now = start, picked = 0;
 
@@ -289,25 +289,46 @@ static void go_on(struct watch *watch, int64_t ns, bool *ret_stopped)
     }
 }
 
-int yk_latency_watch(struct yk_latency *latency, const char *address, int64_t ns, bool *ret_stopped)
+static int begin(struct yk_latency_watch **ret, const char *address)
 {
-    struct watch *watch;
     struct yk_tap *tap;
     int result = yk_tap_open(&tap, address);
 
     if (result < 0)
         return result;
-    watch = yk_grow(NULL, sizeof *watch);
-    *watch = (struct watch){.latency = latency,
-                            .tap = tap,
-                            .queue_count = yk_tap_queues(tap),
-                            .dice = (uint64_t)yk_time_real() | 1};
-    watch->target_count = (size_t)watch->queue_count * TARGETS;
+    *ret = yk_grow(NULL, sizeof **ret);
+    **ret = (struct yk_latency_watch){
+        .tap = tap,
+        .queue_count = yk_tap_queues(tap),
+        .dice = (uint64_t)yk_time_real() | 1,
+    };
+    (*ret)->target_count = (size_t)(*ret)->queue_count * TARGETS;
     (void)prctl(PR_SET_TIMERSLACK, MICROSECOND, 0, 0, 0); /* naps are longer without */
-    go_on(watch, ns, ret_stopped);
-    yk_tap_close(tap);
-    free(watch);
     return 0;
+}
+
+int yk_latency_watch(struct yk_latency_watch **watch, struct yk_latency *latency,
+                     const char *address, int64_t ns, bool *ret_stopped)
+{
+    int result = *watch ? 0 : begin(watch, address);
+
+    if (result < 0)
+        return result;
+    (*watch)->latency = latency;
+    go_on(*watch, ns, ret_stopped);
+    if (yk_tap_is_alone((*watch)->tap)) {
+        yk_latency_end(*watch);
+        *watch = NULL;
+    }
+    return 0;
+}
+
+void yk_latency_end(struct yk_latency_watch *watch)
+{
+    if (!watch)
+        return;
+    yk_tap_close(watch->tap);
+    free(watch);
 }
 
 /* ---- showing ---------------------------------------------------------------------------------- */

@@ -39,11 +39,14 @@ struct yk_latency {
 
 /*
  * Watches messages of that port, link or inbox for so long, or until a signal is to stop the command:
- * *ret_stopped. What is found is added. 0, or the negative errno of yk_tap_open(): -ENOTSUP, where there
- * are no messages to be seen; then it returns at once.
+ * *ret_stopped. What is found is added. *watch is NULL at first, and what it has in view goes on in the
+ * next call; in the end the caller ends it. 0, or the negative errno of yk_tap_open(): -ENOTSUP, where
+ * there are no messages to be seen; then it returns at once.
  */
-int yk_latency_watch(struct yk_latency *latency, const char *address, int64_t ns,
-                     bool *ret_stopped);
+struct yk_latency_watch;
+int yk_latency_watch(struct yk_latency_watch **watch, struct yk_latency *latency,
+                     const char *address, int64_t ns, bool *ret_stopped);
+void yk_latency_end(struct yk_latency_watch *watch); /* may be NULL */
 
 /* An upper bound, not more exact than the buckets are; 0: nothing was found. */
 int64_t yk_times_percentile(const struct yk_times *times, double percent);

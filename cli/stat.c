@@ -460,6 +460,7 @@ struct watched {
     struct yk_look look; /* the last one */
     struct yk_held_list held;
     struct yk_latency *latency; /* of the last interval; NULL: was not measured */
+    struct yk_latency_watch *watch;
 };
 
 static int complain_of_problem(const struct yk_look *sample)
@@ -547,7 +548,8 @@ static int pass_interval(const struct request *request, struct watched *watched)
     if (request->latency || request->watch) {
         struct yk_latency *latency = yk_grow(NULL, sizeof *latency);
         memset(latency, 0, sizeof *latency);
-        result = yk_latency_watch(latency, request->address, request->interval, &stopped);
+        result = yk_latency_watch(&watched->watch, latency, request->address, request->interval,
+                                  &stopped);
         if (result == 0)
             watched->latency = latency;
         else
@@ -621,5 +623,6 @@ int yk_stat_main(int argc, char **argv)
     yk_look_fini(&watched.look);
     yk_held_fini(&watched.held);
     free(watched.latency);
+    yk_latency_end(watched.watch);
     return status;
 }

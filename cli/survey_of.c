@@ -86,13 +86,14 @@ static int print(const struct yk_survey *survey, const struct yk_looks *looks,
 }
 
 /* With --latency messages are watched meanwhile; what is found is added to what was. */
-static int pass_interval(const struct yk_survey *survey, struct yk_latency *latency)
+static int pass_interval(const struct yk_survey *survey, struct yk_latency *latency,
+                         struct yk_latency_watch **watch)
 {
     bool stopped = false;
     int result;
 
     if (latency) {
-        result = yk_latency_watch(latency, survey->addresses[0], survey->interval, &stopped);
+        result = yk_latency_watch(watch, latency, survey->addresses[0], survey->interval, &stopped);
         if (result < 0)
             return yk_report_on(survey->addresses[0], result);
     } else {
@@ -103,11 +104,11 @@ static int pass_interval(const struct yk_survey *survey, struct yk_latency *late
 
 /* After the interval, if there is one; `looks` are the newer ones then. */
 static int survey_once(const struct yk_survey *survey, struct yk_looks *looks,
-                       struct yk_latency *latency)
+                       struct yk_latency *latency, struct yk_latency_watch **watch)
 {
     struct yk_looks newer = {NULL, 0, 0};
     struct wanted wanted;
-    int status = survey->interval ? pass_interval(survey, latency) : YK_DONE;
+    int status = survey->interval ? pass_interval(survey, latency, watch) : YK_DONE;
     int result = status == YK_DONE ? yk_looks_take(&newer, looks, true) : 0;
 
     if (result < 0)
@@ -128,6 +129,7 @@ int yk_survey_of(const struct yk_survey *survey)
     const struct yk_looks none = {NULL, 0, 0};
     struct yk_looks looks = none;
     struct yk_latency *latency = NULL;
+    struct yk_latency_watch *watch = NULL;
     int result = survey->interval ? yk_looks_take(&looks, &none, true) : 0, status;
 
     if (result < 0)
@@ -137,9 +139,10 @@ int yk_survey_of(const struct yk_survey *survey)
         memset(latency, 0, sizeof *latency);
     }
     do
-        status = survey_once(survey, &looks, latency);
+        status = survey_once(survey, &looks, latency, &watch);
     while (survey->watch && status == YK_DONE);
     yk_looks_fini(&looks);
     free(latency);
+    yk_latency_end(watch);
     return status;
 }

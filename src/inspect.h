@@ -133,7 +133,7 @@ const char *yk_inspect_directory(void);
 struct yk_tapped {
     int way;    /* links: 0 from the first peer of the name, 1 from the second */
     char state; /* 'w' waiting, 'h' held (borrowed), 'p' parked */
-    uint32_t priority, size, sender, deliveries; /* deliveries so far */
+    uint32_t priority, size, sender, deliveries; /* deliveries so far, the present one too */
     uint32_t holder;                             /* held: the slot of who has it */
     uint64_t sequence, tag;
     const void *bytes; /* a copy, the caller's only until it returns */

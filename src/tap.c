@@ -194,7 +194,8 @@ static bool read_from_ring(struct yk_tap *tap, const struct found *found, uint32
         .priority = found->number,
         .size = seen.size,
         .sender = seen.sender,
-        .deliveries = seen.deliveries,
+        .deliveries =
+            seen.deliveries + (seen.state == YK_CELL_HELD || seen.state == YK_CELL_PARKED),
         .holder = seen.owner,
         .sequence = seen.sequence,
         .tag = seen.tag,
@@ -221,7 +222,7 @@ static bool read_from_way(struct yk_tap *tap, const struct found *found, uint32_
         .way = (int)found->number,
         .state = found->sequence < counts.taken ? 'h' : 'w',
         .size = message.size,
-        .deliveries = message.deliveries,
+        .deliveries = message.deliveries + (found->sequence < counts.taken),
         .holder = 1 - found->number,
         .sequence = found->sequence,
         .tag = message.tag,

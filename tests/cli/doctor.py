@@ -48,6 +48,19 @@ class Doctor(tool.Case):
         self.yoke('recv', address)
         self.assertEqual(self.findings(address), [])
 
+    def test_a_full_port_where_nobody_goes_on(self):
+        address = self.port('--depth', '1')
+        self.yoke('send', address, 'a')
+        self.start('send', address, 'b')
+        said = self.until(
+            'a sender that waits',
+            lambda: [one for one in self.findings(address) if one['severity'] == 'fault'],
+        )[0]
+        self.assertIn('1 process waits for room, and nobody goes on who might receive', said['text'])
+        self.assertIn(f'yoke stat {address}', said['cure'])
+        self.start('recv', address, '--count', '2').wait()
+        self.assertEqual(self.findings(address), [])
+
     def test_parked_messages_and_their_cure(self):
         address = self.port('--max-deliveries', '1')
         self.yoke('send', address, 'poison')

@@ -459,6 +459,20 @@ class Metrics(tool.Case):
             watch.send_signal(signal.SIGINT)
             self.assertEqual(watch.wait(), -signal.SIGINT)
 
+    def test_a_message_that_waits_longer_than_an_interval_is_seen_to_be_taken(self):
+        address = self.port()
+        watch = self.start('stat', address, '--watch', '20ms', '--latency', '--json')
+        seen = lambda: json.loads(watch.stdout.readline())['latency']
+        seen()
+        while seen()['still_waiting'] == 0:  # what was sent before it was chosen is not watched
+            self.yoke('send', address, 'x')
+        for _ in range(3):
+            self.assertEqual(seen()['messages'], 0)
+        self.yoke('recv', address, '--count', '1000', '--timeout', '0', status=3)
+        while (latency := seen())['messages'] == 0:
+            pass
+        self.assertGreaterEqual(latency['longest'], 3 * 0.02)
+
     def test_what_has_no_messages_has_no_latency(self):
         self.yoke('region', 'create', self.base, '--size', '4K')
         region = self.forget(f'region:{self.base}')

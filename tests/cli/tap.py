@@ -57,8 +57,8 @@ class Tap(tool.Case):
         self.yoke('send', address, 'in hand')
         self.until('a borrowed message', lambda: self.stat(address)['held'] == 1)
         self.assertEqual(
-            [(one['state'], one['data']) for one in self.lines(address)],
-            [('parked', 'poison'), ('held', 'in hand')],
+            [(one['state'], one['data'], one['deliveries']) for one in self.lines(address)],
+            [('parked', 'poison', 1), ('held', 'in hand', 1)],
         )
 
     def test_those_that_come_are_shown_once_each_and_received_by_others(self):

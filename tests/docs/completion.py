@@ -92,7 +92,12 @@ def check_addresses():
     expect("yoke send --as ", {"bob"})
     peer.terminate()
     peer.wait()
-    yoke("rm", "port:jobs", "port:jars", "stream:log", "region:frames")
+    yoke("send", "--as", "alice", "link:bob", "hi")  # who acts under a name has links to others
+    expect("yoke stat li", {"link:alice/bob"})
+    expect("yoke send --as alice li", {"link:bob"})
+    expect("yoke recv --as bob li", {"link:alice"})
+    expect("yoke recv --as carol li", set())
+    yoke("rm", "port:jobs", "port:jars", "stream:log", "region:frames", "link:alice/bob")
 
 
 def check_arguments():
