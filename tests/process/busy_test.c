@@ -591,6 +591,7 @@ static void sleepers_wake_up_at_most_ten_times_a_second(void **state)
     struct yoke_options options = YOKE_OPTIONS_INIT;
     yoke_endpoint *port = make_roomy(), *full;
     yoke_region *region = region_make(name, 4096);
+    int64_t since[ROLES];
     long before[ROLES];
     pid_t pids[ROLES];
 
@@ -603,14 +604,15 @@ static void sleepers_wake_up_at_most_ten_times_a_second(void **state)
         pids[i] = role_start(roles[i], NULL);
     for (int i = 0; i < ROLES; i++) {
         role_wait_asleep(pids[i], SOON_MS);
+        since[i] = now_ns();
         before[i] = voluntary_switches(pids[i]);
     }
-    /* This second is what is measured, not a wait for somebody. */
+    /* This second is what is measured, not a wait for somebody; on a busy machine it is longer. */
     nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     for (int i = 0; i < ROLES; i++) {
         long switches = voluntary_switches(pids[i]) - before[i];
 
-        assert_in_range(switches, 0, 13);
+        assert_in_range(switches, 0, 3 + (now_ns() - since[i]) / (100 * MS));
         role_kill(pids[i]);
     }
     clear_peers();
