@@ -127,7 +127,8 @@ struct yk_shm_notice {
  *           | `word`: `counts` then     |             |                  |
  *
  * What it counts has lines of its own, which the others do not read: not they, nor who looks on,
- * are in the way of a message. So `counts` cost a sender no more than a load, an add and a store.
+ * are in the way of a message. So `counts` cost a sender a load, an add and a store; an atomic add
+ * where several threads count through one handle.
  */
 enum yk_count {
     YK_COUNT_BYTES_SENT = 0, /* of messages, in ports */
