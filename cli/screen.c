@@ -27,6 +27,8 @@ static SCREEN *screen;
 static FILE *terminal;
 static bool colours, utf8;
 static sigset_t mask_before;
+static struct sigaction stop_before;
+static volatile sig_atomic_t stop_asked;
 
 void yk_screen_require(const struct yk_usage *usage)
 {
@@ -53,14 +55,58 @@ static void block_stop_signals(void)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGHUP);
+    sigaddset(&stop, SIGTSTP);
     sigprocmask(SIG_BLOCK, &stop, NULL);
 }
+
+/* ---- stopped by the terminal's key ----------------------------------------------------------- */
+
+static void ask_to_stop(int number)
+{
+    (void)number;
+    stop_asked = 1;
+}
+
+/*
+ * In place of the handler of ncurses, which restores the terminal inside of the handler, whatever
+ * this process was just doing. One who started us with it ignored keeps that.
+ */
+static void catch_stop(void)
+{
+    struct sigaction action = {.sa_handler = ask_to_stop};
+
+    if (stop_before.sa_handler == SIG_IGN)
+        return;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTSTP, &action, NULL);
+}
+
+/* As if the signal had its default meaning; in a group that can not be stopped nothing happens. */
+static void stop_here(void)
+{
+    sigset_t mask;
+
+    stop_asked = 0;
+    endwin();
+    signal(SIGTSTP, SIG_DFL);
+    raise(SIGTSTP);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &mask, NULL);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    catch_stop();
+    clearok(curscr, TRUE);
+    refresh();
+}
+
+/* ---- the terminal ---------------------------------------------------------------------------- */
 
 bool yk_screen_open(void)
 {
     const char *type = getenv("TERM");
     int own = dup(STDOUT_FILENO);
 
+    sigaction(SIGTSTP, NULL, &stop_before);
     setlocale(LC_CTYPE, "");
     utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     terminal = own < 0 ? NULL : fdopen(own, "w");
@@ -75,6 +121,7 @@ bool yk_screen_open(void)
         return false;
     }
     sigprocmask(SIG_BLOCK, NULL, &mask_before);
+    catch_stop();
     block_stop_signals();
     cbreak();
     noecho();
@@ -92,6 +139,7 @@ void yk_screen_close(void)
     endwin();
     delscreen(screen);
     fclose(terminal);
+    sigaction(SIGTSTP, &stop_before, NULL);
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
@@ -189,12 +237,16 @@ int yk_screen_key(int64_t until)
     int code = getch(); /* what was read before, and a change of size that was noticed */
 
     let_stop_signals_in();
+    if (stop_asked)
+        stop_here();
     if (code != ERR)
         return key_of(code);
     left = left < 0 ? 0 : left;
     int ready =
         ppoll(&input, 1, &(struct timespec){.tv_sec = left / SECOND, .tv_nsec = left % SECOND},
               &mask_before);
+    if (stop_asked)
+        stop_here();
     if (ready == 1 && input.revents & (POLLHUP | POLLERR | POLLNVAL))
         return YK_KEY_CLOSED;
     code = getch();
