@@ -345,8 +345,8 @@ struct yoke_options {
 
 /*
  * A message with its details, for the ..._many calls.
- * Sending reads data, size, priority and tag. Receiving fills in all but `data` and `capacity`
- * (borrowing fills in `data`, too).
+ * Sending reads data, size, priority, tag and flags. Receiving fills in all but `data` and
+ * `capacity` (borrowing fills in `data`, too). So what was received can be sent on as it is.
  */
 struct yoke_message {
     void *data;          /* the bytes; for sending they are only read */
@@ -355,10 +355,18 @@ struct yoke_message {
     uint64_t sequence;   /* its own number, kept when it is delivered again; grows in a priority */
     uint64_t tag;        /* the sender's, passed on untouched */
     uint32_t priority;   /* 0 is the lowest; less than the port's number of priorities */
-    uint32_t deliveries; /* 1: the first time; 2 and more: redelivered, or parked after so many */
+    uint32_t deliveries; /* 1: the first time; 2 and more: redelivered, sent again, or parked */
     int32_t sender;      /* process id that the sender gave when it joined: a hint, not a proof */
-    uint32_t reserved;   /* 0 */
+    uint32_t flags;      /* 0, or YOKE_MESSAGE_AGAIN; sending refuses all others (-EINVAL) */
 };
+
+/*
+ * The message may have come, or gone, before. Who sends says so of what it sends a second time, not
+ * knowing what became of the first, or sends on for one that died doing so: the first delivery then
+ * counts as the second, so that receivers look whether they know it. (Of max_deliveries it has one
+ * less, but comes once at least.) Receiving sets it where deliveries is 2 and more.
+ */
+#define YOKE_MESSAGE_AGAIN 0x01u
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link, stream
@@ -387,7 +395,8 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
  *   4096 bytes, or less: as much as /proc/sys/fs/mqueue (msg_max, msgsize_max), and an eighth of
  *   RLIMIT_MSGQUEUE, allow. What was asked for and is beyond is -EINVAL; -ENOSPC when it does not fit
  *   beside the user's other queues. Each message takes 16 bytes more than its size.
- * - sequence is 0: the kernel does not count. sender is what the sender said, as in memory: message
+ * - sequence is 0: the kernel does not count. deliveries is 1, or 2 for what was sent with
+ *   YOKE_MESSAGE_AGAIN. sender is what the sender said, as in memory: message
  *   queues do not tell who sent. mode lets those who may write both send and receive.
  * - A message that is too big for the buffer (-EMSGSIZE) is taken out and put back, before all others
  *   of its priority: other processes may receive what is behind it in between. If the queue was filled

@@ -554,7 +554,7 @@ YOKE_API int yoke_return(yoke_endpoint *endpoint, const void *message)
 
 /* ---- several messages ---- */
 
-/* What the ..._many calls have in common. */
+/* What the ..._many calls have in common, whatever the kind and place. */
 static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *messages,
                       size_t count, int64_t timeout_ns)
 {
@@ -567,10 +567,24 @@ static int check_many(const yoke_endpoint *endpoint, const struct yoke_message *
     return 0;
 }
 
+/* And those that send. */
+static int check_sending(const yoke_endpoint *endpoint, const struct yoke_message *messages,
+                         size_t count, int64_t timeout_ns)
+{
+    int result = check_many(endpoint, messages, count, timeout_ns);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (yk_unlikely((messages[i].flags & ~YOKE_MESSAGE_AGAIN) != 0))
+            result =
+                yk_fail(EINVAL, "a message's flags may be 0 or %#x (YOKE_MESSAGE_AGAIN), not %#x",
+                        YOKE_MESSAGE_AGAIN, messages[i].flags);
+    }
+    return result;
+}
+
 YOKE_API ssize_t yoke_send_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
                                 size_t count, int64_t timeout_ns)
 {
-    int result = check_many(endpoint, messages, count, timeout_ns);
+    int result = check_sending(endpoint, messages, count, timeout_ns);
     if (result < 0)
         return result;
     if (is_other(endpoint))
@@ -598,7 +612,7 @@ YOKE_API ssize_t yoke_recv_many(yoke_endpoint *endpoint, struct yoke_message *me
 YOKE_API ssize_t yoke_commit_many(yoke_endpoint *endpoint, const struct yoke_message *messages,
                                   size_t count, int64_t timeout_ns)
 {
-    int result = check_many(endpoint, messages, count, timeout_ns);
+    int result = check_sending(endpoint, messages, count, timeout_ns);
     if (result < 0)
         return result;
     if (is_other(endpoint))

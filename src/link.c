@@ -467,9 +467,11 @@ static int send_one(struct sending *sending)
 {
     const struct yoke_message *message = &sending->messages[sending->sent];
     struct yk_spsc_sender *out = &sending->link->out;
-    int result = sending->loans ? yk_spsc_commit(out, message->data, message->size, message->tag)
-                                : yk_spsc_send(out, message->data ? message->data : "",
-                                               message->size, message->tag);
+    bool again = (message->flags & YOKE_MESSAGE_AGAIN) != 0;
+    int result = sending->loans
+                     ? yk_spsc_commit(out, message->data, message->size, message->tag, again)
+                     : yk_spsc_send(out, message->data ? message->data : "", message->size,
+                                    message->tag, again);
     if (result == 1)
         TRACE_SENT(sending->link, message->size);
     return result;
@@ -520,7 +522,7 @@ static __attribute__((noinline)) ssize_t send_slowly(struct yk_link *link, const
     if (result == 0)
         result = check_message(link, data, size);
     if (result == 0)
-        result = yk_spsc_send(&link->out, data ? data : "", size, 0);
+        result = yk_spsc_send(&link->out, data ? data : "", size, 0, false);
     if (result == 1) {
         TRACE_SENT(link, size);
         wake_other(link, YK_WAIT_RECEIVE);
@@ -620,7 +622,7 @@ static int take_one(struct receiving *receiving)
     message->deliveries = taken.deliveries;
     message->sender =
         (int32_t)yk_load32_relaxed(&yk_object_slot(&link->object, 1 - my_side(link))->pid);
-    message->reserved = 0;
+    message->flags = taken.deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0;
     if (receiving->borrow) {
         message->data = (void *)(uintptr_t)taken.bytes;
         YK_TRACE_OBJECT(borrow, &link->object, taken.size, taken.index, 0, taken.deliveries);

@@ -239,13 +239,15 @@ static void count_received(struct yk_port *port, uint64_t count, uint64_t bytes)
     yk_count(&slot->counts[YK_COUNT_BYTES_RECEIVED], bytes, alone);
 }
 
-static void fill_header(struct yk_port *port, uint32_t block, size_t size, uint64_t tag)
+/* `before`: how often it was delivered already, as its sender says. */
+static void fill_header(struct yk_port *port, uint32_t block, size_t size, uint64_t tag,
+                        uint32_t before)
 {
     struct yk_shm_block *header = yk_ring_block(&port->ring, block);
     yk_store_relaxed(&header->tag, tag);
     yk_store32_relaxed(&header->size, (uint32_t)size);
     yk_store32_relaxed(&header->sender, port->sender);
-    yk_store32_relaxed(&header->deliveries, 0);
+    yk_store32_relaxed(&header->deliveries, before);
     yk_store32_relaxed(&header->returning, 0);
 }
 
@@ -313,7 +315,8 @@ static bool get_block(struct sending *sending, const struct yoke_message *messag
         copy(yk_ring_payload(&port->ring, sending->block), message->data ? message->data : "",
              message->size);
     }
-    fill_header(port, sending->block, message->size, message->tag);
+    fill_header(port, sending->block, message->size, message->tag,
+                message->flags & YOKE_MESSAGE_AGAIN ? 1 : 0);
     sending->filled = true;
     return true;
 }
@@ -428,7 +431,7 @@ static bool send_short(struct yk_port *port, const void *data, size_t size)
     if (size > COPY_ONCE || !yk_pool_take(port, YK_BLOCK_FILLING, &block))
         return false;
     copy(yk_ring_payload(&port->ring, block), data, size);
-    fill_header(port, block, size, 0);
+    fill_header(port, block, size, 0, 0);
     bool sent = yk_ring_commit(&port->ring, 0, block, &hint, &open, &sequence);
     yk_store_relaxed(&port->open[0], open);
     if (yk_likely(sent)) {
@@ -578,7 +581,7 @@ static void describe(const struct yk_port *port, const struct yk_held *held,
     message->priority = held->ring;
     message->deliveries = held->deliveries;
     message->sender = (int32_t)yk_load32_relaxed(&header->sender);
-    message->reserved = 0;
+    message->flags = held->deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0;
 }
 
 static void block_freed(struct yk_port *port, uint32_t block)

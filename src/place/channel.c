@@ -19,7 +19,8 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-#define MAGIC UINT32_C(0x314b4f59) /* "YOK1" */
+#define MAGIC  UINT32_C(0x314b4f59) /* "YOK1" */
+#define MARKED UINT32_C(0x80000000) /* or'ed to it: sent with YOKE_MESSAGE_AGAIN */
 
 /* Before the bytes of each message. What no yoke wrote is no message. */
 struct header {
@@ -272,7 +273,9 @@ static int check_message(const struct yk_channel *channel, const struct yoke_mes
 
 static int send_one(struct yk_channel *channel, const struct yoke_message *message)
 {
-    struct header header = {.tag = message->tag, .sender = channel->sender, .magic = MAGIC};
+    bool marked = (message->flags & YOKE_MESSAGE_AGAIN) != 0;
+    struct header header = {
+        .tag = message->tag, .sender = channel->sender, .magic = marked ? MAGIC | MARKED : MAGIC};
     pthread_mutex_lock(&channel->sending);
     memcpy(channel->out_buffer, &header, sizeof header);
     if (message->size > 0)
@@ -381,7 +384,7 @@ static int take_locked(struct yk_channel *channel, struct yoke_message *message)
     bool sound = (size_t)size >= sizeof header && priority / 2 < channel->queues.record.priorities;
     if (sound)
         memcpy(&header, channel->in_buffer, sizeof header);
-    if (!sound || header.magic != MAGIC) {
+    if (!sound || (header.magic & ~MARKED) != MAGIC) {
         hold_nothing(channel);
         return refuse_foreign(channel);
     }
@@ -397,9 +400,9 @@ static int take_locked(struct yk_channel *channel, struct yoke_message *message)
     message->sequence = 0;
     message->tag = header.tag;
     message->priority = priority / 2;
-    message->deliveries = 1;
+    message->deliveries = header.magic & MARKED ? 2 : 1;
     message->sender = header.sender;
-    message->reserved = 0;
+    message->flags = message->deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0;
     return 1;
 }
 

@@ -70,8 +70,8 @@ enum yk_cell_state {
  * size,    | commit                          |           | ordered by          | nothing
  * sender,  |                                 |           | SYNC port.publish   |
  * payload  |                                 |           |                     |
- * deliver- | holder, or its recoverer        | holder,   | ordered by the cell;| one delivery that
- * ies, re- |                                 | takers,   | returning: release /| nobody saw, or one
+ * deliver- | holder, or its recoverer; the   | holder,   | ordered by the cell;| one delivery that
+ * ies, re- | pool's owner, before the commit | takers,   | returning: release /| nobody saw, or one
  * turning  |                                 | who parks | acquire, port.again;| scan more; counted as
  *          |                                 |           | fence, port.park    | parked until recovery
  *
@@ -107,7 +107,7 @@ struct yk_shm_block {
     yk_atomic64 tag;
     yk_atomic32 size;
     yk_atomic32 sender;
-    yk_atomic32 deliveries; /* before this one */
+    yk_atomic32 deliveries; /* before this one; as sent: 0, or 1 for what was sent before */
     yk_atomic32 returning;  /* enum yk_returning, while its holder is giving it back */
 };
 _Static_assert(sizeof(struct yk_shm_block) == 32, "a small message shares its header's cache line");

@@ -9,6 +9,8 @@
  *   take     1 the stamp of slot `taken` is this lap's   2 taken + 1 (store)   3 the caller reads
  *   release  in order: released + 1 (store), and beyond those released before. Out of order: a
  *            receipt says `done`
+ *   mark     a bit of the word: the sender says that it may have sent the message before. It goes with
+ *            the message, so no death can part them, and counts as one delivery more than the receipt's
  *   return   a receipt `again` with one delivery more; taken again, `again` goes
  *   recover  (a dead receiver) each message in [released, taken) without `done` or `again`: a receipt
  *            `again` with one delivery more; then taken := released
@@ -277,36 +279,40 @@ static void publish(struct yk_spsc_sender *sender, uint64_t flags, size_t size)
     sender->sent++;
 }
 
+/* `mark`: YK_SPSC_MARKED, or 0. */
 static void publish_buffered(struct yk_spsc_sender *sender, uint64_t offset, size_t size,
-                             uint64_t tag)
+                             uint64_t tag, uint64_t mark)
 {
     const struct yk_spsc *ring = &sender->ring;
     /* relaxed, both: SYNC spsc.publish orders them */
     yk_store_relaxed(slot_field(ring, sender->sent, YK_SPSC_OFFSET), offset);
     yk_store_relaxed(slot_field(ring, sender->sent, YK_SPSC_BUFFERED_TAG), tag);
-    publish(sender, YK_SPSC_BUFFERED, size);
+    publish(sender, YK_SPSC_BUFFERED | mark, size);
 }
 
 static void publish_tagged(struct yk_spsc_sender *sender, const void *data, size_t size,
-                           uint64_t tag)
+                           uint64_t tag, uint64_t mark)
 {
     const struct yk_spsc *ring = &sender->ring;
     yk_store_relaxed(slot_field(ring, sender->sent, YK_SPSC_TAG), tag);
     yk_spsc_copy(yk_spsc_slot(ring, sender->sent) + YK_SPSC_TAGGED_BYTES, data, size);
-    publish(sender, YK_SPSC_TAGGED, size);
+    publish(sender, YK_SPSC_TAGGED | mark, size);
 }
 
-int yk_spsc_send(struct yk_spsc_sender *sender, const void *data, size_t size, uint64_t tag)
+int yk_spsc_send(struct yk_spsc_sender *sender, const void *data, size_t size, uint64_t tag,
+                 bool marked)
 {
     const struct yk_spsc *ring = &sender->ring;
+    uint64_t mark = marked ? YK_SPSC_MARKED : 0;
+    bool plain = tag == 0 && !marked;
     uint64_t offset;
     int result = get_slot(sender);
     if (result != 1)
         return result;
-    if (tag == 0 && yk_spsc_send_small(sender, data, size))
+    if (plain && yk_spsc_send_small(sender, data, size))
         return 1;
-    if (tag != 0 && size <= ring->geometry.slot_stride - YK_SPSC_TAGGED_BYTES) {
-        publish_tagged(sender, data, size, tag);
+    if (!plain && size <= ring->geometry.slot_stride - YK_SPSC_TAGGED_BYTES) {
+        publish_tagged(sender, data, size, tag, mark);
         return 1;
     }
     result = take_piece(sender, size, sender->sent, &offset);
@@ -314,7 +320,7 @@ int yk_spsc_send(struct yk_spsc_sender *sender, const void *data, size_t size, u
         return result;
     yk_check_yield(); /* as in yk_spsc_copy() */
     memcpy(ring->buffer + offset, data, size);
-    publish_buffered(sender, offset, size, tag);
+    publish_buffered(sender, offset, size, tag, mark);
     return 1;
 }
 
@@ -347,7 +353,8 @@ int64_t yk_spsc_loan_size(const struct yk_spsc_sender *sender, const void *block
     return piece ? (int64_t)piece->size : -EINVAL;
 }
 
-int yk_spsc_commit(struct yk_spsc_sender *sender, void *block, size_t size, uint64_t tag)
+int yk_spsc_commit(struct yk_spsc_sender *sender, void *block, size_t size, uint64_t tag,
+                   bool marked)
 {
     struct yk_spsc_piece *piece = find_loan(sender, block);
     if (!piece)
@@ -356,7 +363,7 @@ int yk_spsc_commit(struct yk_spsc_sender *sender, void *block, size_t size, uint
     if (result != 1)
         return result;
     piece->index = sender->sent;
-    publish_buffered(sender, piece->offset, size, tag);
+    publish_buffered(sender, piece->offset, size, tag, marked ? YK_SPSC_MARKED : 0);
     return 1;
 }
 
@@ -498,15 +505,16 @@ static void step_over(struct yk_spsc_receiver *receiver, uint64_t index)
 
 /*
  * A message that was delivered before, to a process that died: is it to be delivered again? Else it
- * is passed.
+ * is passed. One that nobody had is delivered, whatever its mark says.
  */
-static bool is_due(struct yk_spsc_receiver *receiver, uint64_t index, uint32_t *ret_deliveries)
+static bool is_due(struct yk_spsc_receiver *receiver, uint64_t index, uint32_t marked,
+                   uint32_t *ret_deliveries)
 {
     const struct yk_spsc *ring = &receiver->ring;
-    uint64_t receipt = read_receipt(ring, index);
+    uint64_t receipt = read_receipt(ring, index), count = receipt & COUNT_MASK;
     bool done = (receipt & YK_SPSC_DONE) != 0;
-    if (!done && (receipt & COUNT_MASK) < ring->geometry.max_deliveries) {
-        *ret_deliveries = count_delivery(ring, index, receipt);
+    if (!done && (count == 0 || count + marked < ring->geometry.max_deliveries)) {
+        *ret_deliveries = count_delivery(ring, index, receipt) + marked;
         return true;
     }
     if (!done) {
@@ -539,7 +547,8 @@ static int take_returned(struct yk_spsc_receiver *receiver, uint64_t capacity,
         .index = index,
         .tag = lent->tag,
         .size = lent->size,
-        .deliveries = count_delivery(&receiver->ring, index, read_receipt(&receiver->ring, index)),
+        .deliveries = count_delivery(&receiver->ring, index, read_receipt(&receiver->ring, index)) +
+                      lent->marked,
     };
     return 1;
 }
@@ -553,13 +562,15 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         uint64_t index = receiver->taken;
         /* SYNC spsc.publish acquire; seq: after the bell was announced, SYNC wait.receive */
         uint64_t word = yk_load_seq(yk_spsc_word(yk_spsc_slot(ring, index)));
-        struct yk_spsc_message message = {.deliveries = 1};
+        uint32_t marked = (word & YK_SPSC_MARKED) != 0;
+        struct yk_spsc_message message = {.deliveries = 1 + marked};
         if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index))
             return 0;
         /* an honest sender waits for `released`; of another one each message has its place in `lent` */
         if (index - receiver->released >= ring->geometry.depth)
             return -EPROTO;
-        if (index < receiver->receipts_until && !is_due(receiver, index, &message.deliveries))
+        bool fresh = index >= receiver->receipts_until;
+        if (!fresh && !is_due(receiver, index, marked, &message.deliveries))
             continue;
         int result = decode(ring, index, word, &message);
         if (result < 0)
@@ -570,8 +581,9 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         *lent_at(receiver, index) = (struct yk_spsc_lent){.bytes = message.bytes,
                                                           .tag = message.tag,
                                                           .size = message.size,
-                                                          .state = YK_SPSC_LENT};
-        if (message.deliveries > 1)
+                                                          .state = YK_SPSC_LENT,
+                                                          .marked = (uint16_t)marked};
+        if (message.deliveries > 1 + marked)
             count_one(&ring->shm->redelivered);
         *ret = message;
         return 1;
@@ -631,7 +643,7 @@ int yk_spsc_return(struct yk_spsc_receiver *receiver, uint64_t index)
     if (!lent)
         return -EINVAL;
     uint64_t deliveries = one_more(read_receipt(&receiver->ring, index));
-    if (geometry->once || deliveries >= geometry->max_deliveries) {
+    if (geometry->once || deliveries + lent->marked >= geometry->max_deliveries) {
         count_one(&receiver->ring.shm->dropped);
         return yk_spsc_release(receiver, index);
     }
@@ -716,7 +728,8 @@ bool yk_spsc_look(const struct yk_spsc *ring, uint64_t index, struct yk_spsc_mes
     if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index) ||
         decode(ring, index, word, ret_message) < 0)
         return false;
-    ret_message->deliveries = (uint32_t)(read_receipt(ring, index) & COUNT_MASK);
+    ret_message->deliveries =
+        (uint32_t)(read_receipt(ring, index) & COUNT_MASK) + ((word & YK_SPSC_MARKED) != 0);
     return true;
 }
 

@@ -23,12 +23,14 @@
 #include "base/atomic.h"
 
 /*
- * word: stamp 32 | 0 | buffered 1 | tagged 1 | size 27. The stamp is the message's lap + 1, so that
- * zeroed memory holds no message of lap 0.
+ * word: stamp 32 | 0 | marked 1 | buffered 1 | tagged 1 | size 27. The stamp is the message's lap + 1,
+ * so that zeroed memory holds no message of lap 0. Marked: it may have been sent before, says its
+ * sender, which counts as one delivery.
  */
 #define YK_SPSC_SIZE_MASK UINT64_C(0x07ffffff)
 #define YK_SPSC_TAGGED    (UINT64_C(1) << 27)
 #define YK_SPSC_BUFFERED  (UINT64_C(1) << 28)
+#define YK_SPSC_MARKED    (UINT64_C(1) << 29)
 
 /* From the word to the bytes of a small message: without, and with a tag of the sender's. */
 #define YK_SPSC_BYTES        8u
@@ -127,7 +129,8 @@ struct yk_spsc_lent {
     const unsigned char *bytes;
     uint64_t tag;
     uint32_t size;
-    uint32_t state; /* enum yk_spsc_state */
+    uint16_t state;  /* enum yk_spsc_state */
+    uint16_t marked; /* 1: as its word says */
 };
 
 /* The receiver's private state. `lent` has an entry for each slot. */
@@ -146,7 +149,7 @@ struct yk_spsc_message {
     uint64_t index;
     uint64_t tag;
     uint32_t size;
-    uint32_t deliveries; /* this one included */
+    uint32_t deliveries; /* this one included; and that which a mark stands for */
 };
 
 struct yk_spsc_counts {
@@ -174,8 +177,9 @@ static inline size_t yk_spsc_pieces_max(const struct yk_spsc_geometry *geometry)
  */
 void yk_spsc_resume_sender(struct yk_spsc_sender *sender);
 
-/* Sends a copy. 1 sent; 0 full. -EPROTO: the receiver's words are impossible. */
-int yk_spsc_send(struct yk_spsc_sender *sender, const void *data, size_t size, uint64_t tag);
+/* Sends a copy, marked or not. 1 sent; 0 full. -EPROTO: the receiver's words are impossible. */
+int yk_spsc_send(struct yk_spsc_sender *sender, const void *data, size_t size, uint64_t tag,
+                 bool marked);
 bool yk_spsc_has_room(struct yk_spsc_sender *sender);
 
 /* Takes `size` bytes of the buffer, 64-byte aligned. 1, 0 or -EPROTO. */
@@ -183,7 +187,8 @@ int yk_spsc_loan(struct yk_spsc_sender *sender, size_t size, void **ret_block);
 /* How many bytes the loan at `block` has; -EINVAL when it is none. */
 int64_t yk_spsc_loan_size(const struct yk_spsc_sender *sender, const void *block);
 /* Sends a loan's first bytes. 1, 0 (it stays a loan), -EINVAL or -EPROTO. */
-int yk_spsc_commit(struct yk_spsc_sender *sender, void *block, size_t size, uint64_t tag);
+int yk_spsc_commit(struct yk_spsc_sender *sender, void *block, size_t size, uint64_t tag,
+                   bool marked);
 /* 1, or -EINVAL. */
 int yk_spsc_cancel_loan(struct yk_spsc_sender *sender, const void *block);
 
@@ -291,8 +296,8 @@ static inline void yk_spsc_copy(unsigned char *to, const unsigned char *from, si
 }
 
 /*
- * As yk_spsc_send(), where the message is small, bears no tag, and the ring surely has room: true,
- * else nothing happened.
+ * As yk_spsc_send(), where the message is small, bears neither tag nor mark, and the ring surely has
+ * room: true, else nothing happened.
  */
 static inline bool yk_spsc_send_small(struct yk_spsc_sender *sender, const void *data, size_t size)
 {
@@ -310,8 +315,8 @@ static inline bool yk_spsc_send_small(struct yk_spsc_sender *sender, const void 
 }
 
 /*
- * Takes, copies and releases the next message where it is small, fresh, untagged and fits, and no
- * other is lent: true, and its size; else nothing happened.
+ * Takes, copies and releases the next message where it is small, fresh, without tag and mark, and
+ * fits, and no other is lent: true, and its size; else nothing happened.
  */
 static inline bool yk_spsc_recv_small(struct yk_spsc_receiver *receiver, void *buffer,
                                       size_t capacity, size_t *ret_size)

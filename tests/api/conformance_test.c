@@ -246,6 +246,107 @@ static void several_go_and_come_in_one_call(void **state)
     both_drop(&both);
 }
 
+/* ---- what may have been sent before ---- */
+
+static void send_marked(yoke_endpoint *sender, void *data, size_t size, uint64_t tag)
+{
+    struct yoke_message message = {
+        .data = data, .size = size, .tag = tag, .flags = YOKE_MESSAGE_AGAIN};
+
+    assert_int_equal(must(yoke_send_many(sender, &message, 1, YOKE_NOW)), 1);
+}
+
+static void expect_deliveries(yoke_endpoint *receiver, size_t size, uint64_t tag,
+                              uint32_t deliveries)
+{
+    unsigned char bytes[MAX_MESSAGE];
+    struct yoke_message message = {.data = bytes, .capacity = sizeof bytes, .flags = 99};
+
+    assert_int_equal(must(yoke_recv_many(receiver, &message, 1, SOON_MS * MS)), 1);
+    assert_int_equal(message.size, size);
+    assert_true(message.tag == tag);
+    assert_int_equal(message.deliveries, deliveries);
+    assert_int_equal(message.flags, deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0);
+}
+
+static void what_is_sent_again_comes_as_the_second_delivery(void **state)
+{
+    struct both both = both_make(state);
+    const struct subject *subject = *state;
+    static const size_t sizes[] = {0, 1, 8, 50, 56, 57, MAX_MESSAGE};
+    unsigned char bytes[MAX_MESSAGE] = {7};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int tagged = 0; tagged < (subject->can & TAGS ? 2 : 1); tagged++) {
+            uint64_t tag = tagged ? 1000 + i : 0;
+            send_marked(both.sender, bytes, sizes[i], tag);
+            must(yoke_send(both.sender, bytes, sizes[i], YOKE_NOW));
+            send_marked(both.sender, bytes, sizes[i], tag);
+            expect_deliveries(both.receiver, sizes[i], tag, 2);
+            expect_deliveries(both.receiver, sizes[i], 0, 1);
+            assert_int_equal(must(yoke_recv(both.receiver, bytes, sizeof bytes, SOON_MS * MS)),
+                             sizes[i]);
+        }
+    }
+    both_drop(&both);
+}
+
+/* A struct that was received is one to be sent. */
+static void what_came_again_is_sent_on_as_such(void **state)
+{
+    struct both both = both_make(state);
+    uint64_t number = 7;
+    struct yoke_message message = {.data = &number, .capacity = sizeof number};
+
+    send_marked(both.sender, &number, sizeof number, 0);
+    must(yoke_send(both.sender, &number, sizeof number, YOKE_NOW));
+    for (uint32_t deliveries = 2; deliveries >= 1; deliveries--) {
+        assert_int_equal(must(yoke_recv_many(both.receiver, &message, 1, SOON_MS * MS)), 1);
+        assert_int_equal(must(yoke_send_many(both.sender, &message, 1, YOKE_NOW)), 1);
+    }
+    expect_deliveries(both.receiver, sizeof number, 0, 2);
+    expect_deliveries(both.receiver, sizeof number, 0, 1);
+    both_drop(&both);
+}
+
+static void flags_that_there_are_not_are_refused(void **state)
+{
+    struct both both = both_make(state);
+    char bytes[] = "ab";
+    struct yoke_message messages[2] = {{.data = bytes, .size = 2},
+                                       {.data = bytes, .size = 1, .flags = YOKE_MESSAGE_AGAIN | 2}};
+
+    must_fail(yoke_send_many(both.sender, messages, 2, YOKE_NOW), EINVAL);
+    assert_non_null(strstr(yoke_explain(), "YOKE_MESSAGE_AGAIN"));
+    messages[1].flags = UINT32_MAX;
+    must_fail(yoke_send_many(both.sender, messages + 1, 1, YOKE_NOW), EINVAL);
+    must_fail(yoke_recv(both.receiver, NULL, 0, YOKE_NOW), EAGAIN);
+    both_drop(&both);
+}
+
+/* By a loan, given back, and in the hand of one who dies. */
+static void what_is_sent_again_is_counted_from_there(void **state)
+{
+    const struct subject *subject = *state;
+    struct both both = both_make(state);
+    struct yoke_message message = {.flags = YOKE_MESSAGE_AGAIN};
+
+    if (subject->can & LOANS) {
+        must(yoke_loan(both.sender, 3, &message.data, YOKE_NOW));
+        memcpy(message.data, "new", message.size = 3);
+        assert_int_equal(must(yoke_commit_many(both.sender, &message, 1, YOKE_NOW)), 1);
+        for (uint32_t deliveries = 2; deliveries < 6; deliveries++) {
+            borrow_details(both.receiver, &message);
+            assert_int_equal(message.deliveries, deliveries);
+            assert_int_equal(message.flags, YOKE_MESSAGE_AGAIN);
+            must(yoke_return(both.receiver, message.data));
+        }
+        borrow_details(both.receiver, &message);
+        must(yoke_release(both.receiver, message.data));
+    }
+    both_drop(&both);
+}
+
 /* ---- what not all can do ---- */
 
 static void loans_are_had_or_refused(void **state)
@@ -569,6 +670,39 @@ static void what_a_killed_process_sent_arrives(void **state)
     ends_drop(&ends);
 }
 
+static int role_borrows_and_stays(void *argument)
+{
+    const struct acting *acting = argument;
+    struct yoke_message message = {.size = 0};
+
+    borrow_details(open_end(acting->ends, 1), &message);
+    baton_pass(&acting->done);
+    return pause();
+}
+
+static void what_was_sent_again_is_so_after_its_receivers_death(void **state)
+{
+    const struct subject *subject = *state;
+    struct ends ends = ends_make(state);
+    struct acting acting = {.ends = &ends};
+    yoke_endpoint *sender = open_end(&ends, 0);
+    uint64_t number = 9;
+
+    baton_make(&acting.done);
+    if (subject->can & REDELIVERS) {
+        send_marked(sender, &number, sizeof number, 0);
+        pid_t pid = role_start(role_borrows_and_stays, &acting);
+        baton_take(&acting.done);
+        role_kill(pid);
+        yoke_endpoint *receiver = open_end(&ends, 1);
+        expect_deliveries(receiver, sizeof number, 0, 3);
+        yoke_close(receiver);
+    }
+    yoke_close(sender);
+    baton_drop(&acting.done);
+    ends_drop(&ends);
+}
+
 static void what_was_sent_before_closing_arrives(void **state)
 {
     struct ends ends = ends_make(state);
@@ -728,6 +862,10 @@ static const struct expectation expectations[] = {
     EXPECTATION(what_is_full_takes_no_more_and_loses_nothing),
     EXPECTATION(what_is_too_big_is_refused_and_stays_where_it_is),
     EXPECTATION(several_go_and_come_in_one_call),
+    EXPECTATION(what_is_sent_again_comes_as_the_second_delivery),
+    EXPECTATION(what_came_again_is_sent_on_as_such),
+    EXPECTATION(flags_that_there_are_not_are_refused),
+    EXPECTATION(what_is_sent_again_is_counted_from_there),
     EXPECTATION(loans_are_had_or_refused),
     EXPECTATION(what_a_place_can_not_do_is_refused_when_it_is_opened),
     EXPECTATION(higher_priorities_come_first),
@@ -739,6 +877,7 @@ static const struct expectation expectations[] = {
     EXPECTATION(descriptor_is_readable_whenever_receiving_would_not_wait),
     EXPECTATION(wait_sets_take_it),
     EXPECTATION(what_a_killed_process_sent_arrives),
+    EXPECTATION(what_was_sent_again_is_so_after_its_receivers_death),
     EXPECTATION(what_was_sent_before_closing_arrives),
     EXPECTATION(what_was_sent_before_the_other_came_waits),
     EXPECTATION(an_end_has_one_living_owner),

@@ -402,6 +402,35 @@ static void message_delivered_too_often_is_parked_and_can_be_received_as_such(vo
     yoke_close(port);
 }
 
+static void message_sent_again_has_one_delivery_less(void **state)
+{
+    struct yoke_options options = small();
+    struct yoke_message message;
+    char twice[] = "twice";
+    yoke_endpoint *port, *parked;
+
+    (void)state;
+    for (uint32_t most = 1; most <= 3; most++) {
+        options.max_deliveries = most;
+        port = port_make(name, &options);
+        parked = join_parked();
+        message = (struct yoke_message){.data = twice, .size = 5, .flags = YOKE_MESSAGE_AGAIN};
+        assert_int_equal(must(yoke_send_many(port, &message, 1, YOKE_NOW)), 1);
+        for (uint32_t deliveries = 2; deliveries == 2 || deliveries <= most; deliveries++) {
+            assert_int_equal(facts().parked, 0);
+            borrow_details(port, &message);
+            assert_int_equal(message.deliveries, deliveries);
+            must(yoke_return(port, message.data));
+        }
+        assert_empty(port);
+        borrow_details(parked, &message);
+        assert_int_equal(message.flags, YOKE_MESSAGE_AGAIN);
+        must(yoke_release(parked, message.data));
+        yoke_close(parked);
+        yoke_close(port);
+    }
+}
+
 static void message_that_kills_its_receivers_is_parked(void **state)
 {
     struct yoke_options options = small();
@@ -747,6 +776,7 @@ int main(void)
         api_test(waiting_receiver_gets_the_message_of_one_killed_meanwhile),
         api_test(received_message_is_not_delivered_again_though_its_receiver_died),
         api_test(message_delivered_too_often_is_parked_and_can_be_received_as_such),
+        api_test(message_sent_again_has_one_delivery_less),
         api_test(message_that_kills_its_receivers_is_parked),
         api_test(parked_messages_are_capped_and_the_rest_is_dropped_and_counted),
         api_test(parked_messages_leave_room_for_the_others),

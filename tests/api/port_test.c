@@ -300,7 +300,7 @@ static void details_of_a_message_are_those_of_its_sender(void **state)
     options.priorities = 4;
     port = port_make("details", &options);
     send_details(port, "hello", 5, 2, UINT64_C(0xfedcba9876543210));
-    message = (struct yoke_message){.data = buffer, .capacity = sizeof buffer, .reserved = 9};
+    message = (struct yoke_message){.data = buffer, .capacity = sizeof buffer, .flags = 9};
     assert_int_equal(yoke_recv_many(port, &message, 1, YOKE_NOW), 1);
     assert_ptr_equal(message.data, buffer);
     assert_int_equal(message.capacity, sizeof buffer);
@@ -310,7 +310,7 @@ static void details_of_a_message_are_those_of_its_sender(void **state)
     assert_true(message.tag == UINT64_C(0xfedcba9876543210));
     assert_int_equal(message.deliveries, 1);
     assert_int_equal(message.sender, getpid());
-    assert_int_equal(message.reserved, 0);
+    assert_int_equal(message.flags, 0);
     must(yoke_send(port, "plain", 5, YOKE_NOW));
     borrow_details(port, &message);
     assert_int_equal(message.priority, 0);

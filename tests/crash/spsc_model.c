@@ -58,6 +58,8 @@ static bool lies_there(uint32_t position, uint32_t id)
     uint64_t word = word_at(spsc_base + position), size = word & YK_SPSC_SIZE_MASK, at[3];
     const unsigned char *slot = yk_spsc_slot(&spsc_ring, spsc_base + position);
     memcpy(at, slot, sizeof at);
+    if (((word & YK_SPSC_MARKED) != 0) != spsc_is_marked(id))
+        return false;
     if (word & YK_SPSC_BUFFERED)
         return at[1] % 64 == 0 && at[1] + size <= spsc_ring.geometry.buffer &&
                at[2] == spsc_tag_of(id) && spsc_bytes_match(id, spsc_ring.buffer + at[1], size);
@@ -73,17 +75,30 @@ static bool is_over(const struct spsc_message_fate *one)
     return one->fate == ACKED || one->fate == GONE;
 }
 
-/* May it be dropped instead of being delivered (again)? */
-static bool may_be_dropped(const struct spsc_message_fate *one)
+static uint32_t id_at(uint32_t position)
 {
-    if (spsc_ring.geometry.once)
-        return one->lost != 0 || one->seen > 0;
-    return one->seen + one->slack >= spsc_ring.geometry.max_deliveries;
+    return position < ledger()->sent ? ledger()->message[position].id : ledger()->pending;
 }
 
-static bool must_be_dropped(const struct spsc_message_fate *one)
+bool spsc_used_up(uint32_t position, uint32_t deliveries)
 {
-    return spsc_ring.geometry.once ? one->seen > 0 : one->seen >= spsc_ring.geometry.max_deliveries;
+    uint32_t marked = spsc_is_marked(id_at(position));
+    return deliveries > 0 && deliveries + marked >= spsc_ring.geometry.max_deliveries;
+}
+
+/* May it be dropped instead of being delivered (again)? */
+static bool may_be_dropped(uint32_t position)
+{
+    const struct spsc_message_fate *one = &ledger()->message[position];
+    if (spsc_ring.geometry.once)
+        return one->lost != 0 || one->seen > 0;
+    return spsc_used_up(position, one->seen + one->slack);
+}
+
+static bool must_be_dropped(uint32_t position)
+{
+    uint32_t seen = ledger()->message[position].seen;
+    return spsc_ring.geometry.once ? seen > 0 : spsc_used_up(position, seen);
 }
 
 /* A later one was delivered, or it is said that there is nothing. */
@@ -91,15 +106,10 @@ static void pass(uint32_t position)
 {
     struct spsc_message_fate *one = &ledger()->message[position];
     if (one->fate == MAYBE || one->fate == PASSING ||
-        ((one->fate == FRESH || one->fate == BACK) && may_be_dropped(one)))
+        ((one->fate == FRESH || one->fate == BACK) && may_be_dropped(position)))
         one->fate = GONE;
     else if (one->fate == FRESH || one->fate == BACK)
         spsc_fault("message %u was passed over", position);
-}
-
-static uint32_t id_at(uint32_t position)
-{
-    return position < ledger()->sent ? ledger()->message[position].id : ledger()->pending;
 }
 
 static bool check_delivered(uint32_t position)
@@ -114,7 +124,7 @@ static bool check_delivered(uint32_t position)
     const struct spsc_message_fate *one = &ledger()->message[position];
     if (one->fate != FRESH && one->fate != BACK && one->fate != MAYBE)
         spsc_fault("message %u was delivered again (it was %u)", position, one->fate);
-    if (must_be_dropped(one))
+    if (must_be_dropped(position))
         spsc_fault("message %u was delivered once too often", position);
     return true;
 }
@@ -125,13 +135,13 @@ void spsc_delivered(const struct yk_spsc_message *message)
     if (!check_delivered(position))
         return;
     struct spsc_message_fate *one = &ledger()->message[position];
-    uint32_t id = id_at(position), least = one->seen + 1u;
+    uint32_t id = id_at(position), marked = spsc_is_marked(id), least = one->seen + 1u + marked;
     if (!spsc_bytes_match(id, message->bytes, message->size) || message->tag != spsc_tag_of(id))
         spsc_fault("message %u is torn", position);
     if (message->deliveries < least || message->deliveries > least + one->slack)
         spsc_fault("message %u is said to be delivered %u times, and it was %u", position,
                    message->deliveries, least);
-    one->seen = (uint8_t)message->deliveries;
+    one->seen = (uint8_t)(message->deliveries - marked);
     one->slack = 0;
     one->bytes = message->bytes;
     one->fate = HAND;
@@ -167,7 +177,7 @@ void spsc_too_big(uint64_t capacity)
             id_at(i) != 0 && (one->fate == FRESH || one->fate == BACK || one->fate == MAYBE);
         if (there && spsc_size_of(id_at(i)) > capacity)
             return;
-        if (there && one->fate != MAYBE && !may_be_dropped(one))
+        if (there && one->fate != MAYBE && !may_be_dropped(i))
             break;
     }
     spsc_fault("a message is called too big, and the next one is not");
@@ -214,9 +224,9 @@ static void unseen_delivery(uint32_t released, uint32_t taken)
         struct spsc_message_fate *one = &ledger()->message[i];
         bool in_line =
             one->fate == BACK || one->fate == MAYBE || (one->fate == FRESH && i + 1 == taken);
-        if (!in_line || must_be_dropped(one))
+        if (!in_line || must_be_dropped(i))
             continue;
-        found = one->fate != MAYBE && !may_be_dropped(one);
+        found = one->fate != MAYBE && !may_be_dropped(i);
         one->slack++;
         one->lost = 1;
     }
@@ -234,13 +244,13 @@ void spsc_receiver_died(void)
         unseen_delivery(released, taken);
     for (uint32_t i = 0; i < SPSC_MOST; i++) {
         struct spsc_message_fate *one = &book->message[i];
-        bool dropping = spsc_ring.geometry.once || one->seen >= spsc_ring.geometry.max_deliveries;
+        bool dropping = spsc_ring.geometry.once || spsc_used_up(i, one->seen);
         if (one->fate == ACKING || (one->fate == RETURNING && dropping))
             one->fate = MAYBE;
         else if (one->fate == HAND || one->fate == RETURNING)
             one->fate = BACK;
         if (i < released &&
-            (one->fate == MAYBE || one->fate == PASSING || (book->taking && may_be_dropped(one))))
+            (one->fate == MAYBE || one->fate == PASSING || (book->taking && may_be_dropped(i))))
             one->fate = GONE;
         else if (i >= released && is_over(one))
             one->fate = PASSING;
@@ -254,10 +264,10 @@ void spsc_receiver_died(void)
 static bool released_rightly(uint32_t position)
 {
     const struct spsc_message_fate *one = &ledger()->message[position];
-    bool in_call = ledger()->taking && may_be_dropped(one);
+    bool in_call = ledger()->taking && may_be_dropped(position);
     bool swallowed = ledger()->swallowing && position + 1 == released_in_image();
-    bool dropping = one->fate == RETURNING &&
-                    (spsc_ring.geometry.once || one->seen >= spsc_ring.geometry.max_deliveries);
+    bool dropping =
+        one->fate == RETURNING && (spsc_ring.geometry.once || spsc_used_up(position, one->seen));
     if (is_over(one) || one->fate == ACKING || one->fate == MAYBE || one->fate == PASSING ||
         dropping || in_call || swallowed)
         return true;

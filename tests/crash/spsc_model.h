@@ -102,13 +102,14 @@ void spsc_open(const struct spsc_setup *setup, bool wrap, unsigned char *memory,
 /* Says in words what differs between two images. */
 void spsc_print_difference(const unsigned char *before, const unsigned char *after);
 
-/* ---- messages: a number, whose last digit is its kind, and from which size, tag and bytes follow ---- */
+/* ---- messages: a number, whose last digit is its kind, and from which size, tag, mark and bytes follow ---- */
 
 enum spsc_kind { SMALL, TAGGED, BUFFERED, BUFFERED_TAGGED, EMPTY, SPSC_KINDS };
 
 uint32_t spsc_id(uint32_t number, enum spsc_kind kind);
 uint32_t spsc_size_of(uint32_t id);
 uint64_t spsc_tag_of(uint32_t id);
+bool spsc_is_marked(uint32_t id); /* sent as one that may have been sent before */
 
 /* ---- operations (spsc_operations.c) ---- */
 
@@ -170,6 +171,8 @@ void spsc_sender_died(void);
 void spsc_receiver_died(void);
 /* Must a send of this message succeed, whatever the others do meanwhile? */
 bool spsc_must_go(uint32_t process, uint32_t id);
+/* After so many deliveries, may it come once more? Its mark counts as one, but not before the first. */
+bool spsc_used_up(uint32_t position, uint32_t deliveries);
 void spsc_delivered(const struct yk_spsc_message *message);
 /* A copy was delivered and acknowledged by one call. */
 void spsc_swallowed(const unsigned char *bytes, size_t size);

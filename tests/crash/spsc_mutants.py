@@ -17,17 +17,24 @@ MUTANTS = [
          "    yk_spsc_copy(slot + YK_SPSC_BYTES, data, size);")]),
     ("word-before-tagged-bytes", "a tagged message's word is stored before its bytes", [
         ("    yk_spsc_copy(yk_spsc_slot(ring, sender->sent) + YK_SPSC_TAGGED_BYTES, data, size);\n"
-         "    publish(sender, YK_SPSC_TAGGED, size);",
-         "    publish(sender, YK_SPSC_TAGGED, size);\n"
+         "    publish(sender, YK_SPSC_TAGGED | mark, size);",
+         "    publish(sender, YK_SPSC_TAGGED | mark, size);\n"
          "    yk_spsc_copy(yk_spsc_slot(ring, sender->sent - 1) + YK_SPSC_TAGGED_BYTES, data, size);")]),
     ("word-before-buffer", "a buffered message's word is stored before its bytes", [
-        ("    memcpy(ring->buffer + offset, data, size);\n    publish_buffered(sender, offset, size, tag);",
-         "    publish_buffered(sender, offset, size, tag);\n    memcpy(ring->buffer + offset, data, size);")]),
+        ("    memcpy(ring->buffer + offset, data, size);\n    publish_buffered(sender, offset, size, tag, mark);",
+         "    publish_buffered(sender, offset, size, tag, mark);\n    memcpy(ring->buffer + offset, data, size);")]),
     ("word-before-offset", "a buffered message's word is stored before its offset", [
         ("    yk_store_relaxed(slot_field(ring, sender->sent, YK_SPSC_OFFSET), offset);\n", ""),
-        ("    publish(sender, YK_SPSC_BUFFERED, size);",
-         "    publish(sender, YK_SPSC_BUFFERED, size);\n"
+        ("    publish(sender, YK_SPSC_BUFFERED | mark, size);",
+         "    publish(sender, YK_SPSC_BUFFERED | mark, size);\n"
          "    yk_store_relaxed(slot_field(ring, sender->sent - 1, YK_SPSC_OFFSET), offset);")]),
+    ("no-mark", "a tagged message is not marked", [
+        ("    publish(sender, YK_SPSC_TAGGED | mark, size);", "    (void)mark;\n    publish(sender, YK_SPSC_TAGGED, size);")]),
+    ("no-buffered-mark", "a buffered message is not marked", [
+        ("    publish(sender, YK_SPSC_BUFFERED | mark, size);",
+         "    (void)mark;\n    publish(sender, YK_SPSC_BUFFERED, size);")]),
+    ("mark-forgotten", "what is marked is not so any more once it was in hand", [
+        (".marked = (uint16_t)marked};", ".marked = 0};")]),
     ("no-tag", "a buffered message's tag is not stored", [
         ("    yk_store_relaxed(slot_field(ring, sender->sent, YK_SPSC_BUFFERED_TAG), tag);\n", "    (void)tag;\n")]),
     ("take-any-stamp", "a take looks for any stamp", [
@@ -112,11 +119,10 @@ MUTANTS = [
         ("    if (receiver->returned > 0)\n        return take_returned",
          "    if (receiver->returned > 0 && !is_sent(ring, receiver->taken))\n        return take_returned")]),
     ("returned-once-too-often", "a return does not look at max_deliveries", [
-        ("    if (geometry->once || deliveries >= geometry->max_deliveries) {",
-         "    if (geometry->once || deliveries > geometry->max_deliveries) {")]),
+        ("    if (geometry->once || deliveries + lent->marked >= geometry->max_deliveries) {",
+         "    if (geometry->once || deliveries + lent->marked > geometry->max_deliveries) {")]),
     ("due-once-too-often", "one delivery more than max_deliveries", [
-        ("    if (!done && (receipt & COUNT_MASK) < ring->geometry.max_deliveries) {",
-         "    if (!done && (receipt & COUNT_MASK) <= ring->geometry.max_deliveries) {")]),
+        ("count + marked < ring->geometry.max_deliveries", "count + marked <= ring->geometry.max_deliveries")]),
     ("again-stays", "`again` is not cleared when the message goes out", [
         ("    if (receipt & YK_SPSC_AGAIN)\n        write_receipt(ring, index, receipt & COUNT_MASK);", "")]),
     ("resume-at-taken", "a new receiver begins at `taken`, which recovery leaves", [

@@ -37,6 +37,12 @@ uint64_t spsc_tag_of(uint32_t id)
     return kind == TAGGED || kind == BUFFERED_TAGGED ? UINT64_C(0x7a60000000000000) | id : 0;
 }
 
+bool spsc_is_marked(uint32_t id)
+{
+    enum spsc_kind kind = (enum spsc_kind)(id % 10);
+    return kind == EMPTY || kind == BUFFERED_TAGGED;
+}
+
 static struct yk_spsc_sender *sender_of(uint32_t process)
 {
     return &spsc_world->senders[process].sender;
@@ -91,9 +97,11 @@ bool spsc_send(uint32_t process, uint32_t id)
     size_t size = spsc_size_of(id);
     bool must_go = spsc_must_go(process, id);
     send_begins(id);
-    int result = spsc_tag_of(id) == 0 && yk_spsc_send_small(sender_of(process), bytes, size)
-                     ? 1
-                     : yk_spsc_send(sender_of(process), bytes, size, spsc_tag_of(id));
+    bool plain = spsc_tag_of(id) == 0 && !spsc_is_marked(id);
+    int result =
+        plain && yk_spsc_send_small(sender_of(process), bytes, size)
+            ? 1
+            : yk_spsc_send(sender_of(process), bytes, size, spsc_tag_of(id), spsc_is_marked(id));
     return send_ended(id, result, must_go);
 }
 
@@ -139,8 +147,8 @@ bool spsc_commit(uint32_t process, uint32_t which)
     if (!spsc_bytes_match(loan.id, loan_bytes(sending, which), spsc_size_of(loan.id)))
         spsc_fault("the loan for %u was overwritten", loan.id);
     send_begins(loan.id);
-    int result =
-        yk_spsc_commit(&sending->sender, loan.block, spsc_size_of(loan.id), spsc_tag_of(loan.id));
+    int result = yk_spsc_commit(&sending->sender, loan.block, spsc_size_of(loan.id),
+                                spsc_tag_of(loan.id), spsc_is_marked(loan.id));
     bool sent = send_ended(loan.id, result, false);
     if (sent)
         forget_loan(sending, which);
@@ -263,7 +271,7 @@ void spsc_release(uint32_t process, uint32_t position)
 void spsc_return(uint32_t process, uint32_t position)
 {
     struct spsc_message_fate *one = &ledger()->message[position];
-    bool dropped = spsc_ring.geometry.once || one->seen >= spsc_ring.geometry.max_deliveries;
+    bool dropped = spsc_ring.geometry.once || spsc_used_up(position, one->seen);
     look_at_it(position);
     NOW();
     one->fate = RETURNING;

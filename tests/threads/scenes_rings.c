@@ -68,12 +68,12 @@ static int send_one(struct yk_spsc_sender *sender, const void *bytes, size_t siz
 {
     void *loan;
     if (!lends)
-        return yk_spsc_send(sender, bytes, size, tag);
+        return yk_spsc_send(sender, bytes, size, tag, false);
     int result = yk_spsc_loan(sender, size, &loan);
     if (result != 1)
         return result;
     memcpy(loan, bytes, size);
-    result = yk_spsc_commit(sender, loan, size, tag);
+    result = yk_spsc_commit(sender, loan, size, tag, false);
     if (result == 0)
         yk_spsc_cancel_loan(sender, loan);
     return result;

@@ -104,7 +104,7 @@ static int send_id(struct play *play, uint64_t id, size_t size, uint64_t tag)
     unsigned char *data = malloc(size > 0 ? size : 1);
     assert_non_null(data);
     fill(data, id, size);
-    int result = yk_spsc_send(&play->sender, data, size, tag);
+    int result = yk_spsc_send(&play->sender, data, size, tag, false);
     free(data);
     return result;
 }
@@ -112,6 +112,13 @@ static int send_id(struct play *play, uint64_t id, size_t size, uint64_t tag)
 static void must_send(struct play *play, uint64_t id, size_t size)
 {
     assert_int_equal(send_id(play, id, size, 0), 1);
+}
+
+static void must_send_marked(struct play *play, uint64_t id, size_t size)
+{
+    unsigned char data[256];
+    fill(data, id, size);
+    assert_int_equal(yk_spsc_send(&play->sender, data, size, 0, true), 1);
 }
 
 static struct yk_spsc_message must_take(struct play *play, uint64_t id, size_t size,
@@ -398,7 +405,7 @@ static void four_of_the_biggest_messages_are_on_the_way_at_once(void **state)
         }
         assert_int_equal(yk_spsc_loan(&play.sender, 1, &fifth), 0);
         for (int i = 0; i < 4; i++)
-            assert_int_equal(yk_spsc_commit(&play.sender, blocks[i], most, 0), 1);
+            assert_int_equal(yk_spsc_commit(&play.sender, blocks[i], most, 0, false), 1);
         for (int i = 0; i < 4; i++) {
             struct yk_spsc_message message;
             assert_int_equal(yk_spsc_take(&play.receiver, UINT64_MAX, &message), 1);
@@ -463,9 +470,9 @@ static void loans_are_committed_in_any_order_or_given_up(void **state)
             if (order[i] == given_up)
                 assert_int_equal(yk_spsc_cancel_loan(&play.sender, blocks[order[i]]), 1);
             else
-                assert_int_equal(yk_spsc_commit(&play.sender, blocks[order[i]], 100, id), 1);
+                assert_int_equal(yk_spsc_commit(&play.sender, blocks[order[i]], 100, id, false), 1);
             assert_int_equal(yk_spsc_cancel_loan(&play.sender, blocks[order[i]]), -EINVAL);
-            assert_int_equal(yk_spsc_commit(&play.sender, blocks[order[i]], 1, 0), -EINVAL);
+            assert_int_equal(yk_spsc_commit(&play.sender, blocks[order[i]], 1, 0, false), -EINVAL);
             assert_int_equal(yk_spsc_loan_size(&play.sender, blocks[order[i]]), -EINVAL);
         }
         for (int i = 0; i < 3; i++) {
@@ -492,11 +499,11 @@ static void loan_of_a_full_ring_stays_a_loan(void **state)
     assert_int_equal(yk_spsc_loan(&play.sender, 500, &block), 1);
     fill(block, 2, 500);
     must_send(&play, 1, 8);
-    assert_int_equal(yk_spsc_commit(&play.sender, block, 500, 0), 0);
+    assert_int_equal(yk_spsc_commit(&play.sender, block, 500, 0, false), 0);
     assert_int_equal(yk_spsc_loan(&play.sender, 1, &other), 0);
     assert_in_range(yk_spsc_loan_size(&play.sender, block), 500, 563);
     must_recv(&play, 0, 8, 1);
-    assert_int_equal(yk_spsc_commit(&play.sender, block, 500, 0), 1);
+    assert_int_equal(yk_spsc_commit(&play.sender, block, 500, 0, false), 1);
     must_recv(&play, 1, 8, 1);
     must_recv(&play, 2, 500, 1);
     close_play(&play);
@@ -509,8 +516,8 @@ static void what_is_no_loan_is_refused(void **state)
     (void)state;
     open_play(&play, 4, 500);
     assert_int_equal(yk_spsc_loan(&play.sender, 0, (void **)&block), 1);
-    assert_int_equal(yk_spsc_commit(&play.sender, block + 1, 1, 0), -EINVAL);
-    assert_int_equal(yk_spsc_commit(&play.sender, block + 64, 1, 0), -EINVAL);
+    assert_int_equal(yk_spsc_commit(&play.sender, block + 1, 1, 0, false), -EINVAL);
+    assert_int_equal(yk_spsc_commit(&play.sender, block + 64, 1, 0, false), -EINVAL);
     assert_int_equal(yk_spsc_cancel_loan(&play.sender, NULL), -EINVAL);
     assert_int_equal(yk_spsc_cancel_loan(&play.sender, play.memory), -EINVAL);
     must_send(&play, 1, 500);
@@ -629,6 +636,70 @@ static void message_is_dropped_and_counted_after_its_last_delivery(void **state)
         assert_empty(&play);
         assert_int_equal(dropped(&play), id + 1);
         assert_int_equal(released(&play), id + 1);
+    }
+    close_play(&play);
+}
+
+/* A mark is one delivery, but never the only one. */
+static void marked_message_is_dropped_a_delivery_earlier(void **state)
+{
+    struct yk_spsc_geometry geometry = planned(4, 200);
+    struct play play;
+    (void)state;
+    for (uint32_t most = 1; most <= 3; most++) {
+        geometry.max_deliveries = most;
+        geometry.slot_stride = 128;
+        open_geometry(&play, &geometry);
+        for (uint64_t id = 0; id < 20; id++) {
+            must_send_marked(&play, id, id % 3 * 80); /* tagged, tagged, buffered */
+            for (uint32_t i = 2; i == 2 || i <= most; i++)
+                if ((id + i) % 2)
+                    assert_int_equal(yk_spsc_return(&play.receiver,
+                                                    must_take(&play, id, id % 3 * 80, i).index),
+                                     1);
+                else
+                    must_take(&play, id, id % 3 * 80, i), replace_receiver(&play);
+            assert_empty(&play);
+            assert_int_equal(dropped(&play), id + 1);
+            assert_int_equal(released(&play), id + 1);
+        }
+        close_play(&play);
+    }
+}
+
+static void marked_message_that_nobody_had_is_never_dropped(void **state)
+{
+    struct yk_spsc_geometry geometry = planned(4, 200);
+    struct play play;
+    (void)state;
+    geometry.max_deliveries = 1;
+    open_geometry(&play, &geometry);
+    must_send(&play, 0, 9);
+    must_take(&play, 0, 9, 1);
+    must_send_marked(&play, 1, 9);
+    must_send(&play, 2, 9);
+    play.receiver.ring.receipts[2].raw = /* as a receiver leaves it that died, twice */
+        (uint64_t)yk_spsc_stamp(&play.receiver.ring, 2) << 32 | YK_SPSC_AGAIN | 1;
+    replace_receiver(&play);
+    must_recv(&play, 1, 9, 2);
+    assert_empty(&play);
+    assert_int_equal(redelivered(&play), 0);
+    close_play(&play);
+}
+
+static void marked_message_comes_whole_the_short_way(void **state)
+{
+    unsigned char got[200];
+    size_t size = 0;
+    struct play play;
+    (void)state;
+    open_play(&play, 4, 200);
+    for (uint64_t id = 0; id < 30; id++) {
+        must_send_marked(&play, id, id * 7 % 200);
+        assert_false(yk_spsc_recv_small(&play.receiver, got, sizeof got, &size));
+        assert_true(yk_spsc_recv_big(&play.receiver, got, sizeof got, &size));
+        assert_int_equal(size, id * 7 % 200);
+        assert_bytes(got, id, size);
     }
     close_play(&play);
 }
@@ -836,7 +907,7 @@ static void sender_that_takes_over_keeps_off_all_that_is_on_the_way(void **state
             if (random() % 4 == 0)
                 continue;
             fill(blocks[i], id, loaned[i]);
-            if (yk_spsc_commit(&play.sender, blocks[i], loaned[i], 0) == 1)
+            if (yk_spsc_commit(&play.sender, blocks[i], loaned[i], 0, false) == 1)
                 sizes[id++ % DEPTH] = loaned[i];
         }
         if (random() % 2)
@@ -1048,12 +1119,12 @@ static void use(struct play *play)
     yk_spsc_count(&play->sender.ring, &counts);
     for (int i = 0; i < 6; i++) {
         yk_spsc_has_room(&play->sender);
-        yk_spsc_send(&play->sender, buffer, (size_t)(i * 83) % 400, (uint64_t)i % 2);
+        yk_spsc_send(&play->sender, buffer, (size_t)(i * 83) % 400, (uint64_t)i % 2, false);
         yk_spsc_send_small(&play->sender, buffer, 20);
         if (yk_spsc_loan(&play->sender, 300, &block) == 1) {
             memset(block, 1, 300);
             if (i % 2)
-                yk_spsc_commit(&play->sender, block, 300, 0);
+                yk_spsc_commit(&play->sender, block, 300, 0, false);
             else
                 yk_spsc_cancel_loan(&play->sender, block);
         }
@@ -1312,6 +1383,9 @@ int main(void)
         cmocka_unit_test(what_is_not_lent_is_refused),
         cmocka_unit_test(returned_message_comes_again_before_newer_ones),
         cmocka_unit_test(message_is_dropped_and_counted_after_its_last_delivery),
+        cmocka_unit_test(marked_message_is_dropped_a_delivery_earlier),
+        cmocka_unit_test(marked_message_that_nobody_had_is_never_dropped),
+        cmocka_unit_test(marked_message_comes_whole_the_short_way),
         cmocka_unit_test(message_that_was_returned_before_its_receiver_died_counts_once),
         cmocka_unit_test(dropped_message_behind_one_that_is_lent_leaves_its_place),
         cmocka_unit_test(under_once_what_was_in_hand_is_dropped_and_counted),
