@@ -10,6 +10,16 @@
 #include "base/error.h"
 #include "place.h"
 
+/* Never said again: it may have a password in it. */
+static int keep_text(struct yk_address *parsed, const char *place)
+{
+    if (strlen(place) >= sizeof parsed->where)
+        return yk_fail(EINVAL, "the place of %.128s is longer than %d bytes", parsed->name,
+                       YK_PLACE_MAX - 1);
+    strcpy(parsed->where, place);
+    return 0;
+}
+
 static int find_place(struct yk_address *parsed, const char *place, const char *address)
 {
     const char *from = "";
@@ -25,14 +35,17 @@ static int find_place(struct yk_address *parsed, const char *place, const char *
                        address);
     if (!place || place[0] == '\0' || strcmp(place, "memory") == 0)
         return 0;
-    parsed->place = yk_place_find(place);
+    int error;
+    parsed->place = yk_place_find(place, &error);
+    if (!parsed->place && error < 0)
+        return error;
     if (!parsed->place)
         return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: %s",
                        address, place, from, yk_place_names());
     if (!parsed->place->carries(kind))
         return yk_fail(ENOTSUP, "%.160s: a %s can not be in the place '%.60s'%s", address,
-                       yk_kind_name(kind), place, from);
-    return 0;
+                       yk_kind_name(kind), parsed->place->name, from);
+    return keep_text(parsed, place);
 }
 
 /* "bob", or "alice/bob" in either order. */

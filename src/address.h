@@ -10,9 +10,12 @@
 /* A link's is "link:bob", with `name` the other peer's, or "link:alice/bob", both in `name`. */
 struct yk_place;
 
+#define YK_PLACE_MAX 512 /* bytes of a place's text, its end included */
+
 struct yk_address {
     enum yk_kind kind;
     const struct yk_place *place; /* NULL: memory */
+    char where[YK_PLACE_MAX];     /* the place's text; only of those with a scheme */
     bool whole;                   /* `name` is the object's name; else a link's other peer */
     char name[YK_ENTRY_MAX];
 };

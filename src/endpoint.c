@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "endpoint.h"
+#include "endpoint_options.h"
 #include "peer.h"
 #include "place.h"
 #include "set.h"
@@ -49,6 +50,11 @@ static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, 
         return yk_fail(EINVAL,
                        "a link is opened by the other peer's name alone, such as link:bob, and "
                        "yoke_options.as says who this is");
+    if (address->place && address->where[0] != '\0') { /* a module, which has not these checks */
+        int result = yk_options_check(endpoint->kind, flags, options);
+        if (result < 0)
+            return result;
+    }
     if (address->place)
         return address->place->open(endpoint, address, flags, options);
     if (endpoint->kind == YK_KIND_PORT)

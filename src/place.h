@@ -29,8 +29,11 @@ struct yk_place {
 
 extern const struct yk_place yk_place_kernel; /* place/kernel.h */
 
-/* NULL: no place of that name (memory is none of these). */
-const struct yk_place *yk_place_find(const char *name);
+/*
+ * NULL: no place of that name (memory is none of these). *ret_error then is 0, or an error whose
+ * sentence stands already: there is such a place, but it is not to be had.
+ */
+const struct yk_place *yk_place_find(const char *text, int *ret_error);
 /* "memory, kernel": for sentences. */
 const char *yk_place_names(void);
 

@@ -27,6 +27,7 @@ enum {
     PRIORITIES = 16,
     TAGS = 32,
     SEQUENCE = 64,
+    REMOTE = 128, /* on servers: who may is their affair, and what a fork copies is of no use */
 };
 
 struct subject {
@@ -53,17 +54,31 @@ static const struct subject subjects[] = {
      {"alice", "bob"},
      TWO_ENDS | NAMED | TAGS},
     {"pair", {NULL, NULL}, {NULL, NULL}, LOANS | REDELIVERS | TWO_ENDS | TAGS | SEQUENCE},
-    {"port in the kernel",
-     {"port:conform@kernel", "port:conform@kernel"},
+};
+
+/* Instead of these where tests/nats/with_server.py started a server, which is at $YOKE_NATS_URL. */
+static const struct subject remote_subjects[] = {
+    {"port on NATS",
+     {"port:conform", "port:conform"},
      {NULL, NULL},
-     NAMED | PRIORITIES | TAGS},
-    {"link in the kernel",
-     {"link:bob@kernel", "link:alice@kernel"},
-     {"alice", "bob"},
-     TWO_ENDS | NAMED | TAGS},
+     LOANS | REDELIVERS | NAMED | TAGS | SEQUENCE | REMOTE},
 };
 
 /* ---- the subject of a test ---- */
+
+/* On a server each case, which is a process, has names of its own: nobody else takes them away. */
+static const char *address_of(const struct subject *subject, int end)
+{
+    static char address[2][160];
+
+    if (!(subject->can & REMOTE))
+        return subject->address[end];
+    if (address[end][0] == '\0')
+        for (int i = 0; i < 2; i++)
+            snprintf(address[i], sizeof address[i], "%s@%s/case%d", subject->address[i],
+                     getenv("YOKE_NATS_URL"), (int)getpid());
+    return address[end];
+}
 
 static struct yoke_options options_of(const struct subject *subject, int end)
 {
@@ -101,7 +116,7 @@ static int try_open(yoke_endpoint **ret, const struct ends *ends, int end, uint3
 {
     struct yoke_options options = options_of(ends->subject, end);
 
-    return ends->subject->can & NAMED ? yoke_open(ret, ends->subject->address[end], flags, &options)
+    return ends->subject->can & NAMED ? yoke_open(ret, address_of(ends->subject, end), flags, &options)
                                       : yoke_open_descriptor(ret, ends->descriptors[end], NULL);
 }
 
@@ -387,21 +402,21 @@ static void what_a_place_can_not_do_is_refused_when_it_is_opened(void **state)
     if (!(subject->can & NAMED))
         return;
     options.policy = YOKE_POLICY_REDELIVER;
-    int result = yoke_open(&endpoint, subject->address[0], YOKE_CREATE, &options);
+    int result = yoke_open(&endpoint, address_of(subject, 0), YOKE_CREATE, &options);
     if (subject->can & REDELIVERS)
         yoke_close((must(result), endpoint));
     else
         must_fail(result, ENOTSUP);
     options = options_of(subject, 0);
     options.priorities = 2;
-    result = yoke_open(&endpoint, subject->address[0], YOKE_CREATE, &options);
+    result = yoke_open(&endpoint, address_of(subject, 0), YOKE_CREATE, &options);
     if (subject->can & PRIORITIES)
         yoke_close((must(result), endpoint));
     else
         must_fail(result, ENOTSUP);
     options.priorities = 0;
     options.max_parked = 1;
-    result = yoke_open(&endpoint, subject->address[0], YOKE_CREATE, &options);
+    result = yoke_open(&endpoint, address_of(subject, 0), YOKE_CREATE, &options);
     if ((subject->can & REDELIVERS) && !(subject->can & TWO_ENDS))
         yoke_close((must(result), endpoint));
     else
@@ -418,7 +433,7 @@ static void higher_priorities_come_first(void **state)
     if (!(subject->can & PRIORITIES))
         return;
     options.priorities = 3;
-    must(yoke_open(&port, subject->address[0], YOKE_CREATE, &options));
+    must(yoke_open(&port, address_of(subject, 0), YOKE_CREATE, &options));
     for (uint64_t i = 0; i < 6; i++)
         send_details(port, &i, sizeof i, (uint32_t)(i % 3), 0);
     for (int i = 0; i < 6; i++) {
@@ -780,7 +795,7 @@ static void forked_child_goes_on_with_it(void **state)
 static void names_are_made_found_kept_and_removed(void **state)
 {
     struct ends ends = ends_make(state);
-    const char *address = ends.subject->address[0];
+    const char *address = address_of(ends.subject, 0);
     yoke_endpoint *endpoint;
     char whole[64];
 
@@ -842,14 +857,14 @@ static void bad_input_gets_an_answer(void **state)
     must_fail(yoke_recv(both.receiver, &byte, 1, YOKE_NOW), EAGAIN); /* nothing was changed */
     if (subject->can & NAMED) {
         struct yoke_options options = options_of(subject, 0);
-        must_fail(yoke_open(&endpoint, subject->address[0], 0x80000000u, &options), EINVAL);
+        must_fail(yoke_open(&endpoint, address_of(subject, 0), 0x80000000u, &options), EINVAL);
         options.struct_size--;
-        must_fail(yoke_open(&endpoint, subject->address[0], YOKE_CREATE, &options), EINVAL);
+        must_fail(yoke_open(&endpoint, address_of(subject, 0), YOKE_CREATE, &options), EINVAL);
         options = options_of(subject, 0);
         options.depth = (1u << 20) + 1;
-        must_fail(yoke_open(&endpoint, subject->address[0], YOKE_CREATE, &options), EINVAL);
-        snprintf(address, sizeof address, "%.*s@nowhere", (int)strcspn(subject->address[0], "@"),
-                 subject->address[0]);
+        must_fail(yoke_open(&endpoint, address_of(subject, 0), YOKE_CREATE, &options), EINVAL);
+        snprintf(address, sizeof address, "%.*s@nowhere", (int)strcspn(address_of(subject, 0), "@"),
+                 address_of(subject, 0));
         must_fail(yoke_open(&endpoint, address, 0, NULL), ENOTSUP);
     }
     both_drop(&both);
@@ -889,5 +904,7 @@ static const struct expectation expectations[] = {
 
 int main(void)
 {
-    return conform(subjects, expectations);
+    const char *url = getenv("YOKE_NATS_URL");
+
+    return url ? conform(remote_subjects, expectations) : conform(subjects, expectations);
 }

@@ -1,0 +1,61 @@
+/*
+ * host.c - see host.h. Also where the module is entered.
+ */
+#include "host.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define SENTENCE_MOST 480
+
+static struct yk_plugin_host host;
+
+YOKE_API const struct yk_place *yoke_place(const struct yk_plugin_host *given);
+
+YOKE_API const struct yk_place *yoke_place(const struct yk_plugin_host *given)
+{
+    if (strcmp(given->version, YK_VERSION) != 0 || given->layout != YK_PLUGIN_LAYOUT)
+        return NULL;
+    host = *given;
+    return &yk_nats_place;
+}
+
+int yk_fail(int error, const char *format, ...)
+{
+    char sentence[SENTENCE_MOST];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    return host.fail(error, sentence);
+}
+
+int64_t yk_nats_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * YK_SECOND_NS + now.tv_nsec;
+}
+
+int64_t yk_nats_deadline(int64_t timeout_ns)
+{
+    int64_t now = yk_nats_now();
+
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+void yk_nats_random_hex(char *text, size_t bytes)
+{
+    unsigned char random[32];
+
+    if (bytes > sizeof random || getrandom(random, bytes, 0) != (ssize_t)bytes)
+        abort(); /* up to 256 bytes always come, once the system is up */
+    for (size_t i = 0; i < bytes; i++)
+        sprintf(text + 2 * i, "%02x", random[i]);
+}

@@ -1,0 +1,30 @@
+/*
+ * host.h - what the module gets from the library that loaded it, under the names that the library
+ * has for it, and what all files here share. The module calls libc, libnats and jansson as it likes: it
+ * shares no memory with other processes, and nothing here needs the order of two stores.
+ */
+#ifndef YK_NATS_HOST_H
+#define YK_NATS_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plugin.h"
+
+/* As base/error.h. */
+int yk_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
+#define YK_SECOND_NS      INT64_C(1000000000)
+#define YK_MILLISECOND_NS INT64_C(1000000)
+
+/* CLOCK_MONOTONIC, in nanoseconds. */
+int64_t yk_nats_now(void);
+/* When a time-out that begins now is over; INT64_MAX: never. */
+int64_t yk_nats_deadline(int64_t timeout_ns);
+/* `bytes` random bytes as lower case hex digits, and the end of the text. */
+void yk_nats_random_hex(char *text, size_t bytes);
+
+extern const struct yk_place yk_nats_place; /* nats.c */
+
+#endif

@@ -1,0 +1,435 @@
+/*
+ * hub.c - see hub.h.
+ */
+#include "hub.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fork.h"
+#include "login.h"
+
+#define CONNECT_MS        2000 /* for each server */
+#define RECONNECT_WAIT_MS 100
+#define PING_MS           2000 /* a server that is stopped is left after two of these */
+#define PINGS_OUT         2
+#define WRITE_MS          2000
+#define TICK_NS           (250 * YK_MILLISECOND_NS)
+#define CLOSE_FLUSH_MS    2000
+
+static struct {
+    pthread_mutex_t mutex; /* of the rest */
+    struct yk_hub *hubs;
+} table = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void in_child(void)
+{
+    table.hubs = NULL; /* their threads are the parent's, and their locks as they happened to be */
+    pthread_mutex_init(&table.mutex, NULL);
+}
+
+/* ---- errors ---- */
+
+int yk_hub_fail(natsStatus status, jsErrCode code, const char *what)
+{
+    switch (status) {
+    case NATS_NO_SERVER:
+    case NATS_IO_ERROR:
+    case NATS_ADDRESS_MISSING:
+        return yk_fail(EHOSTUNREACH, "%s: no server of the place answers (%s)", what,
+                       natsStatus_GetText(status));
+    case NATS_TIMEOUT:
+    case NATS_CONNECTION_CLOSED:
+    case NATS_CONNECTION_DISCONNECTED:
+    case NATS_STALE_CONNECTION:
+        return yk_fail(EHOSTUNREACH, "%s: the servers of the place did not answer in time (%s)", what,
+                       natsStatus_GetText(status));
+    case NATS_CONNECTION_AUTH_FAILED:
+    case NATS_NOT_PERMITTED:
+    case NATS_SSL_ERROR:
+    case NATS_SECURE_CONNECTION_REQUIRED:
+    case NATS_SECURE_CONNECTION_WANTED:
+        return yk_fail(EACCES, "%s: the server does not let us in (%s)", what,
+                       natsStatus_GetText(status));
+    case NATS_NO_RESPONDERS:
+    case NATS_NO_SERVER_SUPPORT:
+        return yk_fail(ENOTSUP,
+                       "%s: the server has no JetStream for this account (nats-server -js turns it on)", what);
+    case NATS_NO_MEMORY:
+        return yk_fail(ENOMEM, "%s: no memory", what);
+    default:
+        return yk_fail(code == JSInsufficientResourcesErr || code == JSStorageResourcesExceededErr ? ENOSPC
+                                                                                               : EREMOTEIO,
+                       "%s: %s (JetStream says %d)", what, natsStatus_GetText(status), (int)code);
+    }
+}
+
+static void ignore_error(natsConnection *connection, natsSubscription *subscription, natsStatus error,
+                         void *context)
+{
+    (void)connection, (void)subscription, (void)error, (void)context;
+}
+
+/* ---- what arrives ---- */
+
+/* "INBOX.LINE.kTOKEN" (or "INBOXk.…", for ears), numbers in hex. */
+static bool parse_subject(const struct yk_hub *hub, const char *subject, uint64_t *ret_line,
+                          char *ret_kind, uint64_t *ret_token)
+{
+    char *end;
+    size_t length = strlen(hub->inbox);
+
+    if (strncmp(subject, hub->inbox, length) != 0)
+        return false;
+    length += subject[length] != '.' && subject[length] != '\0';
+    if (subject[length] != '.')
+        return false;
+    *ret_line = strtoull(subject + length + 1, &end, 16);
+    if (*end != '.' || end[1] == '\0')
+        return false;
+    *ret_kind = end[1];
+    *ret_token = strtoull(end + 2, &end, 16);
+    return *end == '\0';
+}
+
+static void dispatch(natsConnection *connection, natsSubscription *subscription, natsMsg *message,
+                     void *context)
+{
+    struct yk_hub *hub = context;
+    struct yk_line *line;
+    uint64_t id, token;
+    char kind;
+
+    (void)connection, (void)subscription;
+    if (!parse_subject(hub, natsMsg_GetSubject(message), &id, &kind, &token)) {
+        natsMsg_Destroy(message);
+        return;
+    }
+    pthread_mutex_lock(&hub->mutex);
+    for (line = hub->lines; line && line->id != id; line = line->next)
+        ;
+    if (line)
+        line->arrived(line, kind, token, message);
+    pthread_mutex_unlock(&hub->mutex);
+    if (!line)
+        natsMsg_Destroy(message);
+}
+
+static void hear(natsConnection *connection, natsSubscription *subscription, natsMsg *message, void *context)
+{
+    struct yk_ear *ear = context;
+    uint64_t line, token = 0;
+    char kind;
+
+    (void)connection, (void)subscription;
+    if (!parse_subject(ear->line->hub, natsMsg_GetSubject(message), &line, &kind, &token))
+        token = 0;
+    ear->arrived(ear, token, message);
+}
+
+static void *keep(void *context)
+{
+    struct yk_hub *hub = context;
+
+    pthread_mutex_lock(&hub->mutex);
+    while (!hub->ends) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += TICK_NS;
+        until.tv_sec += until.tv_nsec / YK_SECOND_NS;
+        until.tv_nsec %= YK_SECOND_NS;
+        pthread_cond_timedwait(&hub->finished, &hub->mutex, &until);
+        int64_t now = yk_nats_now();
+        for (struct yk_line *line = hub->lines; line && !hub->ends; line = line->next)
+            line->tick(line, now);
+    }
+    pthread_mutex_unlock(&hub->mutex);
+    return NULL;
+}
+
+/* ---- connecting ---- */
+
+static natsStatus set_options(const struct yk_hub *hub, natsOptions *options)
+{
+    natsStatus status = natsOptions_SetServers(options, (const char **)hub->where.servers, hub->where.count);
+
+    if (status == NATS_OK)
+        status = natsOptions_SetName(options, "yoke");
+    if (status == NATS_OK)
+        status = natsOptions_SetTimeout(options, CONNECT_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetMaxReconnect(options, -1);
+    if (status == NATS_OK)
+        status = natsOptions_SetReconnectWait(options, RECONNECT_WAIT_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetPingInterval(options, PING_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetMaxPingsOut(options, PINGS_OUT);
+    if (status == NATS_OK)
+        status = natsOptions_SetWriteDeadline(options, WRITE_MS);
+    if (status == NATS_OK) /* one thread for all that receive here, not one each */
+        status = natsOptions_UseGlobalMessageDelivery(options, true);
+    if (status == NATS_OK)
+        status = natsOptions_SetErrorHandler(options, ignore_error, NULL);
+    if (status == NATS_OK)
+        status = natsOptions_SetReconnectedCB(options, connected_again, NULL);
+    /* else the client's flusher sends it, a millisecond later */
+    return status == NATS_OK ? natsOptions_SetSendAsap(options, true) : status;
+}
+
+static void connected_again(natsConnection *connection, void *context)
+{
+    (void)context;
+    yk_nats_fork_guard(connection);
+}
+
+static natsStatus subscribe(struct yk_hub *hub)
+{
+    char subject[sizeof hub->inbox + 2];
+
+    snprintf(subject, sizeof subject, "%s.>", hub->inbox);
+    natsStatus status =
+        natsConnection_Subscribe(&hub->answers, hub->connection, subject, dispatch, hub);
+    /* what waits is what was asked for: there is no more of it than fits, and none may be dropped */
+    return status == NATS_OK ? natsSubscription_SetPendingLimits(hub->answers, -1, -1) : status;
+}
+
+static int connect_hub(struct yk_hub *hub)
+{
+    natsOptions *options = NULL;
+    natsStatus status = natsOptions_Create(&options);
+
+    if (status == NATS_OK)
+        status = set_options(hub, options);
+    int result = status == NATS_OK ? yk_nats_login(options, &hub->where) : 0;
+    if (status == NATS_OK && result == 0)
+        status = natsConnection_Connect(&hub->connection, options);
+    if (status == NATS_OK && result == 0)
+        yk_nats_fork_guard(hub->connection);
+    if (status == NATS_OK && result == 0)
+        status = natsConnection_JetStream(&hub->js, hub->connection, NULL);
+    if (status == NATS_OK && result == 0)
+        status = subscribe(hub);
+    natsOptions_Destroy(options);
+    return status == NATS_OK ? result : yk_hub_fail(status, 0, "connecting");
+}
+
+/* A server that is old may have JetStream, but not all that is asked of it here. */
+static int check_server(struct yk_hub *hub)
+{
+    jsAccountInfo *account = NULL;
+    jsErrCode code = 0;
+    natsStatus status = js_GetAccountInfo(&account, hub->js, NULL, &code);
+
+    jsAccountInfo_Destroy(account);
+    if (status == NATS_OK)
+        return natsConnection_HasHeaderSupport(hub->connection) == NATS_OK
+                   ? 0
+                   : yk_fail(ENOTSUP, "the server is too old: nats-server 2.2 or newer is needed");
+    if (status == NATS_TIMEOUT || code == JSNotEnabledErr || code == JSNotEnabledForAccountErr ||
+        status == NATS_NOT_FOUND)
+        status = NATS_NO_RESPONDERS;
+    return yk_hub_fail(status, code, "asking for JetStream");
+}
+
+static void hub_free(struct yk_hub *hub)
+{
+    if (hub->connection)
+        natsConnection_Close(hub->connection);
+    natsSubscription_Destroy(hub->answers);
+    jsCtx_Destroy(hub->js);
+    natsConnection_Destroy(hub->connection);
+    pthread_cond_destroy(&hub->finished);
+    pthread_mutex_destroy(&hub->mutex);
+    free(hub);
+}
+
+static void init_finished(pthread_cond_t *finished)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(finished, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static int hub_start(struct yk_hub *hub)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* threads inherit it */
+    int result = connect_hub(hub);
+    if (result == 0)
+        result = check_server(hub);
+    if (result == 0 && pthread_create(&hub->keeper, NULL, keep, hub) != 0)
+        result = yk_fail(ENOMEM, "no thread for the connection to NATS");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
+static int hub_new(struct yk_hub **ret, const char *place)
+{
+    char unique[33];
+    struct yk_hub *hub = calloc(1, sizeof *hub);
+
+    if (!hub)
+        return yk_fail(ENOMEM, "no memory for a connection");
+    strcpy(hub->place, place);
+    pthread_mutex_init(&hub->mutex, NULL);
+    init_finished(&hub->finished);
+    int result = yk_nats_where_parse(place, &hub->where);
+    yk_nats_random_hex(unique, 16);
+    snprintf(hub->inbox, sizeof hub->inbox, "_INBOX.%s", unique);
+    if (result == 0)
+        result = hub_start(hub);
+    if (result < 0) {
+        hub_free(hub);
+        return result;
+    }
+    *ret = hub;
+    return 0;
+}
+
+int yk_hub_get(struct yk_hub **ret, const char *place)
+{
+    static bool initialised;
+    struct yk_hub *hub;
+    int result = 0;
+
+    pthread_mutex_lock(&table.mutex);
+    if (!initialised) {
+        yk_nats_fork_call(in_child);
+        result = yk_nats_fork_init();
+        initialised = result == 0;
+    }
+    for (hub = table.hubs; hub && strcmp(hub->place, place) != 0; hub = hub->next)
+        ;
+    if (!hub && result == 0) {
+        result = hub_new(&hub, place);
+        if (result == 0) {
+            hub->next = table.hubs;
+            table.hubs = hub;
+        }
+    }
+    if (result == 0) {
+        hub->users++;
+        *ret = hub;
+    }
+    pthread_mutex_unlock(&table.mutex);
+    return result;
+}
+
+static void hub_stop(struct yk_hub *hub)
+{
+    pthread_mutex_lock(&hub->mutex);
+    hub->ends = true;
+    pthread_cond_signal(&hub->finished);
+    pthread_mutex_unlock(&hub->mutex);
+    pthread_join(hub->keeper, NULL);
+    yk_hub_flush(hub, CLOSE_FLUSH_MS);
+    hub_free(hub);
+}
+
+void yk_hub_put(struct yk_hub *hub)
+{
+    pthread_mutex_lock(&table.mutex);
+    bool last = --hub->users == 0;
+    for (struct yk_hub **at = &table.hubs; last && *at; at = &(*at)->next)
+        if (*at == hub) {
+            *at = hub->next;
+            break;
+        }
+    pthread_mutex_unlock(&table.mutex);
+    if (last)
+        hub_stop(hub);
+}
+
+/* ---- lines ---- */
+
+void yk_hub_add(struct yk_hub *hub, struct yk_line *line)
+{
+    line->hub = hub;
+    pthread_mutex_lock(&hub->mutex);
+    line->id = ++hub->last_line;
+    line->next = hub->lines;
+    hub->lines = line;
+    pthread_mutex_unlock(&hub->mutex);
+}
+
+void yk_hub_remove(struct yk_line *line)
+{
+    pthread_mutex_lock(&line->hub->mutex);
+    for (struct yk_line **at = &line->hub->lines; *at; at = &(*at)->next)
+        if (*at == line) {
+            *at = line->next;
+            break;
+        }
+    pthread_mutex_unlock(&line->hub->mutex);
+}
+
+void yk_hub_reply(const struct yk_line *line, char kind, uint64_t token, char reply[YK_NATS_REPLY_MOST])
+{
+    snprintf(reply, YK_NATS_REPLY_MOST, "%s.%llx.%c%llx", line->hub->inbox, (unsigned long long)line->id,
+             kind, (unsigned long long)token);
+}
+
+void yk_ear_reply(const struct yk_ear *ear, uint64_t token, char reply[YK_NATS_REPLY_MOST])
+{
+    snprintf(reply, YK_NATS_REPLY_MOST, "%s%c.%llx.%c%llx", ear->line->hub->inbox, ear->kind,
+             (unsigned long long)ear->line->id, ear->kind, (unsigned long long)token);
+}
+
+int yk_ear_open(struct yk_ear *ear)
+{
+    char subject[YK_NATS_REPLY_MOST];
+    sigset_t all, before;
+
+    snprintf(subject, sizeof subject, "%s%c.%llx.*", ear->line->hub->inbox, ear->kind,
+             (unsigned long long)ear->line->id);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    natsStatus status =
+        natsConnection_Subscribe(&ear->subscription, ear->line->hub->connection, subject, hear, ear);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status == NATS_OK)
+        status = natsSubscription_SetPendingLimits(ear->subscription, -1, -1);
+    return status == NATS_OK ? 0 : yk_hub_fail(status, 0, "subscribing");
+}
+
+void yk_ear_close(struct yk_ear *ear)
+{
+    if (!ear->subscription)
+        return;
+    if (natsSubscription_DrainTimeout(ear->subscription, CLOSE_FLUSH_MS) == NATS_OK)
+        natsSubscription_WaitForDrainCompletion(ear->subscription, CLOSE_FLUSH_MS + 500);
+    natsSubscription_Destroy(ear->subscription);
+    ear->subscription = NULL;
+}
+
+natsStatus yk_hub_ask(const struct yk_line *line, const char *subject, const char *reply,
+                      const void *data, size_t size)
+{
+    return natsConnection_PublishRequest(line->hub->connection, subject, reply, data, (int)size);
+}
+
+void yk_hub_acknowledge(struct yk_hub *hub, const char *reply, const char *verb)
+{
+    natsConnection_Publish(hub->connection, reply, verb, (int)strlen(verb));
+}
+
+void yk_hub_flush(struct yk_hub *hub, int64_t milliseconds)
+{
+    natsConnection_FlushTimeout(hub->connection, milliseconds);
+}
+
+bool yk_hub_connected(const struct yk_hub *hub)
+{
+    return natsConnection_Status(hub->connection) == NATS_CONN_STATUS_CONNECTED;
+}

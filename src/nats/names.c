@@ -1,0 +1,297 @@
+/*
+ * names.c - see names.h.
+ */
+#include "names.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPLICAS 3
+#define HEX      "0123456789ABCDEF"
+
+/* ---- names as tokens ---- */
+
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+void yk_nats_encode(char token[YK_NATS_TOKEN_MOST], const char *name)
+{
+    for (; *name; name++) {
+        unsigned char byte = (unsigned char)*name;
+        if (is_plain(*name)) {
+            *token++ = *name;
+            continue;
+        }
+        *token++ = '=';
+        *token++ = HEX[byte >> 4];
+        *token++ = HEX[byte & 15];
+    }
+    *token = '\0';
+}
+
+static int hex_digit(char c)
+{
+    const char *at = c ? strchr(HEX, c) : NULL;
+
+    return at ? (int)(at - HEX) : -1;
+}
+
+bool yk_nats_decode(char name[YK_ENTRY_MAX], const char *token)
+{
+    size_t length = 0;
+
+    for (; *token && length + 1 < YK_ENTRY_MAX; token++) {
+        if (*token != '=') {
+            if (!is_plain(*token))
+                return false;
+            name[length++] = *token;
+            continue;
+        }
+        int high = hex_digit(token[1]), low = high < 0 ? -1 : hex_digit(token[2]);
+        if (low < 0 || high * 16 + low < ' ')
+            return false;
+        name[length++] = (char)(high * 16 + low);
+        token += 2;
+    }
+    name[length] = '\0';
+    return *token == '\0' && length > 0;
+}
+
+static void compose(char *text, const char *format, const struct yk_hub *hub, const char *what,
+                    const char *name, uint64_t generation)
+{
+    char token[YK_NATS_TOKEN_MOST];
+
+    yk_nats_encode(token, name);
+    snprintf(text, YK_NATS_SUBJECT_MOST, format, hub->where.prefix, what, token, generation);
+}
+
+void yk_nats_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
+                     const char *name, uint64_t generation)
+{
+    compose(subject, "%s.%s.%s.%" PRIu64, hub, what, name, generation);
+}
+
+void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
+                    const char *name, uint64_t generation)
+{
+    compose(stream, "%s-%s-%s-%" PRIu64, hub, what, name, generation);
+}
+
+/* ---- streams ---- */
+
+static natsStatus add_stream(struct yk_hub *hub, jsStreamConfig *config, jsErrCode *code)
+{
+    *code = 0;
+    return js_AddStream(NULL, hub->js, config, NULL, code);
+}
+
+int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what)
+{
+    jsErrCode code;
+    bool unsure = hub->replicas == 0 && hub->where.replicas == 0;
+
+    config->Replicas = hub->where.replicas ? hub->where.replicas : hub->replicas ? hub->replicas : REPLICAS;
+    natsStatus status = add_stream(hub, config, &code);
+    if (status != NATS_OK && unsure && code == JSStreamReplicasNotSupportedErr) {
+        config->Replicas = 1;
+        status = add_stream(hub, config, &code);
+    }
+    if (status == NATS_OK) {
+        hub->replicas = (int)config->Replicas;
+        return 0;
+    }
+    /* one that is there already was made with other options: by another prefix's yoke, or by hand */
+    return yk_hub_fail(status, code, what);
+}
+
+static void names_stream(char name[YK_NATS_PREFIX_MOST + 8], const struct yk_hub *hub)
+{
+    sprintf(name, "%s-names", hub->where.prefix);
+}
+
+static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *kind,
+                         const char *name)
+{
+    compose(subject, "%s.names.%s.%s", hub, kind, name, 0);
+}
+
+static int ensure_names(struct yk_hub *hub)
+{
+    char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
+    jsStreamConfig config;
+
+    names_stream(stream, hub);
+    sprintf(subject, "%s.names.>", hub->where.prefix);
+    jsStreamConfig_Init(&config);
+    config.Name = stream;
+    config.Subjects = (const char *[]){subject};
+    config.SubjectsLen = 1;
+    config.MaxMsgsPerSubject = 1;
+    config.Storage = js_FileStorage;
+    return yk_nats_add_stream(hub, &config, "making the stream of names");
+}
+
+/* ---- what a name says ---- */
+
+static json_t *facts_to_json(const char *kind, const struct yk_nats_facts *facts)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}", "kind", kind,
+                     "max_message", (json_int_t)facts->max_message, "depth", (json_int_t)facts->depth,
+                     "max_deliveries", (json_int_t)facts->max_deliveries, "max_parked",
+                     (json_int_t)facts->max_parked, "max_borrowed", (json_int_t)facts->max_borrowed, "kept",
+                     (int)facts->kept, "replicas", (json_int_t)facts->replicas, "ack_wait_ns",
+                     (json_int_t)facts->ack_wait_ns, "created_ns", (json_int_t)facts->created_ns, "creator",
+                     (json_int_t)facts->creator, "host", facts->host);
+}
+
+static bool facts_from_json(const char *data, size_t size, struct yk_nats_facts *facts)
+{
+    json_int_t max_message, depth, max_deliveries, max_parked, max_borrowed, replicas, ack_wait, created,
+        creator;
+    const char *host;
+    int kept;
+    json_t *object = json_loadb(data, size, 0, NULL);
+    bool good = object &&
+                json_unpack(object, "{s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}", "max_message",
+                            &max_message, "depth", &depth, "max_deliveries", &max_deliveries, "max_parked",
+                            &max_parked, "max_borrowed", &max_borrowed, "kept", &kept, "replicas", &replicas,
+                            "ack_wait_ns", &ack_wait, "created_ns", &created, "creator", &creator, "host",
+                            &host) == 0 &&
+                max_message >= 0 && max_message <= (json_int_t)YOKE_MESSAGE_MAX && depth > 0 &&
+                depth <= 1 << 20 && max_deliveries >= 0 && max_deliveries <= UINT32_MAX && max_parked >= 0 &&
+                max_parked <= UINT32_MAX && max_borrowed > 0 && max_borrowed <= UINT32_MAX && ack_wait > 0;
+
+    if (good) {
+        *facts = (struct yk_nats_facts){.max_message = (uint64_t)max_message,
+                                        .depth = (uint32_t)depth,
+                                        .max_deliveries = (uint32_t)max_deliveries,
+                                        .max_parked = (uint32_t)max_parked,
+                                        .max_borrowed = (uint32_t)max_borrowed,
+                                        .kept = kept != 0,
+                                        .replicas = (int32_t)replicas,
+                                        .ack_wait_ns = ack_wait,
+                                        .created_ns = created,
+                                        .creator = (int32_t)creator};
+        snprintf(facts->host, sizeof facts->host, "%s", host);
+    }
+    json_decref(object);
+    return good;
+}
+
+/* The last word about that name: 0; its sequence, 0 for none; and its message, NULL if it was taken away. */
+static int last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequence, natsMsg **ret)
+{
+    char stream[YK_NATS_PREFIX_MOST + 8];
+    natsMsg *message = NULL;
+    jsErrCode code = 0;
+
+    *ret = NULL;
+    *ret_sequence = 0;
+    names_stream(stream, hub);
+    natsStatus status = js_GetLastMsg(&message, hub->js, stream, subject, NULL, &code);
+    if (code == JSStreamNotFoundErr || code == JSNoMessageFoundErr || status == NATS_NOT_FOUND)
+        return 0;
+    if (status != NATS_OK)
+        return yk_hub_fail(status, code, "looking for a name");
+    *ret_sequence = natsMsg_GetSequence(message);
+    if (natsMsg_GetDataLength(message) > 0)
+        *ret = message;
+    else
+        natsMsg_Destroy(message);
+    return 0;
+}
+
+int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *ret)
+{
+    char subject[YK_NATS_SUBJECT_MOST];
+    struct yk_nats_facts facts;
+    uint64_t sequence;
+    natsMsg *message;
+
+    name_subject(subject, hub, kind, name);
+    int result = last_word(hub, subject, &sequence, &message);
+    if (result < 0)
+        return result;
+    if (!message)
+        return yk_fail(ENOENT, "there is no %s:%s in this place", kind, name);
+    if (!facts_from_json(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), &facts))
+        result = yk_fail(EPROTO, "what the place says of %s:%s was written by no yoke", kind, name);
+    natsMsg_Destroy(message);
+    if (result == 0) {
+        *ret = facts;
+        ret->generation = sequence;
+    }
+    return result;
+}
+
+/* Writes the next word about it: its sequence, or -EEXIST if `last` was not the last. */
+static int write_word(struct yk_hub *hub, const char *subject, const char *data, uint64_t last,
+                      uint64_t *ret_sequence)
+{
+    jsPubOptions options;
+    jsPubAck *answer = NULL;
+    jsErrCode code = 0;
+
+    jsPubOptions_Init(&options);
+    options.ExpectLastSubjectSeq = last;
+    options.ExpectNoMessage = last == 0;
+    natsStatus status =
+        js_Publish(&answer, hub->js, subject, data, (int)strlen(data), &options, &code);
+    if (status == NATS_OK && ret_sequence)
+        *ret_sequence = answer->Sequence;
+    jsPubAck_Destroy(answer);
+    if (code == JSStreamWrongLastSequenceErr)
+        return -EEXIST;
+    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "writing a name");
+}
+
+int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *facts)
+{
+    char subject[YK_NATS_SUBJECT_MOST];
+    uint64_t last;
+    natsMsg *message;
+    struct timespec now;
+
+    int result = ensure_names(hub);
+    name_subject(subject, hub, kind, name);
+    if (result == 0)
+        result = last_word(hub, subject, &last, &message);
+    if (result < 0)
+        return result;
+    if (message) {
+        natsMsg_Destroy(message);
+        return -EEXIST;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    facts->created_ns = now.tv_sec * YK_SECOND_NS + now.tv_nsec;
+    facts->creator = getpid();
+    facts->replicas = hub->replicas;
+    if (gethostname(facts->host, sizeof facts->host - 1) < 0)
+        facts->host[0] = '\0';
+    json_t *object = facts_to_json(kind, facts);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (!text)
+        return yk_fail(ENOMEM, "no memory for a name");
+    result = write_word(hub, subject, text, last, &facts->generation);
+    free(text);
+    return result;
+}
+
+int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation)
+{
+    char subject[YK_NATS_SUBJECT_MOST];
+
+    name_subject(subject, hub, kind, name);
+    int result = write_word(hub, subject, "", generation, NULL);
+    return result == -EEXIST ? yk_fail(ENOENT, "%s:%s was removed meanwhile", kind, name) : result;
+}

@@ -1,0 +1,51 @@
+/*
+ * names.h - which objects there are: the stream PREFIX-names has one message for each, by whose sequence
+ * number the streams of the object are named, so that no stream's name is ever used twice (what
+ * a server still has of a removed one would come back in it).
+ *
+ * A creator writes the name first, then makes the streams; whoever finds the name without them makes them. To
+ * remove, the name goes first. Each change names the sequence that it changes: one of two who try succeeds.
+ */
+#ifndef YK_NATS_NAMES_H
+#define YK_NATS_NAMES_H
+
+#include "hub.h"
+
+#define YK_NATS_TOKEN_MOST   (3 * YK_ENTRY_MAX) /* a name, encoded */
+#define YK_NATS_SUBJECT_MOST (YK_NATS_TOKEN_MOST + 128)
+
+/* What is said of an object when it is made; it keeps that. */
+struct yk_nats_facts {
+    uint64_t generation;
+    uint64_t max_message;
+    uint32_t depth, max_deliveries, max_parked, max_borrowed;
+    bool kept;
+    int32_t replicas;
+    int64_t ack_wait_ns;
+    int64_t created_ns; /* CLOCK_REALTIME of the creator */
+    int32_t creator;    /* its process id */
+    char host[65];      /* and machine */
+};
+
+/* A name as one token of a subject, and as a part of a stream's name. */
+void yk_nats_encode(char token[YK_NATS_TOKEN_MOST], const char *name);
+/* The other way round; false: no such encoding makes that. */
+bool yk_nats_decode(char name[YK_ENTRY_MAX], const char *token);
+
+/* "PREFIX.port.NAME.GENERATION" and so on. */
+void yk_nats_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
+                     const char *name, uint64_t generation);
+void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
+                    const char *name, uint64_t generation);
+
+/* The object's facts. -ENOENT: there is none; -EPROTO: what stands there no yoke wrote. */
+int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *ret);
+/* Writes its name: 0, with the generation filled in. -EEXIST: another was faster. */
+int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *facts);
+/* Takes the name of that generation away. -ENOENT: it went, or is another one by now. */
+int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation);
+
+/* Adds the stream, with three replicas where there is a cluster: as many as hub->replicas from then on. */
+int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what);
+
+#endif
