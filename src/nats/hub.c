@@ -154,6 +154,12 @@ static void *keep(void *context)
 
 /* ---- connecting ---- */
 
+static void connected_again(natsConnection *connection, void *context)
+{
+    (void)context;
+    yk_nats_fork_guard(connection);
+}
+
 static natsStatus set_options(const struct yk_hub *hub, natsOptions *options)
 {
     natsStatus status = natsOptions_SetServers(options, (const char **)hub->where.servers, hub->where.count);
@@ -180,12 +186,6 @@ static natsStatus set_options(const struct yk_hub *hub, natsOptions *options)
         status = natsOptions_SetReconnectedCB(options, connected_again, NULL);
     /* else the client's flusher sends it, a millisecond later */
     return status == NATS_OK ? natsOptions_SetSendAsap(options, true) : status;
-}
-
-static void connected_again(natsConnection *connection, void *context)
-{
-    (void)context;
-    yk_nats_fork_guard(connection);
 }
 
 static natsStatus subscribe(struct yk_hub *hub)

@@ -470,8 +470,15 @@ ssize_t yk_nats_port_recv_many(void *self, struct yoke_message *messages, size_t
 {
     struct yk_nats_port *port = self;
 
+    size_t good = 0;
+
+    while (good < count && (messages[good].data || messages[good].capacity == 0))
+        good++;
     if (count == 0)
         return 0;
+    if (good == 0)
+        return yk_fail(EINVAL, "a buffer of %zu bytes is at NULL", messages[0].capacity);
+    count = good;
     ssize_t result = yk_nats_port_enter(port);
     if (result < 0)
         return result;

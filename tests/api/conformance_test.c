@@ -832,7 +832,7 @@ static void other_users_may_not_unless_the_mode_says_so(void **state)
     struct ends ends = ends_make(state);
     struct acting acting = {.ends = &ends};
 
-    if (!(ends.subject->can & NAMED))
+    if (!(ends.subject->can & NAMED) || (ends.subject->can & REMOTE))
         return (void)ends_drop(&ends);
     share_directory();
     yoke_endpoint *mine = open_end(&ends, 0);
