@@ -6,5 +6,5 @@ const char *run_loop(int fd, bool (*ready)(void *context), void *context)
     (void)fd;
     (void)ready;
     (void)context;
-    return LOOP_LIBRARY " is not installed";
+    return NEEDED_LIBRARY " is not installed";
 }
