@@ -41,10 +41,11 @@ static const struct yk_place *load(const char *scheme, int *ret_error)
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!module) {
         const char *why = dlerror();
-        *ret_error = yk_fail(ENOTSUP,
-                             "the place %s:// needs a module that can not be loaded (Debian: the package "
-                             "yoke-%s): %.300s",
-                             scheme, scheme, why ? why : path);
+        *ret_error =
+            yk_fail(ENOTSUP,
+                    "the place %s:// needs a module that can not be loaded (Debian: the package "
+                    "yoke-%s): %.300s",
+                    scheme, scheme, why ? why : path);
         return NULL;
     }
     yk_plugin_entry *entry;
@@ -54,8 +55,9 @@ static const struct yk_place *load(const char *scheme, int *ret_error)
     given.version = yoke_version();
     const struct yk_place *place = symbol ? entry(&given) : NULL;
     if (!place) {
-        *ret_error = yk_fail(ENOTSUP, "%.400s is not of this yoke (%s): the two are installed together",
-                             path, yoke_version());
+        *ret_error =
+            yk_fail(ENOTSUP, "%.400s is not of this yoke (%s): the two are installed together",
+                    path, yoke_version());
         dlclose(module);
     }
     return place;

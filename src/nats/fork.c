@@ -28,7 +28,8 @@ static struct {
 
 /* ---- the client's variables ------------------------------------------------------------------ */
 
-static bool is_in(const struct dl_phdr_info *library, const ElfW(Phdr) * header, const void *address)
+static bool is_in(const struct dl_phdr_info *library, const ElfW(Phdr) * header,
+                  const void *address)
 {
     uintptr_t begin = library->dlpi_addr + header->p_vaddr;
 
@@ -43,8 +44,10 @@ static void take_segment(const struct dl_phdr_info *library, const ElfW(Phdr) * 
 
     for (int i = 0; i < library->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &library->dlpi_phdr[i];
-        if (header->p_type == PT_GNU_RELRO && is_in(library, segment, (void *)(library->dlpi_addr + header->p_vaddr)))
-            begin = (library->dlpi_addr + header->p_vaddr + header->p_memsz + page - 1) / page * page;
+        if (header->p_type == PT_GNU_RELRO &&
+            is_in(library, segment, (void *)(library->dlpi_addr + header->p_vaddr)))
+            begin =
+                (library->dlpi_addr + header->p_vaddr + header->p_memsz + page - 1) / page * page;
     }
     state.variables = begin < end ? (unsigned char *)begin : NULL;
     state.size = begin < end ? end - begin : 0;
@@ -56,7 +59,8 @@ static int find_client(struct dl_phdr_info *library, size_t size, void *context)
 
     (void)size;
     for (int i = 0; i < library->dlpi_phnum; i++)
-        is_it = is_it || (library->dlpi_phdr[i].p_type == PT_LOAD && is_in(library, &library->dlpi_phdr[i], context));
+        is_it = is_it || (library->dlpi_phdr[i].p_type == PT_LOAD &&
+                          is_in(library, &library->dlpi_phdr[i], context));
     for (int i = 0; is_it && i < library->dlpi_phnum; i++)
         if (library->dlpi_phdr[i].p_type == PT_LOAD && library->dlpi_phdr[i].p_flags & PF_W)
             take_segment(library, &library->dlpi_phdr[i]);
@@ -83,7 +87,8 @@ int yk_nats_fork_init(void)
     memcpy(&address, &any, sizeof address);
     dl_iterate_phdr(find_client, address);
     if (!state.variables || state.size > VARIABLES_MOST)
-        return yk_fail(ENOTSUP, "the variables of libnats, which a forked child would need, are not found");
+        return yk_fail(ENOTSUP,
+                       "the variables of libnats, which a forked child would need, are not found");
     state.as_new = malloc(state.size);
     if (!state.as_new)
         return yk_fail(ENOMEM, "no memory for a connection");

@@ -47,8 +47,8 @@ int yk_hub_fail(natsStatus status, jsErrCode code, const char *what)
     case NATS_CONNECTION_CLOSED:
     case NATS_CONNECTION_DISCONNECTED:
     case NATS_STALE_CONNECTION:
-        return yk_fail(EHOSTUNREACH, "%s: the servers of the place did not answer in time (%s)", what,
-                       natsStatus_GetText(status));
+        return yk_fail(EHOSTUNREACH, "%s: the servers of the place did not answer in time (%s)",
+                       what, natsStatus_GetText(status));
     case NATS_CONNECTION_AUTH_FAILED:
     case NATS_NOT_PERMITTED:
     case NATS_SSL_ERROR:
@@ -58,19 +58,21 @@ int yk_hub_fail(natsStatus status, jsErrCode code, const char *what)
                        natsStatus_GetText(status));
     case NATS_NO_RESPONDERS:
     case NATS_NO_SERVER_SUPPORT:
-        return yk_fail(ENOTSUP,
-                       "%s: the server has no JetStream for this account (nats-server -js turns it on)", what);
+        return yk_fail(
+            ENOTSUP,
+            "%s: the server has no JetStream for this account (nats-server -js turns it on)", what);
     case NATS_NO_MEMORY:
         return yk_fail(ENOMEM, "%s: no memory", what);
     default:
-        return yk_fail(code == JSInsufficientResourcesErr || code == JSStorageResourcesExceededErr ? ENOSPC
-                                                                                               : EREMOTEIO,
+        return yk_fail(code == JSInsufficientResourcesErr || code == JSStorageResourcesExceededErr
+                           ? ENOSPC
+                           : EREMOTEIO,
                        "%s: %s (JetStream says %d)", what, natsStatus_GetText(status), (int)code);
     }
 }
 
-static void ignore_error(natsConnection *connection, natsSubscription *subscription, natsStatus error,
-                         void *context)
+static void ignore_error(natsConnection *connection, natsSubscription *subscription,
+                         natsStatus error, void *context)
 {
     (void)connection, (void)subscription, (void)error, (void)context;
 }
@@ -120,7 +122,8 @@ static void dispatch(natsConnection *connection, natsSubscription *subscription,
         natsMsg_Destroy(message);
 }
 
-static void hear(natsConnection *connection, natsSubscription *subscription, natsMsg *message, void *context)
+static void hear(natsConnection *connection, natsSubscription *subscription, natsMsg *message,
+                 void *context)
 {
     struct yk_ear *ear = context;
     uint64_t line, token = 0;
@@ -162,7 +165,8 @@ static void connected_again(natsConnection *connection, void *context)
 
 static natsStatus set_options(const struct yk_hub *hub, natsOptions *options)
 {
-    natsStatus status = natsOptions_SetServers(options, (const char **)hub->where.servers, hub->where.count);
+    natsStatus status =
+        natsOptions_SetServers(options, (const char **)hub->where.servers, hub->where.count);
 
     if (status == NATS_OK)
         status = natsOptions_SetName(options, "yoke");
@@ -374,10 +378,11 @@ void yk_hub_remove(struct yk_line *line)
     pthread_mutex_unlock(&line->hub->mutex);
 }
 
-void yk_hub_reply(const struct yk_line *line, char kind, uint64_t token, char reply[YK_NATS_REPLY_MOST])
+void yk_hub_reply(const struct yk_line *line, char kind, uint64_t token,
+                  char reply[YK_NATS_REPLY_MOST])
 {
-    snprintf(reply, YK_NATS_REPLY_MOST, "%s.%llx.%c%llx", line->hub->inbox, (unsigned long long)line->id,
-             kind, (unsigned long long)token);
+    snprintf(reply, YK_NATS_REPLY_MOST, "%s.%llx.%c%llx", line->hub->inbox,
+             (unsigned long long)line->id, kind, (unsigned long long)token);
 }
 
 void yk_ear_reply(const struct yk_ear *ear, uint64_t token, char reply[YK_NATS_REPLY_MOST])
@@ -395,8 +400,8 @@ int yk_ear_open(struct yk_ear *ear)
              (unsigned long long)ear->line->id);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    natsStatus status =
-        natsConnection_Subscribe(&ear->subscription, ear->line->hub->connection, subject, hear, ear);
+    natsStatus status = natsConnection_Subscribe(&ear->subscription, ear->line->hub->connection,
+                                                 subject, hear, ear);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(ear->subscription, -1, -1);

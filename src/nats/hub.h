@@ -38,7 +38,8 @@ struct yk_hub {
     natsConnection *connection;
     jsCtx *js;
     struct yk_nats_where where;
-    int replicas; /* of what is created; found out once the first was */
+    int replicas;     /* of what is created; found out once the first was */
+    int64_t lease_ns; /* how long who is there need not say so; 0: not known yet */
     /* the rest is hub.c's */
     char place[YK_PLACE_MAX];
     char inbox[48];

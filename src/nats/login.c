@@ -22,7 +22,8 @@ static int refuse(natsStatus status, const char *name)
 {
     if (status == NATS_OK)
         return 0;
-    return yk_fail(EACCES, "what %s names can not be used to log in (%s)", name, natsStatus_GetText(status));
+    return yk_fail(EACCES, "what %s names can not be used to log in (%s)", name,
+                   natsStatus_GetText(status));
 }
 
 /* The line that is a user's public key; the client does not make it out of the secret one. */
@@ -50,15 +51,17 @@ static int use_nkey(natsOptions *options, const char *path)
     char key[NKEY_LENGTH + 1];
 
     if (!find_public_key(path, key))
-        return yk_fail(EINVAL,
-                       "the file that NATS_NKEY names has no line with the public key (U…): `nk -pubout` "
-                       "prints it, put it under the seed");
+        return yk_fail(
+            EINVAL,
+            "the file that NATS_NKEY names has no line with the public key (U…): `nk -pubout` "
+            "prints it, put it under the seed");
     return refuse(natsOptions_SetNKeyFromSeed(options, key, path), "NATS_NKEY");
 }
 
 static int use_tls(natsOptions *options, bool asked)
 {
-    const char *ca = variable("NATS_CA"), *certificate = variable("NATS_CERT"), *key = variable("NATS_KEY");
+    const char *ca = variable("NATS_CA"), *certificate = variable("NATS_CERT"),
+               *key = variable("NATS_KEY");
     int result = 0;
 
     if (ca || certificate || asked)
@@ -66,7 +69,8 @@ static int use_tls(natsOptions *options, bool asked)
     if (result == 0 && ca)
         result = refuse(natsOptions_LoadCATrustedCertificates(options, ca), "NATS_CA");
     if (result == 0 && certificate && !key)
-        result = yk_fail(EINVAL, "NATS_CERT is set and NATS_KEY is not: it names the certificate's key");
+        result =
+            yk_fail(EINVAL, "NATS_CERT is set and NATS_KEY is not: it names the certificate's key");
     if (result == 0 && certificate)
         result = refuse(natsOptions_LoadCertificatesChain(options, certificate, key),
                         "NATS_CERT or NATS_KEY");
@@ -81,7 +85,8 @@ int yk_nats_login(natsOptions *options, const struct yk_nats_where *where)
     int result = use_tls(options, where->tls);
 
     if (result == 0 && credentials)
-        result = refuse(natsOptions_SetUserCredentialsFromFiles(options, credentials, NULL), "NATS_CREDS");
+        result = refuse(natsOptions_SetUserCredentialsFromFiles(options, credentials, NULL),
+                        "NATS_CREDS");
     else if (result == 0 && nkey)
         result = use_nkey(options, nkey);
     if (result == 0 && user && password)

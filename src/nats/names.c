@@ -19,7 +19,8 @@
 
 static bool is_plain(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
 }
 
 void yk_nats_encode(char token[YK_NATS_TOKEN_MOST], const char *name)
@@ -99,7 +100,9 @@ int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *w
     jsErrCode code;
     bool unsure = hub->replicas == 0 && hub->where.replicas == 0;
 
-    config->Replicas = hub->where.replicas ? hub->where.replicas : hub->replicas ? hub->replicas : REPLICAS;
+    config->Replicas = hub->where.replicas ? hub->where.replicas
+                       : hub->replicas     ? hub->replicas
+                                           : REPLICAS;
     natsStatus status = add_stream(hub, config, &code);
     if (status != NATS_OK && unsure && code == JSStreamReplicasNotSupportedErr) {
         config->Replicas = 1;
@@ -118,8 +121,8 @@ static void names_stream(char name[YK_NATS_PREFIX_MOST + 8], const struct yk_hub
     sprintf(name, "%s-names", hub->where.prefix);
 }
 
-static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *kind,
-                         const char *name)
+static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub,
+                         const char *kind, const char *name)
 {
     compose(subject, "%s.names.%s.%s", hub, kind, name, 0);
 }
@@ -144,43 +147,51 @@ static int ensure_names(struct yk_hub *hub)
 
 static json_t *facts_to_json(const char *kind, const struct yk_nats_facts *facts)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}", "kind", kind,
-                     "max_message", (json_int_t)facts->max_message, "depth", (json_int_t)facts->depth,
-                     "max_deliveries", (json_int_t)facts->max_deliveries, "max_parked",
-                     (json_int_t)facts->max_parked, "max_borrowed", (json_int_t)facts->max_borrowed, "kept",
-                     (int)facts->kept, "replicas", (json_int_t)facts->replicas, "ack_wait_ns",
-                     (json_int_t)facts->ack_wait_ns, "created_ns", (json_int_t)facts->created_ns, "creator",
+    return json_pack("{s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}",
+                     "kind", kind, "generation", (json_int_t)facts->generation, "closing",
+                     (int)facts->closing, "max_message", (json_int_t)facts->max_message, "depth",
+                     (json_int_t)facts->depth, "max_deliveries", (json_int_t)facts->max_deliveries,
+                     "max_parked", (json_int_t)facts->max_parked, "max_borrowed",
+                     (json_int_t)facts->max_borrowed, "kept", (int)facts->kept, "replicas",
+                     (json_int_t)facts->replicas, "ack_wait_ns", (json_int_t)facts->ack_wait_ns,
+                     "created_ns", (json_int_t)facts->created_ns, "creator",
                      (json_int_t)facts->creator, "host", facts->host);
 }
 
 static bool facts_from_json(const char *data, size_t size, struct yk_nats_facts *facts)
 {
-    json_int_t max_message, depth, max_deliveries, max_parked, max_borrowed, replicas, ack_wait, created,
-        creator;
+    json_int_t generation, max_message, depth, max_deliveries, max_parked, max_borrowed, replicas,
+        ack_wait, created, creator;
     const char *host;
-    int kept;
+    int kept, closing;
     json_t *object = json_loadb(data, size, 0, NULL);
-    bool good = object &&
-                json_unpack(object, "{s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}", "max_message",
-                            &max_message, "depth", &depth, "max_deliveries", &max_deliveries, "max_parked",
-                            &max_parked, "max_borrowed", &max_borrowed, "kept", &kept, "replicas", &replicas,
-                            "ack_wait_ns", &ack_wait, "created_ns", &created, "creator", &creator, "host",
-                            &host) == 0 &&
-                max_message >= 0 && max_message <= (json_int_t)YOKE_MESSAGE_MAX && depth > 0 &&
-                depth <= 1 << 20 && max_deliveries >= 0 && max_deliveries <= UINT32_MAX && max_parked >= 0 &&
-                max_parked <= UINT32_MAX && max_borrowed > 0 && max_borrowed <= UINT32_MAX && ack_wait > 0;
+    bool good =
+        object &&
+        json_unpack(object, "{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}",
+                    "generation", &generation, "closing", &closing, "max_message", &max_message,
+                    "depth", &depth, "max_deliveries", &max_deliveries, "max_parked", &max_parked,
+                    "max_borrowed", &max_borrowed, "kept", &kept, "replicas", &replicas,
+                    "ack_wait_ns", &ack_wait, "created_ns", &created, "creator", &creator, "host",
+                    &host) == 0 &&
+        max_message >= 0 && max_message <= (json_int_t)YOKE_MESSAGE_MAX && depth > 0 &&
+        depth <= 1 << 20 && max_deliveries >= 0 && max_deliveries <= UINT32_MAX &&
+        max_parked >= 0 && max_parked <= UINT32_MAX && max_borrowed > 0 &&
+        max_borrowed <= UINT32_MAX && ack_wait > 0;
 
     if (good) {
-        *facts = (struct yk_nats_facts){.max_message = (uint64_t)max_message,
-                                        .depth = (uint32_t)depth,
-                                        .max_deliveries = (uint32_t)max_deliveries,
-                                        .max_parked = (uint32_t)max_parked,
-                                        .max_borrowed = (uint32_t)max_borrowed,
-                                        .kept = kept != 0,
-                                        .replicas = (int32_t)replicas,
-                                        .ack_wait_ns = ack_wait,
-                                        .created_ns = created,
-                                        .creator = (int32_t)creator};
+        *facts = (struct yk_nats_facts){
+            .generation = (uint64_t)generation, /* 0: the first word's own number */
+            .closing = closing != 0,
+            .max_message = (uint64_t)max_message,
+            .depth = (uint32_t)depth,
+            .max_deliveries = (uint32_t)max_deliveries,
+            .max_parked = (uint32_t)max_parked,
+            .max_borrowed = (uint32_t)max_borrowed,
+            .kept = kept != 0,
+            .replicas = (int32_t)replicas,
+            .ack_wait_ns = ack_wait,
+            .created_ns = created,
+            .creator = (int32_t)creator};
         snprintf(facts->host, sizeof facts->host, "%s", host);
     }
     json_decref(object);
@@ -228,7 +239,8 @@ int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct 
     natsMsg_Destroy(message);
     if (result == 0) {
         *ret = facts;
-        ret->generation = sequence;
+        ret->sequence = sequence;
+        ret->generation = facts.generation ? facts.generation : sequence;
     }
     return result;
 }
@@ -254,7 +266,22 @@ static int write_word(struct yk_hub *hub, const char *subject, const char *data,
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "writing a name");
 }
 
-int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *facts)
+static int write_facts(struct yk_hub *hub, const char *kind, const char *subject,
+                       const struct yk_nats_facts *facts, uint64_t last, uint64_t *ret_sequence)
+{
+    json_t *object = facts_to_json(kind, facts);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    if (!text)
+        return yk_fail(ENOMEM, "no memory for a name");
+    int result = write_word(hub, subject, text, last, ret_sequence);
+    free(text);
+    return result;
+}
+
+int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name,
+                   struct yk_nats_facts *facts)
 {
     char subject[YK_NATS_SUBJECT_MOST];
     uint64_t last;
@@ -277,21 +304,34 @@ int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name, struc
     facts->replicas = hub->replicas;
     if (gethostname(facts->host, sizeof facts->host - 1) < 0)
         facts->host[0] = '\0';
-    json_t *object = facts_to_json(kind, facts);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    if (!text)
-        return yk_fail(ENOMEM, "no memory for a name");
-    result = write_word(hub, subject, text, last, &facts->generation);
-    free(text);
+    facts->generation = 0; /* the number that it gets */
+    facts->closing = false;
+    result = write_facts(hub, kind, subject, facts, last, &facts->sequence);
+    facts->generation = facts->sequence;
     return result;
 }
 
-int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation)
+int yk_nats_mark(struct yk_hub *hub, const char *kind, const char *name,
+                 struct yk_nats_facts *facts, bool closing)
+{
+    char subject[YK_NATS_SUBJECT_MOST];
+    struct yk_nats_facts marked = *facts;
+
+    marked.closing = closing;
+    name_subject(subject, hub, kind, name);
+    int result = write_facts(hub, kind, subject, &marked, facts->sequence, &marked.sequence);
+    if (result == 0)
+        *facts = marked;
+    return result;
+}
+
+int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name,
+                   const struct yk_nats_facts *facts)
 {
     char subject[YK_NATS_SUBJECT_MOST];
 
     name_subject(subject, hub, kind, name);
-    int result = write_word(hub, subject, "", generation, NULL);
-    return result == -EEXIST ? yk_fail(ENOENT, "%s:%s was removed meanwhile", kind, name) : result;
+    int result = write_word(hub, subject, "", facts->sequence, NULL);
+    return result == -EEXIST ? yk_fail(ENOENT, "%s:%s was removed or changed meanwhile", kind, name)
+                             : result;
 }

@@ -5,6 +5,10 @@
  *
  * A creator writes the name first, then makes the streams; whoever finds the name without them makes them. To
  * remove, the name goes first. Each change names the sequence that it changes: one of two who try succeeds.
+ *
+ * A transient object goes with its last user: who leaves marks the name as closing, looks who is there, and then
+ * either removes the object or takes the mark away. Who comes says that he is there first and reads the name then:
+ * either he finds the mark, and waits or takes it away himself, or the other one finds him.
  */
 #ifndef YK_NATS_NAMES_H
 #define YK_NATS_NAMES_H
@@ -17,6 +21,8 @@
 /* What is said of an object when it is made; it keeps that. */
 struct yk_nats_facts {
     uint64_t generation;
+    uint64_t sequence; /* of the name's last word: the generation, or a later mark's */
+    bool closing;
     uint64_t max_message;
     uint32_t depth, max_deliveries, max_parked, max_borrowed;
     bool kept;
@@ -41,9 +47,14 @@ void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub,
 /* The object's facts. -ENOENT: there is none; -EPROTO: what stands there no yoke wrote. */
 int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *ret);
 /* Writes its name: 0, with the generation filled in. -EEXIST: another was faster. */
-int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *facts);
-/* Takes the name of that generation away. -ENOENT: it went, or is another one by now. */
-int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation);
+int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name,
+                   struct yk_nats_facts *facts);
+/* Takes the name away. -ENOENT: it went, or was changed, meanwhile. */
+int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name,
+                   const struct yk_nats_facts *facts);
+/* Marks it, or takes the mark away. -EEXIST: it was changed meanwhile. */
+int yk_nats_mark(struct yk_hub *hub, const char *kind, const char *name,
+                 struct yk_nats_facts *facts, bool closing);
 
 /* Adds the stream, with three replicas where there is a cluster: as many as hub->replicas from then on. */
 int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what);

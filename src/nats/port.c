@@ -14,14 +14,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH_DEFAULT       256
-#define MESSAGE_DEFAULT     4096
-#define DELIVERIES_DEFAULT  16
-#define BORROWED_DEFAULT    64
-#define HEADERS_MOST        512 /* of a message, which the server counts with its size */
-#define DUPLICATES_NS       (120 * YK_SECOND_NS)
-#define WAITING_MOST        65536 /* receivers */
-#define OPEN_TRIES          8     /* each is lost to another one that creates or removes */
+#define DEPTH_DEFAULT      256
+#define MESSAGE_DEFAULT    4096
+#define DELIVERIES_DEFAULT 16
+#define BORROWED_DEFAULT   64
+#define HEADERS_MOST       512 /* of a message, which the server counts with its size */
+#define DUPLICATES_NS      (120 * YK_SECOND_NS)
+#define WAITING_MOST       65536 /* receivers */
+#define CLOSING_NS         YK_SECOND_NS
+#define CLOSING_LOOK_NS    (10 * YK_MILLISECOND_NS)
+#define OPEN_TRIES         8 /* each is lost to another one that creates or removes */
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
@@ -34,8 +36,24 @@ static void arrived(struct yk_line *line, char kind, uint64_t token, natsMsg *me
         yk_nats_port_take_answer(port, kind, token, message);
     else if (kind == YK_ASKED_PARK)
         yk_nats_port_take_parked(port, token, message);
+    else if (kind == YK_ASKED_RENEW)
+        yk_here_answer(&port->here, message);
     pthread_mutex_unlock(&port->mutex);
     natsMsg_Destroy(message);
+}
+
+static json_t *describe(const struct yk_nats_port *port)
+{
+    json_t *all = json_copy(port->description);
+    json_t *now = json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "sent", (json_int_t)port->sent,
+                            "received", (json_int_t)port->received, "held",
+                            (json_int_t)port->held_count, "empty", (json_int_t)port->empty, "full",
+                            (json_int_t)port->full, "parked", (int)port->parked);
+
+    if (all && now)
+        json_object_update(all, now);
+    json_decref(now);
+    return all;
 }
 
 static void tick(struct yk_line *line, int64_t now)
@@ -44,6 +62,8 @@ static void tick(struct yk_line *line, int64_t now)
 
     pthread_mutex_lock(&port->mutex);
     yk_nats_port_receiving_tick(port, now);
+    if (yk_here_is_due(&port->here, now))
+        yk_here_renew(&port->here, now, describe(port));
     pthread_mutex_unlock(&port->mutex);
 }
 
@@ -57,9 +77,10 @@ static void compose_subjects(struct yk_nats_port *port)
     yk_nats_stream(port->stream, hub, "port", port->name, generation);
     yk_nats_subject(port->parked_subject, hub, "parked", port->name, generation);
     yk_nats_stream(source, hub, port->parked ? "parked" : "port", port->name, generation);
-    snprintf(port->next_subject, sizeof port->next_subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", source,
-             YK_NATS_CONSUMER);
-    snprintf(port->state_subject, sizeof port->state_subject, "$JS.API.STREAM.INFO.%s", port->stream);
+    snprintf(port->next_subject, sizeof port->next_subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s",
+             source, YK_NATS_CONSUMER);
+    snprintf(port->state_subject, sizeof port->state_subject, "$JS.API.STREAM.INFO.%s",
+             port->stream);
 }
 
 static void choose_scope(struct yk_nats_port *port, const char *as)
@@ -104,8 +125,16 @@ static void begin(struct yk_nats_port *port, struct yk_hub *hub)
     port->line = (struct yk_line){.hub = hub, .arrived = arrived, .tick = tick};
     port->next = (struct yk_ear){&port->line, YK_ASKED_NEXT, NULL, yk_nats_port_hear};
     port->watcher = (struct yk_ear){&port->line, YK_ASKED_WATCH, NULL, yk_nats_port_hear};
+    port->description = yk_here_describe();
     compose_subjects(port);
     yk_hub_add(hub, &port->line);
+}
+
+/* Says that it is there. */
+static int enter(struct yk_nats_port *port)
+{
+    return yk_here_enter(&port->here, &port->line, "port", port->name, port->facts.generation,
+                         describe(port));
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -113,9 +142,11 @@ static void begin(struct yk_nats_port *port, struct yk_hub *hub)
 /* What a child inherited: the settings are of use, all else is the parent's. */
 static int reopen(struct yk_nats_port *port)
 {
-    struct yk_nats_port fresh = {.facts = port->facts, .parked = port->parked, .watched = port->watched};
+    struct yk_nats_port fresh = {
+        .facts = port->facts, .parked = port->parked, .watched = port->watched};
     struct yk_hub *hub;
-    int cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int result = cancel < 0 || bell < 0 ? yk_fail(EMFILE, "no descriptor for an endpoint") : 0;
 
     if (result == 0)
@@ -131,6 +162,7 @@ static int reopen(struct yk_nats_port *port)
     close(cancel);
     close(bell);
     drop_everything(port);
+    json_decref(port->description);
     fresh.cancel = port->cancel;
     fresh.bell = port->bell;
     strcpy(fresh.name, port->name);
@@ -138,10 +170,10 @@ static int reopen(struct yk_nats_port *port)
     strcpy(fresh.scope, port->scope);
     fresh.named = port->named;
     *port = fresh;
-    begin(port, hub);
     if (!port->named)
         choose_scope(port, NULL);
-    return 0;
+    begin(port, hub);
+    return enter(port);
 }
 
 static int check_forks(struct yk_nats_port *port)
@@ -322,10 +354,11 @@ static int facts_of(struct yk_nats_facts *facts, struct yk_hub *hub, uint32_t fl
     if (facts->max_parked == 0)
         facts->max_parked = facts->depth / 4 ? facts->depth / 4 : 1;
     if ((int64_t)facts->max_message > most)
-        return yk_fail(EINVAL,
-                       "messages of %llu bytes: this server carries %lld at most (its max_payload, less %d for "
-                       "headers)",
-                       (unsigned long long)facts->max_message, (long long)most, HEADERS_MOST);
+        return yk_fail(
+            EINVAL,
+            "messages of %llu bytes: this server carries %lld at most (its max_payload, less %d for "
+            "headers)",
+            (unsigned long long)facts->max_message, (long long)most, HEADERS_MOST);
     return 0;
 }
 
@@ -351,15 +384,63 @@ static int find_or_make(struct yk_hub *hub, const char *name, uint32_t flags,
     return yk_fail(EBUSY, "port:%s is being made and removed all the time", name);
 }
 
-static int remove_stream(struct yk_hub *hub, const char *what, const char *name, uint64_t generation)
+static int remove_stream(struct yk_hub *hub, const char *what, const char *name,
+                         uint64_t generation)
 {
     char stream[YK_NATS_SUBJECT_MOST];
     jsErrCode code = 0;
 
     yk_nats_stream(stream, hub, what, name, generation);
     natsStatus status = js_DeleteStream(hub->js, stream, NULL, &code);
-    return status == NATS_OK || code == JSStreamNotFoundErr ? 0
-                                                            : yk_hub_fail(status, code, "removing a stream");
+    return status == NATS_OK || code == JSStreamNotFoundErr
+               ? 0
+               : yk_hub_fail(status, code, "removing a stream");
+}
+
+static int retire(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)
+{
+    int result = yk_nats_retire(hub, "port", name, facts);
+
+    if (result == 0)
+        result = remove_stream(hub, "port", name, facts->generation);
+    return result == 0 ? remove_stream(hub, "parked", name, facts->generation) : result;
+}
+
+/* The last user of a transient port takes it along; see names.h. */
+static void retire_if_last(struct yk_hub *hub, const char *name, uint64_t generation)
+{
+    struct yk_nats_facts facts;
+    uint64_t others = 0;
+
+    if (yk_here_count(hub, "port", name, generation, &others) < 0 || others > 0 ||
+        yk_nats_find(hub, "port", name, &facts) < 0 || facts.generation != generation ||
+        facts.closing || yk_nats_mark(hub, "port", name, &facts, true) < 0)
+        return;
+    if (yk_here_count(hub, "port", name, generation, &others) < 0 || others > 0)
+        yk_nats_mark(hub, "port", name, &facts, false);
+    else
+        retire(hub, name, &facts);
+}
+
+/* Is the port that it has entered still there, and to stay? 0; -ENOENT: it went; -EAGAIN: it is going. */
+static int check_stays(struct yk_hub *hub, const char *name, uint64_t generation)
+{
+    struct yk_nats_facts facts;
+    int64_t give_up = yk_nats_now() + CLOSING_NS;
+
+    for (;;) {
+        int result = yk_nats_find(hub, "port", name, &facts);
+        if (result < 0)
+            return result;
+        if (facts.generation != generation)
+            return -ENOENT;
+        if (!facts.closing)
+            return 0;
+        if (yk_nats_now() > give_up) /* whoever was going to remove it does not go on */
+            yk_nats_mark(hub, "port", name, &facts, false);
+        else
+            nanosleep(&(struct timespec){.tv_nsec = CLOSING_LOOK_NS}, NULL);
+    }
 }
 
 int yk_nats_port_remove(const struct yk_address *address)
@@ -372,11 +453,7 @@ int yk_nats_port_remove(const struct yk_address *address)
         return result;
     result = yk_nats_find(hub, "port", address->name, &facts);
     if (result == 0)
-        result = yk_nats_retire(hub, "port", address->name, facts.generation);
-    if (result == 0)
-        result = remove_stream(hub, "port", address->name, facts.generation);
-    if (result == 0)
-        result = remove_stream(hub, "parked", address->name, facts.generation);
+        result = retire(hub, address->name, &facts);
     yk_hub_put(hub);
     return result;
 }
@@ -386,17 +463,20 @@ int yk_nats_port_remove(const struct yk_address *address)
 static int check(uint32_t flags, const struct yoke_options *options)
 {
     if (flags & (YOKE_HUGE | YOKE_POPULATE | YOKE_SPARSE))
-        return yk_fail(ENOTSUP, "a port on NATS has no memory of its own: %s is for the place memory",
+        return yk_fail(ENOTSUP,
+                       "a port on NATS has no memory of its own: %s is for the place memory",
                        flags & YOKE_HUGE       ? "YOKE_HUGE"
                        : flags & YOKE_POPULATE ? "YOKE_POPULATE"
                                                : "YOKE_SPARSE");
     if (options->priorities > 1)
-        return yk_fail(ENOTSUP,
-                       "%u priorities: a port on NATS has one order, in which JetStream stores its messages; use "
-                       "a port for each priority",
-                       options->priorities);
+        return yk_fail(
+            ENOTSUP,
+            "%u priorities: a port on NATS has one order, in which JetStream stores its messages; use "
+            "a port for each priority",
+            options->priorities);
     if (options->policy == YOKE_POLICY_ONCE)
-        return yk_fail(ENOTSUP, "the policy once: a port on NATS delivers again what was not acknowledged");
+        return yk_fail(ENOTSUP,
+                       "the policy once: a port on NATS delivers again what was not acknowledged");
     if (options->as && (options->as[0] == '\0' || strlen(options->as) > YOKE_PEER_NAME_MAX))
         return yk_fail(EINVAL, "yoke_options.as is to have 1 to %d characters", YOKE_PEER_NAME_MAX);
     return 0;
@@ -407,6 +487,7 @@ static void port_free(struct yk_nats_port *port)
     struct yk_hub *hub = port->line.hub;
 
     drop_everything(port);
+    json_decref(port->description);
     close(port->cancel);
     close(port->bell);
     pthread_cond_destroy(&port->left);
@@ -449,7 +530,11 @@ static void close_port(void *self)
     yk_ear_close(&port->watcher);
     yk_hub_remove(&port->line);
     yk_nats_port_give_all_back(port);
-    yk_hub_flush(port->line.hub, YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
+    yk_hub_flush(port->line.hub,
+                 YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
+    yk_here_leave(&port->here);
+    if (!port->facts.kept)
+        retire_if_last(port->line.hub, port->name, port->facts.generation);
     port_free(port);
 }
 
@@ -484,20 +569,41 @@ static struct yk_nats_port *port_new(void)
     return port;
 }
 
+/* Undoes begin() and enter(). */
+static void withdraw(struct yk_nats_port *port)
+{
+    yk_here_leave(&port->here);
+    yk_hub_remove(&port->line);
+    json_decref(port->description);
+    pthread_cond_destroy(&port->left);
+    pthread_mutex_destroy(&port->mutex);
+}
+
 static int port_start(struct yk_nats_port *port, uint32_t flags, const struct yoke_options *options)
 {
     struct yk_hub *hub;
-    int result = port->cancel < 0 || port->bell < 0 ? yk_fail(EMFILE, "no descriptor for an endpoint") : 0;
+    int result =
+        port->cancel < 0 || port->bell < 0 ? yk_fail(EMFILE, "no descriptor for an endpoint") : 0;
 
     if (result == 0)
         result = yk_hub_get(&hub, port->place);
     if (result < 0)
         return result;
-    result = find_or_make(hub, port->name, flags, options, &port->facts);
-    if (result < 0)
-        yk_hub_put(hub);
-    else
+    for (int tries = 0; tries < OPEN_TRIES; tries++) {
+        result = find_or_make(hub, port->name, flags, options, &port->facts);
+        if (result < 0)
+            break;
         begin(port, hub);
+        result = enter(port);
+        if (result == 0)
+            result = check_stays(hub, port->name, port->facts.generation);
+        if (result == 0)
+            return 0;
+        withdraw(port);
+        if (result != -ENOENT)
+            break;
+    }
+    yk_hub_put(hub);
     return result;
 }
 

@@ -11,13 +11,19 @@
 
 #include <pthread.h>
 
-#include "names.h"
+#include "here.h"
 
 #define YK_NATS_CONSUMER "receivers"
 #define YK_NATS_ID_MOST  192 /* of a message's id, its end included */
 
 /* Kinds of questions, in the subjects of their answers. */
-enum { YK_ASKED_SEND = 's', YK_ASKED_STATE = 'i', YK_ASKED_NEXT = 'n', YK_ASKED_WATCH = 'w', YK_ASKED_PARK = 'p' };
+enum {
+    YK_ASKED_SEND = 's',
+    YK_ASKED_STATE = 'i',
+    YK_ASKED_NEXT = 'n',
+    YK_ASKED_WATCH = 'w',
+    YK_ASKED_PARK = 'p'
+};
 
 enum yk_outcome {
     YK_UNANSWERED,
@@ -46,8 +52,8 @@ struct yk_delivery {
     uint32_t deliveries;
     int32_t sender;
     size_t size;
-    int64_t arrived;                    /* CLOCK_MONOTONIC */
-    char reply[YK_NATS_SUBJECT_MOST];   /* where it is acknowledged */
+    int64_t arrived;                  /* CLOCK_MONOTONIC */
+    char reply[YK_NATS_SUBJECT_MOST]; /* where it is acknowledged */
     _Alignas(16) unsigned char bytes[];
 };
 
@@ -73,12 +79,14 @@ struct yk_loan {
 
 struct yk_nats_port {
     struct yk_line line; /* first */
+    struct yk_here here;
+    json_t *description; /* of this process; what changes is added when it is sent */
     char place[YK_PLACE_MAX];
     unsigned forks;              /* as yk_nats_forks() when it was opened, in this process */
     struct yk_ear next, watcher; /* of the calls' requests; of those for its descriptor */
     struct yk_nats_facts facts;
     char name[YK_ENTRY_MAX];
-    bool parked; /* receives those */
+    bool parked;                                                      /* receives those */
     char subject[YK_NATS_SUBJECT_MOST], stream[YK_NATS_SUBJECT_MOST]; /* where it sends to */
     char parked_subject[YK_NATS_SUBJECT_MOST];
     char next_subject[YK_NATS_SUBJECT_MOST + 64]; /* what is asked for the next message */
@@ -96,10 +104,10 @@ struct yk_nats_port {
     struct yk_question *questions;
     struct yk_delivery *queue, *queue_end, *held;
     size_t held_count;
-    bool watched;       /* somebody has its descriptor: one message is to be here when there is one */
+    bool watched; /* somebody has its descriptor: one message is to be here when there is one */
     int64_t watch_over; /* until when one is asked for; 0: none is */
     uint64_t token_watched;
-    int64_t beaten;     /* when the servers were told last that held ones are being worked on */
+    int64_t beaten; /* when the servers were told last that held ones are being worked on */
     struct yk_parking *parkings;
     struct yk_loan *loans;
     struct yk_doubt *doubts;
@@ -137,7 +145,8 @@ int yk_nats_port_sleep(struct yk_nats_port *port, int first, int second, int64_t
 int yk_nats_port_check_there(struct yk_nats_port *port);
 
 /* The answers. With the mutex; the message stays the caller's. */
-void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t token, natsMsg *message);
+void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t token,
+                              natsMsg *message);
 void yk_nats_port_hear(struct yk_ear *ear, uint64_t token, natsMsg *message);
 void yk_nats_port_take_parked(struct yk_nats_port *port, uint64_t token, natsMsg *message);
 /* What an answer to a send says. */
@@ -146,11 +155,15 @@ void yk_nats_port_receiving_tick(struct yk_nats_port *port, int64_t now);
 /* All that it has goes back. */
 void yk_nats_port_give_all_back(struct yk_nats_port *port);
 
-ssize_t yk_nats_port_send_many(void *self, const struct yoke_message *messages, size_t count, int64_t timeout_ns);
-ssize_t yk_nats_port_commit_many(void *self, const struct yoke_message *messages, size_t count, int64_t timeout_ns);
+ssize_t yk_nats_port_send_many(void *self, const struct yoke_message *messages, size_t count,
+                               int64_t timeout_ns);
+ssize_t yk_nats_port_commit_many(void *self, const struct yoke_message *messages, size_t count,
+                                 int64_t timeout_ns);
 int yk_nats_port_loan(void *self, size_t size, void **ret_block, int64_t timeout_ns);
-ssize_t yk_nats_port_recv_many(void *self, struct yoke_message *messages, size_t count, int64_t timeout_ns);
-ssize_t yk_nats_port_borrow_many(void *self, struct yoke_message *messages, size_t count, int64_t timeout_ns);
+ssize_t yk_nats_port_recv_many(void *self, struct yoke_message *messages, size_t count,
+                               int64_t timeout_ns);
+ssize_t yk_nats_port_borrow_many(void *self, struct yoke_message *messages, size_t count,
+                                 int64_t timeout_ns);
 int yk_nats_port_release(void *self, const void *message);
 int yk_nats_port_give_back(void *self, const void *message);
 int yk_nats_port_fd(void *self);

@@ -13,16 +13,16 @@
 
 #include "port.h"
 
-#define REQUEST_NS   (3 * YK_SECOND_NS)        /* of one request: a new leader knows nothing of older ones */
-#define GRACE_NS     (250 * YK_MILLISECOND_NS) /* for the answer that the time is over */
-#define ANSWER_NS    (2 * YK_SECOND_NS)        /* for an answer at once */
-#define AGAIN_NS     (50 * YK_MILLISECOND_NS)  /* while no server has the port */
-#define NOW_NS       (5 * YK_MILLISECOND_NS)   /* for a count that is behind */
-#define REST_NS      (20 * YK_MILLISECOND_NS)  /* for the rest of several */
-#define KEEP_NS      YK_SECOND_NS              /* for the next call */
-#define GONE_NS      YK_SECOND_NS              /* without any server that has it: is it there at all? */
-#define BATCH_MOST   256
-#define BEATS        3 /* in the time that a receiver may be silent */
+#define REQUEST_NS (3 * YK_SECOND_NS) /* of one request: a new leader knows nothing of older ones */
+#define GRACE_NS   (250 * YK_MILLISECOND_NS) /* for the answer that the time is over */
+#define ANSWER_NS  (2 * YK_SECOND_NS)        /* for an answer at once */
+#define AGAIN_NS   (50 * YK_MILLISECOND_NS)  /* while no server has the port */
+#define NOW_NS     (5 * YK_MILLISECOND_NS)   /* for a count that is behind */
+#define REST_NS    (20 * YK_MILLISECOND_NS)  /* for the rest of several */
+#define KEEP_NS    YK_SECOND_NS              /* for the next call */
+#define GONE_NS    YK_SECOND_NS /* without any server that has it: is it there at all? */
+#define BATCH_MOST 256
+#define BEATS      3 /* in the time that a receiver may be silent */
 
 /* ---- what arrives (in the client's thread) --------------------------------------------------- */
 
@@ -49,7 +49,8 @@ static uint64_t header_number(natsMsg *message, const char *key)
 {
     const char *value = NULL;
 
-    return natsMsgHeader_Get(message, key, &value) == NATS_OK && value ? strtoull(value, NULL, 10) : 0;
+    return natsMsgHeader_Get(message, key, &value) == NATS_OK && value ? strtoull(value, NULL, 10)
+                                                                       : 0;
 }
 
 static struct yk_delivery *delivery_new(natsMsg *message, uint64_t deliveries, uint64_t sequence)
@@ -110,7 +111,8 @@ static void give_back(struct yk_nats_port *port, struct yk_delivery *delivery)
 }
 
 /* Delivered too often: to the parked ones, and only when it is there, away from here. */
-static void park(struct yk_nats_port *port, natsMsg *message, uint64_t deliveries, uint64_t sequence)
+static void park(struct yk_nats_port *port, natsMsg *message, uint64_t deliveries,
+                 uint64_t sequence)
 {
     char answer[YK_NATS_REPLY_MOST], text[32];
     struct yk_parking *parking = calloc(1, sizeof *parking);
@@ -215,8 +217,8 @@ static void count_delivery(struct yk_nats_port *port)
         answer_question(oldest, YK_ACCEPTED);
 }
 
-static void take_delivery(struct yk_nats_port *port, char kind, natsMsg *message, uint64_t deliveries,
-                          uint64_t sequence)
+static void take_delivery(struct yk_nats_port *port, char kind, natsMsg *message,
+                          uint64_t deliveries, uint64_t sequence)
 {
     if (kind == YK_ASKED_WATCH)
         port->watch_over = 0;
@@ -227,7 +229,8 @@ static void take_delivery(struct yk_nats_port *port, char kind, natsMsg *message
         park(port, message, deliveries, sequence);
         return;
     }
-    struct yk_delivery *delivery = port->closing ? NULL : delivery_new(message, deliveries, sequence);
+    struct yk_delivery *delivery =
+        port->closing ? NULL : delivery_new(message, deliveries, sequence);
     if (delivery)
         enqueue(port, delivery);
     else /* for one that is closed: to others at once */
@@ -261,8 +264,8 @@ static void request(struct yk_ear *ear, uint64_t token, size_t batch, bool now, 
     char reply[YK_NATS_REPLY_MOST], text[96];
 
     yk_ear_reply(ear, token, reply);
-    snprintf(text, sizeof text, "{\"batch\":%zu,%s\"expires\":%lld}", batch, now ? "\"no_wait\":true," : "",
-             (long long)time);
+    snprintf(text, sizeof text, "{\"batch\":%zu,%s\"expires\":%lld}", batch,
+             now ? "\"no_wait\":true," : "", (long long)time);
     yk_hub_ask(&port->line, port->next_subject, reply, text, strlen(text));
 }
 
@@ -281,7 +284,8 @@ static void watch(struct yk_nats_port *port)
 /* Those that nobody has taken for a while, and those that are being worked on. */
 void yk_nats_port_receiving_tick(struct yk_nats_port *port, int64_t now)
 {
-    while (!port->watched && port->queue && port->inside == 0 && now - port->queue->arrived > KEEP_NS) {
+    while (!port->watched && port->queue && port->inside == 0 &&
+           now - port->queue->arrived > KEEP_NS) {
         struct yk_delivery *delivery = port->queue;
         port->queue = delivery->next;
         give_back(port, delivery);
@@ -309,7 +313,6 @@ static struct yk_delivery *dequeue(struct yk_nats_port *port)
     }
     return delivery;
 }
-
 
 /*
  * Asks once and sleeps until there is a delivery in the queue (0; where it was asked for what is there now, all
@@ -354,7 +357,8 @@ static int after_nobody(struct yk_nats_port *port, int64_t since, int64_t until)
         pthread_mutex_lock(&port->mutex);
     }
     if (result == 0) {
-        result = yk_nats_port_sleep(port, port->bell, -1, now + AGAIN_NS < until ? now + AGAIN_NS : until);
+        result = yk_nats_port_sleep(port, port->bell, -1,
+                                    now + AGAIN_NS < until ? now + AGAIN_NS : until);
         result = result == -ETIMEDOUT ? 0 : result;
     }
     return result;
@@ -443,8 +447,8 @@ static ssize_t count_empty(struct yk_nats_port *port, ssize_t result)
 /* -EMSGSIZE, and it is where it was. */
 static int too_big(const struct yk_delivery *delivery, size_t capacity)
 {
-    return yk_fail(EMSGSIZE, "the message has %zu bytes, the buffer %zu: nothing was received", delivery->size,
-                   capacity);
+    return yk_fail(EMSGSIZE, "the message has %zu bytes, the buffer %zu: nothing was received",
+                   delivery->size, capacity);
 }
 
 static ssize_t copy_out(struct yk_nats_port *port, struct yoke_message *messages, size_t count)
@@ -466,7 +470,8 @@ static ssize_t copy_out(struct yk_nats_port *port, struct yoke_message *messages
     return done > 0 ? (ssize_t)done : too_big(port->queue, messages[0].capacity);
 }
 
-ssize_t yk_nats_port_recv_many(void *self, struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_nats_port_recv_many(void *self, struct yoke_message *messages, size_t count,
+                               int64_t timeout_ns)
 {
     struct yk_nats_port *port = self;
 
@@ -495,7 +500,8 @@ static void hold(struct yk_nats_port *port, struct yk_delivery *delivery)
     port->held_count++;
 }
 
-ssize_t yk_nats_port_borrow_many(void *self, struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_nats_port_borrow_many(void *self, struct yoke_message *messages, size_t count,
+                                 int64_t timeout_ns)
 {
     struct yk_nats_port *port = self;
 
@@ -504,10 +510,13 @@ ssize_t yk_nats_port_borrow_many(void *self, struct yoke_message *messages, size
     ssize_t result = yk_nats_port_enter(port);
     if (result < 0)
         return result;
-    size_t room = port->facts.max_borrowed > port->held_count ? port->facts.max_borrowed - port->held_count : 0;
+    size_t room = port->facts.max_borrowed > port->held_count
+                      ? port->facts.max_borrowed - port->held_count
+                      : 0;
     if (room == 0)
-        result = yk_fail(EBUSY, "port:%s: this endpoint has borrowed %zu messages, max_borrowed is %u", port->name,
-                         port->held_count, port->facts.max_borrowed);
+        result =
+            yk_fail(EBUSY, "port:%s: this endpoint has borrowed %zu messages, max_borrowed is %u",
+                    port->name, port->held_count, port->facts.max_borrowed);
     else
         result = await(port, count < room ? count : room, timeout_ns);
     if (result == 0) {
@@ -563,7 +572,8 @@ int yk_nats_port_release(void *self, const void *message)
         port->received++;
         free(delivery);
     } else if (!drop_loan(port, message)) {
-        result = yk_fail(EINVAL, "port:%s: this is neither borrowed nor loaned by this endpoint", port->name);
+        result = yk_fail(EINVAL, "port:%s: this is neither borrowed nor loaned by this endpoint",
+                         port->name);
     }
     pthread_mutex_unlock(&port->mutex);
     return result;

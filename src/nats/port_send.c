@@ -71,13 +71,15 @@ static uint64_t state_of(natsMsg *message)
     json_t *answer =
         json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
 
-    if (!answer || json_unpack(answer, "{s:{s:I}}", "state", "messages", &messages) < 0 || messages < 0)
+    if (!answer || json_unpack(answer, "{s:{s:I}}", "state", "messages", &messages) < 0 ||
+        messages < 0)
         messages = INT64_MAX;
     json_decref(answer);
     return (uint64_t)messages;
 }
 
-void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t token, natsMsg *message)
+void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t token,
+                              natsMsg *message)
 {
     struct yk_question *question = port->questions;
     uint64_t one = 1;
@@ -121,7 +123,8 @@ static void forget_doubts(struct yk_nats_port *port)
     }
 }
 
-static void remember_doubt(struct yk_nats_port *port, const struct yoke_message *message, const char *id)
+static void remember_doubt(struct yk_nats_port *port, const struct yoke_message *message,
+                           const char *id)
 {
     struct yk_doubt **end = &port->doubts, *doubt = calloc(1, sizeof *doubt);
 
@@ -135,7 +138,8 @@ static void remember_doubt(struct yk_nats_port *port, const struct yoke_message 
 }
 
 /* The id of a message: that of the same one that is in doubt, its own, or the next. */
-static void choose_id(struct yk_nats_port *port, const struct yoke_message *message, char id[YK_NATS_ID_MOST])
+static void choose_id(struct yk_nats_port *port, const struct yoke_message *message,
+                      char id[YK_NATS_ID_MOST])
 {
     struct yk_doubt *doubt = port->doubts;
 
@@ -225,21 +229,23 @@ static int run_round(struct round *round, int64_t until)
 
 /* ---- what to do with the answers ------------------------------------------------------------- */
 
-static int refused(const struct yk_nats_port *port, const struct round *round, enum yk_outcome outcome,
-                   size_t size)
+static int refused(const struct yk_nats_port *port, const struct round *round,
+                   enum yk_outcome outcome, size_t size)
 {
     if (outcome == YK_TOO_BIG)
-        return yk_fail(EMSGSIZE, "port:%s: a message of %zu bytes is too big for its stream", port->name, size);
+        return yk_fail(EMSGSIZE, "port:%s: a message of %zu bytes is too big for its stream",
+                       port->name, size);
     return yk_fail(EREMOTEIO, "port:%s: JetStream refused a message (error %d)", port->name,
                    round->question.code);
 }
 
 static int in_doubt(const struct yk_nats_port *port)
 {
-    return yk_fail(ECOMM,
-                   "port:%s: no server answered whether it has the message; sent again next, it will be there "
-                   "once",
-                   port->name);
+    return yk_fail(
+        ECOMM,
+        "port:%s: no server answered whether it has the message; sent again next, it will be there "
+        "once",
+        port->name);
 }
 
 struct sending {
@@ -249,7 +255,8 @@ struct sending {
 };
 
 /* Not taken, as no room or no server was there: a while later again (0), or the end of it. */
-static int pause_sending(struct yk_nats_port *port, struct sending *sending, enum yk_outcome outcome)
+static int pause_sending(struct yk_nats_port *port, struct sending *sending,
+                         enum yk_outcome outcome)
 {
     int64_t now = yk_nats_now(), wait = NOBODY_NS;
 
@@ -290,15 +297,16 @@ static int64_t answer_until(const struct sending *sending)
 }
 
 /* One message, until it is taken: 1, or why it is not. */
-static ssize_t send_one(struct yk_nats_port *port, const struct yoke_message *message, const char *id,
-                        struct sending *sending)
+static ssize_t send_one(struct yk_nats_port *port, const struct yoke_message *message,
+                        const char *id, struct sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
     enum yk_outcome outcome;
 
     strcpy(ids[0], id);
     for (;;) {
-        struct round round = {.port = port, .messages = message, .count = 1, .ids = ids, .outcomes = &outcome};
+        struct round round = {
+            .port = port, .messages = message, .count = 1, .ids = ids, .outcomes = &outcome};
         int result = run_round(&round, answer_until(sending));
         if (result < 0) {
             remember_doubt(port, message, id);
@@ -328,7 +336,8 @@ static size_t room_for(struct yk_nats_port *port, size_t count)
         return 1;
     yk_hub_reply(&port->line, YK_ASKED_STATE, question.first, reply);
     yk_hub_ask(&port->line, port->state_subject, reply, "", 0);
-    if (yk_nats_port_sleep(port, question.bell, -1, yk_nats_now() + TRY_NS) == 0 && outcome == YK_ACCEPTED)
+    if (yk_nats_port_sleep(port, question.bell, -1, yk_nats_now() + TRY_NS) == 0 &&
+        outcome == YK_ACCEPTED)
         waiting = question.number;
     yk_question_end(port, &question);
     size_t room = waiting < port->facts.depth ? (size_t)(port->facts.depth - waiting) / 2 : 0;
@@ -361,8 +370,8 @@ static ssize_t settle(struct round *round, struct sending *sending)
     return (ssize_t)last;
 }
 
-static ssize_t send_several(struct yk_nats_port *port, const struct yoke_message *messages, size_t count,
-                            struct sending *sending)
+static ssize_t send_several(struct yk_nats_port *port, const struct yoke_message *messages,
+                            size_t count, struct sending *sending)
 {
     struct round round = {.port = port, .messages = messages, .count = count};
     ssize_t sent = -ENOMEM;
@@ -388,8 +397,8 @@ static ssize_t send_several(struct yk_nats_port *port, const struct yoke_message
     return sent;
 }
 
-static ssize_t send_all(struct yk_nats_port *port, const struct yoke_message *messages, size_t count,
-                        int64_t timeout_ns)
+static ssize_t send_all(struct yk_nats_port *port, const struct yoke_message *messages,
+                        size_t count, int64_t timeout_ns)
 {
     struct sending sending = {.deadline = yk_nats_deadline(timeout_ns), .now = timeout_ns == 0};
     size_t sent = 0;
@@ -419,16 +428,19 @@ static int check_message(const struct yk_nats_port *port, const struct yoke_mess
     if (!message->data && message->size > 0)
         return yk_fail(EINVAL, "a message of %zu bytes is at NULL", message->size);
     if (message->size > port->facts.max_message)
-        return yk_fail(EMSGSIZE, "port:%s: a message of %zu bytes, it carries %llu at most", port->name,
-                       message->size, (unsigned long long)port->facts.max_message);
+        return yk_fail(EMSGSIZE, "port:%s: a message of %zu bytes, it carries %llu at most",
+                       port->name, message->size, (unsigned long long)port->facts.max_message);
     if (message->priority != 0)
-        return yk_fail(EINVAL, "port:%s: priority %u, it has one: 0", port->name, message->priority);
+        return yk_fail(EINVAL, "port:%s: priority %u, it has one: 0", port->name,
+                       message->priority);
     if (message->flags & ~YOKE_MESSAGE_AGAIN)
-        return yk_fail(EINVAL, "port:%s: flags 0x%x of a message are not known", port->name, message->flags);
+        return yk_fail(EINVAL, "port:%s: flags 0x%x of a message are not known", port->name,
+                       message->flags);
     return 0;
 }
 
-ssize_t yk_nats_port_send_many(void *self, const struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_nats_port_send_many(void *self, const struct yoke_message *messages, size_t count,
+                               int64_t timeout_ns)
 {
     struct yk_nats_port *port = self;
     size_t good = 0;
@@ -453,8 +465,8 @@ int yk_nats_port_loan(void *self, size_t size, void **ret_block, int64_t timeout
     struct yk_nats_port *port = self;
     (void)timeout_ns; /* a loan is this process's own memory: there is room at once */
     if (size > port->facts.max_message)
-        return yk_fail(EMSGSIZE, "port:%s: a loan of %zu bytes, it carries %llu at most", port->name, size,
-                       (unsigned long long)port->facts.max_message);
+        return yk_fail(EMSGSIZE, "port:%s: a loan of %zu bytes, it carries %llu at most",
+                       port->name, size, (unsigned long long)port->facts.max_message);
     struct yk_loan *loan = aligned_alloc(16, (sizeof *loan + size + 15) / 16 * 16);
     if (!loan)
         return yk_fail(ENOMEM, "no memory for a loan of %zu bytes", size);
@@ -480,11 +492,13 @@ static int check_loan(struct yk_nats_port *port, const struct yoke_message *mess
     if (!loan)
         return yk_fail(EINVAL, "port:%s: this is not a loan of this endpoint", port->name);
     if (message->size > loan->size)
-        return yk_fail(EMSGSIZE, "port:%s: %zu bytes of a loan of %zu", port->name, message->size, loan->size);
+        return yk_fail(EMSGSIZE, "port:%s: %zu bytes of a loan of %zu", port->name, message->size,
+                       loan->size);
     return 0;
 }
 
-ssize_t yk_nats_port_commit_many(void *self, const struct yoke_message *messages, size_t count, int64_t timeout_ns)
+ssize_t yk_nats_port_commit_many(void *self, const struct yoke_message *messages, size_t count,
+                                 int64_t timeout_ns)
 {
     struct yk_nats_port *port = self;
     size_t good = 0;

@@ -4,14 +4,15 @@
 #include "where.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SCHEME           "nats://"
 #define PREFIX_DEFAULT   "yoke"
 #define PREFIX_CHARS     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 #define ACK_WAIT_DEFAULT 30
+#define LEASE_DEFAULT    30
 #define ACK_WAIT_MOST    86400
 #define REPLICAS_MOST    5
 
@@ -39,6 +40,11 @@ static int parse_option(struct yk_nats_where *where, const char *option)
         where->ack_wait_ns = number * YK_SECOND_NS;
         return result;
     }
+    if (value && length == 5 && strncmp(option, "lease", length) == 0) {
+        result = parse_number("lease", value + 1, ACK_WAIT_MOST, &number);
+        where->lease_ns = number * YK_SECOND_NS;
+        return result;
+    }
     if (value && length == 8 && strncmp(option, "replicas", length) == 0) {
         result = parse_number("replicas", value + 1, REPLICAS_MOST, &number);
         where->replicas = (int)number;
@@ -48,9 +54,10 @@ static int parse_option(struct yk_nats_where *where, const char *option)
         where->tls = true;
         return 0;
     }
-    return yk_fail(EINVAL,
-                   "the place has the option '%.*s': ack_wait=SECONDS, replicas=NUMBER and tls are to be had",
-                   (int)(length < 20 ? length : 20), option);
+    return yk_fail(
+        EINVAL,
+        "the place has the option '%.*s': ack_wait=SECONDS, lease=SECONDS, replicas=NUMBER and tls are to be had",
+        (int)(length < 20 ? length : 20), option);
 }
 
 static int parse_options(struct yk_nats_where *where, char *options)
@@ -72,10 +79,11 @@ static int take_prefix(struct yk_nats_where *where, const char *prefix)
     if (length == 0)
         prefix = PREFIX_DEFAULT;
     if (length > YK_NATS_PREFIX_MOST || strspn(prefix, PREFIX_CHARS) != strlen(prefix))
-        return yk_fail(EINVAL,
-                       "'%.40s' behind the servers of the place: up to %d letters, digits, '_' and '-' can be "
-                       "there",
-                       prefix, YK_NATS_PREFIX_MOST);
+        return yk_fail(
+            EINVAL,
+            "'%.40s' behind the servers of the place: up to %d letters, digits, '_' and '-' can be "
+            "there",
+            prefix, YK_NATS_PREFIX_MOST);
     strcpy(where->prefix, prefix);
     return 0;
 }
@@ -94,13 +102,17 @@ static int take_servers(struct yk_nats_where *where, char *servers)
             server = host + 1;
         }
         if (server[0] == '\0' || server[0] == ':')
-            return yk_fail(EINVAL, "server %d of the place has no name: nats://HOST:PORT,HOST:PORT is the form",
-                           where->count + 1);
+            return yk_fail(
+                EINVAL,
+                "server %d of the place has no name: nats://HOST:PORT,HOST:PORT is the form",
+                where->count + 1);
         if (where->count == YK_NATS_SERVERS_MOST)
-            return yk_fail(EINVAL, "the place names more than %d servers: it finds the others of a cluster itself",
-                           YK_NATS_SERVERS_MOST);
-        int length = snprintf(out, (size_t)(where->text + sizeof where->text - out), "nats://%s%s", user,
-                              server);
+            return yk_fail(
+                EINVAL,
+                "the place names more than %d servers: it finds the others of a cluster itself",
+                YK_NATS_SERVERS_MOST);
+        int length = snprintf(out, (size_t)(where->text + sizeof where->text - out), "nats://%s%s",
+                              user, server);
         if (length >= where->text + sizeof where->text - out)
             return yk_fail(EINVAL, "the place's servers with their user are too long");
         where->servers[where->count++] = out;
@@ -114,7 +126,8 @@ int yk_nats_where_parse(const char *place, struct yk_nats_where *ret)
     char copy[YK_PLACE_MAX];
     int result = 0;
 
-    *ret = (struct yk_nats_where){.ack_wait_ns = ACK_WAIT_DEFAULT * YK_SECOND_NS};
+    *ret = (struct yk_nats_where){.ack_wait_ns = ACK_WAIT_DEFAULT * YK_SECOND_NS,
+                                  .lease_ns = LEASE_DEFAULT * YK_SECOND_NS};
     snprintf(copy, sizeof copy, "%s", place + sizeof SCHEME - 1);
     char *options = strchr(copy, '?');
     if (options) {

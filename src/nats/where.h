@@ -16,7 +16,9 @@ struct yk_nats_where {
     char prefix[YK_NATS_PREFIX_MOST + 1];
     int64_t ack_wait_ns; /* for what is created: how long a receiver may be silent */
     bool tls;            /* no server without it, whatever the servers say */
-    int replicas;        /* for what is created; 0: three in a cluster, one on a single server */
+    int64_t
+        lease_ns; /* for a prefix's first user: after so long, who does not say that he is there is not */
+    int replicas; /* for what is created; 0: three in a cluster, one on a single server */
 };
 
 /* 0, or -EINVAL; its sentence does not have the user and the password. */

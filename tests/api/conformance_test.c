@@ -116,8 +116,9 @@ static int try_open(yoke_endpoint **ret, const struct ends *ends, int end, uint3
 {
     struct yoke_options options = options_of(ends->subject, end);
 
-    return ends->subject->can & NAMED ? yoke_open(ret, address_of(ends->subject, end), flags, &options)
-                                      : yoke_open_descriptor(ret, ends->descriptors[end], NULL);
+    return ends->subject->can & NAMED
+               ? yoke_open(ret, address_of(ends->subject, end), flags, &options)
+               : yoke_open_descriptor(ret, ends->descriptors[end], NULL);
 }
 
 static yoke_endpoint *open_end(const struct ends *ends, int end)

@@ -1,0 +1,39 @@
+/*
+ * here.h - who takes part, as far as the servers know: the stream PREFIX-here has one message for each, which its
+ * owner renews, and which goes by itself when that has not happened for the place's lease.
+ */
+#ifndef YK_NATS_HERE_H
+#define YK_NATS_HERE_H
+
+#include <jansson.h>
+
+#include "names.h"
+
+#define YK_ASKED_RENEW 'h' /* the kind of its questions */
+
+/* One participant. Its owner guards it; entering and leaving wait for the servers, renewing does not. */
+struct yk_here {
+    struct yk_line *line;
+    char subject[YK_NATS_SUBJECT_MOST + 64];
+    uint64_t sequence; /* of its message; 0: it has none */
+    int64_t next;      /* when it is renewed (CLOCK_MONOTONIC) */
+};
+
+/* What is the same for all of a process: host, pid, command, uid and since when. A new JSON object, or NULL. */
+json_t *yk_here_describe(void);
+
+/* Says that it is there. It steals the description. 0, or as yk_hub_fail(). */
+int yk_here_enter(struct yk_here *here, struct yk_line *line, const char *kind, const char *name,
+                  uint64_t generation, json_t *description);
+/* Is it time to say so again? */
+bool yk_here_is_due(const struct yk_here *here, int64_t now);
+/* Says so again, and steals the description; the answer comes to the line. */
+void yk_here_renew(struct yk_here *here, int64_t now, json_t *description);
+void yk_here_answer(struct yk_here *here, natsMsg *message);
+void yk_here_leave(struct yk_here *here);
+
+/* How many take part in that object now. */
+int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation,
+                  uint64_t *ret);
+
+#endif
