@@ -438,3 +438,18 @@ bool yk_hub_connected(const struct yk_hub *hub)
 {
     return natsConnection_Status(hub->connection) == NATS_CONN_STATUS_CONNECTED;
 }
+
+bool yk_hub_is_clustered(const struct yk_hub *hub)
+{
+    char **servers = NULL;
+    int count = 0;
+
+    if (hub->where.count > 1 || hub->replicas > 1)
+        return true;
+    if (natsConnection_GetDiscoveredServers(hub->connection, &servers, &count) != NATS_OK)
+        return false;
+    for (int i = 0; i < count; i++)
+        free(servers[i]);
+    free(servers);
+    return count > 1;
+}

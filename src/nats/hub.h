@@ -93,6 +93,8 @@ void yk_hub_acknowledge(struct yk_hub *hub, const char *reply, const char *verb)
 /* What was sent before is with the server when it returns, or the time is over. */
 void yk_hub_flush(struct yk_hub *hub, int64_t milliseconds);
 bool yk_hub_connected(const struct yk_hub *hub);
+/* Are there several servers, by their own word? */
+bool yk_hub_is_clustered(const struct yk_hub *hub);
 
 /* The sentence for what libnats said, with what was to be done. Returns the negative errno. */
 int yk_hub_fail(natsStatus status, jsErrCode code, const char *what);

@@ -12,8 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REPLICAS 3
-#define HEX      "0123456789ABCDEF"
+#define REPLICAS      3
+#define NONE_LOOKS    4
+#define NONE_PAUSE_NS (50 * YK_MILLISECOND_NS)
+#define HEX           "0123456789ABCDEF"
 
 /* ---- names as tokens ---- */
 
@@ -221,6 +223,25 @@ static int last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequ
     return 0;
 }
 
+/*
+ * A server that has just become the leader of the stream may answer before it has all that its predecessor
+ * had: in a cluster "none" is believed when it was said some times.
+ */
+static int sure_last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequence,
+                          natsMsg **ret)
+{
+    int looks = yk_hub_is_clustered(hub) ? NONE_LOOKS : 1;
+    int result = 0;
+
+    *ret = NULL;
+    for (int i = 0; i < looks && result == 0 && !*ret; i++) {
+        if (i > 0)
+            nanosleep(&(struct timespec){.tv_nsec = NONE_PAUSE_NS}, NULL);
+        result = last_word(hub, subject, ret_sequence, ret);
+    }
+    return result;
+}
+
 int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *ret)
 {
     char subject[YK_NATS_SUBJECT_MOST];
@@ -229,7 +250,7 @@ int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct 
     natsMsg *message;
 
     name_subject(subject, hub, kind, name);
-    int result = last_word(hub, subject, &sequence, &message);
+    int result = sure_last_word(hub, subject, &sequence, &message);
     if (result < 0)
         return result;
     if (!message)

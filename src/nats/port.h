@@ -40,7 +40,7 @@ struct yk_question {
     size_t count, unanswered;
     enum yk_outcome *outcomes; /* one each */
     int code;                  /* of one that was refused */
-    uint64_t number;           /* the answer, where it is one */
+    uint64_t number, last;     /* the answer, where it is one: messages there, and a sequence */
     int bell;                  /* rung when all are answered */
     struct yk_question *next;
 };
@@ -89,10 +89,12 @@ struct yk_nats_port {
     bool parked;                                                      /* receives those */
     char subject[YK_NATS_SUBJECT_MOST], stream[YK_NATS_SUBJECT_MOST]; /* where it sends to */
     char parked_subject[YK_NATS_SUBJECT_MOST];
-    char next_subject[YK_NATS_SUBJECT_MOST + 64]; /* what is asked for the next message */
-    char state_subject[YK_NATS_SUBJECT_MOST + 64];
-    char scope[YOKE_PEER_NAME_MAX + 40]; /* of its messages' ids */
-    bool named;                          /* the scope is options.as */
+    char next_subject[YK_NATS_SUBJECT_MOST + 64];     /* what is asked for the next message */
+    char state_subject[YK_NATS_SUBJECT_MOST + 64];    /* and how much is in its stream */
+    char source_subject[YK_NATS_SUBJECT_MOST + 64];   /* in the one that it receives from */
+    char consumer_subject[YK_NATS_SUBJECT_MOST + 64]; /* and how much of that was delivered */
+    char scope[YOKE_PEER_NAME_MAX + 40];              /* of its messages' ids */
+    bool named;                                       /* the scope is options.as */
 
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t left;
@@ -143,6 +145,13 @@ void yk_question_end(struct yk_nats_port *port, struct yk_question *question);
 int yk_nats_port_sleep(struct yk_nats_port *port, int first, int second, int64_t until);
 /* Is the port itself gone? -ENOENT with a sentence, or 0. Without the mutex. */
 int yk_nats_port_check_there(struct yk_nats_port *port);
+
+/*
+ * With the mutex, which is free meanwhile: asks for the state of a stream or a consumer. False: no answer. Else
+ * how many messages the stream has, and its last sequence; or the last that the consumer delivered.
+ */
+bool yk_nats_port_ask_state(struct yk_nats_port *port, const char *subject, uint64_t *ret_messages,
+                            uint64_t *ret_last);
 
 /* The answers. With the mutex; the message stays the caller's. */
 void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t token,

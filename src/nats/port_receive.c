@@ -18,6 +18,7 @@
 #define ANSWER_NS  (2 * YK_SECOND_NS)        /* for an answer at once */
 #define AGAIN_NS   (50 * YK_MILLISECOND_NS)  /* while no server has the port */
 #define NOW_NS     (5 * YK_MILLISECOND_NS)   /* for a count that is behind */
+#define BEHIND_NS  (50 * YK_MILLISECOND_NS)  /* for a consumer that is */
 #define REST_NS    (20 * YK_MILLISECOND_NS)  /* for the rest of several */
 #define KEEP_NS    YK_SECOND_NS              /* for the next call */
 #define GONE_NS    YK_SECOND_NS /* without any server that has it: is it there at all? */
@@ -369,22 +370,38 @@ static int no_answer(void)
     return yk_fail(EHOSTUNREACH, "the servers of the place do not answer");
 }
 
+/*
+ * The consumer said that there is nothing. In a cluster it may lead on another server than the stream, and be
+ * behind: what its stream has, and how far it was delivered, tells.
+ */
+static bool is_behind(struct yk_nats_port *port)
+{
+    uint64_t messages, last, none, delivered;
+
+    if (port->facts.replicas < 2 ||
+        !yk_nats_port_ask_state(port, port->source_subject, &messages, &last) || messages == 0)
+        return false;
+    return yk_nats_port_ask_state(port, port->consumer_subject, &none, &delivered) &&
+           delivered < last;
+}
+
 /* Without waiting: what is there now, by the servers' word. */
 static int look_now(struct yk_nats_port *port, size_t batch)
 {
     int64_t begin = yk_nats_now(), until = begin + ANSWER_NS;
+    int result = ask_once(port, batch, true, NOW_NS, until);
 
-    for (;;) {
-        int result = ask_once(port, batch, true, NOW_NS, until);
-        if (result == -ENXIO && yk_nats_now() < until)
+    while ((result == -ENXIO || result == -EAGAIN) && yk_nats_now() < until) {
+        if (result == -ENXIO) {
             result = after_nobody(port, begin, until);
-        else if (result == -ENXIO || result == -ETIMEDOUT)
-            return no_answer();
-        else
-            return result;
-        if (result < 0)
-            return result;
+            if (result < 0)
+                return result;
+        } else if (!is_behind(port)) {
+            return port->cancelled ? -ECANCELED : -EAGAIN;
+        }
+        result = port->queue ? 0 : ask_once(port, batch, true, BEHIND_NS, until);
     }
+    return result == -ENXIO || result == -ETIMEDOUT ? no_answer() : result;
 }
 
 static int wait_for_one(struct yk_nats_port *port, int64_t deadline)

@@ -64,18 +64,20 @@ enum yk_outcome yk_outcome_of(natsMsg *message, int *ret_code)
     return outcome;
 }
 
-/* How many messages the stream has. */
-static uint64_t state_of(natsMsg *message)
+/* Of a stream: how many messages it has, and its last sequence; of a consumer: the last that it delivered. */
+static bool parse_state(natsMsg *message, struct yk_question *question)
 {
-    json_int_t messages = 0;
+    json_int_t messages = 0, last = 0;
     json_t *answer =
         json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
+    bool good = answer && (json_unpack(answer, "{s:{s:I, s:I}}", "state", "messages", &messages,
+                                       "last_seq", &last) == 0 ||
+                           json_unpack(answer, "{s:{s:I}}", "delivered", "stream_seq", &last) == 0);
 
-    if (!answer || json_unpack(answer, "{s:{s:I}}", "state", "messages", &messages) < 0 ||
-        messages < 0)
-        messages = INT64_MAX;
     json_decref(answer);
-    return (uint64_t)messages;
+    question->number = (uint64_t)messages;
+    question->last = (uint64_t)last;
+    return good && messages >= 0 && last >= 0;
 }
 
 void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t token,
@@ -89,8 +91,7 @@ void yk_nats_port_take_answer(struct yk_nats_port *port, char kind, uint64_t tok
     if (!question || question->outcomes[token - question->first] != YK_UNANSWERED)
         return; /* it took too long, or it is the answer to the same message sent once more */
     if (kind == YK_ASKED_STATE) {
-        question->number = state_of(message);
-        question->outcomes[0] = YK_ACCEPTED;
+        question->outcomes[0] = parse_state(message, question) ? YK_ACCEPTED : YK_REFUSED;
     } else {
         int code = 0;
         question->outcomes[token - question->first] = yk_outcome_of(message, &code);
@@ -322,24 +323,33 @@ static ssize_t send_one(struct yk_nats_port *port, const struct yoke_message *me
     }
 }
 
-/* How many may go at once: half of the room that there is, by the servers' word. */
-static size_t room_for(struct yk_nats_port *port, size_t count)
+bool yk_nats_port_ask_state(struct yk_nats_port *port, const char *subject, uint64_t *ret_messages,
+                            uint64_t *ret_last)
 {
     char reply[YK_NATS_REPLY_MOST];
     struct yk_question question;
     enum yk_outcome outcome;
-    uint64_t waiting = UINT64_MAX;
+
+    if (yk_question_begin(port, &question, 1, &outcome) < 0)
+        return false;
+    yk_hub_reply(&port->line, YK_ASKED_STATE, question.first, reply);
+    yk_hub_ask(&port->line, subject, reply, "", 0);
+    yk_nats_port_sleep(port, question.bell, -1, yk_nats_now() + TRY_NS);
+    yk_question_end(port, &question);
+    *ret_messages = question.number;
+    *ret_last = question.last;
+    return outcome == YK_ACCEPTED;
+}
+
+/* How many may go at once: half of the room that there is, by the servers' word. */
+static size_t room_for(struct yk_nats_port *port, size_t count)
+{
+    uint64_t waiting = UINT64_MAX, last;
 
     if (count > BATCH_MOST)
         count = BATCH_MOST;
-    if (yk_question_begin(port, &question, 1, &outcome) < 0)
+    if (!yk_nats_port_ask_state(port, port->state_subject, &waiting, &last))
         return 1;
-    yk_hub_reply(&port->line, YK_ASKED_STATE, question.first, reply);
-    yk_hub_ask(&port->line, port->state_subject, reply, "", 0);
-    if (yk_nats_port_sleep(port, question.bell, -1, yk_nats_now() + TRY_NS) == 0 &&
-        outcome == YK_ACCEPTED)
-        waiting = question.number;
-    yk_question_end(port, &question);
     size_t room = waiting < port->facts.depth ? (size_t)(port->facts.depth - waiting) / 2 : 0;
     return room < 1 ? 1 : room < count ? room : count;
 }

@@ -69,7 +69,7 @@ static const struct subject remote_subjects[] = {
 /* On a server each case, which is a process, has names of its own: nobody else takes them away. */
 static const char *address_of(const struct subject *subject, int end)
 {
-    static char address[2][160];
+    static char address[2][288];
 
     if (!(subject->can & REMOTE))
         return subject->address[end];
@@ -798,7 +798,7 @@ static void names_are_made_found_kept_and_removed(void **state)
     struct ends ends = ends_make(state);
     const char *address = address_of(ends.subject, 0);
     yoke_endpoint *endpoint;
-    char whole[64];
+    char whole[320];
 
     if (!(ends.subject->can & NAMED))
         return (void)ends_drop(&ends);
@@ -846,7 +846,7 @@ static void bad_input_gets_an_answer(void **state)
     struct both both = both_make(state);
     const struct subject *subject = *state;
     yoke_endpoint *endpoint;
-    char byte, address[64];
+    char byte, address[320];
 
     must_fail(yoke_send(NULL, "x", 1, YOKE_NOW), EINVAL);
     must_fail(yoke_send(both.sender, NULL, 1, YOKE_NOW), EINVAL);
