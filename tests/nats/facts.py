@@ -6,8 +6,11 @@ On one server, or (--cluster) with three replicas in a cluster of three. A newer
 longer so makes its test fail: then the reason that src/nats gives for what it does has to be looked at again.
 """
 
+import contextlib
+import json
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'cli'))
 import tool  # noqa: E402
@@ -188,6 +191,72 @@ class Facts(tool.Case):
         self.assertTrue(self.store(**{ID: '3'})['duplicate'])
         self.assertEqual(self.count(), 2)
 
+    def press(self, total, depth, gate):
+        """
+        Sends `total` numbers, 20 at a time, each again until it is acknowledged, and receives meanwhile; with
+        `gate` never more than `depth` at once. (acknowledged, received, refusals), for at most 10 s.
+        """
+        sender, receiver = self.connections()[-2:]
+        for _ in range(3):  # by which it was seen that the stream is known
+            self.nats.acknowledge(self.take())
+        self.await_count(0)
+        to_do, asked, acknowledged, received = list(range(total)), {}, set(), set()
+        refusals = attempts = empty = 0
+        give_up = time.monotonic() + 10
+        while time.monotonic() < give_up and (len(acknowledged) < total or empty < 3):
+            while to_do and len(asked) < 20 and not (
+                    gate and len(asked) + len(acknowledged) - len(received) >= depth):
+                number, attempts = to_do.pop(0), attempts + 1
+                asked[f'{sender.inbox}.{attempts}'] = number
+                sender.publish(f'{self.name}.a', b'%d' % number, f'{sender.inbox}.{attempts}', {ID: str(number)})
+            with contextlib.suppress(client.TimedOut):
+                while asked:
+                    answer = sender.next(0, lambda message: message.subject in asked)
+                    number = asked.pop(answer.subject)
+                    if answer.data and 'error' not in json.loads(answer.data):
+                        acknowledged.add(number)
+                    else:
+                        refusals += 1
+                        to_do.append(number)
+            try:
+                while True:
+                    message = receiver.pull(self.name, 'receivers', 2, no_wait=True, expires=5 * 10**6)
+                    received.add(int(message.data))
+                    receiver.acknowledge(message)
+            except (client.Refused, client.TimedOut):
+                empty += len(acknowledged) == total
+        return acknowledged, received, refusals
+
+    def replicas_of(self):
+        """How many messages each server has of the stream."""
+        if not cluster:
+            return [self.count()]
+        counts = []
+        for server in self.running.servers:
+            accounts = (server.ask('jsz?streams=true') or {}).get('account_details') or []
+            counts += [stream['state']['messages'] for account in accounts
+                       for stream in account.get('stream_detail') or [] if stream['name'] == self.name]
+        return counts
+
+    def test_full_stream_with_replicas_loses_acknowledged_messages(self):
+        # Each replica looks for itself whether there is room when it applies a publish, and acknowledgements come to
+        # each at another moment. So in a cluster it is senders who keep to a port's depth, and never max_msgs.
+        # Seen with 2.9.10; a figure to look at, since a run may be lucky. One server has no such fault.
+        self.queue(max_msgs=4)
+        acknowledged, received, refusals = self.press(300, 4, gate=False)
+        lost = len(acknowledged - received)
+        tool.diagnose(f'full: {lost} of {len(acknowledged)} acknowledged messages lost, {refusals} refusals; '
+                      f'messages in each replica: {self.replicas_of()}')
+        if not cluster:
+            self.assertEqual((lost, len(acknowledged)), (0, 300))
+            self.assertGreater(refusals, 0)
+
+    def test_stream_that_is_never_full_loses_nothing(self):
+        self.queue(max_msgs=1000)
+        acknowledged, received, refusals = self.press(300, 4, gate=True)
+        self.assertEqual((acknowledged, received, refusals), (set(range(300)), set(range(300)), 0))
+        self.until('the same in each replica', lambda: len(set(self.replicas_of())) == 1)
+
     def test_id_of_a_message_that_is_gone_is_still_a_duplicate(self):
         self.queue(duplicate_window=120 * SECOND)
         self.store(**{ID: '1'})
@@ -211,7 +280,83 @@ class Facts(tool.Case):
     def test_publish_where_no_stream_is_has_no_responders(self):
         self.refused(503, self.store)
 
+    def contest(self, publish, connections, each=4):
+        """Many at once: (the answers of those who won, the codes of those who did not)."""
+        asked = []
+        for round_number in range(each):
+            for number, nats in enumerate(connections):
+                reply = f'{nats.inbox}.{self.name}-{round_number}-{number}'
+                publish(nats, reply)
+                asked.append((nats, reply))
+        won, lost = [], []
+        for nats, reply in asked:
+            answer = nats.next(wanted=lambda message, reply=reply: message.subject == reply)
+            body = json.loads(answer.data) if answer.data else {'error': {'err_code': 503}}
+            if 'error' in body:
+                lost.append(body['error']['err_code'])
+            else:
+                won.append(body)
+        return won, lost
+
+    def connections(self):
+        """One to each server, all of which know the stream."""
+        all_servers = self.running.servers if cluster else 3 * [self.running]
+        made = [self.enterContext(server.connect()) for server in all_servers]
+        for number, nats in enumerate(made):
+            self.until('a server that knows the stream', lambda nats=nats, number=number: self.known(nats, number))
+        return made
+
+    def known(self, nats, number):
+        try:
+            return nats.store(f'{self.name}.warm-{number}')
+        except client.Refused as refused:
+            self.assertEqual(refused.code, 503)  # a stream that was just made, from another server
+            return None
+
     # ---- names
+
+    def test_one_of_many_creates(self):
+        self.stream(max_msgs_per_subject=1)
+        connections = self.connections()
+        for number in range(40):
+            won, lost = self.contest(lambda nats, reply: nats.publish(
+                f'{self.name}.{number}', b'', reply, {EXPECT: '0'}), connections)
+            self.assertEqual(len(won), 1)
+            self.assertEqual(set(lost), {WRONG_SEQUENCE})
+
+    def test_one_of_many_removes_by_sequence_and_one_creates_meanwhile(self):
+        # so this is how a name is removed: what came after it has another sequence, and is safe
+        self.stream(max_msgs_per_subject=1)
+        connections = self.connections()
+        for number in range(40):
+            old = self.store(subject=str(number))['seq']
+            turn = iter(range(1000))
+
+            def both(nats, reply):
+                if next(turn) % 2:
+                    nats.publish(f'{self.name}.{number}', b'', reply, {EXPECT: '0'})
+                else:
+                    nats.publish(f'$JS.API.STREAM.MSG.DELETE.{self.name}', b'{"seq": %d, "no_erase": true}' % old,
+                                 reply)
+
+            won, lost = self.contest(both, connections)
+            self.assertEqual(len([answer for answer in won if 'success' in answer]), 1)
+            self.assertEqual(len([answer for answer in won if 'seq' in answer]), 1)
+            self.assertLessEqual(set(lost), {WRONG_SEQUENCE, 10043})
+
+    def test_changing_is_not_exclusive_in_a_cluster(self):
+        # 2.9.10 with replicas lets several of those who expect the same sequence have it, so nothing relies on it
+        self.stream(max_msgs_per_subject=1)
+        connections, several = self.connections(), 0
+        for number in range(40):
+            old = self.store(subject=str(number))['seq']
+            won, _ = self.contest(lambda nats, reply: nats.publish(
+                f'{self.name}.{number}', b'', reply, {EXPECT: str(old)}), connections)
+            self.assertGreaterEqual(len(won), 1)
+            several += len(won) > 1
+        tool.diagnose(f'changing: several won in {several} of 40 rounds')
+        if not cluster:
+            self.assertEqual(several, 0)
 
     def test_expected_sequence_decides_who_creates(self):
         self.stream(max_msgs_per_subject=1)
