@@ -294,7 +294,7 @@ static ssize_t send_one(struct yk_nats_port *port, const struct yoke_message *me
                         struct sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
-    enum yk_outcome outcome;
+    enum yk_outcome outcome = YK_UNANSWERED;
 
     strcpy(ids[0], id);
     for (;;) {
@@ -319,7 +319,7 @@ static size_t room_for(struct yk_nats_port *port, size_t count)
 {
     char reply[YK_NATS_REPLY_MOST];
     struct yk_question question;
-    enum yk_outcome outcome;
+    enum yk_outcome outcome = YK_UNANSWERED;
     uint64_t waiting = UINT64_MAX;
 
     if (count > BATCH_MOST)
