@@ -68,25 +68,26 @@ bool yk_nats_decode(char name[YK_ENTRY_MAX], const char *token)
     return *token == '\0' && length > 0;
 }
 
-static void compose(char *text, const char *format, const struct yk_hub *hub, const char *what,
-                    const char *name, uint64_t generation)
+static void compose(char *text, char between, const struct yk_hub *hub, const char *what, const char *name,
+                    uint64_t generation)
 {
     char token[YK_NATS_TOKEN_MOST];
 
     yk_nats_encode(token, name);
-    snprintf(text, YK_NATS_SUBJECT_MOST, format, hub->where.prefix, what, token, generation);
+    snprintf(text, YK_NATS_SUBJECT_MOST, "%s%c%s%c%s%c%" PRIu64, hub->where.prefix, between, what, between,
+             token, between, generation);
 }
 
 void yk_nats_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
                      const char *name, uint64_t generation)
 {
-    compose(subject, "%s.%s.%s.%" PRIu64, hub, what, name, generation);
+    compose(subject, '.', hub, what, name, generation);
 }
 
 void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
                     const char *name, uint64_t generation)
 {
-    compose(stream, "%s-%s-%s-%" PRIu64, hub, what, name, generation);
+    compose(stream, '-', hub, what, name, generation);
 }
 
 /* ---- streams ---- */
@@ -126,7 +127,10 @@ static void names_stream(char name[YK_NATS_PREFIX_MOST + 8], const struct yk_hub
 static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub,
                          const char *kind, const char *name)
 {
-    compose(subject, "%s.names.%s.%s", hub, kind, name, 0);
+    char token[YK_NATS_TOKEN_MOST];
+
+    yk_nats_encode(token, name);
+    snprintf(subject, YK_NATS_SUBJECT_MOST, "%s.names.%s.%s", hub->where.prefix, kind, token);
 }
 
 static int ensure_names(struct yk_hub *hub)

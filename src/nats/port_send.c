@@ -302,7 +302,7 @@ static ssize_t send_one(struct yk_nats_port *port, const struct yoke_message *me
                         const char *id, struct sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
-    enum yk_outcome outcome;
+    enum yk_outcome outcome = YK_UNANSWERED;
 
     strcpy(ids[0], id);
     for (;;) {
@@ -328,7 +328,7 @@ bool yk_nats_port_ask_state(struct yk_nats_port *port, const char *subject, uint
 {
     char reply[YK_NATS_REPLY_MOST];
     struct yk_question question;
-    enum yk_outcome outcome;
+    enum yk_outcome outcome = YK_UNANSWERED;
 
     if (yk_question_begin(port, &question, 1, &outcome) < 0)
         return false;

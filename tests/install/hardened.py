@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The tool and the library are built hardened: what meson.build asks the compiler for is there.
 
-Read from what was built: the tool is position-independent; both have their relocations read-only from the
-start, no executable stack, no place that they would load libraries from, canaries in the stack and
-checked calls of the C library. Where the processor can see that branches and returns go where they should
+Read from what was built: the tool is position-independent; it, the library and the module of the place nats have
+their relocations read-only from the start, no executable stack, no place that they would load libraries from,
+canaries in the stack and checked calls of the C library. Where the processor can see that branches and returns go where they should
 (x86-64: CET; 64-bit ARM: BTI), each object file says that it was compiled for that; whether
 the linked file says so, too, depends on the C library's start files.
 
@@ -17,6 +17,7 @@ import sys
 tool = os.environ["YOKE"]
 build = os.environ["YOKE_BUILD_DIR"]
 library = os.path.join(build, "src", "libyoke.so")
+module = os.path.join(build, "src", "nats", "nats.so")
 number = 0
 failed = False
 
@@ -74,5 +75,7 @@ def check_branches():
 check_file("yoke", tool)
 check("yoke: its address is random (PIE)", re.search(r"\bPIE\b", readelf("-d", tool)), readelf("-d", tool))
 check_file("libyoke.so", library)
+if os.path.exists(module):
+    check_file("nats.so", module)
 print(f"1..{check_branches()}")
 sys.exit(1 if failed else 0)

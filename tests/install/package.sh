@@ -59,7 +59,7 @@ build() ( # DIRECTORY UMASK TIME-ZONE LANGUAGE
 )
 
 packages_are_there() {
-    for package in libyoke0 libyoke-dev yoke; do
+    for package in libyoke0 libyoke-dev yoke yoke-nats; do
         ls "$work/a/${package}_"*.deb || return
     done
 }
@@ -74,7 +74,7 @@ same_bytes() {
 # Once: somebody may be writing in them.
 mkdir "$work/sources" && copy_sources "$root" "$work/sources" || exit 1
 check 'the packages build' build a 022 UTC C || finish
-check 'they are libyoke0, libyoke-dev and yoke' packages_are_there || finish
+check 'they are libyoke0, libyoke-dev, yoke and yoke-nats' packages_are_there || finish
 check 'they build in another place' build another-place 027 Asia/Kathmandu C.UTF-8 &&
     check 'and are the same, byte for byte' same_bytes
 
@@ -98,7 +98,8 @@ make_clean() {
         echo "apt knows no mirror of '$release'"
         return 1
     }
-    debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config,libjansson4,libncursesw6 "$release" "$tree" "$mirror"
+    debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config,libjansson4,libncursesw6,libnats3.4,nats-server \
+        "$release" "$tree" "$mirror"
 }
 
 # Everything but what dpkg keeps for itself.
@@ -123,13 +124,14 @@ clean() {
         return
     fi
     mkdir -p "$tree/srv/yoke" &&
-        cp -R "$root/debian/tests" "$work"/a/libyoke0_*.deb "$work"/a/libyoke-dev_*.deb "$work"/a/yoke_*.deb \
+        cp -R "$root/debian/tests" "$work"/a/libyoke0_*.deb "$work"/a/libyoke-dev_*.deb "$work"/a/yoke_*.deb "$work"/a/yoke-nats_*.deb \
             "$tree/srv/yoke/"
     files_of > "$work/before"
     check 'in a clean Debian they install' in_clean 'dpkg --install /srv/yoke/*.deb' || return
     check 'a program is built with them, shared and static' in_clean 'sh /srv/yoke/tests/hello'
     check 'the command works' in_clean 'sh /srv/yoke/tests/command'
-    check 'they are removed' in_clean 'dpkg --purge libyoke-dev yoke libyoke0'
+    check 'the module of the place nats works' in_clean 'sh /srv/yoke/tests/nats'
+    check 'they are removed' in_clean 'dpkg --purge yoke-nats libyoke-dev yoke libyoke0'
     files_of > "$work/after"
     check 'and nothing is left of them' diff "$work/before" "$work/after"
 }
