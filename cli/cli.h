@@ -22,6 +22,7 @@ int yk_port_main(int argc, char **argv);
 int yk_stream_main(int argc, char **argv);
 int yk_send_main(int argc, char **argv);
 int yk_recv_main(int argc, char **argv);
+int yk_bridge_main(int argc, char **argv);
 int yk_write_main(int argc, char **argv);
 int yk_read_main(int argc, char **argv);
 int yk_signal_main(int argc, char **argv);

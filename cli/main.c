@@ -22,6 +22,7 @@ static const struct yk_command commands[] = {
     {"stream", "create a byte stream: yoke stream create", yk_stream_main},
     {"send", "send messages: arguments, lines or files", yk_send_main},
     {"recv", "receive messages", yk_recv_main},
+    {"bridge", "carry messages from one port to another", yk_bridge_main},
     {"write", "write standard input into a stream", yk_write_main},
     {"read", "read a stream to standard output", yk_read_main},
     {"peers", "list who is there", yk_peers_main},
@@ -41,7 +42,7 @@ static const struct yk_command commands[] = {
 static void print_help(FILE *out)
 {
     fputs("Usage: yoke COMMAND [OPTION...] [ARGUMENT...] | --version\n"
-          "Shared memory and message passing between processes.\n\n",
+          "Shared memory and message passing between processes.\n",
           out);
     for (const struct yk_command *command = commands; command->name; command++)
         fprintf(out, "  %-8s %s\n", command->name, command->summary);

@@ -472,10 +472,11 @@ static void each_thread_has_a_sentence_of_its_own(void **state)
 
 static void every_error_has_a_meaning_in_words(void **state)
 {
-    static const int errors[] = {EAGAIN,  ETIMEDOUT,       EINTR,    ECANCELED,  EOWNERDEAD, EPIPE,
-                                 EPROTO,  EPROTONOSUPPORT, EMSGSIZE, ENOSPC,     EEXIST,     EBUSY,
-                                 EDEADLK, EPERM,           ENOENT,   EADDRINUSE, EACCES,     EINVAL,
-                                 ENOMEM,  EMFILE,          ENFILE,   ENOTSUP};
+    static const int errors[] = {EAGAIN,     ETIMEDOUT, EINTR,           ECANCELED,   EOWNERDEAD,
+                                 EPIPE,      EPROTO,    EPROTONOSUPPORT, EMSGSIZE,    ENOSPC,
+                                 EEXIST,     EBUSY,     EDEADLK,         EPERM,       ENOENT,
+                                 EADDRINUSE, EACCES,    EINVAL,          ENOMEM,      EMFILE,
+                                 ENFILE,     ENOTSUP,   ECOMM,           EHOSTUNREACH};
 
     (void)state;
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {

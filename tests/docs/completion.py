@@ -78,6 +78,7 @@ def check_addresses():
     expect("yoke recv ", {"port:jobs", "port:jars"})
     expect("yoke recv --count 3 ", {"port:jobs", "port:jars"})
     expect("yoke write ", {"stream:log"})
+    expect("yoke bridge port:jobs ", {"port:jobs", "port:jars"})
     yoke("port", "create", "$(touch${IFS}pwned)")  # a name is never run
     expect("yoke stat port:$", {"\\$\\(touch\\$\\{IFS\\}pwned\\)"})
     yoke("rm", "port:$(touch${IFS}pwned)")
