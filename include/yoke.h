@@ -29,8 +29,6 @@
  *   -EPERM            the caller does not hold this
  *   -EEXIST -ENOENT -EACCES -EINVAL -ENOMEM -EMFILE -ENFILE   as usual
  *   -ENOTSUP          this place, kind or machine can not do that
- *   -ECOMM            in doubt: no server answered whether it was sent (see the place nats://)
- *   -EHOSTUNREACH     no server of the place answers
  *   -EREMOTEIO        a server of the place refused it
  *
  * Names. Objects and peers that have a name meet in the name directory: $YOKE_DIR if that is set,

@@ -37,8 +37,6 @@
     X(EMFILE, "this process has too many open files")                        \
     X(ENFILE, "the system has too many open files")                          \
     X(ENOTSUP, "this place, kind or machine can not do that")                \
-    X(ECOMM, "in doubt: no server answered whether it was sent")             \
-    X(EHOSTUNREACH, "no server of the place answers")                        \
     X(EREMOTEIO, "a server of the place refused it")
 
 static _Thread_local char sentence[512];
