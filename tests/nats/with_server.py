@@ -4,7 +4,7 @@
     with_server.py [--cluster] [--no-jetstream] [--login WAY] -- COMMAND [ARGUMENT...]
 
 COMMAND finds the server in $YOKE_NATS_URL (nats://ADDRESS:PORT, with commas for a cluster) and $YOKE_NATS_REPLICAS
-(1 or 3), and what WAY (password, token, nkey, creds, tls: keys.py) takes in $NATS_USER and so on. Its exit status and its output are this program's; 128 + N if signal N killed it. Where no
+(1 or 3), a single one's process in $YOKE_NATS_PID, and what WAY (password, token, nkey, creds, tls: keys.py) takes in $NATS_USER and so on. Its exit status and its output are this program's; 128 + N if signal N killed it. Where no
 nats-server is installed, 77. SIGTERM, SIGINT and SIGHUP are passed on.
 """
 
@@ -21,6 +21,8 @@ import servers
 def run(command, running, replicas, login):
     environment = os.environ | login.environment
     environment |= {'YOKE_NATS_URL': running.url, 'YOKE_NATS_REPLICAS': str(replicas)}
+    if replicas == 1:
+        environment['YOKE_NATS_PID'] = str(running.process.pid)
     try:
         child = subprocess.Popen(command, env=environment, preexec_fn=servers.die_with(os.getpid()))
     except OSError as error:

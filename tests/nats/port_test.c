@@ -1,0 +1,302 @@
+/*
+ * port_test.c - what ports on NATS promise beside what all ports do (conformance_test.c): a dead receiver's
+ * message, parked ones, messages in doubt, ids. Runs beside a nats-server of its own (with_server.py).
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../api/api.h"
+
+#define ACK_WAIT_S 2 /* how long a receiver may be silent here */
+
+/* Each test, which is a process, has a prefix of its own. */
+static const char *address(const char *name)
+{
+    static char text[4][256];
+    static unsigned next;
+    static int pid;
+    char *here = text[next++ % 4];
+
+    pid = pid ? pid : (int)getpid();
+    snprintf(here, sizeof text[0], "port:%s@%s/test%d?ack_wait=%d", name, getenv("YOKE_NATS_URL"), pid,
+             ACK_WAIT_S);
+    return here;
+}
+
+static yoke_endpoint *make(const char *name, const struct yoke_options *options)
+{
+    yoke_endpoint *port;
+
+    must(yoke_open(&port, address(name), YOKE_CREATE, options));
+    return port;
+}
+
+static void signal_server(int number)
+{
+    const char *pid = getenv("YOKE_NATS_PID");
+
+    if (!pid || kill(atoi(pid), number) < 0)
+        fail_msg("no server to send signal %d to", number);
+}
+
+/* ---- dead receivers ---- */
+
+struct holder {
+    struct baton holds;
+};
+
+static int role_holds(void *context)
+{
+    struct holder *holder = context;
+    const void *message;
+    yoke_endpoint *port = make("jobs", NULL);
+
+    must(yoke_borrow(port, &message, LONG_WAIT));
+    baton_pass(&holder->holds);
+    pause();
+    return 1;
+}
+
+static void what_a_killed_receiver_held_comes_again_marked(void **state)
+{
+    yoke_endpoint *port = make("jobs", NULL);
+    struct holder holder;
+    struct yoke_message message;
+
+    (void)state;
+    send_number(port, 7);
+    baton_make(&holder.holds);
+    pid_t pid = role_start(role_holds, &holder);
+    baton_take(&holder.holds);
+    role_kill(pid);
+    borrow_details(port, &message);
+    assert_int_equal(*(const uint64_t *)message.data, 7);
+    assert_int_equal(message.deliveries, 2);
+    assert_int_equal(message.flags, YOKE_MESSAGE_AGAIN);
+    must(yoke_release(port, message.data));
+    must_fail(yoke_borrow(port, &(const void *){NULL}, YOKE_NOW), EAGAIN);
+    yoke_close(port);
+    baton_drop(&holder.holds);
+}
+
+static void who_works_for_long_keeps_the_message(void **state)
+{
+    yoke_endpoint *port = make("jobs", NULL), *other = make("jobs", NULL);
+    struct yoke_message message;
+
+    (void)state;
+    send_number(port, 7);
+    borrow_details(port, &message);
+    must_fail(yoke_borrow(other, &(const void *){NULL}, 3 * ACK_WAIT_S * 1000 * MS), ETIMEDOUT);
+    must(yoke_release(port, message.data));
+    yoke_close(other);
+    yoke_close(port);
+}
+
+static void what_is_closed_gives_back_at_once(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    yoke_endpoint *port = make("jobs", &options), *other = make("jobs", NULL);
+    struct yoke_message message;
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        send_number(port, i);
+    for (int i = 0; i < 3; i++)
+        borrow_details(other, &message);
+    yoke_close(other);
+    for (uint64_t i = 0; i < 3; i++) {
+        borrow_details(port, &message);
+        assert_int_equal(message.deliveries, 2);
+        must(yoke_release(port, message.data));
+    }
+    must_fail(yoke_borrow(port, &(const void *){NULL}, YOKE_NOW), EAGAIN);
+    yoke_close(port);
+}
+
+static void what_comes_back_too_often_is_parked(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    struct yoke_message message;
+    yoke_endpoint *parked;
+
+    (void)state;
+    options.max_deliveries = 3;
+    yoke_endpoint *port = make("jobs", &options);
+    send_details(port, "bad", 3, 0, 99);
+    for (uint32_t i = 1; i <= 3; i++) {
+        borrow_details(port, &message);
+        assert_int_equal(message.deliveries, i);
+        must(yoke_return(port, message.data));
+    }
+    uint64_t sequence = message.sequence;
+    must(yoke_open(&parked, address("jobs"), YOKE_PARKED, NULL));
+    /* whoever asks next is given it, and parks it */
+    must_fail(yoke_borrow(port, &(const void *){NULL}, 100 * MS), ETIMEDOUT);
+    borrow_details(parked, &message);
+    assert_int_equal(message.size, 3);
+    assert_memory_equal(message.data, "bad", 3);
+    assert_int_equal(message.tag, 99);
+    assert_int_equal(message.sequence, sequence);
+    assert_int_equal(message.deliveries, 3);
+    must(yoke_release(parked, message.data));
+    must_fail(yoke_borrow(parked, &(const void *){NULL}, YOKE_NOW), EAGAIN);
+    must_fail(yoke_borrow(port, &(const void *){NULL}, YOKE_NOW), EAGAIN);
+    yoke_close(parked);
+    yoke_close(port);
+}
+
+/* ---- ids and doubts ---- */
+
+static void sent_again_in_the_same_name_it_is_there_once(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    struct yoke_message message = {.data = "x", .size = 1, .sequence = 41};
+    struct yoke_message got = {.data = NULL};
+
+    (void)state;
+    options.as = "billing-7";
+    for (int i = 0; i < 3; i++) {
+        yoke_endpoint *port = make("jobs", &options);
+        assert_int_equal(must(yoke_send_many(port, &message, 1, LONG_WAIT)), 1);
+        if (i == 2) {
+            message.sequence = 42;
+            assert_int_equal(must(yoke_send_many(port, &message, 1, LONG_WAIT)), 1);
+            borrow_details(port, &got);
+            must(yoke_release(port, got.data));
+            borrow_details(port, &got);
+            must(yoke_release(port, got.data));
+            must_fail(yoke_borrow(port, &(const void *){NULL}, YOKE_NOW), EAGAIN);
+            yoke_close(port);
+            continue;
+        }
+        must(yoke_open(&port, address("jobs"), 0, &options)); /* so that it stays */
+    }
+}
+
+static void in_doubt_and_sent_again_it_is_there_once(void **state)
+{
+    yoke_endpoint *port = make("jobs", NULL);
+    uint64_t number = 5;
+
+    (void)state;
+    signal_server(SIGSTOP);
+    for (int i = 0; i < 3; i++)
+        must_fail(yoke_send(port, &number, sizeof number, 100 * MS), ECOMM);
+    assert_non_null(strstr(yoke_explain(), "port:jobs"));
+    signal_server(SIGCONT);
+    must(yoke_send(port, &number, sizeof number, LONG_WAIT));
+    number = 6;
+    must(yoke_send(port, &number, sizeof number, LONG_WAIT));
+    must(yoke_send(port, &number, sizeof number, LONG_WAIT)); /* not in doubt: another one, if the same */
+    assert_int_equal(recv_number(port, LONG_WAIT), 5);
+    assert_int_equal(recv_number(port, LONG_WAIT), 6);
+    assert_int_equal(recv_number(port, LONG_WAIT), 6);
+    must_fail(yoke_recv(port, &number, sizeof number, YOKE_NOW), EAGAIN);
+    yoke_close(port);
+}
+
+static void many_go_and_come_whole_and_in_order(void **state)
+{
+    enum { COUNT = 5000, AT_ONCE = 64 };
+    struct yoke_message messages[AT_ONCE];
+    static uint64_t numbers[AT_ONCE];
+    uint64_t sent = 0, received = 0;
+    yoke_endpoint *port = make("jobs", NULL);
+
+    (void)state;
+    while (received < COUNT) {
+        for (uint64_t i = 0; i < AT_ONCE; i++) {
+            numbers[i] = sent + i;
+            messages[i] = (struct yoke_message){.data = &numbers[i], .size = 8};
+        }
+        if (sent < COUNT)
+            sent += (uint64_t)must(yoke_send_many(port, messages, AT_ONCE, LONG_WAIT));
+        for (uint64_t i = 0; i < AT_ONCE; i++)
+            messages[i] = (struct yoke_message){.data = &numbers[i], .capacity = 8};
+        ssize_t count = must(yoke_recv_many(port, messages, AT_ONCE, LONG_WAIT));
+        for (ssize_t i = 0; i < count; i++)
+            assert_int_equal(numbers[i], received++);
+    }
+    yoke_close(port);
+}
+
+/* ---- removed and refused ---- */
+
+static void a_removed_port_says_so_to_who_has_it_open(void **state)
+{
+    yoke_endpoint *port = make("jobs", NULL);
+
+    (void)state;
+    must(yoke_remove(address("jobs")));
+    must_fail(yoke_send(port, "x", 1, LONG_WAIT), ENOENT);
+    yoke_endpoint *next = make("jobs", NULL); /* of the same name, and another one */
+    must(yoke_send(next, "y", 1, LONG_WAIT));
+    must_fail(yoke_send(port, "x", 1, LONG_WAIT), ENOENT);
+    yoke_close(port);
+    char byte;
+    must(yoke_recv(next, &byte, 1, LONG_WAIT));
+    assert_int_equal(byte, 'y');
+    yoke_close(next);
+}
+
+static void a_receiver_of_a_removed_port_does_not_wait_for_ever(void **state)
+{
+    yoke_endpoint *port = make("jobs", NULL);
+    char byte;
+
+    (void)state;
+    must(yoke_remove(address("jobs")));
+    must_fail(yoke_recv(port, &byte, 1, LONG_WAIT), ENOENT);
+    yoke_close(port);
+}
+
+static void places_that_are_none_are_refused(void **state)
+{
+    static const struct {
+        const char *address;
+        int error;
+    } tries[] = {
+        {"port:jobs@nats://", EINVAL},
+        {"port:jobs@nats://:4222", EINVAL},
+        {"port:jobs@nats://127.0.0.1:1/a.b", EINVAL},
+        {"port:jobs@nats://127.0.0.1:1/abcdefghijklmnopqrstuvwxyz0123456", EINVAL},
+        {"port:jobs@nats://127.0.0.1:1?ack_wait=0", EINVAL},
+        {"port:jobs@nats://127.0.0.1:1?ack_wait=x", EINVAL},
+        {"port:jobs@nats://127.0.0.1:1?colour=red", EINVAL},
+        {"port:jobs@nats://127.0.0.1:1", EHOSTUNREACH},
+        {"stream:jobs@nats://127.0.0.1:1", ENOTSUP},
+        {"region:jobs@nats://127.0.0.1:1", ENOTSUP},
+    };
+    yoke_endpoint *port;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
+        must_fail(yoke_open(&port, tries[i].address, YOKE_CREATE, NULL), tries[i].error);
+    must_fail(yoke_open(&port, "port:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_CREATE, NULL), EHOSTUNREACH);
+    assert_null(strstr(yoke_explain(), "verysecret"));
+    must_fail(yoke_open(&port, "port:jobs@nats://user:verysecret@127.0.0.1:1/a.b", YOKE_CREATE, NULL), EINVAL);
+    assert_null(strstr(yoke_explain(), "verysecret"));
+    must_fail(yoke_open(&port, "stream:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_READ, NULL), ENOTSUP);
+    assert_null(strstr(yoke_explain(), "verysecret"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        api_test(what_a_killed_receiver_held_comes_again_marked),
+        api_test(who_works_for_long_keeps_the_message),
+        api_test(what_is_closed_gives_back_at_once),
+        api_test(what_comes_back_too_often_is_parked),
+        api_test(sent_again_in_the_same_name_it_is_there_once),
+        api_test(in_doubt_and_sent_again_it_is_there_once),
+        api_test(many_go_and_come_whole_and_in_order),
+        api_test(a_removed_port_says_so_to_who_has_it_open),
+        api_test(a_receiver_of_a_removed_port_does_not_wait_for_ever),
+        api_test(places_that_are_none_are_refused),
+    };
+    return cmocka_run_group_tests(tests, api_setup, NULL);
+}
