@@ -10,6 +10,15 @@
 #include "base/error.h"
 #include "place.h"
 
+/* How much of it may stand in a sentence: what follows may be a user's password. */
+static int open_part(const char *text, char end)
+{
+    char stop[] = {end, '\0'};
+    size_t length = strcspn(text, stop);
+
+    return (int)(length < 160 ? length : 160);
+}
+
 /* Never said again: it may have a password in it. */
 static int keep_text(struct yk_address *parsed, const char *place)
 {
@@ -40,11 +49,13 @@ static int find_place(struct yk_address *parsed, const char *place, const char *
     if (!parsed->place && error < 0)
         return error;
     if (!parsed->place)
-        return yk_fail(ENOTSUP, "%.160s: the place '%.60s'%s is not to be had; this yoke has: %s",
-                       address, place, from, yk_place_names());
+        return yk_fail(ENOTSUP, "%.*s: the place '%.*s'%s is not to be had; this yoke has: %s",
+                       open_part(address, '@'), address, open_part(place, ':'), place, from,
+                       yk_place_names());
     if (!parsed->place->carries(kind))
-        return yk_fail(ENOTSUP, "%.160s: a %s can not be in the place '%.60s'%s", address,
-                       yk_kind_name(kind), parsed->place->name, from);
+        return yk_fail(ENOTSUP, "%.*s: a %s can not be in the place '%.60s'%s",
+                       open_part(address, '@'), address, yk_kind_name(kind), parsed->place->name,
+                       from);
     return keep_text(parsed, place);
 }
 

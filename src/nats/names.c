@@ -68,14 +68,14 @@ bool yk_nats_decode(char name[YK_ENTRY_MAX], const char *token)
     return *token == '\0' && length > 0;
 }
 
-static void compose(char *text, char between, const struct yk_hub *hub, const char *what, const char *name,
-                    uint64_t generation)
+static void compose(char *text, char between, const struct yk_hub *hub, const char *what,
+                    const char *name, uint64_t generation)
 {
     char token[YK_NATS_TOKEN_MOST];
 
     yk_nats_encode(token, name);
-    snprintf(text, YK_NATS_SUBJECT_MOST, "%s%c%s%c%s%c%" PRIu64, hub->where.prefix, between, what, between,
-             token, between, generation);
+    snprintf(text, YK_NATS_SUBJECT_MOST, "%s%c%s%c%s%c%" PRIu64, hub->where.prefix, between, what,
+             between, token, between, generation);
 }
 
 void yk_nats_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,

@@ -201,8 +201,9 @@ static void take_status(struct yk_nats_port *port, char kind, uint64_t token, na
     if (question)
         answer_question(question, nobody ? YK_NOBODY : YK_ACCEPTED);
     if (kind == YK_ASKED_WATCH && token == port->token_watched) {
-        port->watch_over = nobody ? yk_nats_now() + AGAIN_NS : 0;
-        watch(port);
+        port->watch_over = 0;
+        if (!nobody) /* else a while later */
+            watch(port);
     }
 }
 
@@ -277,6 +278,8 @@ static void watch(struct yk_nats_port *port)
 
     if (!port->watched || port->cancelled || port->queue || port->watch_over > now)
         return;
+    if (port->watch_over != 0) /* not even an answer came: who receives finds out why */
+        ring(port);
     port->token_watched = ++port->token;
     port->watch_over = now + REQUEST_NS + GRACE_NS;
     request(&port->watcher, port->token_watched, 1, false, REQUEST_NS);
@@ -346,17 +349,23 @@ static int ask_once(struct yk_nats_port *port, size_t batch, bool now, int64_t t
     return result;
 }
 
+/* Nothing at all came to a request: is the port gone? */
+static int check_there(struct yk_nats_port *port)
+{
+    pthread_mutex_unlock(&port->mutex);
+    int result = yk_nats_port_check_there(port);
+    pthread_mutex_lock(&port->mutex);
+    return result;
+}
+
 /* Nobody has the port now: a while later, unless it is gone. */
 static int after_nobody(struct yk_nats_port *port, int64_t since, int64_t until)
 {
     int64_t now = yk_nats_now();
     int result = 0;
 
-    if (now - since > GONE_NS) {
-        pthread_mutex_unlock(&port->mutex);
-        result = yk_nats_port_check_there(port);
-        pthread_mutex_lock(&port->mutex);
-    }
+    if (now - since > GONE_NS)
+        result = check_there(port);
     if (result == 0) {
         result = yk_nats_port_sleep(port, port->bell, -1,
                                     now + AGAIN_NS < until ? now + AGAIN_NS : until);
@@ -401,7 +410,10 @@ static int look_now(struct yk_nats_port *port, size_t batch)
         }
         result = port->queue ? 0 : ask_once(port, batch, true, BEHIND_NS, until);
     }
-    return result == -ENXIO || result == -ETIMEDOUT ? no_answer() : result;
+    if (result != -ENXIO && result != -ETIMEDOUT)
+        return result;
+    result = check_there(port);
+    return result < 0 ? result : no_answer();
 }
 
 static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
@@ -420,6 +432,8 @@ static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
         } else {
             nobody_since = 0;
         }
+        if (result == -ETIMEDOUT && time == REQUEST_NS)
+            result = check_there(port);
         if (port->queue)
             return 0;
         if (result < 0 && result != -EAGAIN && result != -ETIMEDOUT)
@@ -458,6 +472,8 @@ static void describe(struct yoke_message *message, const struct yk_delivery *del
 static ssize_t count_empty(struct yk_nats_port *port, ssize_t result)
 {
     port->empty += result == -EAGAIN || result == -ETIMEDOUT;
+    if (result == -EAGAIN && !port->queue)
+        silence(port);
     return result;
 }
 

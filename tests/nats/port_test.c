@@ -21,8 +21,8 @@ static const char *address(const char *name)
     char *here = text[next++ % 4];
 
     pid = pid ? pid : (int)getpid();
-    snprintf(here, sizeof text[0], "port:%s@%s/test%d?ack_wait=%d", name, getenv("YOKE_NATS_URL"), pid,
-             ACK_WAIT_S);
+    snprintf(here, sizeof text[0], "port:%s@%s/test%d?ack_wait=%d", name, getenv("YOKE_NATS_URL"),
+             pid, ACK_WAIT_S);
     return here;
 }
 
@@ -154,27 +154,28 @@ static void what_comes_back_too_often_is_parked(void **state)
 static void sent_again_in_the_same_name_it_is_there_once(void **state)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
-    struct yoke_message message = {.data = "x", .size = 1, .sequence = 41};
+    char x = 'x';
+    struct yoke_message message = {.data = &x, .size = 1, .sequence = 41};
     struct yoke_message got = {.data = NULL};
 
     (void)state;
     options.as = "billing-7";
+    yoke_endpoint *stays = make("jobs", NULL);
     for (int i = 0; i < 3; i++) {
         yoke_endpoint *port = make("jobs", &options);
         assert_int_equal(must(yoke_send_many(port, &message, 1, LONG_WAIT)), 1);
-        if (i == 2) {
-            message.sequence = 42;
-            assert_int_equal(must(yoke_send_many(port, &message, 1, LONG_WAIT)), 1);
-            borrow_details(port, &got);
-            must(yoke_release(port, got.data));
-            borrow_details(port, &got);
-            must(yoke_release(port, got.data));
-            must_fail(yoke_borrow(port, &(const void *){NULL}, YOKE_NOW), EAGAIN);
-            yoke_close(port);
-            continue;
-        }
-        must(yoke_open(&port, address("jobs"), 0, &options)); /* so that it stays */
+        yoke_close(port);
     }
+    message.sequence = 42;
+    yoke_endpoint *port = make("jobs", &options);
+    assert_int_equal(must(yoke_send_many(port, &message, 1, LONG_WAIT)), 1);
+    yoke_close(port);
+    for (int i = 0; i < 2; i++) {
+        borrow_details(stays, &got);
+        must(yoke_release(stays, got.data));
+    }
+    must_fail(yoke_borrow(stays, &(const void *){NULL}, YOKE_NOW), EAGAIN);
+    yoke_close(stays);
 }
 
 static void in_doubt_and_sent_again_it_is_there_once(void **state)
@@ -191,7 +192,8 @@ static void in_doubt_and_sent_again_it_is_there_once(void **state)
     must(yoke_send(port, &number, sizeof number, LONG_WAIT));
     number = 6;
     must(yoke_send(port, &number, sizeof number, LONG_WAIT));
-    must(yoke_send(port, &number, sizeof number, LONG_WAIT)); /* not in doubt: another one, if the same */
+    must(yoke_send(port, &number, sizeof number,
+                   LONG_WAIT)); /* not in doubt: another one, if the same */
     assert_int_equal(recv_number(port, LONG_WAIT), 5);
     assert_int_equal(recv_number(port, LONG_WAIT), 6);
     assert_int_equal(recv_number(port, LONG_WAIT), 6);
@@ -276,11 +278,15 @@ static void places_that_are_none_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         must_fail(yoke_open(&port, tries[i].address, YOKE_CREATE, NULL), tries[i].error);
-    must_fail(yoke_open(&port, "port:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_CREATE, NULL), EHOSTUNREACH);
+    must_fail(yoke_open(&port, "port:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_CREATE, NULL),
+              EHOSTUNREACH);
     assert_null(strstr(yoke_explain(), "verysecret"));
-    must_fail(yoke_open(&port, "port:jobs@nats://user:verysecret@127.0.0.1:1/a.b", YOKE_CREATE, NULL), EINVAL);
+    must_fail(yoke_open(&port, "port:jobs@nats://user:verysecret@127.0.0.1:1/a.b", YOKE_CREATE,
+                        NULL),
+              EINVAL);
     assert_null(strstr(yoke_explain(), "verysecret"));
-    must_fail(yoke_open(&port, "stream:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_READ, NULL), ENOTSUP);
+    must_fail(yoke_open(&port, "stream:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_READ, NULL),
+              ENOTSUP);
     assert_null(strstr(yoke_explain(), "verysecret"));
 }
 
