@@ -10,6 +10,7 @@
 #include "calls.h"
 #include "cli.h"
 #include "fan.h"
+#include "far.h"
 #include "html.h"
 #include "idle.h"
 #include "json.h"
@@ -36,11 +37,15 @@
  * where the time is for rounds alone, counting may have as much again. */
 #define COUNTING_PART 4
 #define ROUNDS_PART   4
+/* With --place. */
+#define FAR_TOPICS   (1u << BENCH_TOPIC_LATENCY | 1u << BENCH_TOPIC_RATE)
+#define FAR_NS       ((int64_t)(60000 * MILLISECOND))
+#define FAR_QUICK_NS ((int64_t)(5000 * MILLISECOND))
 
 static const struct yk_usage usage = {
     "bench",
     "Usage: yoke bench [OPTION...]\n"
-    "Measures yoke, other systems, and this machine's limits: docs/performance.md\n"
+    "Measures yoke, other systems, this machine's limits: docs/performance.md\n"
     "  --quick            under 40 seconds, not some 4 minutes: fewer systems, sizes\n"
     "  --case NAME,...    all of these unless given:\n"
     "                     latency  round trip\n"
@@ -58,6 +63,7 @@ static const struct yk_usage usage = {
     "  --rounds N         exactly so many rounds, however long they take\n"
     "  --time TIME        how long to go on with rounds\n"
     "  --report FILE      also write a page in HTML\n"
+    "  --place nats://... latency and rate there, beside the NATS client itself\n"
     "  --json             one object a line\n"
     "  --help             this text\n"
     "\n"
@@ -75,6 +81,8 @@ struct request {
     uint64_t observe_ns, idle_ns; /* a killed process's other side; an idle receiver */
     uint64_t death_ns;            /* for all that die one after the other */
     const char *report;           /* NULL: none */
+    const char *place;            /* NULL: this machine's memory, and the kernel */
+    bool cases, against;          /* were given */
     bool json;
 };
 
@@ -171,9 +179,44 @@ static void set_quick(struct request *request)
     request->death_ns = 4000 * MILLISECOND;
 }
 
+/* What is measured on other machines is little, and beside one other. */
+static void check_far(const struct request *request)
+{
+    if (strncmp(request->place, "nats://", 7) != 0)
+        yk_usage_error(&usage, "--place '%s': other places than nats://HOST:PORT are measured without it",
+                       request->place);
+    if (request->against || request->report)
+        yk_usage_error(&usage, "--place goes with neither --against nor --report");
+    if (request->cases && request->plan.topics & ~FAR_TOPICS)
+        yk_usage_error(&usage, "--place measures the cases latency and rate");
+    for (size_t i = 0; i < request->plan.size_count; i++)
+        if (request->plan.sizes[i] > BENCH_FAR_SIZE_MAX)
+            yk_usage_error(&usage, "--size %zu: with --place they are %zu bytes at most", request->plan.sizes[i],
+                           BENCH_FAR_SIZE_MAX);
+}
+
+static int measure_far(const struct request *request)
+{
+    static const size_t sizes[] = {64, 1024};
+    const struct bench_far_request far = {
+        .place = request->place,
+        .topics = request->plan.topics & FAR_TOPICS,
+        .sizes = request->plan.size_count ? request->plan.sizes : sizes,
+        .size_count = request->plan.size_count ? request->plan.size_count : 2,
+        .rounds = request->rounds,
+        .time_ns = request->rounds_only   ? request->time_ns
+                   : request->plan.quick ? FAR_QUICK_NS
+                                         : FAR_NS,
+        .json = request->json,
+        .quick = request->plan.quick,
+    };
+
+    return bench_far_main(&far);
+}
+
 static void parse_options(struct request *request, int argc, char **argv)
 {
-    enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, REPORT, JSON };
+    enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, REPORT, PLACE, JSON };
     static const struct option options[] = {
         {"quick", no_argument, NULL, QUICK},
         {"case", required_argument, NULL, CASE},
@@ -182,6 +225,7 @@ static void parse_options(struct request *request, int argc, char **argv)
         {"rounds", required_argument, NULL, ROUNDS},
         {"time", required_argument, NULL, TIME},
         {"report", required_argument, NULL, REPORT},
+        {"place", required_argument, NULL, PLACE},
         {"json", no_argument, NULL, JSON},
         YK_OPTION_END,
     };
@@ -195,12 +239,14 @@ static void parse_options(struct request *request, int argc, char **argv)
             break;
         case CASE:
             parse_cases(&request->plan, optarg);
+            request->cases = true;
             break;
         case SIZE:
             parse_sizes(&request->plan, optarg);
             break;
         case AGAINST:
             parse_systems(&request->plan, optarg);
+            request->against = true;
             break;
         case ROUNDS:
             request->rounds = yk_parse_number(&usage, "--rounds", optarg, 1, ROUNDS_MAX);
@@ -210,6 +256,9 @@ static void parse_options(struct request *request, int argc, char **argv)
             break;
         case REPORT:
             request->report = optarg;
+            break;
+        case PLACE:
+            request->place = optarg;
             break;
         case JSON:
             yk_json_require(&usage);
@@ -222,6 +271,8 @@ static void parse_options(struct request *request, int argc, char **argv)
         request->time_ns = time_ns;
         request->rounds_only = true;
     }
+    if (request->place)
+        check_far(request);
     if (!request->plan.systems) /* --against was not given */
         request->plan.systems = request->plan.quick ? choose_systems(is_quick, NULL) : UINT64_MAX;
 }
@@ -575,6 +626,8 @@ int yk_bench_main(int argc, char **argv)
     if (request.report && bench_html_try(request.report) < 0)
         return YK_FAILED;
     warn_about_build();
+    if (request.place)
+        return measure_far(&request);
     bench_cpus_choose(&request.plan.cpus);
     results.cpus = request.plan.cpus;
     bench_one_cpu = request.plan.cpus.side[1] < 0;
