@@ -19,9 +19,6 @@
  *   -EMSGSIZE         a message too big for the port, or for the buffer given
  *   -ENOSPC           no place left: participants, segments, memory
  *   -EADDRINUSE       a living peer has the name
- *   -ECOMM            in doubt: nobody answered whether the message was taken. Sending it again is
- *                     safe (from the same endpoint it is taken once)
- *   -EHOSTUNREACH     no server of the place answers
  *   -EBADF            not an open descriptor
  *   -EBUSY            somebody is creating, removing or recovering this very name; or: this
  *                     endpoint has borrowed as many messages as it may

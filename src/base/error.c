@@ -23,8 +23,6 @@
     X(EMSGSIZE, "the message is too big")                                    \
     X(ENOSPC, "no place left")                                               \
     X(EADDRINUSE, "a living peer has the name")                              \
-    X(ECOMM, "in doubt: nobody answered whether it was taken")               \
-    X(EHOSTUNREACH, "no server of the place answers")                        \
     X(EBADF, "not an open descriptor")                                       \
     X(EBUSY, "somebody is creating, removing or recovering it, or holds it") \
     X(EDEADLK, "the calling thread holds this lock already")                 \
