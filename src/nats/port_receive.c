@@ -27,94 +27,17 @@
 
 /* ---- what arrives (in the client's thread) --------------------------------------------------- */
 
-/* The fields that end a delivery's reply subject: deliveries, sequence, the consumer's, time, pending. */
-static bool parse_reply(const char *reply, uint64_t *ret_deliveries, uint64_t *ret_sequence)
+void yk_nats_port_give_back(struct yk_channel *channel, struct yk_delivery *delivery)
 {
-    const char *field[16];
-    int count = 0;
-
-    for (const char *at = reply; at && count < 16; at = strchr(at, '.')) {
-        at += at != reply;
-        field[count++] = at;
-    }
-    /* $JS.ACK.STREAM.CONSUMER.…, or $JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.… and one more at the end */
-    int first = count == 9 ? 4 : count >= 11 ? 6 : 0;
-    if (first == 0 || strlen(reply) >= YK_NATS_SUBJECT_MOST)
-        return false;
-    *ret_deliveries = strtoull(field[first], NULL, 10);
-    *ret_sequence = strtoull(field[first + 1], NULL, 10);
-    return *ret_deliveries > 0;
-}
-
-static uint64_t header_number(natsMsg *message, const char *key)
-{
-    const char *value = NULL;
-
-    return natsMsgHeader_Get(message, key, &value) == NATS_OK && value ? strtoull(value, NULL, 10)
-                                                                       : 0;
-}
-
-static struct yk_delivery *delivery_new(natsMsg *message, uint64_t deliveries, uint64_t sequence)
-{
-    size_t size = (size_t)natsMsg_GetDataLength(message);
-    struct yk_delivery *delivery = aligned_alloc(16, (sizeof *delivery + size + 15) / 16 * 16);
-
-    if (!delivery)
-        return NULL;
-    *delivery = (struct yk_delivery){.sequence = sequence,
-                                     .tag = header_number(message, "Yoke-Tag"),
-                                     .sender = (int32_t)header_number(message, "Yoke-Sender"),
-                                     .size = size,
-                                     .arrived = yk_nats_now()};
-    deliveries += header_number(message, "Yoke-Again") != 0;
-    uint64_t parked = header_number(message, "Yoke-Deliveries");
-    if (parked) { /* it keeps its number, and how often it was delivered before */
-        delivery->sequence = header_number(message, "Yoke-Sequence");
-        deliveries += parked - 1;
-    }
-    delivery->deliveries = deliveries > UINT32_MAX ? UINT32_MAX : (uint32_t)deliveries;
-    strcpy(delivery->reply, natsMsg_GetReply(message));
-    memcpy(delivery->bytes, natsMsg_GetData(message), size);
-    return delivery;
-}
-
-static void ring(struct yk_nats_port *port)
-{
-    uint64_t one = 1;
-
-    if (write(port->bell, &one, sizeof one) < 0)
-        return; /* it is rung already */
-}
-
-static void silence(struct yk_nats_port *port)
-{
-    uint64_t count;
-
-    if (!port->cancelled && read(port->bell, &count, sizeof count) < 0)
-        return; /* it was not rung */
-}
-
-static void enqueue(struct yk_nats_port *port, struct yk_delivery *delivery)
-{
-    delivery->next = NULL;
-    if (port->queue)
-        port->queue_end->next = delivery;
-    else
-        port->queue = delivery;
-    port->queue_end = delivery;
-    ring(port);
-}
-
-static void give_back(struct yk_nats_port *port, struct yk_delivery *delivery)
-{
-    yk_hub_acknowledge(port->line.hub, delivery->reply, "-NAK");
+    yk_hub_acknowledge(channel->line.hub, delivery->reply, "-NAK");
     free(delivery);
 }
 
 /* Delivered too often: to the parked ones, and only when it is there, away from here. */
-static void park(struct yk_nats_port *port, natsMsg *message, uint64_t deliveries,
+static void park(struct yk_channel *channel, natsMsg *message, uint64_t deliveries,
                  uint64_t sequence)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
     char answer[YK_NATS_REPLY_MOST], text[32];
     struct yk_parking *parking = calloc(1, sizeof *parking);
     natsMsg *copy = NULL;
@@ -122,9 +45,9 @@ static void park(struct yk_nats_port *port, natsMsg *message, uint64_t deliverie
 
     if (!parking)
         return; /* it comes again, to somebody */
-    parking->token = ++port->token;
+    parking->token = ++channel->token;
     strcpy(parking->reply, natsMsg_GetReply(message));
-    yk_hub_reply(&port->line, YK_ASKED_PARK, parking->token, answer);
+    yk_hub_reply(&channel->line, YK_ASKED_PARK, parking->token, answer);
     if (natsMsg_Create(&copy, port->parked_subject, answer, natsMsg_GetData(message),
                        natsMsg_GetDataLength(message)) != NATS_OK) {
         free(parking);
@@ -140,7 +63,7 @@ static void park(struct yk_nats_port *port, natsMsg *message, uint64_t deliverie
         natsMsgHeader_Set(copy, "Yoke-Tag", tag);
     if (natsMsgHeader_Get(message, "Yoke-Sender", &sender) == NATS_OK)
         natsMsgHeader_Set(copy, "Yoke-Sender", sender);
-    if (natsConnection_PublishMsg(port->line.hub->connection, copy) == NATS_OK) {
+    if (natsConnection_PublishMsg(channel->line.hub->connection, copy) == NATS_OK) {
         parking->next = port->parkings;
         port->parkings = parking;
     } else {
@@ -149,48 +72,34 @@ static void park(struct yk_nats_port *port, natsMsg *message, uint64_t deliverie
     natsMsg_Destroy(copy);
 }
 
-void yk_nats_port_take_parked(struct yk_nats_port *port, uint64_t token, natsMsg *message)
+void yk_nats_port_take_parked(struct yk_channel *channel, char kind, uint64_t token,
+                              natsMsg *message)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
     int code;
 
+    if (kind != YK_ASKED_PARK)
+        return;
     for (struct yk_parking **at = &port->parkings; *at; at = &(*at)->next) {
         struct yk_parking *parking = *at;
         if (parking->token != token)
             continue;
         enum yk_outcome outcome = yk_outcome_of(message, &code);
         if (outcome == YK_ACCEPTED || outcome == YK_FULL) /* full: dropped, as it is said */
-            yk_hub_acknowledge(port->line.hub, parking->reply, "+ACK");
+            yk_hub_acknowledge(channel->line.hub, parking->reply, "+ACK");
         *at = parking->next;
         free(parking);
         return;
     }
 }
 
-static struct yk_question *find_question(struct yk_nats_port *port, uint64_t token)
-{
-    struct yk_question *question = port->questions;
-
-    while (question && (token < question->first || token - question->first >= question->count))
-        question = question->next;
-    return question;
-}
-
-static void answer_question(struct yk_question *question, enum yk_outcome outcome)
-{
-    uint64_t one = 1;
-
-    question->outcomes[0] = outcome;
-    question->unanswered = 0;
-    if (write(question->bell, &one, sizeof one) < 0)
-        return; /* it is rung already */
-}
-
-static void watch(struct yk_nats_port *port);
+static void watch(struct yk_channel *channel);
 
 /* No message but an answer: there is none, the time is over, nobody has the port. */
-static void take_status(struct yk_nats_port *port, char kind, uint64_t token, natsMsg *message)
+void yk_nats_port_told(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message)
 {
-    struct yk_question *question = kind == YK_ASKED_NEXT ? find_question(port, token) : NULL;
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+    struct yk_question *question = kind == YK_ASKED_NEXT ? yk_question_find(channel, token) : NULL;
     const char *status = NULL;
 
     if (natsMsgHeader_Get(message, "Status", &status) != NATS_OK || !status)
@@ -199,59 +108,45 @@ static void take_status(struct yk_nats_port *port, char kind, uint64_t token, na
         return;
     bool nobody = strcmp(status, "503") == 0 || strcmp(status, "409") == 0;
     if (question)
-        answer_question(question, nobody ? YK_NOBODY : YK_ACCEPTED);
+        yk_question_answer(question, nobody ? YK_NOBODY : YK_ACCEPTED);
     if (kind == YK_ASKED_WATCH && token == port->token_watched) {
         port->watch_over = 0;
         if (!nobody) /* else a while later */
-            watch(port);
+            watch(channel);
     }
 }
 
 /* The oldest request that is not satisfied: deliveries come in the order of requests, one server's at least. */
-static void count_delivery(struct yk_nats_port *port)
+static void count_delivery(struct yk_channel *channel)
 {
     struct yk_question *oldest = NULL;
 
-    for (struct yk_question *question = port->questions; question; question = question->next)
+    for (struct yk_question *question = channel->questions; question; question = question->next)
         if (question->number > 0)
             oldest = question;
     if (oldest && --oldest->number == 0)
-        answer_question(oldest, YK_ACCEPTED);
+        yk_question_answer(oldest, YK_ACCEPTED);
 }
 
-static void take_delivery(struct yk_nats_port *port, char kind, natsMsg *message,
-                          uint64_t deliveries, uint64_t sequence)
+void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *message,
+                            const struct yk_delivered *delivered)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+
     if (kind == YK_ASKED_WATCH)
         port->watch_over = 0;
     else
-        count_delivery(port);
-    if (!port->parked && deliveries > port->facts.max_deliveries &&
-        port->facts.max_deliveries != UINT32_MAX) {
-        park(port, message, deliveries, sequence);
+        count_delivery(channel);
+    if (!channel->parked && delivered->deliveries > channel->facts.max_deliveries &&
+        channel->facts.max_deliveries != UINT32_MAX) {
+        park(channel, message, delivered->deliveries, delivered->sequence);
         return;
     }
-    struct yk_delivery *delivery =
-        port->closing ? NULL : delivery_new(message, deliveries, sequence);
+    struct yk_delivery *delivery = channel->closing ? NULL : yk_delivery_new(message, delivered);
     if (delivery)
-        enqueue(port, delivery);
+        yk_channel_enqueue(channel, delivery);
     else /* for one that is closed: to others at once */
-        yk_hub_acknowledge(port->line.hub, natsMsg_GetReply(message), "-NAK");
-}
-
-void yk_nats_port_hear(struct yk_ear *ear, uint64_t token, natsMsg *message)
-{
-    struct yk_nats_port *port = (struct yk_nats_port *)ear->line;
-    const char *reply = natsMsg_GetReply(message);
-    uint64_t deliveries, sequence;
-
-    pthread_mutex_lock(&port->mutex);
-    if (token == 0 && reply && parse_reply(reply, &deliveries, &sequence))
-        take_delivery(port, ear->kind, message, deliveries, sequence);
-    else
-        take_status(port, ear->kind, token, message);
-    pthread_mutex_unlock(&port->mutex);
-    natsMsg_Destroy(message);
+        yk_hub_acknowledge(channel->line.hub, natsMsg_GetReply(message), "-NAK");
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -268,107 +163,106 @@ static void request(struct yk_ear *ear, uint64_t token, size_t batch, bool now, 
     yk_ear_reply(ear, token, reply);
     snprintf(text, sizeof text, "{\"batch\":%zu,%s\"expires\":%lld}", batch,
              now ? "\"no_wait\":true," : "", (long long)time);
-    yk_hub_ask(&port->line, port->next_subject, reply, text, strlen(text));
+    yk_hub_ask(&port->channel.line, port->next_subject, reply, text, strlen(text));
 }
 
 /* Where somebody has the descriptor, one message is asked for whenever none is here. */
-static void watch(struct yk_nats_port *port)
+static void watch(struct yk_channel *channel)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
     int64_t now = yk_nats_now();
 
-    if (!port->watched || port->cancelled || port->queue || port->watch_over > now)
+    if (!channel->watched || channel->cancelled || channel->queue || port->watch_over > now)
         return;
     if (port->watch_over != 0) /* not even an answer came: who receives finds out why */
-        ring(port);
-    port->token_watched = ++port->token;
+        yk_channel_ring(channel);
+    port->token_watched = ++channel->token;
     port->watch_over = now + REQUEST_NS + GRACE_NS;
     request(&port->watcher, port->token_watched, 1, false, REQUEST_NS);
 }
 
-/* Those that nobody has taken for a while, and those that are being worked on. */
-void yk_nats_port_receiving_tick(struct yk_nats_port *port, int64_t now)
+void yk_nats_port_emptied(struct yk_channel *channel)
 {
-    while (!port->watched && port->queue && port->inside == 0 &&
-           now - port->queue->arrived > KEEP_NS) {
-        struct yk_delivery *delivery = port->queue;
-        port->queue = delivery->next;
-        give_back(port, delivery);
-        if (!port->queue)
-            silence(port);
-    }
-    if (now - port->beaten >= port->facts.ack_wait_ns / BEATS) {
-        port->beaten = now;
-        for (struct yk_delivery *delivery = port->held; delivery; delivery = delivery->next)
-            yk_hub_acknowledge(port->line.hub, delivery->reply, "+WPI");
-        for (struct yk_delivery *delivery = port->queue; delivery; delivery = delivery->next)
-            yk_hub_acknowledge(port->line.hub, delivery->reply, "+WPI");
-    }
-    watch(port);
+    watch(channel);
 }
 
-static struct yk_delivery *dequeue(struct yk_nats_port *port)
+int yk_nats_port_watch(struct yk_channel *channel)
 {
-    struct yk_delivery *delivery = port->queue;
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+    int result = port->watcher.subscription ? 0 : yk_ear_open(&port->watcher);
 
-    port->queue = delivery->next;
-    if (!port->queue) {
-        silence(port);
-        watch(port);
+    channel->watched = channel->watched || result == 0;
+    watch(channel);
+    return result;
+}
+
+/* Those that nobody has taken for a while, and those that are being worked on. */
+void yk_nats_port_tick(struct yk_channel *channel, int64_t now)
+{
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+
+    while (!channel->watched && channel->queue && channel->inside == 0 &&
+           now - channel->queue->arrived > KEEP_NS) {
+        struct yk_delivery *delivery = channel->queue;
+        channel->queue = delivery->next;
+        yk_nats_port_give_back(channel, delivery);
+        if (!channel->queue)
+            yk_channel_silence(channel);
     }
-    return delivery;
+    if (now - port->beaten >= channel->facts.ack_wait_ns / BEATS) {
+        port->beaten = now;
+        for (struct yk_delivery *delivery = channel->held; delivery; delivery = delivery->next)
+            yk_hub_acknowledge(channel->line.hub, delivery->reply, "+WPI");
+        for (struct yk_delivery *delivery = channel->queue; delivery; delivery = delivery->next)
+            yk_hub_acknowledge(channel->line.hub, delivery->reply, "+WPI");
+    }
+    watch(channel);
 }
 
 /*
  * Asks once and sleeps until there is a delivery in the queue (0; where it was asked for what is there now, all
  * of that), or the servers said that there is none (-EAGAIN), or that they have no such port now (-ENXIO); or
- * as yk_nats_port_sleep().
+ * as yk_channel_sleep().
  */
-static int ask_once(struct yk_nats_port *port, size_t batch, bool now, int64_t time, int64_t until)
+static int ask_once(struct yk_channel *channel, size_t batch, bool now, int64_t time, int64_t until)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
     enum yk_outcome outcome;
     struct yk_question question;
     int result = port->next.subscription ? 0 : yk_ear_open(&port->next);
 
     if (result == 0)
-        result = yk_question_begin(port, &question, 1, &outcome);
+        result = yk_question_begin(channel, &question, 1, &outcome);
     if (result < 0)
         return result;
     question.number = batch;
     request(&port->next, question.first, batch, now, time);
-    while (result == 0 && question.unanswered && (now || !port->queue)) {
+    while (result == 0 && question.unanswered && (now || !channel->queue)) {
         int64_t rest = yk_nats_now() + REST_NS;
-        bool some = port->queue != NULL;
-        result = yk_nats_port_sleep(port, some ? -1 : port->bell, question.bell,
-                                    some && rest < until ? rest : until);
+        bool some = channel->queue != NULL;
+        result = yk_channel_sleep(channel, some ? -1 : channel->bell, question.bell,
+                                  some && rest < until ? rest : until);
     }
-    yk_question_end(port, &question);
-    if (port->queue)
+    yk_question_end(channel, &question);
+    if (channel->queue)
         return 0;
     if (result == 0)
         result = outcome == YK_NOBODY ? -ENXIO : -EAGAIN;
     return result;
 }
 
-/* Nothing at all came to a request: is the port gone? */
-static int check_there(struct yk_nats_port *port)
-{
-    pthread_mutex_unlock(&port->mutex);
-    int result = yk_nats_port_check_there(port);
-    pthread_mutex_lock(&port->mutex);
-    return result;
-}
-
 /* Nobody has the port now: a while later, unless it is gone. */
-static int after_nobody(struct yk_nats_port *port, int64_t since, int64_t until)
+static int after_nobody(struct yk_channel *channel, int64_t since, int64_t until)
 {
     int64_t now = yk_nats_now();
     int result = 0;
 
-    if (now - since > GONE_NS)
-        result = check_there(port);
+    if (now - since > GONE_NS) {
+        result = yk_channel_check_there(channel);
+    }
     if (result == 0) {
-        result = yk_nats_port_sleep(port, port->bell, -1,
-                                    now + AGAIN_NS < until ? now + AGAIN_NS : until);
+        result = yk_channel_sleep(channel, channel->bell, -1,
+                                  now + AGAIN_NS < until ? now + AGAIN_NS : until);
         result = result == -ETIMEDOUT ? 0 : result;
     }
     return result;
@@ -383,40 +277,43 @@ static int no_answer(void)
  * The consumer said that there is nothing. In a cluster it may lead on another server than the stream, and be
  * behind: what its stream has, and how far it was delivered, tells.
  */
-static bool is_behind(struct yk_nats_port *port)
+static bool is_behind(struct yk_channel *channel)
 {
-    uint64_t messages, last, none, delivered;
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+    int64_t until = yk_nats_now() + YK_TRY_NS;
+    struct yk_state there, delivered;
 
-    if (port->facts.replicas < 2 ||
-        !yk_nats_port_ask_state(port, port->source_subject, &messages, &last) || messages == 0)
+    if (channel->facts.replicas < 2 ||
+        yk_channel_ask_state(channel, port->source_subject, until, &there) < 0 ||
+        there.messages == 0)
         return false;
-    return yk_nats_port_ask_state(port, port->consumer_subject, &none, &delivered) &&
-           delivered < last;
+    return yk_channel_ask_state(channel, port->consumer_subject, until, &delivered) == 0 &&
+           delivered.last < there.last;
 }
 
 /* Without waiting: what is there now, by the servers' word. */
-static int look_now(struct yk_nats_port *port, size_t batch)
+static int look_now(struct yk_channel *channel, size_t batch)
 {
     int64_t begin = yk_nats_now(), until = begin + ANSWER_NS;
-    int result = ask_once(port, batch, true, NOW_NS, until);
+    int result = ask_once(channel, batch, true, NOW_NS, until);
 
     while ((result == -ENXIO || result == -EAGAIN) && yk_nats_now() < until) {
         if (result == -ENXIO) {
-            result = after_nobody(port, begin, until);
+            result = after_nobody(channel, begin, until);
             if (result < 0)
                 return result;
-        } else if (!is_behind(port)) {
-            return port->cancelled ? -ECANCELED : -EAGAIN;
+        } else if (!is_behind(channel)) {
+            return channel->cancelled ? -ECANCELED : -EAGAIN;
         }
-        result = port->queue ? 0 : ask_once(port, batch, true, BEHIND_NS, until);
+        result = channel->queue ? 0 : ask_once(channel, batch, true, BEHIND_NS, until);
     }
     if (result != -ENXIO && result != -ETIMEDOUT)
         return result;
-    result = check_there(port);
+    result = yk_channel_check_there(channel);
     return result < 0 ? result : no_answer();
 }
 
-static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
+static int wait_for_one(struct yk_channel *channel, int64_t deadline)
 {
     int64_t nobody_since = 0;
 
@@ -425,16 +322,16 @@ static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
         if (left <= 0)
             return -ETIMEDOUT;
         int64_t time = left < REQUEST_NS ? left : REQUEST_NS;
-        int result = ask_once(port, 1, false, time, now + time + GRACE_NS);
+        int result = ask_once(channel, 1, false, time, now + time + GRACE_NS);
         if (result == -ENXIO) {
             nobody_since = nobody_since ? nobody_since : now;
-            result = after_nobody(port, nobody_since, deadline);
+            result = after_nobody(channel, nobody_since, deadline);
         } else {
             nobody_since = 0;
         }
-        if (result == -ETIMEDOUT && time == REQUEST_NS)
-            result = check_there(port);
-        if (port->queue)
+        if (result == -ETIMEDOUT && time == REQUEST_NS) /* nothing at all came to a request */
+            result = yk_channel_check_there(channel);
+        if (channel->queue)
             return 0;
         if (result < 0 && result != -EAGAIN && result != -ETIMEDOUT)
             return result;
@@ -442,215 +339,16 @@ static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
 }
 
 /* Until there is a delivery in the queue. */
-static int await(struct yk_nats_port *port, size_t wanted, int64_t timeout_ns)
+int yk_nats_port_await(struct yk_channel *channel, size_t wanted, int64_t timeout_ns)
 {
     int64_t deadline = yk_nats_deadline(timeout_ns);
 
-    if (port->queue)
+    if (channel->queue)
         return 0;
     if (timeout_ns != 0 && wanted == 1)
-        return wait_for_one(port, deadline);
-    int result = look_now(port, wanted < BATCH_MOST ? wanted : BATCH_MOST);
+        return wait_for_one(channel, deadline);
+    int result = look_now(channel, wanted < BATCH_MOST ? wanted : BATCH_MOST);
     if (timeout_ns != 0 && (result == -EAGAIN || result == -EHOSTUNREACH))
-        result = wait_for_one(port, deadline);
+        result = wait_for_one(channel, deadline);
     return result;
-}
-
-/* ---- the calls ------------------------------------------------------------------------------- */
-
-static void describe(struct yoke_message *message, const struct yk_delivery *delivery)
-{
-    message->size = delivery->size;
-    message->sequence = delivery->sequence;
-    message->tag = delivery->tag;
-    message->priority = 0;
-    message->deliveries = delivery->deliveries;
-    message->sender = delivery->sender;
-    message->flags = delivery->deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0;
-}
-
-static ssize_t count_empty(struct yk_nats_port *port, ssize_t result)
-{
-    port->empty += result == -EAGAIN || result == -ETIMEDOUT;
-    if (result == -EAGAIN && !port->queue)
-        silence(port);
-    return result;
-}
-
-/* -EMSGSIZE, and it is where it was. */
-static int too_big(const struct yk_delivery *delivery, size_t capacity)
-{
-    return yk_fail(EMSGSIZE, "the message has %zu bytes, the buffer %zu: nothing was received",
-                   delivery->size, capacity);
-}
-
-static ssize_t copy_out(struct yk_nats_port *port, struct yoke_message *messages, size_t count)
-{
-    size_t done = 0;
-
-    while (done < count && port->queue) {
-        struct yk_delivery *delivery = port->queue;
-        if (delivery->size > messages[done].capacity)
-            break;
-        dequeue(port);
-        if (delivery->size > 0)
-            memcpy(messages[done].data, delivery->bytes, delivery->size);
-        describe(&messages[done++], delivery);
-        yk_hub_acknowledge(port->line.hub, delivery->reply, "+ACK");
-        port->received++;
-        free(delivery);
-    }
-    return done > 0 ? (ssize_t)done : too_big(port->queue, messages[0].capacity);
-}
-
-ssize_t yk_nats_port_recv_many(void *self, struct yoke_message *messages, size_t count,
-                               int64_t timeout_ns)
-{
-    struct yk_nats_port *port = self;
-
-    size_t good = 0;
-
-    while (good < count && (messages[good].data || messages[good].capacity == 0))
-        good++;
-    if (count == 0)
-        return 0;
-    if (good == 0)
-        return yk_fail(EINVAL, "a buffer of %zu bytes is at NULL", messages[0].capacity);
-    count = good;
-    ssize_t result = yk_nats_port_enter(port);
-    if (result < 0)
-        return result;
-    result = await(port, count, timeout_ns);
-    result = result == 0 ? copy_out(port, messages, count) : count_empty(port, result);
-    yk_nats_port_leave(port);
-    return result;
-}
-
-static void hold(struct yk_nats_port *port, struct yk_delivery *delivery)
-{
-    delivery->next = port->held;
-    port->held = delivery;
-    port->held_count++;
-}
-
-ssize_t yk_nats_port_borrow_many(void *self, struct yoke_message *messages, size_t count,
-                                 int64_t timeout_ns)
-{
-    struct yk_nats_port *port = self;
-
-    if (count == 0)
-        return 0;
-    ssize_t result = yk_nats_port_enter(port);
-    if (result < 0)
-        return result;
-    size_t room = port->facts.max_borrowed > port->held_count
-                      ? port->facts.max_borrowed - port->held_count
-                      : 0;
-    if (room == 0)
-        result =
-            yk_fail(EBUSY, "port:%s: this endpoint has borrowed %zu messages, max_borrowed is %u",
-                    port->name, port->held_count, port->facts.max_borrowed);
-    else
-        result = await(port, count < room ? count : room, timeout_ns);
-    if (result == 0) {
-        for (; (size_t)result < count && (size_t)result < room && port->queue; result++) {
-            struct yk_delivery *delivery = dequeue(port);
-            describe(&messages[result], delivery);
-            messages[result].data = delivery->bytes;
-            hold(port, delivery);
-        }
-    } else {
-        count_empty(port, result);
-    }
-    yk_nats_port_leave(port);
-    return result;
-}
-
-static struct yk_delivery *take_held(struct yk_nats_port *port, const void *message)
-{
-    for (struct yk_delivery **at = &port->held; *at; at = &(*at)->next) {
-        struct yk_delivery *delivery = *at;
-        if (delivery->bytes != message)
-            continue;
-        *at = delivery->next;
-        port->held_count--;
-        return delivery;
-    }
-    return NULL;
-}
-
-static bool drop_loan(struct yk_nats_port *port, const void *block)
-{
-    for (struct yk_loan **at = &port->loans; *at; at = &(*at)->next) {
-        struct yk_loan *loan = *at;
-        if (loan->bytes != block)
-            continue;
-        *at = loan->next;
-        free(loan);
-        return true;
-    }
-    return false;
-}
-
-int yk_nats_port_release(void *self, const void *message)
-{
-    struct yk_nats_port *port = self;
-    int result = yk_nats_port_visit(port);
-
-    if (result < 0)
-        return result;
-    struct yk_delivery *delivery = take_held(port, message);
-    if (delivery) {
-        yk_hub_acknowledge(port->line.hub, delivery->reply, "+ACK");
-        port->received++;
-        free(delivery);
-    } else if (!drop_loan(port, message)) {
-        result = yk_fail(EINVAL, "port:%s: this is neither borrowed nor loaned by this endpoint",
-                         port->name);
-    }
-    pthread_mutex_unlock(&port->mutex);
-    return result;
-}
-
-int yk_nats_port_give_back(void *self, const void *message)
-{
-    struct yk_nats_port *port = self;
-    int result = yk_nats_port_visit(port);
-
-    if (result < 0)
-        return result;
-    struct yk_delivery *delivery = take_held(port, message);
-    if (delivery)
-        give_back(port, delivery);
-    else
-        result = yk_fail(EINVAL, "port:%s: this is not borrowed by this endpoint", port->name);
-    pthread_mutex_unlock(&port->mutex);
-    return result;
-}
-
-int yk_nats_port_fd(void *self)
-{
-    struct yk_nats_port *port = self;
-    int result = yk_nats_port_visit(port);
-
-    if (result < 0)
-        return result;
-    if (!port->watcher.subscription)
-        result = yk_ear_open(&port->watcher);
-    port->watched = port->watched || result == 0;
-    watch(port);
-    pthread_mutex_unlock(&port->mutex);
-    return result < 0 ? result : port->bell;
-}
-
-void yk_nats_port_give_all_back(struct yk_nats_port *port)
-{
-    for (struct yk_delivery *delivery; (delivery = port->held) != NULL;) {
-        port->held = delivery->next;
-        give_back(port, delivery);
-    }
-    for (struct yk_delivery *delivery; (delivery = port->queue) != NULL;) {
-        port->queue = delivery->next;
-        give_back(port, delivery);
-    }
 }
