@@ -17,7 +17,6 @@
 #define GRACE_NS   (250 * YK_MILLISECOND_NS) /* for the answer that the time is over */
 #define ANSWER_NS  (2 * YK_SECOND_NS)        /* for an answer at once */
 #define AGAIN_NS   (50 * YK_MILLISECOND_NS)  /* while no server has the port */
-#define NOW_NS     (5 * YK_MILLISECOND_NS)   /* for a count that is behind */
 #define BEHIND_NS  (50 * YK_MILLISECOND_NS)  /* for a consumer that is */
 #define REST_NS    (20 * YK_MILLISECOND_NS)  /* for the rest of several */
 #define KEEP_NS    YK_SECOND_NS              /* for the next call */
@@ -151,18 +150,18 @@ void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *mess
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/*
- * One request, for `batch` messages. It has a time in any case: one for what is there "now" alone is answered
- * by a count that is a little behind what was sent.
- */
+/* One request, for `batch` messages: for what is there now, or within that time. */
 static void request(struct yk_ear *ear, uint64_t token, size_t batch, bool now, int64_t time)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)ear->line;
     char reply[YK_NATS_REPLY_MOST], text[96];
 
     yk_ear_reply(ear, token, reply);
-    snprintf(text, sizeof text, "{\"batch\":%zu,%s\"expires\":%lld}", batch,
-             now ? "\"no_wait\":true," : "", (long long)time);
+    if (time > 0)
+        snprintf(text, sizeof text, "{\"batch\":%zu,%s\"expires\":%lld}", batch,
+                 now ? "\"no_wait\":true," : "", (long long)time);
+    else
+        snprintf(text, sizeof text, "{\"batch\":%zu,\"no_wait\":true}", batch);
     yk_hub_ask(&port->channel.line, port->next_subject, reply, text, strlen(text));
 }
 
@@ -274,8 +273,8 @@ static int no_answer(void)
 }
 
 /*
- * The consumer said that there is nothing. In a cluster it may lead on another server than the stream, and be
- * behind: what its stream has, and how far it was delivered, tells.
+ * The consumer said that there is nothing. It is a little behind its stream, and in a cluster, where another
+ * server may lead it, by much: what the stream has, and how far it was delivered, tells.
  */
 static bool is_behind(struct yk_channel *channel)
 {
@@ -283,8 +282,7 @@ static bool is_behind(struct yk_channel *channel)
     int64_t until = yk_nats_now() + YK_TRY_NS;
     struct yk_state there, delivered;
 
-    if (channel->facts.replicas < 2 ||
-        yk_channel_ask_state(channel, port->source_subject, until, &there) < 0 ||
+    if (yk_channel_ask_state(channel, port->source_subject, until, &there) < 0 ||
         there.messages == 0)
         return false;
     return yk_channel_ask_state(channel, port->consumer_subject, until, &delivered) == 0 &&
@@ -295,7 +293,7 @@ static bool is_behind(struct yk_channel *channel)
 static int look_now(struct yk_channel *channel, size_t batch)
 {
     int64_t begin = yk_nats_now(), until = begin + ANSWER_NS;
-    int result = ask_once(channel, batch, true, NOW_NS, until);
+    int result = ask_once(channel, batch, true, 0, until);
 
     while ((result == -ENXIO || result == -EAGAIN) && yk_nats_now() < until) {
         if (result == -ENXIO) {
