@@ -163,6 +163,16 @@ class World:
             return False
         return len(replicas) == 2 and all(replica['current'] for replica in replicas)
 
+    def leads_receivers(self, server):
+        """Whether it leads the consumer, too."""
+        with server.connect() as nats:
+            return nats.api(f'CONSUMER.INFO.{self.stream}.receivers')['cluster'].get('leader') == server.name
+
+    def choose_leader(self):
+        leader = self.cluster.await_stream_leader(self.stream)
+        tool.diagnose(f'{leader.name} leads the stream{" and its receivers" * self.leads_receivers(leader)}')
+        return leader
+
     # ---- the faults: each returns once what it did is undone, with the moment when it struck
 
     def receiver_killed(self):
@@ -175,7 +185,7 @@ class World:
         return when
 
     def leader_killed(self):
-        leader = self.cluster.await_stream_leader(self.stream)
+        leader = self.choose_leader()
         when = time.monotonic_ns()
         leader.kill()
         self.await_work()
@@ -191,7 +201,7 @@ class World:
         return when
 
     def leader_stopped(self):
-        leader = self.cluster.await_stream_leader(self.stream)
+        leader = self.choose_leader()
         when = time.monotonic_ns()
         leader.stop()
         went_on = self.go_on(self.goal(), STANDING_S)
