@@ -633,7 +633,7 @@ static int pass_interval(const struct request *request, struct watched *watched)
 
     free(watched->latency);
     watched->latency = NULL;
-    if (request->latency || request->watch) {
+    if (request->latency || (request->watch && !yk_facts_is_far(&watched->look.facts))) {
         struct yk_latency *latency = yk_grow(NULL, sizeof *latency);
         memset(latency, 0, sizeof *latency);
         result = yk_latency_watch(&watched->watch, latency, request->address, request->interval,

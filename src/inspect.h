@@ -59,7 +59,7 @@ struct yk_far_facts {
     char host[YK_HOST_TEXT];   /* where it was created */
     char server[YK_HOST_TEXT]; /* that leads it now; "": none does, or there is but one */
     bool cluster, disk;        /* there are several servers; it is stored in files */
-    bool incomplete;           /* a part of it is not there, and is made by the next who opens it */
+    bool incomplete, broken;   /* a part is not there, which the next who opens it makes; or nobody */
     uint32_t replicas, behind; /* copies; and those that are not up to date, or away */
     int64_t
         silence_ns;   /* a receiver may be silent so long until its messages are delivered again */
@@ -216,7 +216,9 @@ enum yk_tap_stage {
  * whoever comes next finds what the dead ones left.
  */
 bool yk_tap_is_alone(const struct yk_tap *tap);
-/* Priorities of a port, or the two ways of a link; 0: these looks are not to be had there. */
+/* Are these looks to be had there? 0, or -ENOTSUP (a place across machines). */
+int yk_tap_check_stages(const struct yk_tap *tap);
+/* Priorities of a port, or the two ways of a link. */
 uint32_t yk_tap_queues(const struct yk_tap *tap);
 /* About which one will be sent next there. */
 uint64_t yk_tap_next(const struct yk_tap *tap, uint32_t queue);

@@ -193,7 +193,7 @@ static void check_limit(const struct check *check, const json_t *account, const 
     json_int_t has = json_integer_value(json_object_get(account, used));
     json_int_t may = json_integer_value(json_object_get(json_object_get(account, "limits"), most));
 
-    if (may > 0 && has >= may / 100 * FULL_PERCENT)
+    if (may > 0 && (double)has * 100 >= (double)may * FULL_PERCENT)
         find(
             check, YK_WARNING, check->where,
             "raise the account's limits in the servers' configuration, or remove what nobody needs",
@@ -354,11 +354,15 @@ static void check_life(const struct check *check, const char *address,
 static void check_problem(const struct check *check, const char *address,
                           const struct yk_object_facts *facts)
 {
-    char cure[ADDRESS_MOST + 64];
+    char cure[2 * ADDRESS_MOST + 64];
 
-    snprintf(cure, sizeof cure, "yoke port create %s --place %s", facts->name, check->where);
+    snprintf(cure, sizeof cure, "%s%s%syoke port create %s --place %s",
+             facts->far.broken ? "yoke rm " : "", facts->far.broken ? address : "",
+             facts->far.broken ? " && " : "", facts->name, check->where);
     if (facts->far.incomplete)
         find(check, YK_WARNING, address, cure, "%s", facts->problem);
+    else if (facts->far.broken)
+        find(check, YK_FAULT, address, cure, "%s", facts->problem);
     else
         find(check, YK_FAULT, address,
              facts->known ? "start the servers that have its replicas" : NULL, "%s",

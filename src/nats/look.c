@@ -276,9 +276,9 @@ bool yk_stream_facts_read(const json_t *stream, struct yk_stream_facts *ret)
     *ret = (struct yk_stream_facts){
         .messages = number(state, "messages"),
         .bytes = number(state, "bytes"),
-        .first = number(state, "first_seq"),
         .last = number(state, "last_seq"),
         .replicas = (uint32_t)number(config, "num_replicas"),
+        .consumers = (uint32_t)number(state, "consumer_count"),
         .cluster = cluster != NULL,
         .disk = strcmp(storage, "file") == 0,
     };
@@ -370,35 +370,40 @@ static void copy_traffic(struct yk_object_facts *ret, const struct yk_stream_fac
     snprintf(ret->far.server, sizeof ret->far.server, "%s", stream->server);
 }
 
-static void note_missing(struct yk_object_facts *facts, int error)
+/* What is made last is not there: who made it, or removes it, is at it or was interrupted. */
+static void note_incomplete(struct yk_object_facts *facts)
 {
-    facts->far.incomplete = error == -ENOENT;
-    if (error == -ENOENT)
-        note_problem(facts,
-                     "its streams are not there, or not all: whoever made it, or removed them, "
-                     "was interrupted; the next who opens it makes them");
-    else
-        note_problem(facts, yk_nats_explain());
+    facts->far.incomplete = true;
+    note_problem(facts, "its streams are not all there: whoever made it, or removed them, was "
+                        "interrupted; the next who opens it makes them");
 }
 
 static void look_at_port(struct yk_hub *hub, const char *name, uint64_t generation,
                          struct yk_object_facts *ret)
 {
     char stream[YK_NATS_SUBJECT_MOST], parked_stream[YK_NATS_SUBJECT_MOST];
-    struct yk_stream_facts main, parked;
+    struct yk_stream_facts main, parked = {.consumers = 0};
     struct yk_consumer_facts consumer;
 
     yk_nats_stream(stream, hub, "port", name, generation);
     yk_nats_stream(parked_stream, hub, "parked", name, generation);
-    int result = yk_look_stream(hub, stream, &main);
+    int result = yk_look_stream(hub, parked_stream, &parked);
+    if (result == -ENOENT || (result == 0 && parked.consumers == 0)) {
+        note_incomplete(ret);
+        return;
+    }
+    if (result == 0)
+        result = yk_look_stream(hub, stream, &main);
     if (result == 0)
         result = yk_look_consumer(hub, stream, &consumer);
     if (result == 0)
-        result = yk_look_stream(hub, parked_stream, &parked);
-    if (result == 0)
         copy_traffic(ret, &main, &consumer, &parked);
-    else
-        note_missing(ret, result);
+    ret->far.broken = result == -ENOENT;
+    if (result == -ENOENT)
+        note_problem(ret, "its stream, or the consumer of that, was removed, and not by yoke: the "
+                          "messages are lost, and it can not be used any more");
+    else if (result < 0)
+        note_problem(ret, yk_nats_explain());
 }
 
 static bool takes_part(const struct yk_present *one, const struct yk_named *named)

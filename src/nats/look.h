@@ -48,8 +48,8 @@ void yk_presence_fini(struct yk_presence *presence);
 
 /* What the servers tell of a stream, and of its consumer. */
 struct yk_stream_facts {
-    uint64_t messages, bytes, first, last; /* sequence numbers */
-    uint32_t replicas, behind;
+    uint64_t messages, bytes, last; /* last: sequence number */
+    uint32_t replicas, behind, consumers;
     bool cluster, disk;
     char server[YK_HOST_TEXT]; /* its leader; "": there is none just now */
     char away[160]; /* the servers whose copies are not up to date: "b (away), c (behind)" */

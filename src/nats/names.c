@@ -136,9 +136,14 @@ static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub
 static int ensure_names(struct yk_hub *hub)
 {
     char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
+    jsStreamInfo *info = NULL;
     jsStreamConfig config;
 
     names_stream(stream, hub);
+    if (js_GetStreamInfo(&info, hub->js, stream, NULL, NULL) == NATS_OK) {
+        jsStreamInfo_Destroy(info); /* with as many replicas as whoever came first said */
+        return 0;
+    }
     sprintf(subject, "%s.names.>", hub->where.prefix);
     jsStreamConfig_Init(&config);
     config.Name = stream;
