@@ -63,13 +63,16 @@ void yk_create_begin(const struct yk_create *create)
 
 static int report(const struct yk_create *create, const char *address)
 {
+    char shown[YK_WHERE_TEXT + YOKE_NAME_MAX + 16];
+
+    yk_inspect_hide(shown, sizeof shown, address);
     if (create->json) {
         yk_json *object = yk_json_object();
 
-        yk_json_string(object, "address", address);
+        yk_json_string(object, "address", shown);
         yk_json_print_line(object);
     } else if (create->hold) {
-        puts(address); /* so that a script can wait until it is there */
+        puts(shown); /* so that a script can wait until it is there */
     }
     return yk_flush_output() < 0 ? YK_FAILED : YK_DONE;
 }

@@ -16,9 +16,11 @@
 
 static const struct yk_usage usage = {
     "doctor",
-    "Usage: yoke doctor [--verbose] [--json]\n"
+    "Usage: yoke doctor [--verbose] [--json] [--place PLACE]\n"
     "Looks at this machine and at every object, says what is wrong, what that means,\n"
     "and the command that cures it. Changes nothing.\n\n"
+    "  --place P  not at this machine, but at nats://HOST:PORT…: its servers, how it\n"
+    "             is stored, and the objects there\n"
     "  --verbose  also say what is as it should be\n"
     "  --json     an array of objects: severity, subject, text, cure\n"
     "\n"
@@ -31,10 +33,11 @@ static const struct yk_usage usage = {
     "  yoke doctor\n",
 };
 
-enum { VERBOSE = YK_OPTION_FIRST, JSON };
+enum { VERBOSE = YK_OPTION_FIRST, PLACE, JSON };
 
 static const struct option options[] = {
     {"verbose", no_argument, NULL, VERBOSE},
+    {"place", required_argument, NULL, PLACE},
     {"json", no_argument, NULL, JSON},
     YK_OPTION_END,
 };
@@ -85,8 +88,12 @@ static void print_json(const struct yk_findings *findings, enum yk_severity leas
 }
 
 /* The worst first. */
-static void print_text(const struct yk_findings *findings, enum yk_severity least)
+static void print_text(const struct yk_findings *findings, enum yk_severity least,
+                       const char *place)
 {
+    char shown[YK_WHERE_TEXT];
+
+    yk_inspect_hide(shown, sizeof shown, place ? place : "");
     for (int severity = YK_FAULT; severity >= (int)least; severity--) {
         for (size_t i = 0; i < findings->count; i++) {
             const struct yk_finding *one = &findings->all[i];
@@ -99,27 +106,40 @@ static void print_text(const struct yk_findings *findings, enum yk_severity leas
     }
     size_t faults = count_of(findings, YK_FAULT), warnings = count_of(findings, YK_WARNING),
            notes = count_of(findings, YK_NOTE);
-    printf("%zu %s, %zu %s, %zu %s; names in %s\n", faults, yk_plural(faults, "fault", "faults"),
-           warnings, yk_plural(warnings, "warning", "warnings"), notes,
-           yk_plural(notes, "note", "notes"), yk_inspect_directory());
+    printf("%zu %s, %zu %s, %zu %s; %s%s\n", faults, yk_plural(faults, "fault", "faults"), warnings,
+           yk_plural(warnings, "warning", "warnings"), notes, yk_plural(notes, "note", "notes"),
+           place ? "" : "names in ", place ? shown : yk_inspect_directory());
 }
 
 int yk_doctor_main(int argc, char **argv)
 {
     struct yk_findings findings = {NULL, 0};
     bool verbose = false, json = false;
+    const char *place = NULL;
     int option;
 
     while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
         if (option == JSON)
             yk_json_require(&usage);
+        if (option == PLACE)
+            place = optarg;
         json |= option == JSON;
         verbose |= option == VERBOSE;
     }
     yk_arguments_check(&usage, argc, 0, 0, "argument");
-    yk_doctor_machine(&findings);
-    yk_doctor_objects(&findings);
-    (json ? print_json : print_text)(&findings, verbose ? YK_FINE : YK_NOTE);
+    if (place) {
+        int result = yk_doctor_place(&findings, place);
+        if (result < 0)
+            return yk_report(result);
+    } else {
+        yk_doctor_machine(&findings);
+        yk_doctor_objects(&findings);
+    }
+    enum yk_severity least = verbose ? YK_FINE : YK_NOTE;
+    if (json)
+        print_json(&findings, least);
+    else
+        print_text(&findings, least, place);
     bool wrong = count_of(&findings, YK_FAULT) + count_of(&findings, YK_WARNING) > 0;
     free(findings.all);
     return wrong ? YK_FAILED : YK_DONE;

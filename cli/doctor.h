@@ -7,20 +7,15 @@
 #ifndef YK_DOCTOR_H
 #define YK_DOCTOR_H
 
-#include <stddef.h>
+#include "inspect.h"
 
-enum yk_severity {
-    YK_FINE,    /* looked at, and as it should be */
-    YK_NOTE,    /* works, less well or with something else in its place */
-    YK_WARNING, /* will go wrong for somebody */
-    YK_FAULT,   /* is wrong now */
-};
+#include <stddef.h>
 
 struct yk_finding {
     enum yk_severity severity;
-    char subject[300]; /* "port:jobs", "kernel.shmmni" */
-    char text[500];
-    char cure[400]; /* "": nothing cures it, or nothing has to */
+    char subject[900]; /* "port:jobs", "kernel.shmmni" */
+    char text[700];
+    char cure[1900]; /* "": nothing cures it, or nothing has to */
 };
 
 struct yk_findings {
@@ -36,5 +31,7 @@ void yk_find(struct yk_findings *findings, enum yk_severity severity, const char
 void yk_doctor_machine(struct yk_findings *findings);
 /* Every object, who takes part in it, and what the dead left. */
 void yk_doctor_objects(struct yk_findings *findings);
+/* A place across machines. 0; or a negative errno where the text is no such place. */
+int yk_doctor_place(struct yk_findings *findings, const char *place);
 
 #endif

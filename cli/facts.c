@@ -59,8 +59,13 @@ bool yk_facts_has_traffic(const struct yk_object_facts *facts)
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts)
 {
     snprintf(text, YK_ADDRESS_TEXT, "%s:%s%s%s", facts->kind, facts->name,
-             facts->place[0] ? "@" : "", facts->place);
+             facts->place[0] ? "@" : "", facts->where[0] ? facts->where : facts->place);
     return text;
+}
+
+bool yk_facts_is_far(const struct yk_object_facts *facts)
+{
+    return facts->where[0] != '\0';
 }
 
 int yk_facts_compare(const struct yk_object_facts *first, const struct yk_object_facts *second)
@@ -68,7 +73,9 @@ int yk_facts_compare(const struct yk_object_facts *first, const struct yk_object
     int kinds = strcmp(first->kind, second->kind);
     int names = kinds ? kinds : strcmp(first->name, second->name);
 
-    return names ? names : strcmp(first->place, second->place);
+    int places = names ? names : strcmp(first->place, second->place);
+
+    return places ? places : strcmp(first->where, second->where);
 }
 
 static void add_mode(yk_json *object, uint32_t mode)
@@ -98,7 +105,8 @@ static void add_messages(yk_json *object, const struct yk_object_facts *facts)
     yk_json_unsigned(object, "sent", facts->sent);
     yk_json_unsigned(object, "received", facts->received);
     yk_json_unsigned(object, "redelivered", facts->redelivered);
-    yk_json_unsigned(object, "dropped", facts->dropped);
+    if (facts->known & YK_KNOWN_COUNTS)
+        yk_json_unsigned(object, "dropped", facts->dropped);
 }
 
 /* Of one in the kernel place only the capacity is known from outside. */
@@ -143,6 +151,10 @@ static void add_ways(yk_json *object, const struct yk_object_facts *facts)
 
 static void add_memory(yk_json *object, const struct yk_object_facts *facts)
 {
+    if (yk_facts_is_far(facts)) {
+        yk_json_unsigned(object, "bytes_stored", facts->memory_used);
+        return;
+    }
     add_mode(object, facts->mode);
     yk_json_unsigned(object, "memory_used", facts->memory_used);
     if (facts->place[0] != '\0')
@@ -156,6 +168,10 @@ static void add_header(yk_json *object, const struct yk_object_facts *facts)
     yk_json_real(object, "created", (double)facts->created_ns / SECOND);
     if (facts->creator > 0)
         yk_json_signed(object, "creator", facts->creator);
+    if (yk_facts_is_far(facts)) {
+        yk_json_string(object, "creator_host", facts->far.host);
+        return;
+    }
     if (yk_facts_is_stream(facts))
         add_stream(object, facts);
     yk_json_unsigned(object, "participants_max", facts->participants_max);
@@ -163,14 +179,31 @@ static void add_header(yk_json *object, const struct yk_object_facts *facts)
         yk_json_unsigned(object, "size", facts->region_size);
 }
 
+static void add_far(yk_json *object, const struct yk_far_facts *far)
+{
+    yk_json_string(object, "storage", far->disk ? "file" : "memory");
+    yk_json_unsigned(object, "replicas", far->replicas);
+    if (far->cluster) {
+        yk_json_unsigned(object, "replicas_behind", far->behind);
+        yk_json_string(object, "leader", far->server);
+    }
+    yk_json_real(object, "ack_wait", (double)far->silence_ns / SECOND);
+    if (far->lease_ns > 0)
+        yk_json_real(object, "lease", (double)far->lease_ns / SECOND);
+    yk_json_unsigned(object, "receivers_waiting", far->receivers);
+}
+
 static void add_inside(yk_json *object, const struct yk_object_facts *facts)
 {
     yk_json_unsigned(object, "participants_used", facts->participants_used);
-    if (yk_facts_has_traffic(facts) || yk_facts_is_stream(facts)) {
+    if (yk_facts_is_far(facts))
+        add_far(object, &facts->far);
+    if (facts->known & YK_KNOWN_COUNTS &&
+        (yk_facts_has_traffic(facts) || yk_facts_is_stream(facts))) {
         yk_json_unsigned(object, "found_empty", facts->empty);
         yk_json_unsigned(object, "found_full", facts->full);
     }
-    if (yk_facts_has_traffic(facts) && yk_facts_is_port(facts)) {
+    if (facts->known & YK_KNOWN_COUNTS && yk_facts_is_port(facts)) {
         yk_json_unsigned(object, "bytes_sent", facts->bytes_sent);
         yk_json_unsigned(object, "bytes_received", facts->bytes_received);
     }
@@ -226,8 +259,10 @@ void yk_facts_add_inbox(yk_json *peer, const struct yk_object_facts *inbox)
 
 static void add_traffic(yk_json *object, const struct yk_participant_facts *participant)
 {
-    yk_json_unsigned(object, "waiting_receive", participant->waiting_receive);
-    yk_json_unsigned(object, "waiting_send", participant->waiting_send);
+    if (participant->host[0] == '\0') {
+        yk_json_unsigned(object, "waiting_receive", participant->waiting_receive);
+        yk_json_unsigned(object, "waiting_send", participant->waiting_send);
+    }
     yk_json_unsigned(object, "sent", participant->sent);
     yk_json_unsigned(object, "received", participant->received);
     yk_json_unsigned(object, "held", participant->held);
@@ -251,13 +286,20 @@ static yk_json *participant_json(const struct yk_participant_facts *participant,
     yk_json *object = yk_json_object();
     char state[2] = {participant->state, '\0'};
 
-    yk_json_unsigned(object, "slot", participant->slot);
+    bool far = participant->host[0] != '\0';
+
+    if (far)
+        yk_json_string(object, "host", participant->host);
+    else
+        yk_json_unsigned(object, "slot", participant->slot);
     yk_json_signed(object, "pid", participant->pid);
     yk_json_string(object, "command", participant->command);
     yk_json_unsigned(object, "uid", participant->uid);
     yk_json_bool(object, "alive", participant->alive);
-    yk_json_bool(object, "proven", participant->proven);
-    yk_json_string(object, "state", state);
+    if (!far) {
+        yk_json_bool(object, "proven", participant->proven);
+        yk_json_string(object, "state", state);
+    }
     if (traffic)
         add_traffic(object, participant);
     if (bytes) {
@@ -283,6 +325,7 @@ yk_json *yk_participants_json(const struct yk_object_facts *facts,
 
     for (size_t i = 0; i < count; i++)
         yk_json_append(array, participant_json(&participants[i], traffic,
-                                               traffic && yk_facts_is_port(facts)));
+                                               traffic && yk_facts_is_port(facts) &&
+                                                   !yk_facts_is_far(facts)));
     return array;
 }

@@ -11,7 +11,7 @@
 
 #define YK_ADDRESS_TEXT                                                                      \
     (sizeof((struct yk_object_facts *)0)->kind + sizeof((struct yk_object_facts *)0)->name + \
-     sizeof((struct yk_object_facts *)0)->place + 2)
+     sizeof((struct yk_object_facts *)0)->where + 2)
 
 struct yk_ends {
     char from[YOKE_PEER_NAME_MAX + 1], to[YOKE_PEER_NAME_MAX + 1];
@@ -27,6 +27,9 @@ bool yk_facts_is_peer(const struct yk_object_facts *facts);
 bool yk_facts_has_count(const struct yk_object_facts *facts);
 /* The same, and what went through it is counted. */
 bool yk_facts_has_traffic(const struct yk_object_facts *facts);
+
+/* Is it on servers, not on this machine? */
+bool yk_facts_is_far(const struct yk_object_facts *facts);
 
 /* "port:jobs", "port:jobs@kernel". Returns `text`. */
 char *yk_facts_address(char text[YK_ADDRESS_TEXT], const struct yk_object_facts *facts);

@@ -56,7 +56,7 @@ void yk_flow_parse(struct yk_flow *flow, int argc, char **argv)
     yk_arguments_check(flow->usage, argc, 1, 1, "ADDRESS");
     flow->address = argv[optind];
     if (strchr(flow->address, ':') && strncmp(flow->address, "stream:", 7) != 0)
-        yk_usage_error(flow->usage, "%s: %.160s is no stream", flow->usage->name, flow->address);
+        yk_usage_error(flow->usage, "%s: %s is no stream", flow->usage->name, flow->address);
     flow->flags =
         YOKE_CREATE | (flow->transient ? 0 : YOKE_KEPT) | (flow->writing ? YOKE_WRITE : YOKE_READ);
 }

@@ -15,21 +15,24 @@
 
 static const struct yk_usage usage = {
     "gc",
-    "Usage: yoke gc [--dry-run] [--json]\n"
+    "Usage: yoke gc [--dry-run] [--json] [--place PLACE]\n"
     "Clears what is provably dead: creations and removals that a death interrupted,\n"
     "names without memory, memory without a name. Never what is in use, nor what is\n"
     "kept. Other commands clear what is in their own way; this one clears all of it.\n\n"
     "  --dry-run  only show what would be cleared\n"
+    "  --place P  in that place (nats://HOST:PORT…), not on this machine: streams of\n"
+    "             ports that were removed\n"
     "  --json     an array of objects\n"
     "\n"
     "Example:\n"
     "  yoke gc --dry-run\n",
 };
 
-enum { DRY_RUN = YK_OPTION_FIRST, JSON };
+enum { DRY_RUN = YK_OPTION_FIRST, PLACE, JSON };
 
 static const struct option options[] = {
     {"dry-run", no_argument, NULL, DRY_RUN},
+    {"place", required_argument, NULL, PLACE},
     {"json", no_argument, NULL, JSON},
     YK_OPTION_END,
 };
@@ -49,16 +52,18 @@ static void print_json(const struct yk_gc_item *items, size_t count)
     yk_json_print(array);
 }
 
-static void print_table(const struct yk_gc_item *items, size_t count, bool dry_run)
+static void print_table(const struct yk_gc_item *items, size_t count, bool dry_run,
+                        const char *place)
 {
-    static const struct yk_column columns[] = {
-        {"WHAT", false}, {"NAME", false}, {"MEMORY", true}, {"WHY", false}};
-    char size[YK_SIZE_TEXT];
+    const struct yk_column columns[] = {
+        {"WHAT", false}, {"NAME", false}, {place ? "STORED" : "MEMORY", true}, {"WHY", false}};
+    char size[YK_SIZE_TEXT], shown[YK_WHERE_TEXT];
     struct yk_table table;
     uint64_t bytes = 0;
 
+    yk_inspect_hide(shown, sizeof shown, place ? place : "");
     if (count == 0) {
-        printf("nothing to clear in %s\n", yk_inspect_directory());
+        printf("nothing to clear in %s\n", place ? shown : yk_inspect_directory());
         return;
     }
     yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
@@ -71,8 +76,8 @@ static void print_table(const struct yk_gc_item *items, size_t count, bool dry_r
     }
     yk_table_print(&table);
     yk_table_fini(&table);
-    printf("%s %zu, %s of memory\n", dry_run ? "would clear" : "cleared", count,
-           yk_format_size(size, bytes));
+    printf("%s %zu, %s %s\n", dry_run ? "would clear" : "cleared", count,
+           yk_format_size(size, bytes), place ? "stored" : "of memory");
 }
 
 struct telling {
@@ -98,12 +103,15 @@ int yk_gc_main(int argc, char **argv)
     struct telling telling = {.count = 0};
     struct yk_gc_item *items = NULL;
     bool dry_run = false, json = false;
+    const char *place = NULL;
     ssize_t count;
     int option;
 
     while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
         if (option == JSON)
             yk_json_require(&usage);
+        if (option == PLACE)
+            place = optarg;
         json |= option == JSON;
         dry_run |= option == DRY_RUN;
     }
@@ -111,7 +119,7 @@ int yk_gc_main(int argc, char **argv)
     telling.dry_run = dry_run;
     yk_stop_install();
     yk_progress_begin(&telling.progress, true);
-    count = yk_gc_tell(dry_run, &items, tell, &telling);
+    count = yk_gc_tell(place, dry_run, &items, tell, &telling);
     yk_progress_clear(&telling.progress);
     if (count == -EINTR)
         yk_complain("stopped: %s %zu before", dry_run ? "found" : "cleared", telling.count);
@@ -122,7 +130,7 @@ int yk_gc_main(int argc, char **argv)
     if (json)
         print_json(items, (size_t)count);
     else
-        print_table(items, (size_t)count, dry_run);
+        print_table(items, (size_t)count, dry_run, place);
     free(items);
     return YK_DONE;
 }

@@ -296,6 +296,11 @@ static int begin(struct yk_latency_watch **ret, const char *address)
 
     if (result < 0)
         return result;
+    result = yk_tap_check_stages(tap);
+    if (result < 0) {
+        yk_tap_close(tap);
+        return result;
+    }
     *ret = yk_grow(NULL, sizeof **ret);
     **ret = (struct yk_latency_watch){
         .tap = tap,

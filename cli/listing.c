@@ -26,10 +26,11 @@ const char *yk_key_name(enum yk_key key)
 
 /* ---- which --------------------------------------------------------------------------------- */
 
-static bool matches_pattern(const struct yk_object_facts *facts, const char *pattern)
+/* Where one place is looked at, it need not stand in the pattern. */
+static bool matches_pattern(const struct yk_object_facts *facts, const struct yk_choice *choice)
 {
     char address[YK_ADDRESS_TEXT];
-    const char *colon;
+    const char *colon, *pattern = choice->pattern;
 
     if (!pattern)
         return true;
@@ -37,6 +38,8 @@ static bool matches_pattern(const struct yk_object_facts *facts, const char *pat
     if (!colon)
         return fnmatch(pattern, facts->name, 0) == 0;
     yk_facts_address(address, facts);
+    if (choice->place && !strchr(pattern, '@'))
+        address[strcspn(address, "@")] = '\0';
     if (colon[1] == '\0')
         return strncmp(address, pattern, strlen(pattern)) == 0;
     return fnmatch(pattern, address, 0) == 0;
@@ -50,7 +53,7 @@ static bool is_wanted(const struct yk_row *row, const struct yk_choice *choice)
         return false;
     if (choice->stuck && row->trouble == YK_GOES_ON)
         return false;
-    return matches_pattern(facts, choice->pattern);
+    return matches_pattern(facts, choice);
 }
 
 /* ---- in which order ------------------------------------------------------------------------- */
@@ -169,7 +172,7 @@ void yk_listing_arrange(struct yk_listing *listing, const struct yk_choice *choi
 int yk_listing_look(struct yk_listing *listing, const struct yk_choice *choice)
 {
     struct yk_looks looks;
-    int result = yk_looks_take(&looks, &listing->looks, choice->participants);
+    int result = yk_looks_take(&looks, choice->place, &listing->looks, choice->participants);
 
     if (result < 0)
         return result;
@@ -189,7 +192,7 @@ void yk_listing_fini(struct yk_listing *listing)
 
 uint32_t yk_row_receivers(const struct yk_row *row)
 {
-    uint32_t count = 0;
+    uint32_t count = row->look->facts.far.receivers;
 
     for (size_t i = 0; i < row->look->count; i++)
         if (row->look->participants[i].alive)

@@ -29,6 +29,7 @@ enum yk_key {
 /* Which are wanted, and in which order. */
 struct yk_choice {
     const char *pattern; /* NULL: all; see yk_choice_matches() */
+    const char *place;   /* NULL: this machine's */
     bool mine;           /* only this user's */
     bool stuck;          /* only those in trouble */
     bool reverse;

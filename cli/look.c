@@ -141,10 +141,11 @@ int64_t yk_look_held_for(const struct yk_look *look)
     return longest;
 }
 
-int yk_looks_take(struct yk_looks *ret, const struct yk_looks *before, bool participants)
+int yk_looks_take(struct yk_looks *ret, const char *place, const struct yk_looks *before,
+                  bool participants)
 {
     struct yk_looks looks = {NULL, 0, 0};
-    int result = yk_inspect_each(participants, add_look, &looks);
+    int result = yk_inspect_place(place, participants, add_look, &looks);
 
     if (looks.count > 0)
         qsort(looks.all, looks.count, sizeof *looks.all, compare);
@@ -156,6 +157,26 @@ int yk_looks_take(struct yk_looks *ret, const struct yk_looks *before, bool part
     else
         *ret = looks;
     return result;
+}
+
+int yk_looks_add(struct yk_looks *looks, const char *address, const struct yk_looks *before)
+{
+    struct yk_look look;
+    int result = yk_look_at(&look, address);
+
+    if (result < 0)
+        return result;
+    if (yk_looks_find(looks, &look)) {
+        yk_look_fini(&look);
+        return 0;
+    }
+    if (look.count > 0)
+        note_since(&look, yk_looks_find(before, &look));
+    looks->all = yk_grow(looks->all, (looks->count + 1) * sizeof *looks->all);
+    looks->all[looks->count++] = look;
+    looks->room = looks->count;
+    qsort(looks->all, looks->count, sizeof *looks->all, compare);
+    return 0;
 }
 
 void yk_looks_fini(struct yk_looks *looks)

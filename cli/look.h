@@ -35,7 +35,10 @@ struct yk_rates yk_rates_since_creation(const struct yk_look *look);
 void yk_rates_add_json(yk_json *object, const struct yk_object_facts *facts,
                        const struct yk_rates *rates);
 
-/* Every object that there is, in the order of yk_facts_compare(). */
+/*
+ * Every object that there is on this machine, or (place not NULL) in that place, in the order of
+ * yk_facts_compare().
+ */
 struct yk_looks {
     struct yk_look *all; /* owned */
     size_t count, room;
@@ -48,7 +51,10 @@ struct yk_looks {
  *
  * 0, or the negative errno of yk_inspect_each(), and then there is nothing to be given back.
  */
-int yk_looks_take(struct yk_looks *ret, const struct yk_looks *before, bool participants);
+int yk_looks_take(struct yk_looks *ret, const char *place, const struct yk_looks *before,
+                  bool participants);
+/* Adds that one, if it is not there. 0, or what yk_inspect() said. */
+int yk_looks_add(struct yk_looks *looks, const char *address, const struct yk_looks *before);
 void yk_looks_fini(struct yk_looks *looks);
 
 /* The same object in an earlier look, or NULL: not one that had its name before it. */

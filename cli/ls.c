@@ -26,13 +26,13 @@ static const struct yk_usage usage = {
     "            link's depth x longest message, each way; bytes that a stream holds\n"
     "  WAITING   messages (or signals), of a link both ways; bytes in a stream\n"
     "  USERS     how many have it open to write, send or receive\n"
-    "  MEMORY    what is really in use\n"
+    "  MEMORY    what is really in use, or stored\n"
     "  LIFE      kept until removed, or transient: until its last user is gone\n"
-    "\n"
     "  --sort KEY    kind, name, size, waiting, fill, rate, held, users, memory, age,\n"
     "                owner or stuck, the biggest first\n"
     "  --reverse     the other way round\n"
     "  --mine        only what is this user's\n"
+    "  --place P     only what is in that place: memory, kernel, nats://HOST:PORT…\n"
     "  --interval T  look twice, T apart: IN and OUT in between, per second\n"
     "  --watch [T]   go on, every T (1s): in place on a terminal\n"
     "  --json        an array of objects; with --watch one a line\n"
@@ -41,12 +41,13 @@ static const struct yk_usage usage = {
     "  yoke ls 'port:job*' --sort rate --watch\n",
 };
 
-enum { SORT = YK_OPTION_FIRST, REVERSE, MINE, INTERVAL, WATCH, JSON };
+enum { SORT = YK_OPTION_FIRST, REVERSE, MINE, PLACE, INTERVAL, WATCH, JSON };
 
 static const struct option options[] = {
     {"sort", required_argument, NULL, SORT},
     {"reverse", no_argument, NULL, REVERSE},
     {"mine", no_argument, NULL, MINE},
+    {"place", required_argument, NULL, PLACE},
     {"interval", required_argument, NULL, INTERVAL},
     {"watch", optional_argument, NULL, WATCH},
     {"json", no_argument, NULL, JSON},
@@ -112,7 +113,8 @@ static void add_row(struct yk_table *table, const struct yk_row *row)
     yk_table_add(table, "%s", yk_format_size(size, facts->memory_used));
     yk_table_add(table, "%s", facts->kept ? "kept" : "transient");
     yk_table_add(table, "%s", yk_format_age(age, facts->created_ns));
-    yk_table_add(table, "%s", yk_format_user(owner, facts->uid));
+    yk_table_add(table, "%s",
+                 facts->known & YK_KNOWN_OWNER ? yk_format_user(owner, facts->uid) : "-");
     if (table->column_count < COLUMNS)
         return;
     add_rate(table, row, row->rates.in);
@@ -210,6 +212,8 @@ static void parse(struct request *request, int argc, char **argv)
         else if (option == WATCH)
             request->interval =
                 yk_parse_watch(&usage, argc, argv, request->interval ? request->interval : SECOND);
+        else if (option == PLACE)
+            choice->place = optarg;
         else if (option == JSON)
             yk_json_require(&usage);
         choice->reverse |= option == REVERSE;

@@ -30,7 +30,7 @@ static bool is_known(const struct yk_look *look, uint32_t what)
 
 static bool has_bytes(const struct yk_look *look) /* that are counted */
 {
-    return is_known(look, YK_KNOWN_TRAFFIC) && yk_facts_is_port(&look->facts);
+    return is_known(look, YK_KNOWN_COUNTS) && yk_facts_is_port(&look->facts);
 }
 
 static bool is_open_stream(const struct yk_look *look)
@@ -51,10 +51,10 @@ VALUE(created, is_known(look, YK_KNOWN_HEADER), (double)facts->created_ns / SECO
 VALUE(sent, yk_facts_has_traffic(facts), facts->sent)
 VALUE(received, yk_facts_has_traffic(facts), facts->received)
 VALUE(redelivered, yk_facts_has_traffic(facts), facts->redelivered)
-VALUE(dropped, yk_facts_has_traffic(facts), facts->dropped)
+VALUE(dropped, yk_facts_has_traffic(facts) && is_known(look, YK_KNOWN_COUNTS), facts->dropped)
 VALUE(waiting, yk_facts_has_count(facts), facts->waiting)
 VALUE(held, yk_facts_has_traffic(facts), facts->held)
-VALUE(parked, has_bytes(look), facts->parked)
+VALUE(parked, is_known(look, YK_KNOWN_TRAFFIC) && yk_facts_is_port(facts), facts->parked)
 VALUE(depth, yk_facts_has_messages(facts) && is_known(look, YK_KNOWN_INSIDE), facts->depth)
 VALUE(bytes_sent, has_bytes(look) || is_open_stream(look),
       is_open_stream(look) ? facts->sent : facts->bytes_sent)
@@ -63,16 +63,19 @@ VALUE(bytes_received, has_bytes(look) || is_open_stream(look),
 VALUE(bytes_waiting, is_open_stream(look), facts->waiting)
 VALUE(capacity, yk_facts_is_stream(facts) && is_known(look, YK_KNOWN_HEADER), facts->capacity)
 VALUE(empty,
-      is_known(look, YK_KNOWN_TRAFFIC) && facts->participants_max > 0 &&
+      is_known(look, YK_KNOWN_COUNTS) && facts->participants_max > 0 &&
           (yk_facts_has_traffic(facts) || is_open_stream(look)),
       facts->empty)
 VALUE(full,
-      is_known(look, YK_KNOWN_TRAFFIC) && facts->participants_max > 0 &&
+      is_known(look, YK_KNOWN_COUNTS) && facts->participants_max > 0 &&
           (yk_facts_has_traffic(facts) || is_open_stream(look)),
       facts->full)
 VALUE(participants, is_known(look, YK_KNOWN_INSIDE), facts->participants_used)
 VALUE(participants_max, is_known(look, YK_KNOWN_HEADER) && facts->participants_max > 0,
       facts->participants_max)
+VALUE(stored, is_known(look, YK_KNOWN_MEMORY) && yk_facts_is_far(facts), facts->memory_used)
+VALUE(replicas, is_known(look, YK_KNOWN_INSIDE) && yk_facts_is_far(facts), facts->far.replicas)
+VALUE(behind, is_known(look, YK_KNOWN_INSIDE) && facts->far.cluster, facts->far.behind)
 VALUE(resident, is_known(look, YK_KNOWN_MEMORY) && facts->place[0] == '\0', facts->memory_used)
 VALUE(mapped, is_known(look, YK_KNOWN_MEMORY) && facts->place[0] == '\0', facts->memory_mapped)
 
@@ -96,14 +99,14 @@ static bool has_waiters(const struct yk_look *look)
 
 static bool receivers(const struct yk_look *look, double *ret)
 {
-    *ret = waiting_threads(look, false);
+    *ret = waiting_threads(look, false) + look->facts.far.receivers;
     return has_waiters(look);
 }
 
 static bool senders(const struct yk_look *look, double *ret)
 {
     *ret = waiting_threads(look, true);
-    return has_waiters(look);
+    return has_waiters(look) && !yk_facts_is_far(&look->facts);
 }
 
 static bool stopped(const struct yk_look *look, double *ret)
@@ -111,7 +114,7 @@ static bool stopped(const struct yk_look *look, double *ret)
     *ret = 0;
     for (size_t i = 0; i < look->count; i++)
         *ret += look->participants[i].alive && look->participants[i].state == 'T';
-    return is_known(look, YK_KNOWN_INSIDE);
+    return is_known(look, YK_KNOWN_INSIDE) && !yk_facts_is_far(&look->facts);
 }
 
 /* clang-format off */
@@ -148,6 +151,9 @@ static const struct family families[] = {
     {"yoke_memory_resident_bytes", "gauge", "bytes",
      "Memory that is really there, what was swapped out included.", resident},
     {"yoke_memory_mapped_bytes", "gauge", "bytes", "Address space of the object.", mapped},
+    {"yoke_stored_bytes", "gauge", "bytes", "Bytes that servers store, one replica of them.", stored},
+    {"yoke_replicas", "gauge", "", "Servers that are to have it.", replicas},
+    {"yoke_replicas_behind", "gauge", "", "Those of them that are away or not up to date.", behind},
 };
 /* clang-format on */
 

@@ -23,9 +23,8 @@ _Noreturn void yk_usage_error(const struct yk_usage *usage, const char *format, 
 {
     va_list arguments;
 
-    fputs("yoke: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    yk_say(format, arguments);
     va_end(arguments);
     fprintf(stderr, " (see 'yoke %s --help')\n", usage->name);
     exit(YK_USAGE);
@@ -306,16 +305,15 @@ const char *yk_unix_signal_name(char text[YK_UNIX_SIGNAL_TEXT], int number)
 const char *yk_parse_endpoint(const struct yk_usage *usage, const char *text)
 {
     if (strncmp(text, "region:", 7) == 0)
-        yk_usage_error(usage, "%s: %.160s is memory, messages go through a port", usage->name,
-                       text);
+        yk_usage_error(usage, "%s: %s is memory, messages go through a port", usage->name, text);
     if (strncmp(text, "peer:", 5) == 0)
-        yk_usage_error(usage, "%s: %.160s is a process, messages go through a link to it",
-                       usage->name, text);
+        yk_usage_error(usage, "%s: %s is a process, messages go through a link to it", usage->name,
+                       text);
     if (strncmp(text, "stream:", 7) == 0)
-        yk_usage_error(usage, "%s: %.160s has bytes, not messages: yoke write and yoke read",
+        yk_usage_error(usage, "%s: %s has bytes, not messages: yoke write and yoke read",
                        usage->name, text);
     if (strncmp(text, "signals:", 8) == 0)
-        yk_usage_error(usage, "%s: %.160s is a peer's inbox: 'yoke signal' and 'yoke wait --as'",
+        yk_usage_error(usage, "%s: %s is a peer's inbox: 'yoke signal' and 'yoke wait --as'",
                        usage->name, text);
     return text;
 }

@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include "cli.h"
+#include "inspect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +24,26 @@
 
 #define ADDRESS_SHOWN 160 /* the longest that is put in front of a sentence */
 
+void yk_say(const char *format, va_list arguments)
+{
+    char *line = NULL;
+    int length = vasprintf(&line, format, arguments);
+
+    if (length < 0)
+        return; /* nobody can be told without memory */
+    char *shown = yk_grow(NULL, (size_t)length + 1);
+    yk_inspect_hide(shown, (size_t)length + 1, line);
+    fprintf(stderr, "yoke: %s", shown);
+    free(shown);
+    free(line);
+}
+
 void yk_complain(const char *format, ...)
 {
     va_list arguments;
 
-    fputs("yoke: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    yk_say(format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
 }
@@ -77,10 +91,14 @@ static bool is_presentable(const char *address)
 int yk_report_on(const char *address, int error)
 {
     const char *sentence = explain(error);
+    char shown[ADDRESS_SHOWN + 2];
 
-    if (!is_presentable(address) || strstr(sentence, address))
+    yk_inspect_hide(shown, sizeof shown, address);
+    if (strchr(shown, '@') != strrchr(shown, '@')) /* a place of another form, with a login in it? */
+        shown[strcspn(shown, "@")] = '\0';
+    if (!is_presentable(shown) || strstr(sentence, shown))
         return yk_report(error);
-    yk_complain("%s: %s", address, sentence);
+    yk_complain("%s: %s", shown, sentence);
     return yk_status_of(error);
 }
 

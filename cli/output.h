@@ -4,13 +4,16 @@
 #ifndef YK_OUTPUT_H
 #define YK_OUTPUT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Prints "yoke: ...\n" on stderr. */
+/* Prints "yoke: ...\n" on stderr, and "yoke: ..."; no user and password of an address is shown. */
 void yk_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+void yk_say(const char *format, va_list arguments);
 
 /* The exit status that goes with a negative errno of the library's. */
 int yk_status_of(int error);

@@ -23,7 +23,7 @@ static const struct yk_usage create_usage = {
     "  --max-deliveries N  after so many it is parked; or none (16)\n"
     "  --max-parked N      parked messages kept for each priority (depth / 4)\n"
     "  --max-borrowed N    messages that one endpoint may borrow at once (64)\n"
-    "  --place kernel      messages in the kernel's hands instead of shared memory\n" YK_CREATE_HELP
+    "  --place PLACE       memory, kernel, or nats://HOST:PORT…: yoke(1), PLACES\n" YK_CREATE_HELP
     "\n"
     "Example:\n"
     "  yoke port create jobs --depth 1024 --priorities 4\n",

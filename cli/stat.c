@@ -38,6 +38,7 @@ static const struct yk_usage usage = {
     "  --talks        who sends to what, and what is received by whom\n"
     "  --dot          with --talks: for graphviz\n"
     "  --output FILE  with these: write the file as a whole, or not at all\n"
+    "  --place P      with these: all of that place (nats://HOST:PORT…)\n"
     "  --json         an object; with --watch one a line\n"
     "  --as NAME      of link:OTHER: the one of NAME; the same as link:NAME/OTHER\n"
     "\n"
@@ -47,7 +48,18 @@ static const struct yk_usage usage = {
     "  yoke stat port:jobs --watch\n",
 };
 
-enum { INTERVAL = YK_OPTION_FIRST, WATCH, LATENCY, OPENMETRICS, TALKS, DOT, OUTPUT, JSON, AS };
+enum {
+    INTERVAL = YK_OPTION_FIRST,
+    WATCH,
+    LATENCY,
+    OPENMETRICS,
+    TALKS,
+    DOT,
+    OUTPUT,
+    PLACE,
+    JSON,
+    AS
+};
 
 static const struct option options[] = {
     {"interval", required_argument, NULL, INTERVAL},
@@ -57,6 +69,7 @@ static const struct option options[] = {
     {"talks", no_argument, NULL, TALKS},
     {"dot", no_argument, NULL, DOT},
     {"output", required_argument, NULL, OUTPUT},
+    {"place", required_argument, NULL, PLACE},
     {"json", no_argument, NULL, JSON},
     {"as", required_argument, NULL, AS},
     YK_OPTION_END,
@@ -96,6 +109,9 @@ static void parse_option(struct request *request, int option, int argc, char **a
     case OUTPUT:
         request->survey.output = optarg;
         break;
+    case PLACE:
+        request->survey.place = optarg;
+        break;
     case JSON:
         yk_json_require(&usage);
         request->json = true;
@@ -113,6 +129,10 @@ static void check_combination(const struct request *request, int arguments)
         yk_usage_error(&usage, "stat: --dot is for --talks, and instead of --json");
     if (survey->output && !survey->openmetrics && !survey->talks)
         yk_usage_error(&usage, "stat: --output is for --openmetrics and --talks");
+    if (survey->place && ((!survey->openmetrics && !survey->talks) || arguments > 0))
+        yk_usage_error(&usage,
+                       "stat: --place is for --openmetrics and --talks of all that is there; an "
+                       "address has its place behind '@'");
     if (request->latency && (survey->talks || (survey->openmetrics && arguments != 1)))
         yk_usage_error(&usage, "stat: --latency is for one object");
 }
@@ -159,10 +179,40 @@ static void print_owner(const struct yk_object_facts *facts)
     putchar('\n');
 }
 
+/* How servers keep it, and which promises are others there. */
+static void print_far(const struct yk_object_facts *facts)
+{
+    const struct yk_far_facts *far = &facts->far;
+    char size[YK_SIZE_TEXT], time[YK_AGE_TEXT];
+
+    if (!(facts->known & YK_KNOWN_MEMORY))
+        return;
+    printf("stored        %s %s, %" PRIu32 " %s", yk_format_size(size, facts->memory_used),
+           far->disk ? "on disk" : "in the servers' memory", far->replicas,
+           yk_plural(far->replicas, "replica", "replicas"));
+    if (far->cluster && far->behind > 0)
+        printf(", %" PRIu32 " of them not up to date", far->behind);
+    if (far->cluster)
+        printf(", led by %s\n", far->server[0] ? far->server : "no server now");
+    else
+        printf(" on the only server\n");
+    printf(
+        "order         first in, first out, but for what is delivered again: that loses its place\n");
+    printf("a death       is noticed when a receiver was silent for %s",
+           yk_format_duration(time, far->silence_ns));
+    if (far->lease_ns > 0)
+        printf(", a participant for %s", yk_format_duration(time, far->lease_ns));
+    putchar('\n');
+}
+
 static void print_memory(const struct yk_object_facts *facts)
 {
     char used[YK_SIZE_TEXT], mapped[YK_SIZE_TEXT];
 
+    if (yk_facts_is_far(facts)) {
+        print_far(facts);
+        return;
+    }
     if (facts->place[0] != '\0') {
         if ((facts->known & YK_KNOWN_MEMORY) && facts->memory_used > 0)
             printf("queue         %s of RLIMIT_MSGQUEUE\n",
@@ -196,6 +246,8 @@ static void print_common(const struct yk_object_facts *facts)
         printf("age           %s", yk_format_age(age, facts->created_ns));
     if ((facts->known & YK_KNOWN_HEADER) && facts->creator > 0)
         printf(", created by process %" PRId32, facts->creator);
+    if ((facts->known & YK_KNOWN_HEADER) && facts->far.host[0] != '\0')
+        printf(" on %s", facts->far.host);
     if (facts->known & YK_KNOWN_HEADER)
         putchar('\n');
     if (facts->known & YK_KNOWN_NAME)
@@ -252,13 +304,16 @@ static void print_messages(const struct yk_object_facts *facts, const struct yk_
     printf("sent          %" PRIu64 ", %s%s\n", facts->sent, yk_format_rate(in, rates->in), span);
     printf("received      %" PRIu64 ", %s%s\n", facts->received, yk_format_rate(out, rates->out),
            span);
-    if (yk_facts_is_port(facts)) {
+    bool counts = (facts->known & YK_KNOWN_COUNTS) != 0;
+    if (counts && yk_facts_is_port(facts)) {
         print_bytes("bytes in", facts->bytes_sent, rates->bytes_in, rates);
         print_bytes("bytes out", facts->bytes_received, rates->bytes_out, rates);
     }
-    print_vain(facts);
+    if (counts)
+        print_vain(facts);
     printf("redelivered   %" PRIu64 "\n", facts->redelivered);
-    printf("dropped       %" PRIu64 "\n", facts->dropped);
+    if (counts)
+        printf("dropped       %" PRIu64 "\n", facts->dropped);
 }
 
 static void print_stream(const struct yk_object_facts *facts, const struct yk_rates *rates)
@@ -383,6 +438,39 @@ static void add_participant(struct yk_table *table, const struct yk_participant_
     yk_table_add(table, "%" PRIu32, participant->held);
 }
 
+/* Of a place across machines: as they said themselves. */
+static void print_far_participants(const struct yk_look *sample)
+{
+    static const struct yk_column columns[] = {
+        {"HOST", false}, {"PID", true},  {"COMMAND", false}, {"UID", true},
+        {"AGE", true},   {"SENT", true}, {"RECEIVED", true}, {"HELD", true},
+    };
+    char age[YK_AGE_TEXT];
+    struct yk_table table;
+
+    printf("participants  %" PRIu32 "; %" PRIu32 " %s to receive\n",
+           sample->facts.participants_used, sample->facts.far.receivers,
+           yk_plural(sample->facts.far.receivers, "call waits", "calls wait"));
+    if (sample->count == 0)
+        return;
+    putchar('\n');
+    yk_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < sample->count; i++) {
+        const struct yk_participant_facts *one = &sample->participants[i];
+
+        yk_table_add(&table, "%s", one->host);
+        yk_table_add(&table, "%" PRId32, one->pid);
+        yk_table_add(&table, "%.16s", one->command);
+        yk_table_add(&table, "%" PRIu32, one->uid);
+        yk_table_add(&table, "%s", yk_format_age(age, (int64_t)one->joined_ns));
+        yk_table_add(&table, "%" PRIu64, one->sent);
+        yk_table_add(&table, "%" PRIu64, one->received);
+        yk_table_add(&table, "%" PRIu32, one->held);
+    }
+    yk_table_print(&table);
+    yk_table_fini(&table);
+}
+
 static void print_participants(const struct yk_look *sample)
 {
     static const struct yk_column columns[] = {
@@ -424,7 +512,7 @@ void yk_stat_print(const struct yk_look *sample, const struct yk_rates *rates)
         print_process(sample);
         print_inbox(facts);
     }
-    print_participants(sample);
+    (yk_facts_is_far(facts) ? print_far_participants : print_participants)(sample);
     if (yk_facts_is_link(facts))
         print_ways(facts);
 }
@@ -477,7 +565,7 @@ static yk_json *watched_json(const struct watched *watched, const struct yk_rate
 {
     yk_json *object = to_json(&watched->look, rates);
 
-    if (yk_facts_has_traffic(&watched->look.facts))
+    if (yk_facts_has_traffic(&watched->look.facts) && !yk_facts_is_far(&watched->look.facts))
         yk_json_add(object, "holding", yk_held_json(&watched->held, watched->look.at));
     if (watched->latency)
         yk_json_add(object, "latency", yk_latency_json(watched->latency));
@@ -545,7 +633,7 @@ static int pass_interval(const struct request *request, struct watched *watched)
 
     free(watched->latency);
     watched->latency = NULL;
-    if (request->latency || request->watch) {
+    if (request->latency || (request->watch && !yk_facts_is_far(&watched->look.facts))) {
         struct yk_latency *latency = yk_grow(NULL, sizeof *latency);
         memset(latency, 0, sizeof *latency);
         result = yk_latency_watch(&watched->watch, latency, request->address, request->interval,
@@ -562,9 +650,10 @@ static int pass_interval(const struct request *request, struct watched *watched)
     return stopped ? YK_STOPPED : YK_DONE;
 }
 
+/* Servers do not tell it. */
 static void look_who_holds(struct watched *watched, const char *address)
 {
-    if (yk_facts_has_traffic(&watched->look.facts))
+    if (yk_facts_has_traffic(&watched->look.facts) && !yk_facts_is_far(&watched->look.facts))
         yk_held_look(&watched->held, address, watched->look.at);
 }
 

@@ -102,6 +102,25 @@ static int pass_interval(const struct yk_survey *survey, struct yk_latency *late
     return stopped ? YK_STOPPED : YK_DONE;
 }
 
+/* All that there is, and those of the addresses that are somewhere else. */
+static int take_looks(const struct yk_survey *survey, const struct yk_looks *before,
+                      struct yk_looks *ret)
+{
+    int result = yk_looks_take(ret, survey->place, before, true);
+
+    if (result < 0)
+        return yk_report(result);
+    for (size_t i = 0; i < survey->count; i++) {
+        const char *address = survey->addresses[i];
+        result = strstr(address, "://") ? yk_looks_add(ret, address, before) : 0;
+        if (result < 0) {
+            yk_looks_fini(ret);
+            return yk_report_on(address, result);
+        }
+    }
+    return YK_DONE;
+}
+
 /* After the interval, if there is one; `looks` are the newer ones then. */
 static int survey_once(const struct yk_survey *survey, struct yk_looks *looks,
                        struct yk_latency *latency, struct yk_latency_watch **watch)
@@ -109,10 +128,9 @@ static int survey_once(const struct yk_survey *survey, struct yk_looks *looks,
     struct yk_looks newer = {NULL, 0, 0};
     struct wanted wanted;
     int status = survey->interval ? pass_interval(survey, latency, watch) : YK_DONE;
-    int result = status == YK_DONE ? yk_looks_take(&newer, looks, true) : 0;
 
-    if (result < 0)
-        return yk_report(result);
+    if (status == YK_DONE)
+        status = take_looks(survey, looks, &newer);
     if (status != YK_DONE)
         return status;
     status = find_wanted(survey, &wanted);
@@ -130,10 +148,10 @@ int yk_survey_of(const struct yk_survey *survey)
     struct yk_looks looks = none;
     struct yk_latency *latency = NULL;
     struct yk_latency_watch *watch = NULL;
-    int result = survey->interval ? yk_looks_take(&looks, &none, true) : 0, status;
+    int status = survey->interval ? take_looks(survey, &none, &looks) : YK_DONE;
 
-    if (result < 0)
-        return yk_report(result);
+    if (status != YK_DONE)
+        return status;
     if (survey->latency) {
         latency = yk_grow(NULL, sizeof *latency);
         memset(latency, 0, sizeof *latency);

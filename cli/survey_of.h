@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 struct yk_survey {
-    char **addresses; /* of which; none: all that there are */
+    const char *place; /* NULL: this machine */
+    char **addresses;  /* of which; none: all that there are */
     size_t count;
     bool openmetrics, talks; /* one of them */
     bool dot, json;          /* talks: else text */

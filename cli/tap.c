@@ -21,7 +21,6 @@
 #include <yoke.h>
 
 #define SHOWN_DEFAULT 64
-#define LOOK_NS       1000000 /* between two looks */
 #define HEX_LINE      16
 
 static const struct yk_usage usage = {
@@ -31,7 +30,7 @@ static const struct yk_usage usage = {
     "(signals:NAME), oldest first, and takes none: those who send and receive notice\n"
     "nothing. A line each: number, state (waits, held, parked), size, sender, bytes.\n\n"
     "  --follow     then those that come, until a signal. What comes and goes between\n"
-    "               two looks, a millisecond apart, is only counted\n"
+    "               two looks, a millisecond apart (in nats://… 100), is only counted\n"
     "  --count N    end after N messages; implies --follow\n"
     "  --timeout T  how long to wait for each, with --follow (forever)\n"
     "  --bytes N    show up to N bytes of each (64)\n"
@@ -202,7 +201,7 @@ static int show(const struct yk_tapped *message, void *context)
 /* Until it is complete, nothing came in time, or a signal. The exit status. */
 static int follow(struct tapping *tapping, struct yk_tap *tap)
 {
-    const struct timespec nap = {0, LOOK_NS};
+    const struct timespec nap = {0, yk_tap_pause(tap)};
     int64_t last = yk_time_monotonic();
 
     while (!complete(tapping)) {

@@ -37,6 +37,7 @@ static const struct yk_usage usage = {
     "                memory, age, owner or stuck\n"
     "  --reverse     the other way round\n"
     "  --mine        only what is this user's\n"
+    "  --place P     only what is there: memory, kernel, nats://HOST:PORT…\n"
     "  --stuck       only what there is something to be said about in WHY\n"
     "  --once        two looks, T apart, as text, and that is all\n"
     "  --json        an object; without --once one a line\n"
@@ -45,13 +46,14 @@ static const struct yk_usage usage = {
     "  yoke top port: --sort fill\n",
 };
 
-enum { INTERVAL = YK_OPTION_FIRST, SORT, REVERSE, MINE, STUCK, ONCE, JSON };
+enum { INTERVAL = YK_OPTION_FIRST, SORT, REVERSE, MINE, PLACE, STUCK, ONCE, JSON };
 
 static const struct option options[] = {
     {"interval", required_argument, NULL, INTERVAL},
     {"sort", required_argument, NULL, SORT},
     {"reverse", no_argument, NULL, REVERSE},
     {"mine", no_argument, NULL, MINE},
+    {"place", required_argument, NULL, PLACE},
     {"stuck", no_argument, NULL, STUCK},
     {"once", no_argument, NULL, ONCE},
     {"json", no_argument, NULL, JSON},
@@ -221,6 +223,8 @@ static void parse(struct yk_top *top, int argc, char **argv)
             top->interval = yk_parse_interval(&usage, "--interval", optarg);
         else if (option == SORT)
             choice->key = yk_parse_key(&usage, "--sort", optarg);
+        else if (option == PLACE)
+            choice->place = optarg;
         else if (option == JSON)
             yk_json_require(&usage);
         choice->reverse |= option == REVERSE;

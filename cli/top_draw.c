@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define TEXT      512
+#define TEXT      1024
 #define HEAD_ROWS 2 /* above the rows: what is shown, and the titles */
 #define FOOT_ROWS 2 /* below: the chosen one's words, the keys */
 

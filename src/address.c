@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/hide.h"
 #include "place.h"
 
-/* How much of it may stand in a sentence: what follows may be a user's password. */
+#define SHOWN 256 /* of an address, in sentences */
+
+/* How much may stand in a sentence of what is no place: what follows may be a user's password. */
 static int open_part(const char *text, char end)
 {
     char stop[] = {end, '\0'};
@@ -53,9 +56,8 @@ static int find_place(struct yk_address *parsed, const char *place, const char *
                        open_part(address, '@'), address, open_part(place, ':'), place, from,
                        yk_place_names());
     if (!parsed->place->carries(kind))
-        return yk_fail(ENOTSUP, "%.*s: a %s can not be in the place '%.60s'%s",
-                       open_part(address, '@'), address, yk_kind_name(kind), parsed->place->name,
-                       from);
+        return yk_fail(ENOTSUP, "%.160s: a %s can not be in the place '%.60s'%s", address,
+                       yk_kind_name(kind), parsed->place->name, from);
     return keep_text(parsed, place);
 }
 
@@ -81,15 +83,17 @@ static int parse_link(struct yk_address *parsed)
 int yk_address_parse(const char *address, struct yk_address *ret)
 {
     const char *colon = address ? strchr(address, ':') : NULL;
+    char shown[SHOWN];
+    yk_hide_logins(shown, sizeof shown, address ? address : "(NULL)");
     if (!colon)
         return yk_fail(EINVAL, "'%.160s' is not an address: KIND:NAME is one, such as port:jobs",
-                       address ? address : "(NULL)");
+                       shown);
     int kind = yk_kind_from_name(address, (size_t)(colon - address));
     if (kind == 0)
         return yk_fail(ENOTSUP,
                        "%.160s: the kind '%.*s' is not to be had; this yoke has: region, port, "
                        "link, peer, signals, stream",
-                       address, (int)(colon - address < 40 ? colon - address : 40), address);
+                       shown, (int)(colon - address < 40 ? colon - address : 40), address);
     const char *name = colon + 1, *at = strchr(name, '@');
     size_t length = at ? (size_t)(at - name) : strlen(name);
     struct yk_address parsed = {.kind = (enum yk_kind)kind, .whole = true};
@@ -99,7 +103,7 @@ int yk_address_parse(const char *address, struct yk_address *ret)
     int result =
         kind == YK_KIND_LINK ? parse_link(&parsed) : yk_name_check((uint32_t)kind, parsed.name);
     if (result == 0)
-        result = find_place(&parsed, at ? at + 1 : NULL, address);
+        result = find_place(&parsed, at ? at + 1 : NULL, shown);
     if (result == 0)
         *ret = parsed;
     return result;

@@ -10,7 +10,7 @@
 /* A link's is "link:bob", with `name` the other peer's, or "link:alice/bob", both in `name`. */
 struct yk_place;
 
-#define YK_PLACE_MAX 512 /* bytes of a place's text, its end included */
+#define YK_PLACE_MAX 512 /* bytes of a place's text, its end included: YK_WHERE_TEXT */
 
 struct yk_address {
     enum yk_kind kind;

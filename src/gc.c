@@ -32,6 +32,7 @@
 #include "inspect.h"
 #include "memory/object.h"
 #include "memory/queue.h"
+#include "place.h"
 #include "survey.h"
 
 /* A name or an intent that there is. */
@@ -61,7 +62,7 @@ struct gc {
     uint32_t me;
     struct yk_gc_item *items;
     size_t item_count, item_room;
-    int (*tell)(const struct yk_gc_item *item, void *context); /* or NULL */
+    yk_tell_item *tell; /* or NULL */
     void *tell_context;
     struct mention *mentions;
     size_t mention_count, mention_room;
@@ -81,19 +82,25 @@ static bool may_clear(const struct gc *gc, uint32_t uid)
     return uid == gc->me || gc->me == 0;
 }
 
-static int add_item(struct gc *gc, const char *what, const char *name, uint64_t bytes,
-                    const char *reason)
+static int note_item(const struct yk_gc_item *item, void *context)
 {
+    struct gc *gc = context;
     void *items = yk_grow_array(gc->items, gc->item_count, &gc->item_room, sizeof *gc->items);
     if (!items)
         return no_memory();
     gc->items = items;
-    struct yk_gc_item *item = &gc->items[gc->item_count++];
-    *item = (struct yk_gc_item){.bytes = bytes};
-    snprintf(item->what, sizeof item->what, "%s", what);
-    snprintf(item->name, sizeof item->name, "%s", name);
-    snprintf(item->reason, sizeof item->reason, "%s", reason);
+    gc->items[gc->item_count++] = *item;
     return gc->tell ? gc->tell(item, gc->tell_context) : 0;
+}
+
+static int add_item(struct gc *gc, const char *what, const char *name, uint64_t bytes,
+                    const char *reason)
+{
+    struct yk_gc_item item = {.bytes = bytes};
+    snprintf(item.what, sizeof item.what, "%s", what);
+    snprintf(item.name, sizeof item.name, "%s", name);
+    snprintf(item.reason, sizeof item.reason, "%s", reason);
+    return note_item(&item, gc);
 }
 
 /* ---- interrupted creations and removals ---- */
@@ -508,30 +515,39 @@ static int clear_all(struct gc *gc)
 
 ssize_t yk_gc(bool dry_run, struct yk_gc_item **ret)
 {
-    return yk_gc_tell(dry_run, ret, NULL, NULL);
+    return yk_gc_tell(NULL, dry_run, ret, NULL, NULL);
 }
 
-ssize_t yk_gc_tell(bool dry_run, struct yk_gc_item **ret,
-                   int (*tell)(const struct yk_gc_item *item, void *context), void *context)
+static int clear_here(struct gc *gc)
+{
+    int result = yk_directory_open(&gc->directory, NULL, true);
+    if (result < 0)
+        return result == -ENOENT ? 0 : result;
+    result = yk_segment_table_read(&gc->table);
+    if (result == 0) {
+        result = clear_all(gc);
+        yk_segment_table_free(&gc->table);
+    }
+    yk_directory_close(&gc->directory);
+    free(gc->mentions);
+    free(gc->side_files);
+    free(gc->queues);
+    return result;
+}
+
+static int clear_there(struct gc *gc, const char *place)
+{
+    const struct yk_place_view *view;
+    int result = yk_place_view_needed(place, &view);
+    return result < 0 ? result : view->collect(place, gc->dry_run, note_item, gc);
+}
+
+ssize_t yk_gc_tell(const char *place, bool dry_run, struct yk_gc_item **ret, yk_tell_item *tell,
+                   void *context)
 {
     struct gc gc = {
         .dry_run = dry_run, .me = yk_sys_effective_uid(), .tell = tell, .tell_context = context};
-    int result = yk_directory_open(&gc.directory, NULL, true);
-    if (result == -ENOENT) {
-        *ret = NULL;
-        return 0;
-    }
-    if (result < 0)
-        return result;
-    result = yk_segment_table_read(&gc.table);
-    if (result == 0) {
-        result = clear_all(&gc);
-        yk_segment_table_free(&gc.table);
-    }
-    yk_directory_close(&gc.directory);
-    free(gc.mentions);
-    free(gc.side_files);
-    free(gc.queues);
+    int result = place ? clear_there(&gc, place) : clear_here(&gc);
     if (result < 0) {
         free(gc.items);
         return result;

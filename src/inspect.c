@@ -22,6 +22,7 @@
 
 #include "address.h"
 #include "base/error.h"
+#include "base/hide.h"
 #include "base/sys.h"
 #include "fifo.h"
 #include "link.h"
@@ -422,7 +423,7 @@ static int look_inside(const struct look *look, const struct yk_object *object,
     if (facts->problem[0] == '\0' && facts->held > 0 && people->count > 0)
         note_oldest_held(object, people);
     if (facts->problem[0] == '\0')
-        facts->known |= YK_KNOWN_INSIDE | YK_KNOWN_TRAFFIC;
+        facts->known |= YK_KNOWN_INSIDE | YK_KNOWN_TRAFFIC | YK_KNOWN_COUNTS;
     free(held);
     return 0;
 }
@@ -711,15 +712,12 @@ static int look_at(const struct look *look, const char *entry, struct yk_object_
 
 /* ---- what the tool calls ---- */
 
-typedef int each_object(const struct yk_object_facts *facts,
-                        const struct yk_participant_facts *participants, size_t count,
-                        void *context);
-
 /* Going through all of them. */
 struct walk {
     const struct look *look;
     struct people people; /* room for those of one object, or none at all */
-    each_object *each;
+    const char *place;    /* the only one that is wanted, as in the facts; NULL: all here */
+    yk_each_object *each;
     void *context;
 };
 
@@ -730,6 +728,8 @@ static int walk_to(struct walk *walk, const char *entry)
     int result = look_at(walk->look, entry, &facts, &walk->people);
     if (result < 0)
         return result == -ENOENT ? 0 : result; /* it went meanwhile */
+    if (walk->place && strcmp(walk->place, facts.place) != 0)
+        return 0;
     return walk->each(&facts, walk->people.facts, walk->people.count, walk->context);
 }
 
@@ -749,10 +749,10 @@ static int walk_entry(const char *entry, void *context)
     return result == -ENOMEM || result > 0 ? result : 0;
 }
 
-static int walk_all(struct people *room, each_object *each, void *context)
+static int walk_all(struct people *room, const char *place, yk_each_object *each, void *context)
 {
     struct look look;
-    struct walk walk = {&look, *room, each, context};
+    struct walk walk = {&look, *room, place, each, context};
     int result = look_begin(&look);
     if (result == -ENOENT)
         return 0; /* nobody made anything yet */
@@ -771,15 +771,41 @@ static int make_room(struct people *ret)
     return ret->facts ? 0 : yk_fail(ENOMEM, "no memory for a list of participants");
 }
 
-int yk_inspect_each(bool participants, each_object *each, void *context)
+static int walk_here(const char *place, bool participants, yk_each_object *each, void *context)
 {
     struct people room = {NULL, 0};
     int result = participants ? make_room(&room) : 0;
     if (result < 0)
         return result;
-    result = walk_all(&room, each, context);
+    result = walk_all(&room, place, each, context);
     free(room.facts);
     return result;
+}
+
+int yk_inspect_each(bool participants, yk_each_object *each, void *context)
+{
+    return walk_here(NULL, participants, each, context);
+}
+
+int yk_inspect_place(const char *place, bool participants, yk_each_object *each, void *context)
+{
+    const struct yk_place_view *view;
+    if (!place)
+        return walk_here(NULL, participants, each, context);
+    if (strcmp(place, "memory") == 0)
+        return walk_here("", participants, each, context);
+    int result = yk_place_view(place, &view);
+    if (result < 0)
+        return result;
+    return view ? view->each(place, participants, each, context)
+                : walk_here(place, participants, each, context);
+}
+
+int yk_inspect_check(const char *place, yk_tell_finding *tell, void *context)
+{
+    const struct yk_place_view *view;
+    int result = yk_place_view_needed(place, &view);
+    return result < 0 ? result : view->check(place, tell, context);
 }
 
 struct list {
@@ -838,6 +864,8 @@ int yk_inspect(const char *address, struct yk_object_facts *ret,
     int result = yk_address_parse_whole(address, &parsed);
     if (result < 0)
         return result;
+    if (parsed.place && parsed.place->view)
+        return parsed.place->view->look(&parsed, ret, ret_participants, ret_count);
     if (ret_participants)
         result = make_room(&people);
     if (result < 0)
@@ -891,6 +919,11 @@ int yk_inspect_inbox(const char *peer, struct yk_object_facts *ret)
 int yk_inspect_peer_name(const char *name)
 {
     return yk_name_check(YK_KIND_PEER, name);
+}
+
+void yk_inspect_hide(char *shown, size_t room, const char *text)
+{
+    yk_hide_logins(shown, room, text);
 }
 
 const char *yk_inspect_directory(void)

@@ -8,6 +8,24 @@
 #include "endpoint.h"
 #include "inspect.h"
 
+/*
+ * What the tool asks of a place whose objects have no names in the directory, as inspect.h has it. `where` is
+ * the place's text; those in the facts are without user and password.
+ */
+struct yk_place_view {
+    int (*each)(const char *where, bool participants, yk_each_object *each, void *context);
+    /* *ret_people, if asked for, is the caller's to free(); NULL: there are none. */
+    int (*look)(const struct yk_address *address, struct yk_object_facts *ret,
+                struct yk_participant_facts **ret_people, size_t *ret_count);
+    int (*tap_open)(void **ret, const struct yk_address *address);
+    int (*tap_look)(void *tap, uint32_t most, yk_each_tapped *each, void *context,
+                    uint64_t *ret_unseen);
+    void (*tap_close)(void *tap);
+    int (*check)(const char *where, yk_tell_finding *tell, void *context);
+    /* Hands on what it clears. */
+    int (*collect)(const char *where, bool dry_run, yk_tell_item *each, void *context);
+};
+
 struct yk_place {
     const char *name;
     bool (*carries)(enum yk_kind kind);
@@ -25,6 +43,7 @@ struct yk_place {
      */
     int (*look)(const struct yk_directory *directory, const struct yk_record *record,
                 struct yk_object_facts *facts, struct yk_participant_facts *people, size_t *count);
+    const struct yk_place_view *view; /* instead of look() */
 };
 
 extern const struct yk_place yk_place_kernel; /* place/kernel.h */
@@ -34,6 +53,12 @@ extern const struct yk_place yk_place_kernel; /* place/kernel.h */
  * sentence stands already: there is such a place, but it is not to be had.
  */
 const struct yk_place *yk_place_find(const char *text, int *ret_error);
+/*
+ * How a place is looked at from outside: 0, with NULL if its objects have names in the directory; or
+ * -ENOTSUP and others. The second refuses those, too.
+ */
+int yk_place_view(const char *text, const struct yk_place_view **ret);
+int yk_place_view_needed(const char *text, const struct yk_place_view **ret);
 /* "memory, kernel": for sentences. */
 const char *yk_place_names(void);
 

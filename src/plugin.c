@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/hide.h"
 #include "yoke.h"
 
 #define PATH_MOST 512
@@ -23,6 +24,8 @@ static int fail_here(int error, const char *sentence)
 static const struct yk_plugin_host host = {
     .layout = YK_PLUGIN_LAYOUT,
     .fail = fail_here,
+    .explain = yoke_explain,
+    .hide = yk_hide_logins,
 };
 
 static const struct yk_place *load(const char *scheme, int *ret_error)

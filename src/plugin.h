@@ -17,12 +17,16 @@ struct yk_plugin_host {
     const char *version; /* of the library, as yoke_version() */
     unsigned layout;     /* sizeof(struct yk_place), ... : what a compiler would have to agree on */
     int (*fail)(int error, const char *sentence);
+    const char *(*explain)(void); /* the last such sentence, without logins */
+    void (*hide)(char *shown, size_t room, const char *text); /* yk_hide_logins() */
 };
 
-#define YK_PLUGIN_LAYOUT                                                                   \
-    (unsigned)(sizeof(struct yk_place) * 31 + sizeof(struct yk_endpoint_operations) * 37 + \
-               sizeof(struct yoke_endpoint) * 41 + sizeof(struct yk_object_facts) * 43 +   \
-               sizeof(struct yk_participant_facts) * 47 + sizeof(struct yk_address) * 53 + \
+#define YK_PLUGIN_LAYOUT                                                                     \
+    (unsigned)(sizeof(struct yk_place) * 31 + sizeof(struct yk_place_view) * 67 +            \
+               sizeof(struct yk_plugin_host) * 71 + sizeof(struct yk_tapped) * 73 +          \
+               sizeof(struct yk_gc_item) * 79 + sizeof(struct yk_endpoint_operations) * 37 + \
+               sizeof(struct yoke_endpoint) * 41 + sizeof(struct yk_object_facts) * 43 +     \
+               sizeof(struct yk_participant_facts) * 47 + sizeof(struct yk_address) * 53 +   \
                sizeof(struct yoke_options) * 59 + sizeof(struct yoke_message) * 61)
 
 /* What a module exports under the name "yoke_place". NULL, with a sentence: it does not fit. */

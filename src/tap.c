@@ -18,6 +18,8 @@
 #include "place.h"
 #include "port.h"
 
+#define MILLISECOND INT64_C(1000000)
+
 /* Where a message that was found lies. */
 struct found {
     uint64_t sequence;
@@ -38,6 +40,8 @@ struct yk_tap {
     size_t count, room;
     unsigned char *copy; /* owned: `copied` bytes */
     uint32_t copied;
+    const struct yk_place_view *view; /* NULL: in memory; else only `far` is of use */
+    void *far;                        /* the place's own */
 };
 
 /* ---- attaching ---- */
@@ -70,7 +74,7 @@ static const struct yk_kind_operations operations = {.prepare = prepare, .unprep
 
 static int check_kind(const struct yk_address *parsed, const char *address)
 {
-    if (parsed->place)
+    if (parsed->place && !parsed->place->view)
         return yk_fail(ENOTSUP,
                        "%s is in the kernel, which shows its messages only to who takes them",
                        address);
@@ -93,6 +97,7 @@ int yk_tap_open(struct yk_tap **ret, const char *address)
     struct yk_tap *tap = yk_sys_allocate(1, sizeof *tap);
     if (!tap)
         return yk_fail(ENOMEM, "no memory to look at %s", address);
+    tap->view = parsed.place ? parsed.place->view : NULL;
     tap->link = parsed.kind == YK_KIND_LINK;
     struct yk_object_plan plan = {
         .kind = parsed.kind,
@@ -102,7 +107,8 @@ int yk_tap_open(struct yk_tap **ret, const char *address)
         .seat = YK_ANY_SEAT,
         .operations = &operations,
     };
-    result = yk_object_open(&tap->object, &plan);
+    result =
+        tap->view ? tap->view->tap_open(&tap->far, &parsed) : yk_object_open(&tap->object, &plan);
     if (result < 0)
         free(tap);
     else
@@ -114,7 +120,10 @@ void yk_tap_close(struct yk_tap *tap)
 {
     if (!tap)
         return;
-    yk_object_close(&tap->object);
+    if (tap->view)
+        tap->view->tap_close(tap->far);
+    else
+        yk_object_close(&tap->object);
     free(tap->found);
     free(tap->copy);
     free(tap);
@@ -123,8 +132,8 @@ void yk_tap_close(struct yk_tap *tap)
 bool yk_tap_is_alone(const struct yk_tap *tap)
 {
     struct shmid_ds facts;
-    return yk_sys_shm_stat(tap->object.segment, &facts) == 0 && (facts.shm_perm.mode & SHM_DEST) &&
-           facts.shm_nattch <= 1;
+    return !tap->view && yk_sys_shm_stat(tap->object.segment, &facts) == 0 &&
+           (facts.shm_perm.mode & SHM_DEST) && facts.shm_nattch <= 1;
 }
 
 /* ---- what is there ---- */
@@ -257,10 +266,11 @@ static int find_all(struct yk_tap *tap)
     return result;
 }
 
-int yk_tap_look(struct yk_tap *tap, uint32_t most,
-                int (*each)(const struct yk_tapped *message, void *context), void *context,
+int yk_tap_look(struct yk_tap *tap, uint32_t most, yk_each_tapped *each, void *context,
                 uint64_t *ret_unseen)
 {
+    if (tap->view)
+        return tap->view->tap_look(tap->far, most, each, context, ret_unseen);
     uint64_t before = tap->sent, seen = 0;
     int result = make_room(tap, most);
     if (result == 0)
@@ -283,7 +293,19 @@ int yk_tap_look(struct yk_tap *tap, uint32_t most,
     return result;
 }
 
+int64_t yk_tap_pause(const struct yk_tap *tap)
+{
+    return tap->view ? 100 * MILLISECOND : MILLISECOND;
+}
+
 /* ---- one message again and again ---- */
+
+int yk_tap_check_stages(const struct yk_tap *tap)
+{
+    return tap->view ? yk_fail(ENOTSUP, "how long messages wait is told of those in memory; servers can "
+                                        "not be asked that often")
+                     : 0;
+}
 
 uint32_t yk_tap_queues(const struct yk_tap *tap)
 {

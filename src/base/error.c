@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hide.h"
 #include "yoke.h"
+
+#define SENTENCE_WHOLE 2048 /* before what is not to be shown is left out of it */
 
 #define ERRORS(X)                                                            \
     X(EAGAIN, "full or empty now")                                           \
@@ -41,10 +44,12 @@ static _Thread_local char sentence[512];
 
 int yk_fail(int error, const char *format, ...)
 {
+    char whole[SENTENCE_WHOLE];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
+    vsnprintf(whole, sizeof whole, format, arguments);
     va_end(arguments);
+    yk_hide_logins(sentence, sizeof sentence, whole);
     return -error;
 }
 

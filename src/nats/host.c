@@ -35,6 +35,16 @@ int yk_fail(int error, const char *format, ...)
     return host.fail(error, sentence);
 }
 
+const char *yk_nats_explain(void)
+{
+    return host.explain();
+}
+
+void yk_nats_hide(char *shown, size_t room, const char *text)
+{
+    host.hide(shown, room, text);
+}
+
 int64_t yk_nats_now(void)
 {
     struct timespec now;

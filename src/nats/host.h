@@ -15,6 +15,10 @@
 /* As base/error.h. */
 int yk_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
+/* As yoke_explain(), and yk_hide_logins(). */
+const char *yk_nats_explain(void);
+void yk_nats_hide(char *shown, size_t room, const char *text);
+
 #define YK_SECOND_NS      INT64_C(1000000000)
 #define YK_MILLISECOND_NS INT64_C(1000000)
 

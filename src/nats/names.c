@@ -136,9 +136,14 @@ static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub
 static int ensure_names(struct yk_hub *hub)
 {
     char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
+    jsStreamInfo *info = NULL;
     jsStreamConfig config;
 
     names_stream(stream, hub);
+    if (js_GetStreamInfo(&info, hub->js, stream, NULL, NULL) == NATS_OK) {
+        jsStreamInfo_Destroy(info); /* with as many replicas as whoever came first said */
+        return 0;
+    }
     sprintf(subject, "%s.names.>", hub->where.prefix);
     jsStreamConfig_Init(&config);
     config.Name = stream;
@@ -204,6 +209,18 @@ static bool facts_from_json(const char *data, size_t size, struct yk_nats_facts 
     return good;
 }
 
+bool yk_nats_facts_read(const char *data, size_t size, uint64_t sequence, struct yk_nats_facts *ret)
+{
+    struct yk_nats_facts facts;
+
+    if (!facts_from_json(data, size, &facts))
+        return false;
+    *ret = facts;
+    ret->sequence = sequence;
+    ret->generation = facts.generation ? facts.generation : sequence;
+    return true;
+}
+
 /* The last word about that name: 0; its sequence, 0 for none; and its message, NULL if it was taken away. */
 static int last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequence, natsMsg **ret)
 {
@@ -249,7 +266,6 @@ static int sure_last_word(struct yk_hub *hub, const char *subject, uint64_t *ret
 int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *ret)
 {
     char subject[YK_NATS_SUBJECT_MOST];
-    struct yk_nats_facts facts;
     uint64_t sequence;
     natsMsg *message;
 
@@ -259,14 +275,10 @@ int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct 
         return result;
     if (!message)
         return yk_fail(ENOENT, "there is no %s:%s in this place", kind, name);
-    if (!facts_from_json(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), &facts))
+    if (!yk_nats_facts_read(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),
+                            sequence, ret))
         result = yk_fail(EPROTO, "what the place says of %s:%s was written by no yoke", kind, name);
     natsMsg_Destroy(message);
-    if (result == 0) {
-        *ret = facts;
-        ret->sequence = sequence;
-        ret->generation = facts.generation ? facts.generation : sequence;
-    }
     return result;
 }
 

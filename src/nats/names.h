@@ -44,6 +44,9 @@ void yk_nats_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hu
 void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub, const char *what,
                     const char *name, uint64_t generation);
 
+/* A name's message, which has that number in the stream of names. false: no yoke wrote it. */
+bool yk_nats_facts_read(const char *data, size_t size, uint64_t sequence,
+                        struct yk_nats_facts *ret);
 /* The object's facts. -ENOENT: there is none; -EPROTO: what stands there no yoke wrote. */
 int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct yk_nats_facts *ret);
 /* Writes its name: 0, with the generation filled in. -EEXIST: another was faster. */
