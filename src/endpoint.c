@@ -52,6 +52,8 @@ static int open_kind(yoke_endpoint *endpoint, const struct yk_address *address, 
                        "yoke_options.as says who this is");
     if (address->place && address->where[0] != '\0') { /* a module, which has not these checks */
         int result = yk_options_check(endpoint->kind, flags, options);
+        if (result == 0 && endpoint->kind == YK_KIND_LINK)
+            result = yk_link_check_as(address->name, options);
         if (result < 0)
             return result;
     }

@@ -195,8 +195,7 @@ static int open_as(struct yk_link *link, const char *other, uint32_t flags,
     return yk_object_open(&link->object, &plan);
 }
 
-int yk_link_hold_peer(struct yk_peer **ret_peer, const char *other,
-                      const struct yoke_options *options)
+int yk_link_check_as(const char *other, const struct yoke_options *options)
 {
     if (!options->as)
         return yk_fail(EINVAL, "link:%s has two ends: yoke_options.as says which peer this is",
@@ -204,6 +203,13 @@ int yk_link_hold_peer(struct yk_peer **ret_peer, const char *other,
     int result = yk_name_check(YK_KIND_PEER, options->as);
     if (result == 0 && strcmp(options->as, other) == 0)
         return yk_fail(EINVAL, "a link leads to another peer, and '%s' is this one itself", other);
+    return result;
+}
+
+int yk_link_hold_peer(struct yk_peer **ret_peer, const char *other,
+                      const struct yoke_options *options)
+{
+    int result = yk_link_check_as(other, options);
     return result < 0 ? result : yk_peer_hold(ret_peer, options->as, options);
 }
 

@@ -78,7 +78,8 @@ struct yk_link {
 
 int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
                  const struct yoke_options *options);
-/* Who opens a link to `other`, wherever it is, joins as options->as: checks that, and does it. */
+/* Who opens a link to `other`, wherever it is, joins as options->as: checks that; and does it, too. */
+int yk_link_check_as(const char *other, const struct yoke_options *options);
 int yk_link_hold_peer(struct yk_peer **ret_peer, const char *other,
                       const struct yoke_options *options);
 /* The end whose descriptor this is (yoke_pair()). */

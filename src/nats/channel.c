@@ -33,7 +33,7 @@ static void arrived(struct yk_line *line, char kind, uint64_t token, natsMsg *me
     if (kind == YK_ASKED_SEND || kind == YK_ASKED_STATE)
         yk_channel_take_answer(channel, kind, token, message);
     else if (kind == YK_ASKED_RENEW)
-        yk_here_answer(&channel->here, message);
+        yk_here_answer(&channel->here, token, message);
     else
         channel->kind->arrived(channel, kind, token, message);
     pthread_mutex_unlock(&channel->mutex);
@@ -63,15 +63,6 @@ static void tick(struct yk_line *line, int64_t now)
     if (yk_here_is_due(&channel->here, now))
         yk_here_renew(&channel->here, now, describe(channel));
     pthread_mutex_unlock(&channel->mutex);
-}
-
-static void choose_scope(struct yk_channel *channel, const char *as)
-{
-    char unique[33];
-
-    channel->named = as != NULL;
-    yk_nats_random_hex(unique, 16);
-    snprintf(channel->scope, sizeof channel->scope, "%s", as ? as : unique);
 }
 
 /* Also in a child, of what is the parent's. */
@@ -168,17 +159,15 @@ static void reset(struct yk_channel *channel)
                                .parked = channel->parked,
                                .watched = channel->watched,
                                .cancel = channel->cancel,
-                               .bell = channel->bell,
-                               .named = channel->named};
+                               .bell = channel->bell};
 
     drop_everything(channel);
     strcpy(fresh.name, channel->name);
     strcpy(fresh.label, channel->label);
     strcpy(fresh.place, channel->place);
-    strcpy(fresh.scope, channel->scope);
+    strcpy(fresh.as, channel->as);
+    yk_nats_random_hex(fresh.scope, 16);
     *channel = fresh;
-    if (!channel->named)
-        choose_scope(channel, NULL);
 }
 
 /* What a child inherited: the settings are of use, all else is the parent's. */
@@ -605,7 +594,9 @@ int yk_channel_open(yoke_endpoint *endpoint, struct yk_channel *channel,
     struct yk_hub *hub;
     int result = 0;
 
-    choose_scope(channel, options->as);
+    yk_nats_random_hex(channel->scope, 16);
+    if (channel->kind->names_senders && options->as)
+        snprintf(channel->as, sizeof channel->as, "%s", options->as);
     channel->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     channel->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (channel->cancel < 0 || channel->bell < 0)

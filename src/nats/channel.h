@@ -61,6 +61,7 @@ struct yk_delivery {
     uint64_t sequence, tag;
     uint32_t deliveries;
     int32_t sender;
+    uint32_t marked; /* of those deliveries: 1, for one that may have been sent before */
     size_t size;
     int64_t arrived;                  /* CLOCK_MONOTONIC */
     char reply[YK_NATS_SUBJECT_MOST]; /* where it is acknowledged */
@@ -90,8 +91,10 @@ struct yk_channel;
 
 /* What a kind has its own way. With the channel's mutex where nothing else is said. */
 struct yk_channel_kind {
-    const char *name; /* "port": in subjects and sentences */
-    uint32_t max_deliveries;
+    const char *name;        /* "port": in subjects and sentences */
+    uint32_t max_deliveries; /* unless options say so */
+    bool
+        names_senders; /* options.as is for messages' ids: the same message, sent by another process, is known */
     /* Its streams, of that generation: are they there? Makes what is missing; removes them. */
     bool (*is_whole)(struct yk_hub *hub, const char *name, uint64_t generation);
     int (*make_whole)(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts);
@@ -141,8 +144,8 @@ struct yk_channel {
     bool parked;                        /* ports: receives those */
     char subject[YK_NATS_SUBJECT_MOST]; /* where it sends to, and that stream's state */
     char state_subject[YK_NATS_SUBJECT_MOST + 64];
-    char scope[YOKE_PEER_NAME_MAX + 40]; /* of its messages' ids */
-    bool named;                          /* the scope is options.as */
+    char scope[33];                  /* of its messages' ids */
+    char as[YOKE_PEER_NAME_MAX + 1]; /* of those that have a number; "": none */
 
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t left;
@@ -158,6 +161,7 @@ struct yk_channel {
     struct yk_loan *loans;
     struct yk_doubt *doubts;
     uint64_t sent, received, empty, full;
+    char acknowledged[YK_NATS_SUBJECT_MOST]; /* the reply of the delivery that was so last */
 };
 
 /* ---- channel.c: opening, closing, and how calls wait ---- */
@@ -265,6 +269,8 @@ struct yk_delivery *yk_delivery_new(natsMsg *message, const struct yk_delivered 
 /* At the end of the queue, which is told by the bell. */
 void yk_channel_enqueue(struct yk_channel *channel, struct yk_delivery *delivery);
 struct yk_delivery *yk_channel_dequeue(struct yk_channel *channel);
+/* It is received: frees it. */
+void yk_channel_acknowledge(struct yk_channel *channel, struct yk_delivery *delivery);
 void yk_channel_ring(struct yk_channel *channel);
 void yk_channel_silence(struct yk_channel *channel);
 

@@ -52,7 +52,8 @@ struct yk_delivery *yk_delivery_new(natsMsg *message, const struct yk_delivered 
                                      .sender = (int32_t)header_number(message, "Yoke-Sender"),
                                      .size = size,
                                      .arrived = yk_nats_now()};
-    deliveries += header_number(message, "Yoke-Again") != 0;
+    delivery->marked = header_number(message, "Yoke-Again") != 0;
+    deliveries += delivery->marked;
     uint64_t parked = header_number(message, "Yoke-Deliveries");
     if (parked) { /* it keeps its number, and how often it was delivered before */
         delivery->sequence = header_number(message, "Yoke-Sequence");
@@ -62,6 +63,13 @@ struct yk_delivery *yk_delivery_new(natsMsg *message, const struct yk_delivered 
     strcpy(delivery->reply, natsMsg_GetReply(message));
     memcpy(delivery->bytes, natsMsg_GetData(message), size);
     return delivery;
+}
+
+void yk_channel_acknowledge(struct yk_channel *channel, struct yk_delivery *delivery)
+{
+    yk_hub_acknowledge(channel->line.hub, delivery->reply, "+ACK");
+    strcpy(channel->acknowledged, delivery->reply);
+    free(delivery);
 }
 
 void yk_channel_ring(struct yk_channel *channel)
@@ -158,9 +166,8 @@ static ssize_t copy_out(struct yk_channel *channel, struct yoke_message *message
         if (delivery->size > 0)
             memcpy(messages[done].data, delivery->bytes, delivery->size);
         describe(&messages[done++], delivery);
-        yk_hub_acknowledge(channel->line.hub, delivery->reply, "+ACK");
+        yk_channel_acknowledge(channel, delivery);
         channel->received++;
-        free(delivery);
     }
     return done > 0 ? (ssize_t)done : too_big(channel->queue, messages[0].capacity);
 }
@@ -262,9 +269,8 @@ int yk_channel_release(void *self, const void *message)
         return result;
     struct yk_delivery *delivery = take_held(channel, message);
     if (delivery) {
-        yk_hub_acknowledge(channel->line.hub, delivery->reply, "+ACK");
+        yk_channel_acknowledge(channel, delivery);
         channel->received++;
-        free(delivery);
     } else if (!drop_loan(channel, message)) {
         result = yk_fail(EINVAL, "%s: this is neither borrowed nor loaned by this endpoint",
                          channel->label);

@@ -139,8 +139,8 @@ void yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
         return;
     }
     forget_doubts(channel); /* another one comes: whoever wanted to repeat it has not */
-    if (channel->named && message->sequence != 0)
-        snprintf(id, YK_NATS_ID_MOST, "%s-%" PRIu64, channel->scope, message->sequence);
+    if (channel->as[0] && message->sequence != 0)
+        snprintf(id, YK_NATS_ID_MOST, "%s-%" PRIu64, channel->as, message->sequence);
     else
         snprintf(id, YK_NATS_ID_MOST, "%s.%" PRIu64, channel->scope, ++channel->numbered);
 }

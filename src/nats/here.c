@@ -4,6 +4,7 @@
 #include "here.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,40 +87,86 @@ static char *take_text(json_t *description)
     return text;
 }
 
+static int enter(struct yk_here *here, const char *text, jsPubOptions *options)
+{
+    struct yk_line *line = here->line;
+    jsPubAck *answer = NULL;
+    jsErrCode code = 0;
+    natsStatus status =
+        js_Publish(&answer, line->hub->js, here->subject, text, (int)strlen(text), options, &code);
+
+    if (status == NATS_OK)
+        here->sequence = here->expected = answer->Sequence;
+    jsPubAck_Destroy(answer);
+    here->next = yk_nats_now() + line->hub->lease_ns / RENEWALS;
+    if (code == JSStreamWrongLastSequenceErr)
+        return -EADDRINUSE;
+    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "saying who is there");
+}
+
 int yk_here_enter(struct yk_here *here, struct yk_line *line, const char *kind, const char *name,
                   uint64_t generation, json_t *description)
 {
-    char unique[17];
-    jsPubAck *answer = NULL;
-    jsErrCode code = 0;
+    char base[YK_NATS_SUBJECT_MOST], what[32];
     char *text = take_text(description);
 
     if (!text)
         return yk_fail(ENOMEM, "no memory for an endpoint");
+    *here = (struct yk_here){.line = line};
+    yk_nats_random_hex(here->owner, 8);
+    snprintf(what, sizeof what, "here.%s", kind);
+    yk_nats_subject(base, line->hub, what, name, generation);
+    snprintf(here->subject, sizeof here->subject, "%s.%s", base, here->owner);
     int result = ensure_stream(line->hub);
-    if (result == 0) {
-        char base[YK_NATS_SUBJECT_MOST], what[32];
-        *here = (struct yk_here){.line = line};
-        snprintf(what, sizeof what, "here.%s", kind);
-        yk_nats_subject(base, line->hub, what, name, generation);
-        yk_nats_random_hex(unique, 8);
-        snprintf(here->subject, sizeof here->subject, "%s.%s", base, unique);
-        natsStatus status =
-            js_Publish(&answer, line->hub->js, here->subject, text, (int)strlen(text), NULL, &code);
-        if (status == NATS_OK)
-            here->sequence = answer->Sequence;
-        else
-            result = yk_hub_fail(status, code, "saying who is there");
-        jsPubAck_Destroy(answer);
-        here->next = yk_nats_now() + line->hub->lease_ns / RENEWALS;
-    }
+    if (result == 0)
+        result = enter(here, text, NULL);
     free(text);
     return result;
 }
 
+int yk_here_enter_alone(struct yk_here *here, struct yk_line *line, const char *kind,
+                        const char *name, json_t *description)
+{
+    char token[YK_NATS_TOKEN_MOST];
+    jsPubOptions options;
+    char *text = take_text(description);
+
+    if (!text)
+        return yk_fail(ENOMEM, "no memory for a peer");
+    *here = (struct yk_here){.line = line, .alone = true};
+    yk_nats_random_hex(here->owner, 8);
+    yk_nats_encode(token, name);
+    snprintf(here->subject, sizeof here->subject, "%s.here.%s.%s", line->hub->where.prefix, kind,
+             token);
+    jsPubOptions_Init(&options);
+    options.ExpectNoMessage = true;
+    int result = ensure_stream(line->hub);
+    if (result == 0)
+        result = enter(here, text, &options);
+    free(text);
+    return result == -EADDRINUSE
+               ? yk_fail(EADDRINUSE, "%s:%s is the name of another living process", kind, name)
+               : result;
+}
+
 bool yk_here_is_due(const struct yk_here *here, int64_t now)
 {
-    return here->sequence != 0 && now >= here->next;
+    return here->sequence != 0 && !here->lost && now >= here->next;
+}
+
+static void renew_alone(const struct yk_here *here, const char *reply, const char *text)
+{
+    char number[64];
+    natsMsg *message = NULL;
+
+    if (natsMsg_Create(&message, here->subject, reply, text, (int)strlen(text)) != NATS_OK)
+        return;
+    snprintf(number, sizeof number, "%" PRIu64, here->expected);
+    natsMsgHeader_Set(message, "Nats-Expected-Last-Subject-Sequence", number);
+    snprintf(number, sizeof number, "%s.%" PRIu64, here->owner, here->number);
+    natsMsgHeader_Set(message, "Nats-Msg-Id", number);
+    natsConnection_PublishMsg(here->line->hub->connection, message);
+    natsMsg_Destroy(message);
 }
 
 void yk_here_renew(struct yk_here *here, int64_t now, json_t *description)
@@ -130,19 +177,47 @@ void yk_here_renew(struct yk_here *here, int64_t now, json_t *description)
     here->next = now + here->line->hub->lease_ns / RENEWALS;
     if (!text)
         return;
-    yk_hub_reply(here->line, YK_ASKED_RENEW, 0, reply);
-    yk_hub_ask(here->line, here->subject, reply, text, strlen(text));
+    yk_hub_reply(here->line, YK_ASKED_RENEW, here->number, reply);
+    if (here->alone)
+        renew_alone(here, reply, text);
+    else
+        yk_hub_ask(here->line, here->subject, reply, text, strlen(text));
     free(text);
 }
 
-void yk_here_answer(struct yk_here *here, natsMsg *message)
+/*
+ * The message was another than that which was to be renewed. None: the servers lost it, as they do when a single one
+ * is started again; then it is made anew, which succeeds unless somebody else is there by then.
+ */
+static void renewal_refused(struct yk_here *here, const json_t *error)
+{
+    const char *text = json_string_value(json_object_get(error, "description"));
+    const char *colon = text ? strrchr(text, ':') : NULL;
+
+    if (json_integer_value(json_object_get(error, "err_code")) != JSStreamWrongLastSequenceErr)
+        return;
+    here->number++;
+    if (colon && strtoull(colon + 1, NULL, 10) == 0) {
+        here->expected = 0;
+        here->next = 0;
+    } else {
+        here->lost = true;
+    }
+}
+
+void yk_here_answer(struct yk_here *here, uint64_t number, natsMsg *message)
 {
     json_t *answer =
         json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
+    const json_t *error = json_object_get(answer, "error");
     json_int_t sequence = json_integer_value(json_object_get(answer, "seq"));
 
-    if (sequence > 0)
-        here->sequence = (uint64_t)sequence;
+    if (number == here->number && error && here->alone) {
+        renewal_refused(here, error);
+    } else if (number == here->number && sequence > 0) {
+        here->sequence = here->expected = (uint64_t)sequence;
+        here->number += here->alone;
+    }
     json_decref(answer);
 }
 
@@ -151,11 +226,38 @@ void yk_here_leave(struct yk_here *here)
 {
     char stream[YK_NATS_PREFIX_MOST + 8];
 
-    if (here->sequence == 0)
+    if (here->sequence == 0 || here->lost)
         return;
     stream_name(stream, here->line->hub);
     js_DeleteMsg(here->line->hub->js, stream, here->sequence, NULL, NULL);
     here->sequence = 0;
+}
+
+void yk_here_ask(struct yk_line *line, char kind, const char *what, const char *name,
+                 uint64_t generation, const char *owner)
+{
+    char reply[YK_NATS_REPLY_MOST], stream[YK_NATS_PREFIX_MOST + 8], base[YK_NATS_SUBJECT_MOST];
+    char subject[sizeof stream + 32], body[sizeof base + 64], here[32];
+
+    stream_name(stream, line->hub);
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.GET.%s", stream);
+    snprintf(here, sizeof here, "here.%s", what);
+    yk_nats_subject(base, line->hub, here, name, generation);
+    snprintf(body, sizeof body, "{\"last_by_subj\":\"%s.%s\"}", base, owner);
+    yk_hub_reply(line, kind, 0, reply);
+    yk_hub_ask(line, subject, reply, body, strlen(body));
+}
+
+bool yk_here_is_gone(natsMsg *answer)
+{
+    json_t *said =
+        json_loadb(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer), 0, NULL);
+    const json_t *error = json_object_get(said, "error");
+    bool gone =
+        error && json_integer_value(json_object_get(error, "err_code")) == JSNoMessageFoundErr;
+
+    json_decref(said);
+    return gone;
 }
 
 int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation,

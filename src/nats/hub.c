@@ -159,11 +159,15 @@ static void *keep(void *context)
 
 static void connected_again(natsConnection *connection, void *context)
 {
-    (void)context;
+    struct yk_hub *hub = context;
+
     yk_nats_fork_guard(connection);
+    pthread_mutex_lock(&hub->mutex);
+    hub->since = yk_nats_now();
+    pthread_mutex_unlock(&hub->mutex);
 }
 
-static natsStatus set_options(const struct yk_hub *hub, natsOptions *options)
+static natsStatus set_options(struct yk_hub *hub, natsOptions *options)
 {
     natsStatus status =
         natsOptions_SetServers(options, (const char **)hub->where.servers, hub->where.count);
@@ -187,7 +191,7 @@ static natsStatus set_options(const struct yk_hub *hub, natsOptions *options)
     if (status == NATS_OK)
         status = natsOptions_SetErrorHandler(options, ignore_error, NULL);
     if (status == NATS_OK)
-        status = natsOptions_SetReconnectedCB(options, connected_again, NULL);
+        status = natsOptions_SetReconnectedCB(options, connected_again, hub);
     /* else the client's flusher sends it, a millisecond later */
     return status == NATS_OK ? natsOptions_SetSendAsap(options, true) : status;
 }
@@ -249,6 +253,7 @@ static void hub_free(struct yk_hub *hub)
     jsCtx_Destroy(hub->js);
     natsConnection_Destroy(hub->connection);
     pthread_cond_destroy(&hub->finished);
+    pthread_mutex_destroy(&hub->peers_mutex);
     pthread_mutex_destroy(&hub->mutex);
     free(hub);
 }
@@ -287,6 +292,8 @@ static int hub_new(struct yk_hub **ret, const char *place)
         return yk_fail(ENOMEM, "no memory for a connection");
     strcpy(hub->place, place);
     pthread_mutex_init(&hub->mutex, NULL);
+    pthread_mutex_init(&hub->peers_mutex, NULL);
+    hub->since = yk_nats_now();
     init_finished(&hub->finished);
     int result = yk_nats_where_parse(place, &hub->where);
     yk_nats_random_hex(unique, 16);
@@ -394,10 +401,16 @@ void yk_ear_reply(const struct yk_ear *ear, uint64_t token, char reply[YK_NATS_R
 int yk_ear_open(struct yk_ear *ear)
 {
     char subject[YK_NATS_REPLY_MOST];
-    sigset_t all, before;
 
     snprintf(subject, sizeof subject, "%s%c.%llx.*", ear->line->hub->inbox, ear->kind,
              (unsigned long long)ear->line->id);
+    return yk_ear_open_at(ear, subject);
+}
+
+int yk_ear_open_at(struct yk_ear *ear, const char *subject)
+{
+    sigset_t all, before;
+
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     natsStatus status = natsConnection_Subscribe(&ear->subscription, ear->line->hub->connection,

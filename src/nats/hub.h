@@ -48,8 +48,11 @@ struct yk_hub {
     pthread_cond_t finished; /* tells the keeper, with `ends` */
     struct yk_line *lines;
     uint64_t last_line; /* the newest one's id */
+    int64_t since;      /* when it was connected last; under `mutex` */
     bool ends;
     pthread_t keeper;
+    pthread_mutex_t peers_mutex; /* of the next, see peer.h; above `mutex` */
+    struct yk_nats_peer *peers;
     unsigned users; /* under the table's mutex, with `next` */
     struct yk_hub *next;
 };
@@ -81,6 +84,8 @@ struct yk_ear {
     void (*arrived)(struct yk_ear *ear, uint64_t token, natsMsg *message);
 };
 int yk_ear_open(struct yk_ear *ear);
+/* The same for whatever is published there: all of it comes with token 0. */
+int yk_ear_open_at(struct yk_ear *ear, const char *subject);
 /* Nothing that was on its way is lost: arrived() gets it before this returns. */
 void yk_ear_close(struct yk_ear *ear);
 void yk_ear_reply(const struct yk_ear *ear, uint64_t token, char reply[YK_NATS_REPLY_MOST]);

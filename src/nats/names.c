@@ -15,6 +15,7 @@
 #define REPLICAS      3
 #define NONE_LOOKS    4
 #define NONE_PAUSE_NS (50 * YK_MILLISECOND_NS)
+#define LIST          "names" /* the stream */
 #define HEX           "0123456789ABCDEF"
 
 /* ---- names as tokens ---- */
@@ -221,8 +222,9 @@ bool yk_nats_facts_read(const char *data, size_t size, uint64_t sequence, struct
     return true;
 }
 
-/* The last word about that name: 0; its sequence, 0 for none; and its message, NULL if it was taken away. */
-static int last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequence, natsMsg **ret)
+/* What the servers say now: a message that was taken away is none. */
+static int last_word(struct yk_hub *hub, const char *list, const char *subject,
+                     uint64_t *ret_sequence, natsMsg **ret)
 {
     char stream[YK_NATS_PREFIX_MOST + 8];
     natsMsg *message = NULL;
@@ -230,7 +232,7 @@ static int last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequ
 
     *ret = NULL;
     *ret_sequence = 0;
-    names_stream(stream, hub);
+    snprintf(stream, sizeof stream, "%s-%.6s", hub->where.prefix, list);
     natsStatus status = js_GetLastMsg(&message, hub->js, stream, subject, NULL, &code);
     if (code == JSStreamNotFoundErr || code == JSNoMessageFoundErr || status == NATS_NOT_FOUND)
         return 0;
@@ -248,8 +250,8 @@ static int last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequ
  * A server that has just become the leader of the stream may answer before it has all that its predecessor
  * had: in a cluster "none" is believed when it was said some times.
  */
-static int sure_last_word(struct yk_hub *hub, const char *subject, uint64_t *ret_sequence,
-                          natsMsg **ret)
+int yk_nats_last_word(struct yk_hub *hub, const char *list, const char *subject,
+                      uint64_t *ret_sequence, natsMsg **ret)
 {
     int looks = yk_hub_is_clustered(hub) ? NONE_LOOKS : 1;
     int result = 0;
@@ -258,7 +260,7 @@ static int sure_last_word(struct yk_hub *hub, const char *subject, uint64_t *ret
     for (int i = 0; i < looks && result == 0 && !*ret; i++) {
         if (i > 0)
             nanosleep(&(struct timespec){.tv_nsec = NONE_PAUSE_NS}, NULL);
-        result = last_word(hub, subject, ret_sequence, ret);
+        result = last_word(hub, list, subject, ret_sequence, ret);
     }
     return result;
 }
@@ -270,7 +272,7 @@ int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct 
     natsMsg *message;
 
     name_subject(subject, hub, kind, name);
-    int result = sure_last_word(hub, subject, &sequence, &message);
+    int result = yk_nats_last_word(hub, LIST, subject, &sequence, &message);
     if (result < 0)
         return result;
     if (!message)
@@ -282,9 +284,8 @@ int yk_nats_find(struct yk_hub *hub, const char *kind, const char *name, struct 
     return result;
 }
 
-/* Writes the next word about it: its sequence, or -EEXIST if `last` was not the last. */
-static int write_word(struct yk_hub *hub, const char *subject, const char *data, uint64_t last,
-                      uint64_t *ret_sequence)
+int yk_nats_write_word(struct yk_hub *hub, const char *subject, const char *data, uint64_t last,
+                       uint64_t *ret_sequence)
 {
     jsPubOptions options;
     jsPubAck *answer = NULL;
@@ -312,7 +313,7 @@ static int write_facts(struct yk_hub *hub, const char *kind, const char *subject
     json_decref(object);
     if (!text)
         return yk_fail(ENOMEM, "no memory for a name");
-    int result = write_word(hub, subject, text, last, ret_sequence);
+    int result = yk_nats_write_word(hub, subject, text, last, ret_sequence);
     free(text);
     return result;
 }
@@ -328,7 +329,7 @@ int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name,
     int result = ensure_names(hub);
     name_subject(subject, hub, kind, name);
     if (result == 0)
-        result = last_word(hub, subject, &last, &message);
+        result = last_word(hub, LIST, subject, &last, &message);
     if (result < 0)
         return result;
     if (message) {
@@ -368,7 +369,7 @@ int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name,
     char subject[YK_NATS_SUBJECT_MOST];
 
     name_subject(subject, hub, kind, name);
-    int result = write_word(hub, subject, "", facts->sequence, NULL);
+    int result = yk_nats_write_word(hub, subject, "", facts->sequence, NULL);
     return result == -EEXIST ? yk_fail(ENOENT, "%s:%s was removed or changed meanwhile", kind, name)
                              : result;
 }

@@ -59,6 +59,16 @@ int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name,
 int yk_nats_mark(struct yk_hub *hub, const char *kind, const char *name,
                  struct yk_nats_facts *facts, bool closing);
 
+/*
+ * A list has the last word about each of its subjects; the names are one, in the stream PREFIX-names. 0, with the
+ * word's sequence (0: there was none) and its message (NULL: none, or it was taken away). And writes the next one:
+ * -EEXIST if `last` was not the last.
+ */
+int yk_nats_last_word(struct yk_hub *hub, const char *list, const char *subject,
+                      uint64_t *ret_sequence, natsMsg **ret);
+int yk_nats_write_word(struct yk_hub *hub, const char *subject, const char *data, uint64_t last,
+                       uint64_t *ret_sequence);
+
 /* Adds the stream, with three replicas where there is a cluster: as many as hub->replicas from then on. */
 int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what);
 

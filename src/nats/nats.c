@@ -2,17 +2,31 @@
  * nats.c - the place itself: what it carries, and who does it.
  */
 #include "look.h"
+#include "nats_link.h"
 #include "port.h"
 
 static bool carries(enum yk_kind kind)
 {
-    return kind == YK_KIND_PORT;
+    return kind == YK_KIND_PORT || kind == YK_KIND_LINK;
+}
+
+static int open_endpoint(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
+                         const struct yoke_options *options)
+{
+    return address->kind == YK_KIND_LINK ? yk_nats_link_open(endpoint, address, flags, options)
+                                         : yk_nats_port_open(endpoint, address, flags, options);
+}
+
+static int remove_object(const struct yk_address *address)
+{
+    return address->kind == YK_KIND_LINK ? yk_nats_link_remove(address)
+                                         : yk_nats_port_remove(address);
 }
 
 const struct yk_place yk_nats_place = {
     .name = "nats",
     .carries = carries,
-    .open = yk_nats_port_open,
-    .remove = yk_nats_port_remove,
+    .open = open_endpoint,
+    .remove = remove_object,
     .view = &yk_nats_view,
 };

@@ -121,6 +121,7 @@ static int remove_streams(struct yk_hub *hub, const char *name, uint64_t generat
 static const struct yk_channel_kind kind = {
     .name = "port",
     .max_deliveries = DELIVERIES_DEFAULT,
+    .names_senders = true,
     .is_whole = is_whole,
     .make_whole = make_whole,
     .remove_streams = remove_streams,

@@ -1,0 +1,636 @@
+/*
+ * link.c - see nats_link.h: opening and closing, and what is known of both ends.
+ */
+#include "nats_link.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST         "ends"
+#define STREAM_MOST  255  /* bytes of a stream's name, by the servers */
+#define FUSE         1000 /* messages beyond the depth, which the sender keeps to */
+#define WAITING_MOST 16
+#define ASKED_ENDS   'e'
+#define ASKED_THEIRS 'o'
+#define ASKS         6 /* in a lease: is the other end there? */
+#define ABSENT_MOST  4 /* times: in a cluster a new leader may not know yet */
+#define BARRIER_MS   2000
+#define SETTLED      3 /* part of a lease, after connecting, in which those who are there say so again */
+
+/* ---- what is said of an end ------------------------------------------------------------------ */
+
+static void end_subject(char subject[YK_NATS_SUBJECT_MOST + 8], const struct yk_nats_link *link,
+                        int side)
+{
+    char base[YK_NATS_SUBJECT_MOST];
+
+    yk_nats_subject(base, link->channel.line.hub, LIST, link->channel.name,
+                    link->channel.facts.generation);
+    snprintf(subject, YK_NATS_SUBJECT_MOST + 8, "%s.%d", base, side);
+}
+
+static int ensure_list(struct yk_hub *hub)
+{
+    char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
+    jsStreamConfig config;
+
+    sprintf(stream, "%s-" LIST, hub->where.prefix);
+    sprintf(subject, "%s." LIST ".>", hub->where.prefix);
+    jsStreamConfig_Init(&config);
+    config.Name = stream;
+    config.Subjects = (const char *[]){subject};
+    config.SubjectsLen = 1;
+    config.MaxMsgsPerSubject = 1;
+    config.Storage = js_FileStorage;
+    return yk_nats_add_stream(hub, &config, "making the stream of links' ends");
+}
+
+static char *end_to_text(const struct yk_end *end)
+{
+    json_t *steps = json_array();
+
+    for (size_t i = 0; steps && i < end->step_count; i++)
+        json_array_append_new(steps, json_pack("[I, I]", (json_int_t)end->steps[i].upto,
+                                               (json_int_t)end->steps[i].count));
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:o}", "state", end->state == YK_END_OPEN ? "open" : "closed",
+                  "owner", end->owner, "consumer", end->consumer, "delivered", steps);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return text;
+}
+
+static void take_steps(struct yk_end *end, const json_t *steps)
+{
+    json_int_t upto, count;
+
+    for (size_t i = 0; i < json_array_size(steps) && end->step_count < YK_STEPS_MOST; i++)
+        if (json_unpack(json_array_get(steps, i), "[I, I]", &upto, &count) == 0 && upto > 0 &&
+            count > 0 && count < UINT32_MAX)
+            end->steps[end->step_count++] =
+                (struct yk_step){.upto = (uint64_t)upto, .count = (uint32_t)count};
+}
+
+/* False: no yoke wrote that. */
+static bool end_from_text(const char *data, size_t size, struct yk_end *ret)
+{
+    const char *state, *owner, *consumer;
+    json_t *steps, *object = json_loadb(data, size, 0, NULL);
+    bool good = object &&
+                json_unpack(object, "{s:s, s:s, s:s, s:o}", "state", &state, "owner", &owner,
+                            "consumer", &consumer, "delivered", &steps) == 0 &&
+                strlen(owner) < sizeof ret->owner && strlen(consumer) < sizeof ret->consumer;
+
+    if (good) {
+        *ret = (struct yk_end){.state = strcmp(state, "open") == 0 ? YK_END_OPEN : YK_END_CLOSED};
+        strcpy(ret->owner, owner);
+        strcpy(ret->consumer, consumer);
+        take_steps(ret, steps);
+    }
+    json_decref(object);
+    return good;
+}
+
+static int read_end(const struct yk_nats_link *link, int side, struct yk_end *ret)
+{
+    char subject[YK_NATS_SUBJECT_MOST + 8];
+    uint64_t word;
+    natsMsg *message;
+
+    end_subject(subject, link, side);
+    int result = yk_nats_last_word(link->channel.line.hub, LIST, subject, &word, &message);
+    if (result < 0)
+        return result;
+    *ret = (struct yk_end){.state = YK_END_NEW};
+    if (message &&
+        !end_from_text(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), ret))
+        result = yk_fail(EPROTO, "what the place says of %s was written by no yoke",
+                         link->channel.label);
+    natsMsg_Destroy(message);
+    ret->word = word;
+    return result;
+}
+
+/* -EOWNERDEAD: somebody else did meanwhile. */
+static int write_end(const struct yk_nats_link *link, struct yk_end *end)
+{
+    char subject[YK_NATS_SUBJECT_MOST + 8];
+    char *text = end_to_text(end);
+
+    if (!text)
+        return yk_fail(ENOMEM, "no memory for the end of a link");
+    end_subject(subject, link, link->side);
+    int result = yk_nats_write_word(link->channel.line.hub, subject, text, end->word, &end->word);
+    free(text);
+    return result == -EEXIST ? yk_nats_link_lost(link) : result;
+}
+
+/* ---- how the other end is -------------------------------------------------------------------- */
+
+int yk_nats_link_lost(const struct yk_nats_link *link)
+{
+    return yk_fail(
+        EOWNERDEAD,
+        "%s: this process was not heard of for longer than the lease of peer:%s, which is "
+        "another's by now, or free: open the link anew",
+        link->channel.label, link->me);
+}
+
+int yk_nats_link_ended(const struct yk_nats_link *link)
+{
+    switch (link->theirs.state) {
+    case YK_END_CLOSED:
+        return yk_fail(EPIPE, "the other side of %s closed it", link->channel.label);
+    case YK_END_DIED:
+        return yk_fail(EOWNERDEAD, "the other side of %s died", link->channel.label);
+    default:
+        return 0;
+    }
+}
+
+/* Who receives is told, once all that came before was received; see yk_nats_link_emptied(). */
+static void set_theirs(struct yk_nats_link *link, enum yk_end_state state)
+{
+    if (state == link->theirs.state)
+        return;
+    link->theirs.state = state;
+    link->absent = 0;
+    if (state == YK_END_CLOSED || state == YK_END_DIED)
+        yk_channel_ring(&link->channel);
+    else if (!link->channel.queue)
+        yk_channel_silence(&link->channel);
+}
+
+/* What is published may yet be refused; who closes it must be who had it. */
+static void take_word(struct yk_nats_link *link, const struct yk_end *end)
+{
+    if (end->state == YK_END_CLOSED && strcmp(end->owner, link->theirs.owner) != 0)
+        return;
+    strcpy(link->theirs.owner, end->owner);
+    set_theirs(link, end->state);
+}
+
+static void end_spoke(struct yk_ear *ear, uint64_t token, natsMsg *message)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)ear->line;
+    struct yk_end end;
+
+    (void)token;
+    pthread_mutex_lock(&link->channel.mutex);
+    if (end_from_text(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), &end))
+        take_word(link, &end);
+    pthread_mutex_unlock(&link->channel.mutex);
+    natsMsg_Destroy(message);
+}
+
+/* The answer to whether its owner still takes part. */
+static void arrived(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    int most = yk_hub_is_clustered(channel->line.hub) ? ABSENT_MOST : 1;
+
+    (void)token;
+    if (kind != ASKED_THEIRS)
+        return;
+    bool gone = yk_here_is_gone(message);
+    link->absent = gone ? link->absent + 1 : 0;
+    if (!gone && link->theirs.state == YK_END_DIED)
+        set_theirs(link, YK_END_OPEN); /* as after all servers were away for long */
+    else if (link->absent >= most && link->theirs.state == YK_END_OPEN)
+        set_theirs(link, YK_END_DIED);
+}
+
+static void ask_for_theirs(struct yk_nats_link *link, int64_t now)
+{
+    struct yk_channel *channel = &link->channel;
+    const struct yk_hub *hub = channel->line.hub;
+
+    if (link->theirs.state != YK_END_OPEN && link->theirs.state != YK_END_DIED)
+        return;
+    if (now - hub->since < hub->lease_ns / SETTLED ||
+        (link->absent == 0 && now - link->asked < hub->lease_ns / ASKS))
+        return;
+    link->asked = now;
+    yk_here_ask(&channel->line, ASKED_THEIRS, "link", channel->name, channel->facts.generation,
+                link->theirs.owner);
+}
+
+static void tick(struct yk_channel *channel, int64_t now)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+
+    if (!link->lost && link->peer && yk_nats_peer_is_lost(link->peer)) {
+        link->lost = true;
+        yk_channel_ring(channel);
+    }
+    ask_for_theirs(link, now);
+    yk_nats_link_receiving_tick(link, now);
+}
+
+/* ---- the consumer ---------------------------------------------------------------------------- */
+
+static int remove_consumers(struct yk_hub *hub, const char *stream)
+{
+    jsConsumerNamesList *list = NULL;
+    jsErrCode code = 0;
+    natsStatus status = js_ConsumerNames(&list, hub->js, stream, NULL, &code);
+
+    if (status == NATS_NOT_FOUND && code == 0)
+        return 0;
+    for (int i = 0; status == NATS_OK && i < list->Count; i++) {
+        status = js_DeleteConsumer(hub->js, stream, list->List[i], NULL, &code);
+        if (code == JSConsumerNotFoundErr)
+            status = NATS_OK;
+    }
+    jsConsumerNamesList_Destroy(list);
+    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "removing a consumer of a link");
+}
+
+static int make_consumer(const struct yk_nats_link *link, const char *name)
+{
+    struct yk_hub *hub = link->channel.line.hub;
+    jsConsumerConfig consumer;
+    jsErrCode code = 0;
+
+    jsConsumerConfig_Init(&consumer);
+    consumer.Durable = name;
+    consumer.AckPolicy = js_AckExplicit;
+    consumer.AckWait = link->channel.facts.ack_wait_ns;
+    consumer.MaxDeliver = -1;
+    consumer.MaxAckPending = -1;
+    consumer.MaxWaiting = WAITING_MOST;
+    natsStatus status = js_AddConsumer(NULL, hub->js, link->source, &consumer, NULL, &code);
+    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "making the consumer of a link");
+}
+
+/* How far the one before it came. A consumer that was never made delivered nothing. */
+static int count_predecessor(const struct yk_nats_link *link, struct yk_end *end)
+{
+    jsConsumerInfo *info = NULL;
+    jsErrCode code = 0;
+
+    if (end->state != YK_END_OPEN)
+        return 0;
+    natsStatus status = js_GetConsumerInfo(&info, link->channel.line.hub->js, link->source,
+                                           end->consumer, NULL, &code);
+    if (status == NATS_OK)
+        yk_end_count(end, info->Delivered.Stream);
+    jsConsumerInfo_Destroy(info);
+    if (status == NATS_OK || code == JSConsumerNotFoundErr)
+        return 0;
+    return yk_hub_fail(status, code, "looking for the consumer of a link");
+}
+
+/*
+ * Where nothing was delivered of what is said to be delivered, as the process died in here, that is said too often of a
+ * message, never too seldom.
+ */
+static int take_over(struct yk_nats_link *link, struct yk_end *end)
+{
+    yk_nats_random_hex(end->consumer, 8);
+    int result = write_end(link, end);
+    if (result == 0)
+        result = remove_consumers(link->channel.line.hub, link->source);
+    return result;
+}
+
+int yk_nats_link_check(struct yk_nats_link *link)
+{
+    struct yk_end end;
+    int result = yk_channel_check_there(&link->channel);
+
+    if (result < 0)
+        return result;
+    pthread_mutex_unlock(&link->channel.mutex);
+    result = read_end(link, link->side, &end);
+    pthread_mutex_lock(&link->channel.mutex);
+    if (result < 0)
+        return result;
+    if (end.state == YK_END_OPEN && strcmp(end.owner, link->mine.owner) == 0)
+        return 0;
+    link->lost = true;
+    return yk_nats_link_lost(link);
+}
+
+/* What is delivered from here on is known by the new name. */
+static void use_consumer(struct yk_nats_link *link, const struct yk_end *end)
+{
+    link->mine = *end;
+    link->number = 0;
+    link->credit = 0;
+    link->broken = false;
+}
+
+int yk_nats_link_renew(struct yk_nats_link *link)
+{
+    int result = yk_nats_link_check(link);
+    struct yk_end end = link->mine;
+
+    if (result < 0)
+        return result;
+    pthread_mutex_unlock(&link->channel.mutex);
+    result = take_over(link, &end);
+    pthread_mutex_lock(&link->channel.mutex);
+    if (result < 0)
+        return result;
+    use_consumer(link, &end);
+    pthread_mutex_unlock(&link->channel.mutex);
+    result = make_consumer(link, end.consumer);
+    pthread_mutex_lock(&link->channel.mutex);
+    link->broken = result < 0;
+    return result;
+}
+
+/* ---- its streams ----------------------------------------------------------------------------- */
+
+static const char *const ways[2] = {"link0", "link1"}; /* by the side that sends */
+
+static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
+{
+    char stream[YK_NATS_SUBJECT_MOST];
+    jsStreamInfo *info = NULL;
+
+    yk_nats_stream(stream, hub, ways[1], name, generation);
+    natsStatus status = js_GetStreamInfo(&info, hub->js, stream, NULL, NULL);
+    jsStreamInfo_Destroy(info);
+    return status == NATS_OK;
+}
+
+static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)
+{
+    int result = 0;
+
+    for (int i = 0; i < 2 && result == 0; i++)
+        result = yk_channel_add_stream(hub, ways[i], name, facts, (int64_t)facts->depth + FUSE);
+    return result;
+}
+
+static int remove_streams(struct yk_hub *hub, const char *name, uint64_t generation)
+{
+    char base[YK_NATS_SUBJECT_MOST], filter[sizeof base + 2], list[YK_NATS_PREFIX_MOST + 8];
+    jsOptions options;
+    int result = 0;
+
+    for (int i = 0; i < 2 && result == 0; i++)
+        result = yk_channel_remove_stream(hub, ways[i], name, generation);
+    yk_nats_subject(base, hub, LIST, name, generation);
+    snprintf(filter, sizeof filter, "%s.>", base);
+    sprintf(list, "%s-" LIST, hub->where.prefix);
+    jsOptions_Init(&options);
+    options.Stream.Purge.Subject = filter;
+    js_PurgeStream(hub->js, list, &options, NULL); /* what stays is of no use to anybody */
+    return result;
+}
+
+/* ---- opening and closing --------------------------------------------------------------------- */
+
+static void begin(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    const struct yk_hub *hub = channel->line.hub;
+    uint64_t generation = channel->facts.generation;
+    char target[YK_NATS_SUBJECT_MOST];
+
+    link->next = (struct yk_ear){&channel->line, YK_ASKED_NEXT, NULL, yk_channel_hear};
+    link->ends = (struct yk_ear){&channel->line, ASKED_ENDS, NULL, end_spoke};
+    yk_nats_subject(channel->subject, hub, ways[link->side], channel->name, generation);
+    yk_nats_stream(target, hub, ways[link->side], channel->name, generation);
+    yk_nats_stream(link->source, hub, ways[1 - link->side], channel->name, generation);
+    snprintf(channel->state_subject, sizeof channel->state_subject, "$JS.API.STREAM.INFO.%s",
+             target);
+    snprintf(link->source_subject, sizeof link->source_subject, "$JS.API.STREAM.INFO.%s",
+             link->source);
+}
+
+/* One end is open once in a process. */
+static int join(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    struct yk_hub *hub = channel->line.hub;
+    struct yk_nats_peer *peer;
+    int result = yk_nats_peer_hold(&peer, hub, link->me);
+
+    if (result < 0)
+        return result;
+    pthread_mutex_lock(&hub->peers_mutex);
+    for (const struct yk_nats_link *open = peer->links; open; open = open->next_open)
+        if (strcmp(open->other, link->other) == 0)
+            result = -EADDRINUSE;
+    if (result == 0) {
+        link->next_open = peer->links;
+        peer->links = link;
+    }
+    pthread_mutex_unlock(&hub->peers_mutex);
+    if (result < 0) {
+        yk_nats_peer_drop(peer);
+        return yk_fail(EADDRINUSE, "%s is open in this process as peer:%s already", channel->label,
+                       link->me);
+    }
+    pthread_mutex_lock(&channel->mutex);
+    link->peer = peer;
+    pthread_mutex_unlock(&channel->mutex);
+    return 0;
+}
+
+static void leave(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    struct yk_hub *hub = channel->line.hub;
+
+    pthread_mutex_lock(&hub->peers_mutex);
+    for (struct yk_nats_link **at = &link->peer->links; *at; at = &(*at)->next_open)
+        if (*at == link) {
+            *at = link->next_open;
+            break;
+        }
+    pthread_mutex_unlock(&hub->peers_mutex);
+    yk_nats_peer_drop(link->peer);
+}
+
+/* From now on what the other end says of itself is heard; what it said before is asked for. */
+static int meet(struct yk_nats_link *link)
+{
+    char subject[YK_NATS_SUBJECT_MOST + 8];
+    struct yk_end theirs;
+
+    end_subject(subject, link, 1 - link->side);
+    int result = yk_ear_open_at(&link->ends, subject);
+    if (result == 0)
+        result = read_end(link, 1 - link->side, &theirs);
+    if (result < 0)
+        return result;
+    pthread_mutex_lock(&link->channel.mutex);
+    if (link->theirs.state == YK_END_NEW && theirs.state != YK_END_NEW) {
+        strcpy(link->theirs.owner, theirs.owner);
+        set_theirs(link, theirs.state);
+    }
+    pthread_mutex_unlock(&link->channel.mutex);
+    return 0;
+}
+
+static int start(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    struct yk_end end;
+    int result = ensure_list(channel->line.hub);
+
+    if (result == 0)
+        result = read_end(link, link->side, &end);
+    if (result == 0)
+        result = count_predecessor(link, &end);
+    if (result < 0)
+        return result;
+    end.state = YK_END_OPEN;
+    strcpy(end.owner, channel->here.owner);
+    result = take_over(link, &end);
+    if (result < 0)
+        return result;
+    pthread_mutex_lock(&channel->mutex);
+    use_consumer(link, &end);
+    link->known = false;
+    link->seen = 0;
+    pthread_mutex_unlock(&channel->mutex);
+    result = make_consumer(link, end.consumer);
+    if (result == 0)
+        result = yk_ear_open(&link->next);
+    return result == 0 ? meet(link) : result;
+}
+
+static void deafen(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+
+    yk_ear_close(&link->next);
+    yk_ear_close(&link->ends);
+}
+
+/* Whoever is next finds what was not acknowledged. */
+static void end(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    struct yk_hub *hub = channel->line.hub;
+    struct yk_end end = link->mine;
+    struct yk_nats_facts facts;
+    natsMsg *answer = NULL;
+
+    if (link->lost || yk_nats_find(hub, channel->kind->name, channel->name, &facts) < 0 ||
+        facts.generation != channel->facts.generation)
+        return;
+    if (channel->acknowledged[0]) /* once more, for an answer: then all before it is done, too */
+        natsConnection_RequestString(&answer, hub->connection, channel->acknowledged, "+ACK",
+                                     BARRIER_MS);
+    natsMsg_Destroy(answer);
+    yk_nats_link_count_up(link, &end);
+    end.state = YK_END_CLOSED;
+    write_end(link, &end);
+}
+
+static void forget(struct yk_channel *channel)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+
+    link->peer = NULL;
+    link->mine = link->theirs = (struct yk_end){.state = YK_END_NEW};
+    link->lost = link->known = link->broken = false;
+    link->absent = 0;
+    link->asked = link->until = 0;
+    link->waiting = 0;
+    link->seen = link->number = link->asking = 0;
+    link->credit = 0;
+}
+
+static const char *other(void *self)
+{
+    return ((struct yk_nats_link *)self)->other;
+}
+
+static const struct yk_channel_kind kind = {
+    .name = "link",
+    .max_deliveries = UINT32_MAX,
+    .is_whole = is_whole,
+    .make_whole = make_whole,
+    .remove_streams = remove_streams,
+    .begin = begin,
+    .join = join,
+    .leave = leave,
+    .start = start,
+    .deafen = deafen,
+    .end = end,
+    .forget = forget,
+    .arrived = arrived,
+    .delivered = yk_nats_link_delivered,
+    .told = yk_nats_link_told,
+    .tick = tick,
+    .send = yk_nats_link_send,
+    .await = yk_nats_link_await,
+    .emptied = yk_nats_link_emptied,
+    .give_back = yk_nats_link_give_back,
+    .watch = yk_nats_link_watch,
+};
+
+static const struct yk_endpoint_operations operations = {
+    .what = "a link on NATS",
+    .close = yk_channel_close,
+    .cancel = yk_channel_cancel,
+    .max_message = yk_channel_max_message,
+    .fd = yk_channel_fd,
+    .send_many = yk_channel_send_many,
+    .recv_many = yk_channel_recv_many,
+    .borrow_many = yk_channel_borrow_many,
+    .commit_many = yk_channel_commit_many,
+    .loan = yk_channel_loan,
+    .release = yk_channel_release,
+    .give_back = yk_channel_give_back,
+    .link_other = other,
+    .link_wait = yk_nats_link_wait,
+};
+
+int yk_nats_link_remove(const struct yk_address *address)
+{
+    return yk_channel_remove(&kind, address->where, address->name);
+}
+
+/* Both names are a part of the name of a stream. */
+static int check_length(const struct yk_channel *channel)
+{
+    char token[YK_NATS_TOKEN_MOST];
+
+    yk_nats_encode(token, channel->name);
+    if (strlen(token) + YK_NATS_PREFIX_MOST + 30 > STREAM_MOST)
+        return yk_fail(
+            EINVAL,
+            "%s and peer:%s: both names take %zu bytes here, where letters, digits, '_' and '-' count "
+            "1 and others 3, and have %d",
+            channel->label, ((const struct yk_nats_link *)channel)->me, strlen(token),
+            STREAM_MOST - YK_NATS_PREFIX_MOST - 30);
+    return 0;
+}
+
+int yk_nats_link_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
+                      const struct yoke_options *options)
+{
+    int result = yk_channel_check(&kind, flags, options);
+    if (result < 0)
+        return result;
+    struct yk_nats_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return yk_fail(ENOMEM, "no memory for an endpoint");
+    struct yk_channel *channel = &link->channel;
+    channel->kind = &kind;
+    strcpy(link->me, options->as);
+    strcpy(link->other, address->name); /* both are checked */
+    link->side = strcmp(link->me, link->other) < 0 ? 0 : 1;
+    snprintf(channel->name, sizeof channel->name, "%s@%s", link->side == 0 ? link->me : link->other,
+             link->side == 0 ? link->other : link->me);
+    snprintf(channel->label, sizeof channel->label, "link:%s", link->other);
+    strcpy(channel->place, address->where);
+    result = check_length(channel);
+    if (result < 0) {
+        free(link);
+        return result;
+    }
+    return yk_channel_open(endpoint, channel, &operations, flags, options);
+}
