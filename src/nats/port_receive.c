@@ -18,6 +18,7 @@
 #define ANSWER_NS  (2 * YK_SECOND_NS)        /* for an answer at once */
 #define AGAIN_NS   (50 * YK_MILLISECOND_NS)  /* while no server has the port */
 #define NOW_NS     (5 * YK_MILLISECOND_NS)   /* for a count that is behind */
+#define UNHEARD_NS (250 * YK_MILLISECOND_NS) /* then it is asked once more: a request can be lost */
 #define BEHIND_NS  (50 * YK_MILLISECOND_NS)  /* for a consumer that is */
 #define REST_NS    (20 * YK_MILLISECOND_NS)  /* for the rest of several */
 #define KEEP_NS    YK_SECOND_NS              /* for the next call */
@@ -389,22 +390,28 @@ static bool is_behind(struct yk_nats_port *port)
 static int look_now(struct yk_nats_port *port, size_t batch)
 {
     int64_t begin = yk_nats_now(), until = begin + ANSWER_NS;
-    int result = ask_once(port, batch, true, NOW_NS, until);
+    int result = ask_once(port, batch, true, NOW_NS, begin + UNHEARD_NS);
 
-    while ((result == -ENXIO || result == -EAGAIN) && yk_nats_now() < until) {
+    while ((result == -ENXIO || result == -EAGAIN || result == -ETIMEDOUT) &&
+           yk_nats_now() < until) {
         if (result == -ENXIO) {
             result = after_nobody(port, begin, until);
             if (result < 0)
                 return result;
-        } else if (!is_behind(port)) {
+        } else if (result == -EAGAIN && !is_behind(port)) {
             return port->cancelled ? -ECANCELED : -EAGAIN;
         }
-        result = port->queue ? 0 : ask_once(port, batch, true, BEHIND_NS, until);
+        result =
+            port->queue ? 0 : ask_once(port, batch, true, BEHIND_NS, yk_nats_now() + UNHEARD_NS);
     }
     return result == -ENXIO || result == -ETIMEDOUT ? no_answer() : result;
 }
 
-static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
+/*
+ * Until one comes. Those that are there at that moment come with it, up to `batch`: so is no_wait with a time
+ * understood. (Not if others asked for more than there is: that is answered at once, and then one is enough.)
+ */
+static int wait_for_some(struct yk_nats_port *port, size_t batch, int64_t deadline)
 {
     int64_t nobody_since = 0;
 
@@ -413,7 +420,8 @@ static int wait_for_one(struct yk_nats_port *port, int64_t deadline)
         if (left <= 0)
             return -ETIMEDOUT;
         int64_t time = left < REQUEST_NS ? left : REQUEST_NS;
-        int result = ask_once(port, 1, false, time, now + time + GRACE_NS);
+        int result = ask_once(port, batch, batch > 1, time, now + time + GRACE_NS);
+        batch = 1;
         if (result == -ENXIO) {
             nobody_since = nobody_since ? nobody_since : now;
             result = after_nobody(port, nobody_since, deadline);
@@ -434,12 +442,9 @@ static int await(struct yk_nats_port *port, size_t wanted, int64_t timeout_ns)
 
     if (port->queue)
         return 0;
-    if (timeout_ns != 0 && wanted == 1)
-        return wait_for_one(port, deadline);
-    int result = look_now(port, wanted < BATCH_MOST ? wanted : BATCH_MOST);
-    if (timeout_ns != 0 && (result == -EAGAIN || result == -EHOSTUNREACH))
-        result = wait_for_one(port, deadline);
-    return result;
+    if (wanted > BATCH_MOST)
+        wanted = BATCH_MOST;
+    return timeout_ns != 0 ? wait_for_some(port, wanted, deadline) : look_now(port, wanted);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------- */
