@@ -17,6 +17,7 @@
 #define GRACE_NS   (250 * YK_MILLISECOND_NS) /* for the answer that the time is over */
 #define ANSWER_NS  (2 * YK_SECOND_NS)        /* for an answer at once */
 #define AGAIN_NS   (50 * YK_MILLISECOND_NS)  /* while no server has the port */
+#define UNHEARD_NS (250 * YK_MILLISECOND_NS) /* then it is asked once more: a request can be lost */
 #define BEHIND_NS  (50 * YK_MILLISECOND_NS)  /* for a consumer that is */
 #define REST_NS    (20 * YK_MILLISECOND_NS)  /* for the rest of several */
 #define KEEP_NS    YK_SECOND_NS              /* for the next call */
@@ -256,9 +257,8 @@ static int after_nobody(struct yk_channel *channel, int64_t since, int64_t until
     int64_t now = yk_nats_now();
     int result = 0;
 
-    if (now - since > GONE_NS) {
+    if (now - since > GONE_NS)
         result = yk_channel_check_there(channel);
-    }
     if (result == 0) {
         result = yk_channel_sleep(channel, channel->bell, -1,
                                   now + AGAIN_NS < until ? now + AGAIN_NS : until);
@@ -293,17 +293,20 @@ static bool is_behind(struct yk_channel *channel)
 static int look_now(struct yk_channel *channel, size_t batch)
 {
     int64_t begin = yk_nats_now(), until = begin + ANSWER_NS;
-    int result = ask_once(channel, batch, true, 0, until);
+    int result = ask_once(channel, batch, true, 0, begin + UNHEARD_NS);
 
-    while ((result == -ENXIO || result == -EAGAIN) && yk_nats_now() < until) {
+    while ((result == -ENXIO || result == -EAGAIN || result == -ETIMEDOUT) &&
+           yk_nats_now() < until) {
         if (result == -ENXIO) {
             result = after_nobody(channel, begin, until);
             if (result < 0)
                 return result;
-        } else if (!is_behind(channel)) {
+        } else if (result == -EAGAIN && !is_behind(channel)) {
             return channel->cancelled ? -ECANCELED : -EAGAIN;
         }
-        result = channel->queue ? 0 : ask_once(channel, batch, true, BEHIND_NS, until);
+        result = channel->queue
+                     ? 0
+                     : ask_once(channel, batch, true, BEHIND_NS, yk_nats_now() + UNHEARD_NS);
     }
     if (result != -ENXIO && result != -ETIMEDOUT)
         return result;
@@ -311,7 +314,11 @@ static int look_now(struct yk_channel *channel, size_t batch)
     return result < 0 ? result : no_answer();
 }
 
-static int wait_for_one(struct yk_channel *channel, int64_t deadline)
+/*
+ * Until one comes. Those that are there at that moment come with it, up to `batch`: so is no_wait with a time
+ * understood. (Not if others asked for more than there is: that is answered at once, and then one is enough.)
+ */
+static int wait_for_some(struct yk_channel *channel, size_t batch, int64_t deadline)
 {
     int64_t nobody_since = 0;
 
@@ -320,7 +327,8 @@ static int wait_for_one(struct yk_channel *channel, int64_t deadline)
         if (left <= 0)
             return -ETIMEDOUT;
         int64_t time = left < REQUEST_NS ? left : REQUEST_NS;
-        int result = ask_once(channel, 1, false, time, now + time + GRACE_NS);
+        int result = ask_once(channel, batch, batch > 1, time, now + time + GRACE_NS);
+        batch = 1;
         if (result == -ENXIO) {
             nobody_since = nobody_since ? nobody_since : now;
             result = after_nobody(channel, nobody_since, deadline);
@@ -343,10 +351,7 @@ int yk_nats_port_await(struct yk_channel *channel, size_t wanted, int64_t timeou
 
     if (channel->queue)
         return 0;
-    if (timeout_ns != 0 && wanted == 1)
-        return wait_for_one(channel, deadline);
-    int result = look_now(channel, wanted < BATCH_MOST ? wanted : BATCH_MOST);
-    if (timeout_ns != 0 && (result == -EAGAIN || result == -EHOSTUNREACH))
-        result = wait_for_one(channel, deadline);
-    return result;
+    if (wanted > BATCH_MOST)
+        wanted = BATCH_MOST;
+    return timeout_ns != 0 ? wait_for_some(channel, wanted, deadline) : look_now(channel, wanted);
 }
