@@ -2,6 +2,8 @@
  * port_test.c - what ports on NATS promise beside what all ports do (conformance_test.c): a dead receiver's
  * message, parked ones, messages in doubt, ids. Runs beside a nats-server of its own (with_server.py).
  */
+#include <dirent.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,38 @@ static void signal_server(int number)
 
     if (!pid || kill(atoi(pid), number) < 0)
         fail_msg("no server to send signal %d to", number);
+}
+
+/* The stop reaches one thread after the other. */
+static bool is_all_stopped(const char *pid)
+{
+    char path[64], line[512];
+    bool all = true;
+
+    snprintf(path, sizeof path, "/proc/%s/task", pid);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks && (task = readdir(tasks)) != NULL;) {
+        if (task->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/task/%.16s/stat", pid, task->d_name);
+        FILE *file = fopen(path, "re");
+        const char *end = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+        all = all && end && end[2] == 'T';
+        if (file)
+            fclose(file);
+    }
+    if (tasks)
+        closedir(tasks);
+    return all;
+}
+
+static void stop_server(void)
+{
+    int64_t give_up = now_ns() + SOON_MS * MS;
+
+    signal_server(SIGSTOP);
+    while (!is_all_stopped(getenv("YOKE_NATS_PID")) && now_ns() < give_up)
+        sched_yield();
 }
 
 /* ---- dead receivers ---- */
@@ -184,7 +218,7 @@ static void in_doubt_and_sent_again_it_is_there_once(void **state)
     uint64_t number = 5;
 
     (void)state;
-    signal_server(SIGSTOP);
+    stop_server();
     for (int i = 0; i < 3; i++)
         must_fail(yoke_send(port, &number, sizeof number, 100 * MS), ECOMM);
     assert_non_null(strstr(yoke_explain(), "port:jobs"));
