@@ -35,8 +35,12 @@
 #define SERVED_NS (15 * SECOND)
 /* How soon a server that does not answer is asked again. */
 #define NAP_NS (SECOND / 5)
-/* A place with servers takes what was in hand for 30 s for lost, if it heard nothing of it. */
-#define LONG_NS (10 * SECOND)
+/*
+ * Servers give what was lent to another one when they hear nothing of it for some seconds (one at least), and
+ * know for 120 s what they have had. Before either is over one is on the safe side.
+ */
+#define LOAN_NS   (9 * SECOND / 10)
+#define MEMORY_NS (90 * SECOND)
 
 static const struct yk_usage usage = {
     "bridge",
@@ -158,169 +162,7 @@ static void parse(struct bridge *bridge, int argc, char **argv)
     bridge->to.served = is_served(bridge->to.address);
 }
 
-/* ---- opening ---- */
-
-/* 0, or an error that is a problem of the object's, too. */
-static int look_at(struct shore *shore)
-{
-    int result = yk_inspect(shore->address, &shore->facts, NULL, NULL);
-
-    if (result < 0)
-        return yk_report_on(shore->address, result);
-    if (shore->facts.problem[0] == '\0')
-        return YK_DONE;
-    yk_complain("%s: %s", shore->address, shore->facts.problem);
-    return YK_FAILED;
-}
-
-static bool is_same(const struct yk_object_facts *a, const struct yk_object_facts *b)
-{
-    return strcmp(a->name, b->name) == 0 && strcmp(a->place, b->place) == 0 &&
-           a->created_ns == b->created_ns && a->segment == b->segment;
-}
-
-/* What was looked at is what was opened: else its messages would go under the names of another's. */
-static int open_from(struct bridge *bridge)
-{
-    struct shore *from = &bridge->from;
-    struct yk_object_facts before;
-    int status;
-
-    for (;;) {
-        status = look_at(from);
-        if (status != YK_DONE)
-            return status;
-        before = from->facts;
-        int result = yoke_open(&from->endpoint, from->address, 0, NULL);
-        if (result < 0)
-            return yk_report_on(from->address, result);
-        status = look_at(from);
-        if (status != YK_DONE || is_same(&before, &from->facts))
-            return status;
-        yoke_close(from->endpoint); /* it was made anew meanwhile */
-        from->endpoint = NULL;
-    }
-}
-
-static uint64_t hash(uint64_t value, const char *text)
-{
-    for (; *text; text++) /* FNV-1a */
-        value = (value ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return value;
-}
-
-/* 32 hexadecimal digits, another one each time that the machine starts. */
-static void read_boot(char boot[33])
-{
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-    size_t length = 0;
-    int one;
-
-    while (file && length < 32 && (one = fgetc(file)) != EOF)
-        if (one != '-' && one != '\n')
-            boot[length++] = (char)one;
-    boot[length] = '\0';
-    if (file)
-        fclose(file);
-}
-
-/*
- * The name that each bridge from this very object sends under. Objects of one machine differ by name or
- * time of creation, machines by what they are called since they were started; what servers have is the
- * same from wherever one looks.
- */
-static void name_sender(struct bridge *bridge)
-{
-    const struct yk_object_facts *facts = &bridge->from.facts;
-    char boot[33] = "served";
-
-    if (!bridge->to.served || !bridge->keeps)
-        return;
-    if (!bridge->from.served)
-        read_boot(boot);
-    snprintf(bridge->as, sizeof bridge->as, "bridge-%s-%" PRIx64 "-%016" PRIx64, boot,
-             (uint64_t)facts->created_ns,
-             hash(hash(UINT64_C(0xcbf29ce484222325), facts->name), facts->kind));
-}
-
-static int open_to(struct bridge *bridge)
-{
-    struct yoke_options as_from = YOKE_OPTIONS_INIT;
-    struct shore *to = &bridge->to;
-    int result;
-
-    as_from.max_message = bridge->from.facts.max_message;
-    if (!to->served)
-        as_from.priorities = bridge->from.facts.priorities;
-    if (bridge->as[0] != '\0')
-        as_from.as = bridge->as;
-    result = yoke_open(&to->endpoint, to->address, bridge->create ? YOKE_CREATE | YOKE_KEPT : 0,
-                       &as_from);
-    return result < 0 ? yk_report_on(to->address, result) : look_at(to);
-}
-
-/* Does FROM have what it lent again, if who had it is killed? */
-static int check_keeping(struct bridge *bridge)
-{
-    struct shore *from = &bridge->from;
-    bool lends = yoke_borrow_many(from->endpoint, bridge->hand, 0, YOKE_NOW) != -ENOTSUP;
-
-    bridge->keeps = lends && !from->facts.once;
-    if (!bridge->keeps && !bridge->may_lose) {
-        yk_complain("%s delivers each message once: what a bridge has in hand when it is killed is "
-                    "lost; --may-lose bridges it nevertheless",
-                    from->address);
-        return YK_FAILED;
-    }
-    if (!lends) {
-        bridge->room = 1;
-        bridge->buffer = yk_grow(NULL, yoke_max_message(from->endpoint));
-    }
-    return YK_DONE;
-}
-
-/* Whether all that may come fits. What can not be kept must fit; of the rest the user is told. */
-static int check_fit(struct bridge *bridge)
-{
-    const struct yk_object_facts *from = &bridge->from.facts, *to = &bridge->to.facts;
-    size_t has = yoke_max_message(bridge->from.endpoint),
-           takes = yoke_max_message(bridge->to.endpoint);
-
-    if (is_same(from, to)) {
-        yk_complain("%s and %s are the same port", bridge->from.address, bridge->to.address);
-        return YK_FAILED;
-    }
-    if (takes < has && !bridge->keeps) {
-        yk_complain("%s has messages of up to %zu bytes, %s takes %zu: what does not fit would be "
-                    "lost",
-                    bridge->from.address, has, bridge->to.address, takes);
-        return YK_FAILED;
-    }
-    if (takes < has)
-        yk_complain("note: %s has messages of up to %zu bytes, %s takes %zu", bridge->from.address,
-                    has, bridge->to.address, takes);
-    if (to->priorities < from->priorities)
-        yk_complain("note: %s has %" PRIu32 " priorities, %s %" PRIu32
-                    ": those above arrive with %" PRIu32,
-                    bridge->from.address, from->priorities, bridge->to.address, to->priorities,
-                    to->priorities - 1);
-    return YK_DONE;
-}
-
-static int open_both(struct bridge *bridge)
-{
-    int status = open_from(bridge);
-
-    if (status == YK_DONE)
-        status = check_keeping(bridge);
-    if (status == YK_DONE) {
-        name_sender(bridge);
-        status = open_to(bridge);
-    }
-    return status == YK_DONE ? check_fit(bridge) : status;
-}
-
-/* ---- while it works ---- */
+/* ---- servers that are away ---- */
 
 static void say_progress(struct bridge *bridge, const char *why)
 {
@@ -362,6 +204,203 @@ static void be_back(struct bridge *bridge, struct shore *shore)
     yk_progress_clear(&bridge->progress);
     yk_complain("note: %s answers again", shore->address);
 }
+
+/* ---- opening ---- */
+
+/*
+ * A place whose objects can not be looked at has what all such have: one priority, and what is not
+ * released comes again until it is parked. When it was made is not known then (0).
+ */
+static void suppose(struct shore *shore)
+{
+    shore->facts = (struct yk_object_facts){.place = "servers", .priorities = 1};
+}
+
+/* 0, or an error that is a problem of the object's, too. */
+static int look_at(struct shore *shore)
+{
+    int result = yk_inspect(shore->address, &shore->facts, NULL, NULL);
+
+    if (shore->served && (result < 0 || shore->facts.place[0] == '\0'))
+        return suppose(shore), YK_DONE;
+    if (result < 0)
+        return yk_report_on(shore->address, result);
+    if (shore->facts.problem[0] == '\0')
+        return YK_DONE;
+    yk_complain("%s: %s", shore->address, shore->facts.problem);
+    return YK_FAILED;
+}
+
+static bool is_same(const struct yk_object_facts *a, const struct yk_object_facts *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->place, b->place) == 0 &&
+           a->created_ns == b->created_ns && a->segment == b->segment;
+}
+
+/* Opens it, and waits for its servers: as long as for messages. */
+static int open_shore(struct bridge *bridge, struct shore *shore, uint32_t flags,
+                      const struct yoke_options *how)
+{
+    int64_t begun = yk_time_monotonic();
+    int result, status = YK_DONE;
+
+    while (is_away(result = yoke_open(&shore->endpoint, shore->address, flags, how))) {
+        bool over = bridge->timeout >= 0 && yk_time_monotonic() - begun >= bridge->timeout;
+        if (!over)
+            status = stay_away(bridge, shore);
+        if (over || status != YK_DONE)
+            break;
+    }
+    if (status == YK_DONE && result < 0)
+        status = yk_report_on(shore->address, result);
+    if (status == YK_DONE)
+        be_back(bridge, shore);
+    return status;
+}
+
+/* What was looked at is what was opened: else its messages would go under the names of another's. */
+static int open_from(struct bridge *bridge)
+{
+    struct shore *from = &bridge->from;
+    struct yk_object_facts before;
+    int status;
+
+    for (;;) {
+        status = look_at(from);
+        if (status != YK_DONE)
+            return status;
+        before = from->facts;
+        status = open_shore(bridge, from, 0, NULL);
+        if (status == YK_DONE)
+            status = look_at(from);
+        if (status != YK_DONE || is_same(&before, &from->facts))
+            return status;
+        yoke_close(from->endpoint); /* it was made anew meanwhile */
+        from->endpoint = NULL;
+    }
+}
+
+static uint64_t hash(uint64_t value, const char *text)
+{
+    for (; *text; text++) /* FNV-1a */
+        value = (value ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return value;
+}
+
+/* 32 hexadecimal digits, another one each time that the machine starts. */
+static void read_boot(char boot[33])
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    size_t length = 0;
+    int one;
+
+    while (file && length < 32 && (one = fgetc(file)) != EOF)
+        if (one != '-' && one != '\n')
+            boot[length++] = (char)one;
+    boot[length] = '\0';
+    if (file)
+        fclose(file);
+}
+
+/*
+ * The name that each bridge from this very object sends under. Objects of one machine differ by name or
+ * time of creation, machines by what they are called since they were started; what servers have is the
+ * same from wherever one looks.
+ */
+static void name_sender(struct bridge *bridge)
+{
+    const struct yk_object_facts *facts = &bridge->from.facts;
+    char boot[33] = "served";
+
+    if (!bridge->to.served || !bridge->keeps || facts->created_ns == 0)
+        return;
+    if (!bridge->from.served)
+        read_boot(boot);
+    snprintf(bridge->as, sizeof bridge->as, "bridge-%s-%" PRIx64 "-%016" PRIx64, boot,
+             (uint64_t)facts->created_ns,
+             hash(hash(UINT64_C(0xcbf29ce484222325), facts->name), facts->kind));
+}
+
+static int open_to(struct bridge *bridge)
+{
+    struct yoke_options as_from = YOKE_OPTIONS_INIT;
+    struct shore *to = &bridge->to;
+    int status;
+
+    as_from.max_message = yoke_max_message(bridge->from.endpoint);
+    if (to->served)
+        as_from.depth = bridge->from.facts.depth;
+    else
+        as_from.priorities = bridge->from.facts.priorities;
+    if (bridge->as[0] != '\0')
+        as_from.as = bridge->as;
+    status = open_shore(bridge, to, bridge->create ? YOKE_CREATE | YOKE_KEPT : 0, &as_from);
+    return status == YK_DONE ? look_at(to) : status;
+}
+
+/* Does FROM have what it lent again, if who had it is killed? */
+static int check_keeping(struct bridge *bridge)
+{
+    struct shore *from = &bridge->from;
+    bool lends = yoke_borrow_many(from->endpoint, bridge->hand, 0, YOKE_NOW) != -ENOTSUP;
+
+    bridge->keeps = lends && !from->facts.once;
+    if (!bridge->keeps && !bridge->may_lose) {
+        yk_complain("%s delivers each message once: what a bridge has in hand when it is killed is "
+                    "lost; --may-lose bridges it nevertheless",
+                    from->address);
+        return YK_FAILED;
+    }
+    if (!lends) {
+        bridge->room = 1;
+        bridge->buffer = yk_grow(NULL, yoke_max_message(from->endpoint));
+    }
+    return YK_DONE;
+}
+
+/* Whether all that may come fits. What can not be kept must fit; of the rest the user is told. */
+static int check_fit(struct bridge *bridge)
+{
+    const struct yk_object_facts *from = &bridge->from.facts, *to = &bridge->to.facts;
+    size_t has = yoke_max_message(bridge->from.endpoint),
+           takes = yoke_max_message(bridge->to.endpoint);
+
+    if (is_same(from, to) &&
+        (from->created_ns != 0 || strcmp(bridge->from.address, bridge->to.address) == 0)) {
+        yk_complain("%s and %s are the same port", bridge->from.address, bridge->to.address);
+        return YK_FAILED;
+    }
+    if (takes < has && !bridge->keeps) {
+        yk_complain("%s has messages of up to %zu bytes, %s takes %zu: what does not fit would be "
+                    "lost",
+                    bridge->from.address, has, bridge->to.address, takes);
+        return YK_FAILED;
+    }
+    if (takes < has)
+        yk_complain("note: %s has messages of up to %zu bytes, %s takes %zu", bridge->from.address,
+                    has, bridge->to.address, takes);
+    if (to->priorities < from->priorities)
+        yk_complain("note: %s has %" PRIu32 " priorities, %s %" PRIu32
+                    ": those above arrive with %" PRIu32,
+                    bridge->from.address, from->priorities, bridge->to.address, to->priorities,
+                    to->priorities - 1);
+    return YK_DONE;
+}
+
+static int open_both(struct bridge *bridge)
+{
+    int status = open_from(bridge);
+
+    if (status == YK_DONE)
+        status = check_keeping(bridge);
+    if (status == YK_DONE) {
+        name_sender(bridge);
+        status = open_to(bridge);
+    }
+    return status == YK_DONE ? check_fit(bridge) : status;
+}
+
+/* ---- while it works ---- */
 
 static int fail(struct bridge *bridge, const struct shore *shore, int error)
 {
@@ -471,6 +510,8 @@ static int take(struct bridge *bridge, bool *ret_over)
 
     if (got == -EINTR)
         return yk_stop_signal() ? YK_STOPPED : YK_DONE;
+    if (got == -ETIMEDOUT && bridge->from.served) /* was nothing there, or nobody? */
+        got = yoke_borrow_many(bridge->from.endpoint, bridge->hand, wanted(bridge), YOKE_NOW);
     if (is_away((int)got))
         return stay_away(bridge, &bridge->from);
     if (got < 0 && got != -EAGAIN && got != -ETIMEDOUT)
@@ -530,8 +571,8 @@ static bool fits(const struct bridge *bridge, const struct yoke_message *message
 static int give_back_unfit(struct bridge *bridge)
 {
     const struct yoke_message *message = &bridge->hand[0];
-    uint32_t most = bridge->from.facts.max_deliveries;
-    bool is_parked = message->deliveries >= most;
+    uint32_t most = bridge->from.facts.max_deliveries; /* 0: not known */
+    bool is_parked = most > 0 && message->deliveries >= most;
 
     if (!bridge->told_unfit || most == UINT32_MAX) {
         yk_progress_clear(&bridge->progress);
@@ -552,6 +593,17 @@ static int give_back_unfit(struct bridge *bridge)
     return YK_DONE;
 }
 
+/*
+ * Have they been in hand for so long, as when this was stopped, that servers have given them to another
+ * bridge, or forgotten that they have had them?
+ */
+static bool is_too_long(const struct bridge *bridge)
+{
+    int64_t most = bridge->from.served ? LOAN_NS : bridge->to.served ? MEMORY_NS : INT64_MAX;
+
+    return most < INT64_MAX && boot_time() - bridge->since > most;
+}
+
 /* How long to wait for room. Servers have the time that they need to answer at all. */
 static int64_t room_wait(const struct bridge *bridge)
 {
@@ -567,7 +619,7 @@ static int send_some(struct bridge *bridge)
         count++;
     if (count == 0)
         return give_back_unfit(bridge);
-    if (bridge->from.served && boot_time() - bridge->since > LONG_NS)
+    if (is_too_long(bridge))
         mark_all(bridge);
     ssize_t sent = yoke_send_many(bridge->to.endpoint, bridge->hand, count, room_wait(bridge));
     if (sent == -EINTR)
@@ -596,7 +648,6 @@ static int carry(struct bridge *bridge)
     bool over = false;
 
     bridge->last_came = yk_time_monotonic();
-    yk_progress_begin(&bridge->progress, true);
     while (status == YK_DONE && !over && !complete(bridge)) {
         if (yk_stop_signal())
             status = YK_STOPPED;
@@ -642,7 +693,9 @@ int yk_bridge_main(int argc, char **argv)
     parse(&bridge, argc, argv);
     yk_stop_install();
     bridge.hand = yk_grow(NULL, bridge.room * sizeof *bridge.hand);
+    yk_progress_begin(&bridge.progress, true);
     status = open_both(&bridge);
+    yk_progress_clear(&bridge.progress);
     if (status == YK_DONE) {
         status = carry(&bridge);
         put_back(&bridge);
