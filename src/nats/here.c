@@ -87,11 +87,22 @@ static char *take_text(json_t *description)
     return text;
 }
 
+/* It goes on while the process, or the machine, is stopped. */
+static int64_t boot_time(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec * YK_SECOND_NS + now.tv_nsec;
+}
+
 static int enter(struct yk_here *here, const char *text, jsPubOptions *options)
 {
     struct yk_line *line = here->line;
     jsPubAck *answer = NULL;
     jsErrCode code = 0;
+
+    here->confirmed = boot_time();
     natsStatus status =
         js_Publish(&answer, line->hub->js, here->subject, text, (int)strlen(text), options, &code);
 
@@ -154,11 +165,12 @@ bool yk_here_is_due(const struct yk_here *here, int64_t now)
     return here->sequence != 0 && !here->lost && now >= here->next;
 }
 
-static void renew_alone(const struct yk_here *here, const char *reply, const char *text)
+static void renew_alone(struct yk_here *here, const char *reply, const char *text)
 {
     char number[64];
     natsMsg *message = NULL;
 
+    here->begun = here->begun ? here->begun : boot_time();
     if (natsMsg_Create(&message, here->subject, reply, text, (int)strlen(text)) != NATS_OK)
         return;
     snprintf(number, sizeof number, "%" PRIu64, here->expected);
@@ -197,6 +209,7 @@ static void renewal_refused(struct yk_here *here, const json_t *error)
     if (json_integer_value(json_object_get(error, "err_code")) != JSStreamWrongLastSequenceErr)
         return;
     here->number++;
+    here->begun = 0;
     if (colon && strtoull(colon + 1, NULL, 10) == 0) {
         here->expected = 0;
         here->next = 0;
@@ -217,6 +230,8 @@ void yk_here_answer(struct yk_here *here, uint64_t number, natsMsg *message)
     } else if (number == here->number && sequence > 0) {
         here->sequence = here->expected = (uint64_t)sequence;
         here->number += here->alone;
+        here->confirmed = here->begun;
+        here->begun = 0;
     }
     json_decref(answer);
 }
@@ -258,6 +273,11 @@ bool yk_here_is_gone(natsMsg *answer)
 
     json_decref(said);
     return gone;
+}
+
+bool yk_here_is_certain(const struct yk_here *here)
+{
+    return !here->lost && boot_time() - here->confirmed < here->line->hub->lease_ns;
 }
 
 int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation,

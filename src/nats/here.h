@@ -22,7 +22,10 @@ struct yk_here {
     bool lost;         /* another one is, or was: it had not renewed it in time */
     uint64_t expected; /* what is renewed */
     uint64_t number;   /* of the renewal, which is repeated until it is answered */
-    char owner[17];    /* unique, as is the subject's end of one who is not alone */
+    int64_t
+        begun; /* when that was sent first, and the last one that was answered (CLOCK_BOOTTIME) */
+    int64_t confirmed;
+    char owner[17]; /* unique, as is the subject's end of one who is not alone */
 };
 
 /* What is the same for all of a process: host, pid, command, uid and since when. A new JSON object, or NULL. */
@@ -51,6 +54,9 @@ void yk_here_leave(struct yk_here *here);
 void yk_here_ask(struct yk_line *line, char kind, const char *what, const char *name,
                  uint64_t generation, const char *owner);
 bool yk_here_is_gone(natsMsg *answer);
+
+/* Of one who is alone: is it certain that nobody else is there? Not when it was not renewed within the lease. */
+bool yk_here_is_certain(const struct yk_here *here);
 
 /* How many take part in that object now. */
 int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation,

@@ -315,6 +315,13 @@ int yk_nats_link_check(struct yk_nats_link *link)
     return yk_nats_link_lost(link);
 }
 
+int yk_nats_link_own(struct yk_nats_link *link)
+{
+    if (link->lost)
+        return yk_nats_link_lost(link);
+    return yk_nats_peer_is_certain(link->peer) ? 0 : yk_nats_link_check(link);
+}
+
 /* What is delivered from here on is known by the new name. */
 static void use_consumer(struct yk_nats_link *link, const struct yk_end *end)
 {

@@ -361,8 +361,6 @@ static int await(struct yk_nats_link *link, size_t wanted, int64_t deadline, boo
     int result = 0;
 
     while (result == 0 && !channel->queue) {
-        if (link->lost)
-            return yk_nats_link_lost(link);
         if (link->broken) {
             result = mend(link, now);
             begin = yk_nats_now();
@@ -374,6 +372,8 @@ static int await(struct yk_nats_link *link, size_t wanted, int64_t deadline, boo
         } else {
             result = yk_channel_sleep(channel, channel->bell, -1, deadline);
             begin = yk_nats_now();
+            if (link->lost)
+                return yk_nats_link_lost(link);
             if (result == 0 && !channel->queue && !link->broken && !link->lost &&
                 yk_nats_link_ended(link) == 0)
                 yk_channel_silence(channel);
@@ -386,8 +386,12 @@ int yk_nats_link_await(struct yk_channel *channel, size_t wanted, int64_t timeou
 {
     struct yk_nats_link *link = (struct yk_nats_link *)channel;
 
+    int result = yk_nats_link_own(link); /* what is here may be another's by now */
+
+    if (result < 0)
+        return result;
     link->waiting++;
-    int result = await(link, wanted, yk_nats_deadline(timeout_ns), timeout_ns == 0);
+    result = await(link, wanted, yk_nats_deadline(timeout_ns), timeout_ns == 0);
     link->waiting--;
     return result;
 }

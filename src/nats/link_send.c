@@ -1,6 +1,9 @@
 /*
  * link_send.c - sending to a link on JetStream. Who sends is alone, and says with each message which one is to be
  * the last before it: so several go at once and none is out of order, and it knows by itself what room there is.
+ *
+ * It asks which one is the last, then makes sure that the end is its own, then sends: where another one has the end
+ * since, and has sent anything, the servers refuse it.
  */
 #include <errno.h>
 #include <string.h>
@@ -94,6 +97,8 @@ static ssize_t find_room(struct sending *sending)
                 link->first = state.first;
                 link->last = state.last;
                 sending->nobody_since = 0;
+                result = yk_nats_link_own(link);
+                link->known = result == 0;
             } else if (result == -ENXIO || result == -ETIMEDOUT) {
                 result = wait_for_servers(sending);
             }

@@ -84,6 +84,8 @@ int yk_nats_link_lost(const struct yk_nats_link *link);
 int yk_nats_link_renew(struct yk_nats_link *link);
 /* The same: is the end its own? 0; -EOWNERDEAD; -ENOENT: the link is gone. */
 int yk_nats_link_check(struct yk_nats_link *link);
+/* The same, but the servers are asked only where it is not certain. */
+int yk_nats_link_own(struct yk_nats_link *link);
 
 /* link_receive.c, link_send.c: see struct yk_channel_kind. */
 ssize_t yk_nats_link_send(struct yk_channel *channel, const struct yoke_message *messages,

@@ -111,3 +111,11 @@ bool yk_nats_peer_is_lost(struct yk_nats_peer *peer)
     pthread_mutex_unlock(&peer->mutex);
     return lost;
 }
+
+bool yk_nats_peer_is_certain(struct yk_nats_peer *peer)
+{
+    pthread_mutex_lock(&peer->mutex);
+    bool certain = yk_here_is_certain(&peer->here);
+    pthread_mutex_unlock(&peer->mutex);
+    return certain;
+}

@@ -27,5 +27,7 @@ int yk_nats_peer_hold(struct yk_nats_peer **ret, struct yk_hub *hub, const char 
 void yk_nats_peer_drop(struct yk_nats_peer *peer);
 /* Is it another one's by now? */
 bool yk_nats_peer_is_lost(struct yk_nats_peer *peer);
+/* Is it certainly not? */
+bool yk_nats_peer_is_certain(struct yk_nats_peer *peer);
 
 #endif

@@ -1,0 +1,389 @@
+/*
+ * link_test.c - what links on NATS promise beside what all links do (conformance_test.c): the order of what comes
+ * again, how often it was delivered, and who has an end when somebody dies, or is only thought dead. Runs beside a
+ * nats-server of its own (with_server.py).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../api/api.h"
+
+#define LEASE_S 3
+
+/* Each test, which is a process, has a prefix of its own, and its children have that of their parent. */
+static const char *place(void)
+{
+    static char text[256];
+
+    if (text[0] == '\0')
+        snprintf(text, sizeof text, "@%s/link%d?lease=%d", getenv("YOKE_NATS_URL"), (int)getpid(),
+                 LEASE_S);
+    return text;
+}
+
+/* -EADDRINUSE is awaited: the name of one that was killed is free when its lease is over. */
+static yoke_endpoint *open_with(const char *me, const char *other, struct yoke_options options,
+                                uint32_t flags)
+{
+    yoke_endpoint *link;
+    char address[320];
+    int result = -EADDRINUSE;
+    int64_t until = now_ns() + SOON_MS * MS;
+
+    snprintf(address, sizeof address, "link:%s%s", other, place());
+    options.as = me;
+    while (result == -EADDRINUSE && now_ns() < until)
+        result = yoke_open(&link, address, flags | YOKE_CREATE, &options);
+    must(result);
+    return link;
+}
+
+static yoke_endpoint *open_as(const char *me, const char *other)
+{
+    return open_with(me, other, (struct yoke_options)YOKE_OPTIONS_INIT, 0);
+}
+
+static void send_numbers(yoke_endpoint *link, uint64_t first, uint64_t last)
+{
+    for (uint64_t i = first; i <= last; i++)
+        send_number(link, i);
+}
+
+static uint32_t expect_number(yoke_endpoint *link, uint64_t number)
+{
+    uint64_t got = 0;
+    struct yoke_message message = {.data = &got, .capacity = sizeof got};
+
+    assert_int_equal(must(yoke_recv_many(link, &message, 1, SOON_MS * MS)), 1);
+    assert_int_equal(got, number);
+    assert_int_equal(message.flags, message.deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0);
+    return message.deliveries;
+}
+
+/* ---- roles ---- */
+
+struct part {
+    struct baton ready, go;
+    int result;
+};
+
+static struct part *part_new(void)
+{
+    struct part *part = shared_new(sizeof *part);
+
+    place(); /* the children's, too */
+    baton_make(&part->ready);
+    baton_make(&part->go);
+    return part;
+}
+
+static void part_drop(struct part *part)
+{
+    baton_drop(&part->ready);
+    baton_drop(&part->go);
+    shared_drop(part, sizeof *part);
+}
+
+/* Borrows five and releases the second and the fourth. */
+static int role_releases_some(void *context)
+{
+    struct part *part = context;
+    struct yoke_message message[5];
+    yoke_endpoint *link = open_as("bob", "alice");
+
+    for (int i = 0; i < 5; i++)
+        borrow_details(link, &message[i]);
+    must(yoke_release(link, message[1].data));
+    must(yoke_release(link, message[3].data));
+    must_fail(yoke_release(link, message[3].data), EINVAL);
+    must_fail(yoke_recv(link, NULL, 0, YOKE_NOW), EMSGSIZE); /* what was released is so by now */
+    baton_pass(&part->ready);
+    pause();
+    return 1;
+}
+
+static void what_was_not_released_comes_again_in_order(void **state)
+{
+    struct part *part = part_new();
+    yoke_endpoint *alice = open_as("alice", "bob");
+
+    (void)state;
+    send_numbers(alice, 1, 8);
+    pid_t pid = role_start(role_releases_some, part);
+    baton_take(&part->ready);
+    role_kill(pid);
+    yoke_endpoint *bob = open_as("bob", "alice");
+    send_numbers(alice, 9, 10);
+    assert_int_equal(expect_number(bob, 1), 2);
+    assert_int_equal(expect_number(bob, 3), 2);
+    assert_int_equal(expect_number(bob, 5), 2);
+    for (uint64_t i = 6; i <= 8; i++) /* these may have been on their way */
+        assert_in_range(expect_number(bob, i), 1, 2);
+    assert_int_equal(expect_number(bob, 9), 1);
+    assert_int_equal(expect_number(bob, 10), 1);
+    must_fail(yoke_recv(bob, NULL, 0, YOKE_NOW), EAGAIN);
+    yoke_close(bob);
+    yoke_close(alice);
+    part_drop(part);
+}
+
+static void who_closes_leaves_exact_counts(void **state)
+{
+    yoke_endpoint *alice = open_as("alice", "bob"), *bob = open_as("bob", "alice");
+    struct yoke_message first, second, third;
+
+    (void)state;
+    send_numbers(alice, 1, 6);
+    borrow_details(bob, &first);
+    borrow_details(bob, &second);
+    borrow_details(bob, &third);
+    must(yoke_return(bob, second.data));
+    must(yoke_release(bob, third.data));
+    yoke_close(bob);
+    bob = open_as("bob", "alice");
+    borrow_details(bob, &first);
+    assert_int_equal(first.deliveries, 2);
+    must(yoke_return(bob, first.data));
+    yoke_close(bob);
+    bob = open_as("bob", "alice");
+    assert_int_equal(expect_number(bob, 1), 3);
+    assert_int_equal(expect_number(bob, 2), 2);
+    for (uint64_t i = 4; i <= 6; i++)
+        assert_int_equal(expect_number(bob, i), 1);
+    yoke_close(bob);
+    yoke_close(alice);
+}
+
+static void what_is_given_back_comes_next(void **state)
+{
+    yoke_endpoint *alice = open_as("alice", "bob"), *bob = open_as("bob", "alice");
+    struct yoke_message message[3];
+
+    (void)state;
+    send_numbers(alice, 1, 4);
+    for (int i = 0; i < 3; i++)
+        borrow_details(bob, &message[i]);
+    must(yoke_return(bob, message[2].data));
+    must(yoke_return(bob, message[0].data));
+    must(yoke_return(bob, message[1].data));
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(expect_number(bob, i), 2);
+    assert_int_equal(expect_number(bob, 4), 1);
+    yoke_close(bob);
+    yoke_close(alice);
+}
+
+static int role_borrows_one(void *context)
+{
+    struct part *part = context;
+    struct yoke_message message;
+    yoke_endpoint *link = open_as("bob", "alice");
+
+    borrow_details(link, &message);
+    baton_pass(&part->ready);
+    pause();
+    return 1;
+}
+
+static void what_is_delivered_too_often_is_dropped_and_nothing_else(void **state)
+{
+    struct part *part = part_new();
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+
+    (void)state;
+    options.max_deliveries = 2;
+    yoke_endpoint *alice = open_with("alice", "bob", options, 0);
+    send_numbers(alice, 1, 3);
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = role_start(role_borrows_one, part);
+        baton_take(&part->ready);
+        role_kill(pid);
+    }
+    yoke_endpoint *bob = open_as("bob", "alice");
+    assert_int_equal(expect_number(bob, 2), 1);
+    assert_int_equal(expect_number(bob, 3), 1);
+    must_fail(yoke_recv(bob, NULL, 0, YOKE_NOW), EAGAIN);
+    yoke_close(bob);
+    yoke_close(alice);
+    part_drop(part);
+}
+
+/* ---- one that was thought dead ---- */
+
+/* Borrows one, and is stopped; what it does then is of no effect. */
+static int role_is_stopped(void *context)
+{
+    struct part *part = context;
+    struct yoke_message message;
+    yoke_endpoint *link = open_as("bob", "alice");
+    uint64_t number = 99;
+
+    borrow_details(link, &message);
+    baton_pass(&part->ready);
+    baton_take(&part->go);
+    yoke_release(link, message.data);
+    int result = 0;
+    for (int64_t until = now_ns() + SOON_MS * MS; result >= 0 && now_ns() < until;)
+        result = (int)yoke_send(link, &number, sizeof number, YOKE_NOW);
+    part->result = result;
+    yoke_close(link);
+    return result == -EOWNERDEAD ? 0 : 1;
+}
+
+static void who_was_silent_too_long_has_lost_its_end(void **state)
+{
+    struct part *part = part_new();
+    yoke_endpoint *alice = open_as("alice", "bob");
+    uint64_t number;
+
+    (void)state;
+    send_numbers(alice, 1, 2);
+    pid_t pid = role_start(role_is_stopped, part);
+    baton_take(&part->ready);
+    role_stop(pid);
+    yoke_endpoint *bob = open_as("bob", "alice"); /* when the lease is over */
+    send_number(bob, 7);
+    baton_pass(&part->go);
+    role_resume(pid);
+    assert_int_equal(role_wait(pid, SOON_MS), 0);
+    assert_int_equal(expect_number(bob, 1), 2); /* its release did not count */
+    assert_in_range(expect_number(bob, 2), 1, 2);
+    while (yoke_recv(alice, &number, sizeof number, YOKE_NOW) == sizeof number && number == 99)
+        ; /* those that it sent before it knew: before the new owner's first one, or not at all */
+    assert_int_equal(number, 7);
+    must_fail(yoke_recv(alice, &number, sizeof number, YOKE_NOW), EAGAIN);
+    send_number(bob, 8); /* and its closing did not close the other's end */
+    assert_int_equal(recv_number(alice, SOON_MS * MS), 8);
+    yoke_close(bob);
+    yoke_close(alice);
+    part_drop(part);
+}
+
+/* ---- names ---- */
+
+static int role_is_alice_to_carol(void *context)
+{
+    struct part *part = context;
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    char address[320];
+    yoke_endpoint *link;
+
+    (void)part;
+    options.as = "alice";
+    snprintf(address, sizeof address, "link:carol%s", place());
+    return yoke_open(&link, address, YOKE_CREATE, &options) == -EADDRINUSE ? 0 : 1;
+}
+
+static void a_name_has_one_process_and_as_many_links_as_it_likes(void **state)
+{
+    struct part *part = part_new();
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    char address[320];
+    yoke_endpoint *again;
+
+    (void)state;
+    yoke_endpoint *bob = open_as("alice", "bob"), *carol = open_as("alice", "carol");
+    options.as = "alice";
+    snprintf(address, sizeof address, "link:bob%s", place());
+    must_fail(yoke_open(&again, address, YOKE_CREATE, &options), EADDRINUSE);
+    assert_int_equal(role_wait(role_start(role_is_alice_to_carol, part), SOON_MS), 0);
+    yoke_close(carol);
+    assert_int_equal(role_wait(role_start(role_is_alice_to_carol, part), SOON_MS), 0);
+    assert_string_equal(yoke_link_other(bob), "bob");
+    yoke_close(bob);
+    yoke_close(open_as("alice", "bob")); /* it is free at once */
+    part_drop(part);
+}
+
+static int64_t wait_for_the_other(void *link)
+{
+    return yoke_link_wait(link, LONG_WAIT);
+}
+
+static void the_other_end_is_awaited_and_seen_to_close(void **state)
+{
+    struct worker worker;
+    char byte;
+    yoke_endpoint *alice = open_as("alice", "bob");
+
+    (void)state;
+    must_fail(yoke_link_wait(alice, YOKE_NOW), EAGAIN);
+    must_fail(yoke_link_wait(alice, 20 * MS), ETIMEDOUT);
+    worker_start(&worker, wait_for_the_other, alice);
+    worker_wait_asleep(&worker);
+    yoke_endpoint *bob = open_as("bob", "alice");
+    assert_int_equal(worker_join(&worker), 0);
+    send_number(alice, 1); /* it stays, and is for whoever comes back */
+    yoke_close(bob);
+    must_fail(yoke_recv(alice, &byte, 1, SOON_MS * MS), EPIPE);
+    must_fail(yoke_link_wait(alice, YOKE_NOW), EAGAIN);
+    bob = open_as("bob", "alice");
+    must_fail(yoke_recv(alice, &byte, 1, 20 * MS), ETIMEDOUT);
+    assert_int_equal(expect_number(bob, 1), 1);
+    yoke_close(alice);
+    must_fail(yoke_recv(bob, &byte, 1, SOON_MS * MS), EPIPE);
+    must_fail(yoke_send(bob, "x", 1, YOKE_NOW) < 0 ? -EPIPE : yoke_recv(bob, &byte, 1, YOKE_NOW),
+              EPIPE);
+    yoke_close(bob);
+}
+
+static void a_full_link_says_that_nobody_is_there(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+
+    (void)state;
+    options.depth = 3;
+    yoke_endpoint *alice = open_with("alice", "bob", options, 0), *bob = open_as("bob", "alice");
+    struct yoke_message held;
+    send_numbers(alice, 1, 3);
+    must_fail(yoke_send(alice, "x", 1, YOKE_NOW), EAGAIN);
+    borrow_details(bob, &held);
+    for (uint64_t i = 2; i <= 3; i++)
+        expect_number(bob, i);
+    must_fail(yoke_send(alice, "x", 1, YOKE_NOW), EAGAIN); /* the first is not released */
+    yoke_close(bob);
+    int64_t until = now_ns() + SOON_MS * MS;
+    int result;
+    do
+        result = (int)yoke_send(alice, "x", 1, YOKE_NOW);
+    while (result == -EAGAIN && now_ns() < until);
+    must_fail(result, EPIPE);
+    yoke_close(alice);
+}
+
+static void removing_it_ends_those_who_have_it(void **state)
+{
+    yoke_endpoint *alice = open_as("alice", "bob");
+    char address[320];
+    uint64_t number = 0;
+    int result = 0;
+
+    (void)state;
+    snprintf(address, sizeof address, "link:alice/bob%s", place());
+    must(yoke_remove(address));
+    for (int64_t until = now_ns() + SOON_MS * MS; result >= 0 && now_ns() < until;)
+        result = (int)yoke_send(alice, &number, sizeof number, YOKE_NOW);
+    must_fail(result, ENOENT);
+    must_fail(yoke_recv(alice, &number, sizeof number, SOON_MS * MS), ENOENT);
+    yoke_close(alice);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        api_test(what_was_not_released_comes_again_in_order),
+        api_test(who_closes_leaves_exact_counts),
+        api_test(what_is_given_back_comes_next),
+        api_test(what_is_delivered_too_often_is_dropped_and_nothing_else),
+        api_test(who_was_silent_too_long_has_lost_its_end),
+        api_test(a_name_has_one_process_and_as_many_links_as_it_likes),
+        api_test(the_other_end_is_awaited_and_seen_to_close),
+        api_test(a_full_link_says_that_nobody_is_there),
+        api_test(removing_it_ends_those_who_have_it),
+    };
+
+    return cmocka_run_group_tests(tests, api_setup, NULL);
+}
