@@ -358,7 +358,13 @@ int yk_channel_remove_stream(struct yk_hub *hub, const char *what, const char *n
     jsErrCode code = 0;
 
     yk_nats_stream(stream, hub, what, name, generation);
-    natsStatus status = js_DeleteStream(hub->js, stream, NULL, &code);
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_DeleteStream(hub->js, stream, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
     return status == NATS_OK || code == JSStreamNotFoundErr
                ? 0
                : yk_hub_fail(status, code, "removing a stream");

@@ -26,6 +26,7 @@ enum {
     YK_ASKED_NEXT = 'n',
     YK_ASKED_WATCH = 'w',
     YK_ASKED_PARK = 'p',
+    YK_ASKED_ELECTED = 'e',
 };
 
 enum yk_outcome {
@@ -71,6 +72,7 @@ struct yk_delivery {
 /* What the servers say of a delivery, beside what is in it. */
 struct yk_delivered {
     uint64_t deliveries, sequence;
+    bool again;      /* it may have been delivered before, though they do not say so */
     uint64_t number; /* the consumer's: how many it had delivered, with this one */
 };
 
@@ -226,6 +228,7 @@ struct yk_round {
     enum yk_outcome *outcomes;
     uint64_t after; /* the sequence that the stream's last message is to have; with `exact` */
     bool exact;
+    bool again; /* they may have been sent before, and are marked so */
     struct yk_question question;
 };
 
@@ -237,7 +240,8 @@ int yk_round_run(struct yk_round *round, int64_t until);
 /* The sentence for an outcome that does not get better. */
 int yk_round_refused(const struct yk_round *round, enum yk_outcome outcome, size_t size);
 /* The id of a message: that of the same one that is in doubt, its own, or the next. */
-void yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
+/* True: that of one in doubt, which may be stored already. */
+bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
                           char id[YK_NATS_ID_MOST]);
 void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *message,
                       const char *id);
@@ -252,6 +256,7 @@ int yk_channel_ask_state(struct yk_channel *channel, const char *subject, int64_
 void yk_channel_take_answer(struct yk_channel *channel, char kind, uint64_t token,
                             natsMsg *message);
 /* What an answer to a send says. */
+enum yk_outcome yk_state_of(natsMsg *message, struct yk_state *ret);
 enum yk_outcome yk_outcome_of(natsMsg *message, int *ret_code);
 
 ssize_t yk_channel_send_many(void *self, const struct yoke_message *messages, size_t count,

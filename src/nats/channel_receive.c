@@ -52,7 +52,7 @@ struct yk_delivery *yk_delivery_new(natsMsg *message, const struct yk_delivered 
                                      .sender = (int32_t)header_number(message, "Yoke-Sender"),
                                      .size = size,
                                      .arrived = yk_nats_now()};
-    delivery->marked = header_number(message, "Yoke-Again") != 0;
+    delivery->marked = delivered->again || header_number(message, "Yoke-Again") != 0;
     deliveries += delivery->marked;
     uint64_t parked = header_number(message, "Yoke-Deliveries");
     if (parked) { /* it keeps its number, and how often it was delivered before */

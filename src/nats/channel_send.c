@@ -42,7 +42,7 @@ enum yk_outcome yk_outcome_of(natsMsg *message, int *ret_code)
     enum yk_outcome outcome = YK_REFUSED;
 
     *ret_code = 0;
-    if (size == 0)
+    if (size == 0 || !data)
         return natsMsgHeader_Get(message, "Status", &status) == NATS_OK ? YK_NOBODY : YK_REFUSED;
     if (!memmem(data, size, "\"error\"", 7))
         return memmem(data, size, "\"seq\"", 5) ? YK_ACCEPTED : YK_REFUSED;
@@ -54,7 +54,7 @@ enum yk_outcome yk_outcome_of(natsMsg *message, int *ret_code)
     return outcome;
 }
 
-static enum yk_outcome state_of(natsMsg *message, struct yk_state *ret)
+enum yk_outcome yk_state_of(natsMsg *message, struct yk_state *ret)
 {
     json_int_t messages = 0, first = 0, last = 0;
     json_t *answer =
@@ -80,7 +80,7 @@ void yk_channel_take_answer(struct yk_channel *channel, char kind, uint64_t toke
     if (!question || question->outcomes[token - question->first] != YK_UNANSWERED)
         return; /* it took too long, or it is the answer to the same message sent once more */
     if (kind == YK_ASKED_STATE) {
-        question->outcomes[0] = state_of(message, &question->state);
+        question->outcomes[0] = yk_state_of(message, &question->state);
     } else {
         int code = 0;
         question->outcomes[token - question->first] = yk_outcome_of(message, &code);
@@ -127,7 +127,7 @@ void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *mes
     *end = doubt;
 }
 
-void yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
+bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
                           char id[YK_NATS_ID_MOST])
 {
     struct yk_doubt *doubt = channel->doubts;
@@ -136,13 +136,14 @@ void yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
         strcpy(id, doubt->id);
         channel->doubts = doubt->next;
         free(doubt);
-        return;
+        return true;
     }
     forget_doubts(channel); /* another one comes: whoever wanted to repeat it has not */
     if (channel->as[0] && message->sequence != 0)
         snprintf(id, YK_NATS_ID_MOST, "%s-%" PRIu64, channel->as, message->sequence);
     else
         snprintf(id, YK_NATS_ID_MOST, "%s.%" PRIu64, channel->scope, ++channel->numbered);
+    return false;
 }
 
 /* ---- one round of publishing ----------------------------------------------------------------- */
@@ -172,7 +173,7 @@ static void publish(const struct yk_round *round, size_t i)
     add_number(out, "Yoke-Sender", (uint64_t)getpid());
     if (message->tag)
         add_number(out, "Yoke-Tag", message->tag);
-    if (message->flags & YOKE_MESSAGE_AGAIN)
+    if (round->again || (message->flags & YOKE_MESSAGE_AGAIN))
         natsMsgHeader_Set(out, "Yoke-Again", "1");
     natsConnection_PublishMsg(channel->line.hub->connection, out);
     natsMsg_Destroy(out);
@@ -197,6 +198,8 @@ int yk_round_run(struct yk_round *round, int64_t until)
         int64_t now = yk_nats_now();
         if (now >= again) {
             publish_unanswered(round);
+            /* a new leader may not know an id that its predecessor had stored */
+            round->again = true;
             again = now + YK_TRY_NS;
         }
         result = yk_channel_sleep(channel, round->question.bell, -1, again < until ? again : until);

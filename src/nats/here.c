@@ -22,8 +22,13 @@ static int find_lease(struct yk_hub *hub, const char *stream)
 {
     jsStreamInfo *info = NULL;
     jsErrCode code = 0;
-    natsStatus status = js_GetStreamInfo(&info, hub->js, stream, NULL, &code);
+    natsStatus status;
+    int64_t until = 0;
 
+    do {
+        code = 0;
+        status = js_GetStreamInfo(&info, hub->js, stream, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
     if (status == NATS_OK)
         hub->lease_ns = info->Config->MaxAge;
     jsStreamInfo_Destroy(info);
@@ -100,11 +105,16 @@ static int enter(struct yk_here *here, const char *text, jsPubOptions *options)
 {
     struct yk_line *line = here->line;
     jsPubAck *answer = NULL;
-    jsErrCode code = 0;
+    natsStatus status;
+    jsErrCode code;
+    int64_t until = 0;
 
-    here->confirmed = boot_time();
-    natsStatus status =
-        js_Publish(&answer, line->hub->js, here->subject, text, (int)strlen(text), options, &code);
+    do { /* one without an answer may have been written, and would stand in its own way */
+        code = 0;
+        here->confirmed = boot_time();
+        status = js_Publish(&answer, line->hub->js, here->subject, text, (int)strlen(text), options,
+                            &code);
+    } while (status != NATS_TIMEOUT && yk_hub_again(line->hub, status, code, &until));
 
     if (status == NATS_OK)
         here->sequence = here->expected = answer->Sequence;
@@ -300,4 +310,44 @@ int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64
         *ret = info->State.Subjects ? (uint64_t)info->State.Subjects->Count : 0;
     jsStreamInfo_Destroy(info);
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "asking who is there");
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+int yk_here_read_number(struct yk_line *line, const char *what, const char *name,
+                        uint64_t generation, uint64_t *ret)
+{
+    char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_SUBJECT_MOST], kind[32], text[24] = "";
+    natsMsg *message = NULL;
+    jsErrCode code = 0;
+
+    stream_name(stream, line->hub);
+    snprintf(kind, sizeof kind, "here.%s", what);
+    yk_nats_subject(subject, line->hub, kind, name, generation);
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_GetLastMsg(&message, line->hub->js, stream, subject, NULL, &code);
+    } while (yk_hub_again(line->hub, status, code, &until));
+    if (code == JSNoMessageFoundErr)
+        return 0;
+    if (status != NATS_OK)
+        return yk_hub_fail(status, code, "asking what happened before");
+    snprintf(text, sizeof text, "%.*s", natsMsg_GetDataLength(message), natsMsg_GetData(message));
+    *ret = strtoull(text, NULL, 10);
+    natsMsg_Destroy(message);
+    return 0;
+}
+
+void yk_here_write_number(struct yk_line *line, const char *what, const char *name,
+                          uint64_t generation, uint64_t number)
+{
+    char subject[YK_NATS_SUBJECT_MOST], kind[32], text[24];
+
+    snprintf(kind, sizeof kind, "here.%s", what);
+    yk_nats_subject(subject, line->hub, kind, name, generation);
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    natsConnection_Publish(line->hub->connection, subject, text, (int)strlen(text));
 }

@@ -14,13 +14,15 @@
 #include "fork.h"
 #include "login.h"
 
-#define CONNECT_MS        2000 /* for each server */
-#define RECONNECT_WAIT_MS 100
-#define PING_MS           2000 /* a server that is stopped is left after two of these */
-#define PINGS_OUT         2
-#define WRITE_MS          2000
-#define TICK_NS           (250 * YK_MILLISECOND_NS)
-#define CLOSE_FLUSH_MS    2000
+#define CONNECT_MS          2000 /* for each server */
+#define RECONNECT_WAIT_MS   100
+#define PING_MS             2000 /* a server that is stopped is left after two of these */
+#define PINGS_OUT           2
+#define WRITE_MS            2000
+#define LEADERLESS_NS       (10 * YK_SECOND_NS)
+#define LEADERLESS_PAUSE_NS (100 * YK_MILLISECOND_NS)
+#define TICK_NS             (250 * YK_MILLISECOND_NS)
+#define CLOSE_FLUSH_MS      2000
 
 static struct {
     pthread_mutex_t mutex; /* of the rest */
@@ -60,7 +62,9 @@ int yk_hub_fail(natsStatus status, jsErrCode code, const char *what)
     case NATS_NO_SERVER_SUPPORT:
         return yk_fail(
             ENOTSUP,
-            "%s: the server has no JetStream for this account (nats-server -js turns it on)", what);
+            "%s: the server has no JetStream for this account (nats-server -js turns it on), or none "
+            "leads it",
+            what);
     case NATS_NO_MEMORY:
         return yk_fail(ENOMEM, "%s: no memory", what);
     default:
@@ -231,8 +235,14 @@ static int connect_hub(struct yk_hub *hub)
 static int check_server(struct yk_hub *hub)
 {
     jsAccountInfo *account = NULL;
-    jsErrCode code = 0;
-    natsStatus status = js_GetAccountInfo(&account, hub->js, NULL, &code);
+    jsErrCode code;
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_GetAccountInfo(&account, hub->js, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
 
     jsAccountInfo_Destroy(account);
     if (status == NATS_OK)
@@ -465,4 +475,21 @@ bool yk_hub_is_clustered(const struct yk_hub *hub)
         free(servers[i]);
     free(servers);
     return count > 1;
+}
+
+bool yk_hub_again(const struct yk_hub *hub, natsStatus status, jsErrCode code, int64_t *until)
+{
+    int64_t now = yk_nats_now();
+    bool passes = status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT ||
+                  code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr ||
+                  code == JSClusterIncompleteErr;
+
+    if (status == NATS_OK || !passes || !yk_hub_is_clustered(hub))
+        return false;
+    if (*until == 0)
+        *until = now + LEADERLESS_NS;
+    if (now >= *until)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = LEADERLESS_PAUSE_NS}, NULL);
+    return true;
 }

@@ -101,6 +101,13 @@ bool yk_hub_connected(const struct yk_hub *hub);
 /* Are there several servers, by their own word? */
 bool yk_hub_is_clustered(const struct yk_hub *hub);
 
+/*
+ * After a question that may be asked twice: is the error one that goes by itself, as while a cluster has no leader
+ * for something? Then it waits a little, and it is to be asked again; until that has gone on for long (*until: 0 at
+ * first).
+ */
+bool yk_hub_again(const struct yk_hub *hub, natsStatus status, jsErrCode code, int64_t *until);
+
 /* The sentence for what libnats said, with what was to be done. Returns the negative errno. */
 int yk_hub_fail(natsStatus status, jsErrCode code, const char *what);
 

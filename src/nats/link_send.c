@@ -144,10 +144,11 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
     char ids[BATCH_MOST][YK_NATS_ID_MOST];
     enum yk_outcome outcomes[BATCH_MOST];
     size_t sent = 0;
+    bool again = false;
     int result = 0;
 
     for (size_t i = 0; i < count; i++)
-        yk_channel_choose_id(channel, &messages[i], ids[i]);
+        again = yk_channel_choose_id(channel, &messages[i], ids[i]) || again;
     while (sent < count && result == 0) {
         ssize_t room = find_room(sending);
         if (room < 0)
@@ -159,7 +160,8 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
                                  .ids = ids + sent,
                                  .outcomes = outcomes,
                                  .after = link->last,
-                                 .exact = true};
+                                 .exact = true,
+                                 .again = again};
         result = yk_round_run(&round, answer_until(sending));
         size_t taken = 0;
         while (taken < more && outcomes[taken] == YK_ACCEPTED)

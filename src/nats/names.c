@@ -95,8 +95,14 @@ void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub,
 
 static natsStatus add_stream(struct yk_hub *hub, jsStreamConfig *config, jsErrCode *code)
 {
-    *code = 0;
-    return js_AddStream(NULL, hub->js, config, NULL, code);
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        *code = 0;
+        status = js_AddStream(NULL, hub->js, config, NULL, code);
+    } while (yk_hub_again(hub, status, *code, &until));
+    return status;
 }
 
 int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what)
@@ -142,7 +148,9 @@ static int ensure_names(struct yk_hub *hub)
 
     names_stream(stream, hub);
     if (js_GetStreamInfo(&info, hub->js, stream, NULL, NULL) == NATS_OK) {
-        jsStreamInfo_Destroy(info); /* with as many replicas as whoever came first said */
+        /* with as many replicas as whoever came first said */
+        hub->replicas = hub->replicas ? hub->replicas : (int)info->Config->Replicas;
+        jsStreamInfo_Destroy(info);
         return 0;
     }
     sprintf(subject, "%s.names.>", hub->where.prefix);
@@ -228,12 +236,17 @@ static int last_word(struct yk_hub *hub, const char *list, const char *subject,
 {
     char stream[YK_NATS_PREFIX_MOST + 8];
     natsMsg *message = NULL;
-    jsErrCode code = 0;
+    natsStatus status;
+    jsErrCode code;
+    int64_t until = 0;
 
     *ret = NULL;
     *ret_sequence = 0;
     snprintf(stream, sizeof stream, "%s-%.6s", hub->where.prefix, list);
-    natsStatus status = js_GetLastMsg(&message, hub->js, stream, subject, NULL, &code);
+    do {
+        code = 0;
+        status = js_GetLastMsg(&message, hub->js, stream, subject, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
     if (code == JSStreamNotFoundErr || code == JSNoMessageFoundErr || status == NATS_NOT_FOUND)
         return 0;
     if (status != NATS_OK)
@@ -289,13 +302,17 @@ int yk_nats_write_word(struct yk_hub *hub, const char *subject, const char *data
 {
     jsPubOptions options;
     jsPubAck *answer = NULL;
-    jsErrCode code = 0;
+    natsStatus status;
+    jsErrCode code;
+    int64_t until = 0;
 
     jsPubOptions_Init(&options);
     options.ExpectLastSubjectSeq = last;
     options.ExpectNoMessage = last == 0;
-    natsStatus status =
-        js_Publish(&answer, hub->js, subject, data, (int)strlen(data), &options, &code);
+    do { /* one without an answer may have been written, and would stand in its own way */
+        code = 0;
+        status = js_Publish(&answer, hub->js, subject, data, (int)strlen(data), &options, &code);
+    } while (status != NATS_TIMEOUT && yk_hub_again(hub, status, code, &until));
     if (status == NATS_OK && ret_sequence)
         *ret_sequence = answer->Sequence;
     jsPubAck_Destroy(answer);
@@ -366,10 +383,17 @@ int yk_nats_mark(struct yk_hub *hub, const char *kind, const char *name,
 int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name,
                    const struct yk_nats_facts *facts)
 {
-    char subject[YK_NATS_SUBJECT_MOST];
+    char stream[YK_NATS_PREFIX_MOST + 8];
+    natsStatus status;
+    jsErrCode code;
+    int64_t until = 0;
 
-    name_subject(subject, hub, kind, name);
-    int result = yk_nats_write_word(hub, subject, "", facts->sequence, NULL);
-    return result == -EEXIST ? yk_fail(ENOENT, "%s:%s was removed or changed meanwhile", kind, name)
-                             : result;
+    names_stream(stream, hub);
+    do {
+        code = 0;
+        status = js_DeleteMsg(hub->js, stream, facts->sequence, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
+    if (code == JSSequenceNotFoundErr)
+        return yk_fail(ENOENT, "%s:%s was removed or changed meanwhile", kind, name);
+    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "removing a name");
 }

@@ -4,7 +4,9 @@
  * a server still has of a removed one would come back in it).
  *
  * A creator writes the name first, then makes the streams; whoever finds the name without them makes them. To
- * remove, the name goes first. Each change names the sequence that it changes: one of two who try succeeds.
+ * remove, the name goes first: its message is deleted by its sequence, which one of two who try can. (A change
+ * names the sequence that it changes, too, but in a cluster several may succeed: nats-server 2.9.10, see
+ * tests/nats/facts.py. That is enough for a mark, which only who deletes it relies on.)
  *
  * A transient object goes with its last user: who leaves marks the name as closing, looks who is there, and then
  * either removes the object or takes the mark away. Who comes says that he is there first and reads the name then:

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define DELIVERIES_DEFAULT 16
-#define WAITING_MOST       65536 /* receivers */
+#define WAITING_MOST       65536  /* receivers */
+#define CLUSTER_RESERVE    100000 /* messages */
 
 static void begin(struct yk_channel *channel)
 {
@@ -20,6 +21,7 @@ static void begin(struct yk_channel *channel)
 
     port->next = (struct yk_ear){&channel->line, YK_ASKED_NEXT, NULL, yk_channel_hear};
     port->watcher = (struct yk_ear){&channel->line, YK_ASKED_WATCH, NULL, yk_channel_hear};
+    port->elections = (struct yk_ear){&channel->line, YK_ASKED_ELECTED, NULL, yk_nats_port_elected};
     yk_nats_subject(channel->subject, hub, "port", channel->name, generation);
     yk_nats_stream(target, hub, "port", channel->name, generation);
     yk_nats_subject(port->parked_subject, hub, "parked", channel->name, generation);
@@ -28,9 +30,24 @@ static void begin(struct yk_channel *channel)
              source, YK_NATS_CONSUMER);
     snprintf(port->consumer_subject, sizeof port->consumer_subject, "$JS.API.CONSUMER.INFO.%s.%s",
              source, YK_NATS_CONSUMER);
+    snprintf(port->elected_subject, sizeof port->elected_subject,
+             "$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.%s.%s", source, YK_NATS_CONSUMER);
     snprintf(port->source_subject, sizeof port->source_subject, "$JS.API.STREAM.INFO.%s", source);
     snprintf(channel->state_subject, sizeof channel->state_subject, "$JS.API.STREAM.INFO.%s",
              target);
+}
+
+/* From before it receives anything. What happened before it came is known for a lease. */
+static int start(struct yk_channel *channel)
+{
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+
+    if (channel->facts.replicas < 2)
+        return 0;
+    int result = yk_ear_open_at(&port->elections, port->elected_subject);
+    return result == 0 ? yk_here_read_number(&channel->line, "elected", channel->name,
+                                             channel->facts.generation, &port->elected_after)
+                       : result;
 }
 
 static void deafen(struct yk_channel *channel)
@@ -39,6 +56,7 @@ static void deafen(struct yk_channel *channel)
 
     yk_ear_close(&port->next);
     yk_ear_close(&port->watcher);
+    yk_ear_close(&port->elections);
 }
 
 /* All that it has goes back. */
@@ -62,14 +80,15 @@ static void forget(struct yk_channel *channel)
         port->parkings = parking->next;
         free(parking);
     }
-    port->watch_over = port->beaten = 0;
+    port->watch_over = port->beaten = port->granted_until = 0;
+    port->granted = port->elected_after = 0;
     port->token_watched = 0;
 }
 
 /* ---- its streams ----------------------------------------------------------------------------- */
 
 static int add_stream(struct yk_hub *hub, const char *what, const char *name,
-                      const struct yk_nats_facts *facts, uint32_t most)
+                      const struct yk_nats_facts *facts, int64_t most)
 {
     char stream[YK_NATS_SUBJECT_MOST];
     jsConsumerConfig consumer;
@@ -86,7 +105,13 @@ static int add_stream(struct yk_hub *hub, const char *what, const char *name,
     consumer.MaxDeliver = -1;
     consumer.MaxAckPending = -1;
     consumer.MaxWaiting = WAITING_MOST;
-    natsStatus status = js_AddConsumer(NULL, hub->js, stream, &consumer, NULL, &code);
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_AddConsumer(NULL, hub->js, stream, &consumer, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "making the consumer of a port");
 }
 
@@ -102,11 +127,18 @@ static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
     return status == NATS_OK;
 }
 
+/* In a cluster the servers' own bound is far off: see port_send.c. */
+static int64_t most_of(const struct yk_nats_facts *facts, uint32_t depth)
+{
+    return facts->replicas > 1 ? (int64_t)depth * 4 + CLUSTER_RESERVE : depth;
+}
+
 static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)
 {
-    int result = add_stream(hub, "port", name, facts, facts->depth);
+    int result = add_stream(hub, "port", name, facts, most_of(facts, facts->depth));
 
-    return result == 0 ? add_stream(hub, "parked", name, facts, facts->max_parked) : result;
+    return result == 0 ? add_stream(hub, "parked", name, facts, most_of(facts, facts->max_parked))
+                       : result;
 }
 
 static int remove_streams(struct yk_hub *hub, const char *name, uint64_t generation)
@@ -126,6 +158,7 @@ static const struct yk_channel_kind kind = {
     .make_whole = make_whole,
     .remove_streams = remove_streams,
     .begin = begin,
+    .start = start,
     .deafen = deafen,
     .end = end,
     .forget = forget,

@@ -19,10 +19,12 @@ struct yk_parking {
 struct yk_nats_port {
     struct yk_channel channel;   /* first */
     struct yk_ear next, watcher; /* of the calls' requests; of those for its descriptor */
+    struct yk_ear elections;     /* of leaders, in a cluster */
     char parked_subject[YK_NATS_SUBJECT_MOST];
     char next_subject[YK_NATS_SUBJECT_MOST + 64]; /* what is asked for the next message */
     char source_subject[YK_NATS_SUBJECT_MOST +
                         64]; /* how much is in the stream that it receives from */
+    char elected_subject[YK_NATS_SUBJECT_MOST + 64];
     char consumer_subject[YK_NATS_SUBJECT_MOST + 64]; /* and how much of that was delivered */
 
     /* with the channel's mutex */
@@ -30,6 +32,15 @@ struct yk_nats_port {
     uint64_t token_watched;
     int64_t beaten; /* when the servers were told last that held ones are being worked on */
     struct yk_parking *parkings;
+    uint64_t granted; /* messages that may be sent, in a cluster, until then without asking */
+    int64_t granted_until;
+    /*
+     * In a cluster: the stream's last message when another server became the consumer's leader. That one does not
+     * know all of what its predecessor had delivered: what is not newer may come for the second time, whatever it
+     * says. UINT64_MAX: it is being asked for.
+     */
+    uint64_t elected_after;
+    int64_t elected_asked;
 };
 
 int yk_nats_port_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
@@ -44,6 +55,8 @@ int yk_nats_port_await(struct yk_channel *channel, size_t wanted, int64_t timeou
 void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *message,
                             const struct yk_delivered *delivered);
 void yk_nats_port_told(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message);
+/* In the client's thread: another server leads the consumer. */
+void yk_nats_port_elected(struct yk_ear *ear, uint64_t token, natsMsg *message);
 void yk_nats_port_take_parked(struct yk_channel *channel, char kind, uint64_t token,
                               natsMsg *message);
 void yk_nats_port_tick(struct yk_channel *channel, int64_t now);

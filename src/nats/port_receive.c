@@ -72,12 +72,49 @@ static void park(struct yk_channel *channel, natsMsg *message, uint64_t deliveri
     natsMsg_Destroy(copy);
 }
 
+static void ask_elected(struct yk_nats_port *port)
+{
+    char reply[YK_NATS_REPLY_MOST];
+
+    yk_hub_reply(&port->channel.line, YK_ASKED_ELECTED, 0, reply);
+    yk_hub_ask(&port->channel.line, port->source_subject, reply, "", 0);
+    port->elected_asked = yk_nats_now();
+}
+
+/* Until it is known how much there was, all counts. */
+void yk_nats_port_elected(struct yk_ear *ear, uint64_t token, natsMsg *message)
+{
+    struct yk_nats_port *port = (struct yk_nats_port *)ear->line;
+
+    (void)token;
+    natsMsg_Destroy(message);
+    pthread_mutex_lock(&port->channel.mutex);
+    port->elected_after = UINT64_MAX;
+    ask_elected(port);
+    pthread_mutex_unlock(&port->channel.mutex);
+}
+
+/* Those who come later are told, too. */
+static void take_elected(struct yk_nats_port *port, natsMsg *message)
+{
+    struct yk_channel *channel = &port->channel;
+    struct yk_state state;
+
+    if (yk_state_of(message, &state) != YK_ACCEPTED)
+        return; /* it is asked again */
+    port->elected_after = state.last;
+    yk_here_write_number(&channel->line, "elected", channel->name, channel->facts.generation,
+                         state.last);
+}
+
 void yk_nats_port_take_parked(struct yk_channel *channel, char kind, uint64_t token,
                               natsMsg *message)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
     int code;
 
+    if (kind == YK_ASKED_ELECTED)
+        take_elected(port, message);
     if (kind != YK_ASKED_PARK)
         return;
     for (struct yk_parking **at = &port->parkings; *at; at = &(*at)->next) {
@@ -142,7 +179,9 @@ void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *mess
         park(channel, message, delivered->deliveries, delivered->sequence);
         return;
     }
-    struct yk_delivery *delivery = channel->closing ? NULL : yk_delivery_new(message, delivered);
+    struct yk_delivered known = *delivered;
+    known.again = known.deliveries == 1 && known.sequence <= port->elected_after;
+    struct yk_delivery *delivery = channel->closing ? NULL : yk_delivery_new(message, &known);
     if (delivery)
         yk_channel_enqueue(channel, delivery);
     else /* for one that is closed: to others at once */
@@ -216,6 +255,8 @@ void yk_nats_port_tick(struct yk_channel *channel, int64_t now)
         for (struct yk_delivery *delivery = channel->queue; delivery; delivery = delivery->next)
             yk_hub_acknowledge(channel->line.hub, delivery->reply, "+WPI");
     }
+    if (port->elected_after == UINT64_MAX && now - port->elected_asked > YK_TRY_NS)
+        ask_elected(port);
     watch(channel);
 }
 

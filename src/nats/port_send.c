@@ -4,6 +4,11 @@
  * Several go at once where there is room for them by the servers' last word. If others fill the port
  * meanwhile, so that one is refused and a later one is not, the refused ones are sent until they are taken:
  * those of one call then may be out of order, and none is missing.
+ *
+ * In a cluster a stream that is full by the servers' own count is not to be had: each replica decides for itself
+ * what still fits, and they lose messages by it (nats-server 2.9.10; tests/nats/facts.py). There the senders
+ * keep the depth, each by what the stream had when it last asked; several may go beyond it together, by what they
+ * were granted then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +22,9 @@
 #define NOBODY_NS    (50 * YK_MILLISECOND_NS)
 #define GONE_NS      YK_SECOND_NS
 #define BATCH_MOST   256
-#define BATCH_LEAST  4 /* from here on it pays to ask for the room */
+#define BATCH_LEAST  4                         /* from here on it pays to ask for the room */
+#define GRANT_NS     (100 * YK_MILLISECOND_NS) /* how long the stream's state is of use */
+#define GRANT_PART   4                         /* of the room that there is */
 
 struct sending {
     int64_t deadline; /* for room */
@@ -67,15 +74,19 @@ static int64_t answer_until(const struct sending *sending)
 
 /* One message, until it is taken: 1, or why it is not. */
 static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *message,
-                        const char *id, struct sending *sending)
+                        const char *id, bool again, struct sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
     enum yk_outcome outcome = YK_UNANSWERED;
 
     strcpy(ids[0], id);
     for (;;) {
-        struct yk_round round = {
-            .channel = channel, .messages = message, .count = 1, .ids = ids, .outcomes = &outcome};
+        struct yk_round round = {.channel = channel,
+                                 .messages = message,
+                                 .count = 1,
+                                 .ids = ids,
+                                 .outcomes = &outcome,
+                                 .again = again};
         int result = yk_round_run(&round, answer_until(sending));
         if (result < 0) {
             yk_channel_doubt(channel, message, id);
@@ -110,7 +121,7 @@ static size_t room_for(struct yk_channel *channel, size_t count)
  * The answers to several: how many of them count as sent. One that was refused before one that was taken is
  * sent until it is taken, too.
  */
-static ssize_t settle(struct yk_round *round, struct sending *sending)
+static ssize_t settle(struct yk_round *round)
 {
     size_t last = 0;
     struct sending insisting = {.deadline = INT64_MAX};
@@ -118,11 +129,11 @@ static ssize_t settle(struct yk_round *round, struct sending *sending)
     for (size_t i = 0; i < round->count; i++)
         if (round->outcomes[i] == YK_ACCEPTED)
             last = i + 1;
-    (void)sending;
     for (size_t i = 0; i < last; i++) {
         if (round->outcomes[i] == YK_ACCEPTED)
             continue;
-        ssize_t result = send_one(round->channel, &round->messages[i], round->ids[i], &insisting);
+        ssize_t result =
+            send_one(round->channel, &round->messages[i], round->ids[i], round->again, &insisting);
         if (result == 1)
             continue;
         for (size_t k = i + 1; k < last; k++) /* these, sent again, are the same */
@@ -133,7 +144,7 @@ static ssize_t settle(struct yk_round *round, struct sending *sending)
 }
 
 static ssize_t send_several(struct yk_channel *channel, const struct yoke_message *messages,
-                            size_t count, struct sending *sending)
+                            size_t count)
 {
     struct yk_round round = {.channel = channel, .messages = messages, .count = count};
     ssize_t sent = -ENOMEM;
@@ -142,10 +153,10 @@ static ssize_t send_several(struct yk_channel *channel, const struct yoke_messag
     round.outcomes = calloc(count, sizeof *round.outcomes);
     if (round.ids && round.outcomes) {
         for (size_t i = 0; i < count; i++)
-            yk_channel_choose_id(channel, &messages[i], round.ids[i]);
+            round.again = yk_channel_choose_id(channel, &messages[i], round.ids[i]) || round.again;
         sent = yk_round_run(&round, yk_nats_now() + YK_DOUBT_NS);
         if (sent == 0)
-            sent = settle(&round, sending);
+            sent = settle(&round);
         else
             for (size_t i = 0; i < count; i++)
                 yk_channel_doubt(channel, &messages[i], round.ids[i]);
@@ -159,6 +170,36 @@ static ssize_t send_several(struct yk_channel *channel, const struct yoke_messag
     return sent;
 }
 
+/*
+ * In a cluster: how many of them may go now, at least one; or why none may, when it was waited for as long as that
+ * was wanted.
+ */
+static ssize_t grant(struct yk_channel *channel, size_t count, struct sending *sending)
+{
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+    struct yk_state state;
+
+    while (port->granted == 0 || yk_nats_now() > port->granted_until) {
+        int64_t now = yk_nats_now();
+        int result = yk_channel_ask_state(channel, channel->state_subject, now + YK_TRY_NS, &state);
+        port->granted = 0;
+        port->granted_until = now + GRANT_NS;
+        if (result == 0 && state.messages < channel->facts.depth)
+            port->granted = (channel->facts.depth - state.messages + GRANT_PART - 1) / GRANT_PART;
+        else if (result == 0)
+            result = pause_sending(channel, sending, YK_FULL);
+        else if (result == -ENXIO || result == -ETIMEDOUT)
+            result = pause_sending(channel, sending, YK_NOBODY);
+        if (result < 0)
+            return result;
+    }
+    if (count > BATCH_MOST)
+        count = BATCH_MOST;
+    count = count < port->granted ? count : (size_t)port->granted;
+    port->granted -= count;
+    return (ssize_t)count;
+}
+
 ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message *messages,
                           size_t count, int64_t timeout_ns)
 {
@@ -167,13 +208,19 @@ ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message 
     ssize_t result = 1;
 
     while (sent < count && result > 0) {
-        size_t several = count - sent >= BATCH_LEAST ? room_for(channel, count - sent) : 1;
         char id[YK_NATS_ID_MOST];
-        if (several > 1) {
-            result = send_several(channel, messages + sent, several, &sending);
+        ssize_t several = 1;
+        if (channel->facts.replicas > 1)
+            several = grant(channel, count - sent, &sending);
+        else if (count - sent >= BATCH_LEAST)
+            several = (ssize_t)room_for(channel, count - sent);
+        if (several <= 0) {
+            result = several;
+        } else if (several > 1) {
+            result = send_several(channel, messages + sent, (size_t)several);
         } else {
-            yk_channel_choose_id(channel, &messages[sent], id);
-            result = send_one(channel, &messages[sent], id, &sending);
+            bool again = yk_channel_choose_id(channel, &messages[sent], id);
+            result = send_one(channel, &messages[sent], id, again, &sending);
         }
         sent += result > 0 ? (size_t)result : 0;
         sending.now = true; /* what comes after the first does not wait */
