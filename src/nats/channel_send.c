@@ -127,7 +127,7 @@ void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *mes
     *end = doubt;
 }
 
-void yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
+bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
                           char id[YK_NATS_ID_MOST])
 {
     struct yk_doubt *doubt = channel->doubts;
@@ -136,13 +136,14 @@ void yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
         strcpy(id, doubt->id);
         channel->doubts = doubt->next;
         free(doubt);
-        return;
+        return true;
     }
     forget_doubts(channel); /* another one comes: whoever wanted to repeat it has not */
     if (channel->as[0] && message->sequence != 0)
         snprintf(id, YK_NATS_ID_MOST, "%s-%" PRIu64, channel->as, message->sequence);
     else
         snprintf(id, YK_NATS_ID_MOST, "%s.%" PRIu64, channel->scope, ++channel->numbered);
+    return false;
 }
 
 /* ---- one round of publishing ----------------------------------------------------------------- */
@@ -172,7 +173,8 @@ static void publish(const struct yk_round *round, size_t i)
     add_number(out, "Yoke-Sender", (uint64_t)getpid());
     if (message->tag)
         add_number(out, "Yoke-Tag", message->tag);
-    if (message->flags & YOKE_MESSAGE_AGAIN)
+    /* where each has a place of its own, no second one is stored */
+    if ((message->flags & YOKE_MESSAGE_AGAIN) || (round->again && !round->exact))
         natsMsgHeader_Set(out, "Yoke-Again", "1");
     natsConnection_PublishMsg(channel->line.hub->connection, out);
     natsMsg_Destroy(out);
@@ -196,6 +198,7 @@ int yk_round_run(struct yk_round *round, int64_t until)
     while (result == 0 && round->question.unanswered) {
         int64_t now = yk_nats_now();
         if (now >= again) {
+            round->again = round->again || again > 0;
             publish_unanswered(round);
             again = now + YK_TRY_NS;
         }

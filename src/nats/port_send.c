@@ -67,16 +67,21 @@ static int64_t answer_until(const struct sending *sending)
 
 /* One message, until it is taken: 1, or why it is not. */
 static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *message,
-                        const char *id, struct sending *sending)
+                        const char *id, bool again, struct sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
     enum yk_outcome outcome = YK_UNANSWERED;
 
     strcpy(ids[0], id);
     for (;;) {
-        struct yk_round round = {
-            .channel = channel, .messages = message, .count = 1, .ids = ids, .outcomes = &outcome};
+        struct yk_round round = {.channel = channel,
+                                 .messages = message,
+                                 .count = 1,
+                                 .ids = ids,
+                                 .outcomes = &outcome,
+                                 .again = again};
         int result = yk_round_run(&round, answer_until(sending));
+        again = round.again;
         if (result < 0) {
             yk_channel_doubt(channel, message, id);
             return result == -ETIMEDOUT ? yk_channel_in_doubt(channel) : result;
@@ -122,7 +127,8 @@ static ssize_t settle(struct yk_round *round, struct sending *sending)
     for (size_t i = 0; i < last; i++) {
         if (round->outcomes[i] == YK_ACCEPTED)
             continue;
-        ssize_t result = send_one(round->channel, &round->messages[i], round->ids[i], &insisting);
+        ssize_t result =
+            send_one(round->channel, &round->messages[i], round->ids[i], round->again, &insisting);
         if (result == 1)
             continue;
         for (size_t k = i + 1; k < last; k++) /* these, sent again, are the same */
@@ -142,7 +148,7 @@ static ssize_t send_several(struct yk_channel *channel, const struct yoke_messag
     round.outcomes = calloc(count, sizeof *round.outcomes);
     if (round.ids && round.outcomes) {
         for (size_t i = 0; i < count; i++)
-            yk_channel_choose_id(channel, &messages[i], round.ids[i]);
+            round.again |= yk_channel_choose_id(channel, &messages[i], round.ids[i]);
         sent = yk_round_run(&round, yk_nats_now() + YK_DOUBT_NS);
         if (sent == 0)
             sent = settle(&round, sending);
@@ -172,8 +178,8 @@ ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message 
         if (several > 1) {
             result = send_several(channel, messages + sent, several, &sending);
         } else {
-            yk_channel_choose_id(channel, &messages[sent], id);
-            result = send_one(channel, &messages[sent], id, &sending);
+            bool again = yk_channel_choose_id(channel, &messages[sent], id);
+            result = send_one(channel, &messages[sent], id, again, &sending);
         }
         sent += result > 0 ? (size_t)result : 0;
         sending.now = true; /* what comes after the first does not wait */
