@@ -180,14 +180,14 @@ static bool is_away(int error)
 }
 
 /* Says once that its servers do not answer, and takes a nap. YK_STOPPED when a signal came. */
-static int stay_away(struct bridge *bridge, struct shore *shore)
+static int stay_away(struct bridge *bridge, struct shore *shore, const char *why)
 {
     struct timespec nap = {0, NAP_NS};
 
     if (!shore->away) {
         yk_progress_clear(&bridge->progress);
         yk_complain("note: %s does not answer: %s; trying again, with %zu %s in hand",
-                    shore->address, yoke_explain(), bridge->held,
+                    shore->address, why, bridge->held,
                     yk_plural(bridge->held, "message", "messages"));
     }
     shore->away = true;
@@ -216,18 +216,34 @@ static void suppose(struct shore *shore)
     shore->facts = (struct yk_object_facts){.place = "servers", .priorities = 1};
 }
 
-/* 0, or an error that is a problem of the object's, too. */
-static int look_at(struct shore *shore)
+/* Of servers that do not answer now the words may come as a problem of the object's. */
+static int look_once(struct shore *shore, const char **ret_why)
 {
     int result = yk_inspect(shore->address, &shore->facts, NULL, NULL);
 
-    if (shore->served && (result < 0 || shore->facts.place[0] == '\0'))
-        return suppose(shore), YK_DONE;
-    if (result < 0)
-        return yk_report_on(shore->address, result);
-    if (shore->facts.problem[0] == '\0')
+    *ret_why = result < 0 ? yoke_explain() : shore->facts.problem;
+    if (shore->served && (result == -ENOTSUP || (result == 0 && shore->facts.place[0] == '\0'))) {
+        suppose(shore);
+        return 0;
+    }
+    if (result == 0 && shore->facts.problem[0] != '\0')
+        return shore->served ? -EHOSTUNREACH : -EPROTO;
+    return result;
+}
+
+/* What it is like; servers are waited for as in open_shore(). */
+static int look_at(struct bridge *bridge, struct shore *shore)
+{
+    const char *why;
+    int result, status = YK_DONE;
+
+    while (is_away(result = look_once(shore, &why)) && bridge->timeout < 0 && status == YK_DONE)
+        status = stay_away(bridge, shore, why);
+    if (status != YK_DONE)
+        return status;
+    if (result == 0)
         return YK_DONE;
-    yk_complain("%s: %s", shore->address, shore->facts.problem);
+    yk_complain("%s: %s", shore->address, why);
     return YK_FAILED;
 }
 
@@ -247,7 +263,7 @@ static int open_shore(struct bridge *bridge, struct shore *shore, uint32_t flags
     while (is_away(result = yoke_open(&shore->endpoint, shore->address, flags, how))) {
         bool over = bridge->timeout >= 0 && yk_time_monotonic() - begun >= bridge->timeout;
         if (!over)
-            status = stay_away(bridge, shore);
+            status = stay_away(bridge, shore, yoke_explain());
         if (over || status != YK_DONE)
             break;
     }
@@ -266,13 +282,13 @@ static int open_from(struct bridge *bridge)
     int status;
 
     for (;;) {
-        status = look_at(from);
+        status = look_at(bridge, from);
         if (status != YK_DONE)
             return status;
         before = from->facts;
         status = open_shore(bridge, from, 0, NULL);
         if (status == YK_DONE)
-            status = look_at(from);
+            status = look_at(bridge, from);
         if (status != YK_DONE || is_same(&before, &from->facts))
             return status;
         yoke_close(from->endpoint); /* it was made anew meanwhile */
@@ -335,7 +351,7 @@ static int open_to(struct bridge *bridge)
     if (bridge->as[0] != '\0')
         as_from.as = bridge->as;
     status = open_shore(bridge, to, bridge->create ? YOKE_CREATE | YOKE_KEPT : 0, &as_from);
-    return status == YK_DONE ? look_at(to) : status;
+    return status == YK_DONE ? look_at(bridge, to) : status;
 }
 
 /* Does FROM have what it lent again, if who had it is killed? */
@@ -513,7 +529,7 @@ static int take(struct bridge *bridge, bool *ret_over)
     if (got == -ETIMEDOUT && bridge->from.served) /* was nothing there, or nobody? */
         got = yoke_borrow_many(bridge->from.endpoint, bridge->hand, wanted(bridge), YOKE_NOW);
     if (is_away((int)got))
-        return stay_away(bridge, &bridge->from);
+        return stay_away(bridge, &bridge->from, yoke_explain());
     if (got < 0 && got != -EAGAIN && got != -ETIMEDOUT)
         return fail(bridge, &bridge->from, (int)got);
     be_back(bridge, &bridge->from);
@@ -626,7 +642,7 @@ static int send_some(struct bridge *bridge)
         return yk_stop_signal() ? YK_STOPPED : YK_DONE;
     if (is_away((int)sent)) {
         mark_all(bridge);
-        return stay_away(bridge, &bridge->to);
+        return stay_away(bridge, &bridge->to, yoke_explain());
     }
     if (sent < 0 && sent != -EAGAIN && sent != -ETIMEDOUT)
         return fail(bridge, &bridge->to, (int)sent);

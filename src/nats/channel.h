@@ -228,7 +228,11 @@ struct yk_round {
     enum yk_outcome *outcomes;
     uint64_t after; /* the sequence that the stream's last message is to have; with `exact` */
     bool exact;
-    bool again; /* they may have been sent before, and are marked so */
+    /*
+     * They may have them already: published more than once, or in doubt before. Servers drop what has an id that
+     * they know; but a new leader, or one that was started again, does not know all. So these are marked.
+     */
+    bool again;
     struct yk_question question;
 };
 
@@ -239,8 +243,7 @@ struct yk_round {
 int yk_round_run(struct yk_round *round, int64_t until);
 /* The sentence for an outcome that does not get better. */
 int yk_round_refused(const struct yk_round *round, enum yk_outcome outcome, size_t size);
-/* The id of a message: that of the same one that is in doubt, its own, or the next. */
-/* True: that of one in doubt, which may be stored already. */
+/* The id of a message: that of the same one that is in doubt (true), its own, or the next. */
 bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
                           char id[YK_NATS_ID_MOST]);
 void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *message,

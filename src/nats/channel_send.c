@@ -173,7 +173,8 @@ static void publish(const struct yk_round *round, size_t i)
     add_number(out, "Yoke-Sender", (uint64_t)getpid());
     if (message->tag)
         add_number(out, "Yoke-Tag", message->tag);
-    if (round->again || (message->flags & YOKE_MESSAGE_AGAIN))
+    /* where each has a place of its own, no second one is stored */
+    if ((message->flags & YOKE_MESSAGE_AGAIN) || (round->again && !round->exact))
         natsMsgHeader_Set(out, "Yoke-Again", "1");
     natsConnection_PublishMsg(channel->line.hub->connection, out);
     natsMsg_Destroy(out);
@@ -197,9 +198,8 @@ int yk_round_run(struct yk_round *round, int64_t until)
     while (result == 0 && round->question.unanswered) {
         int64_t now = yk_nats_now();
         if (now >= again) {
+            round->again = round->again || again > 0;
             publish_unanswered(round);
-            /* a new leader may not know an id that its predecessor had stored */
-            round->again = true;
             again = now + YK_TRY_NS;
         }
         result = yk_channel_sleep(channel, round->question.bell, -1, again < until ? again : until);

@@ -43,6 +43,7 @@ int yk_hub_fail(natsStatus status, jsErrCode code, const char *what)
     case NATS_NO_SERVER:
     case NATS_IO_ERROR:
     case NATS_ADDRESS_MISSING:
+    case NATS_PROTOCOL_ERROR: /* the server went while it greeted */
         return yk_fail(EHOSTUNREACH, "%s: no server of the place answers (%s)", what,
                        natsStatus_GetText(status));
     case NATS_TIMEOUT:

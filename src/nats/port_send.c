@@ -88,6 +88,7 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
                                  .outcomes = &outcome,
                                  .again = again};
         int result = yk_round_run(&round, answer_until(sending));
+        again = round.again;
         if (result < 0) {
             yk_channel_doubt(channel, message, id);
             return result == -ETIMEDOUT ? yk_channel_in_doubt(channel) : result;

@@ -1,7 +1,7 @@
 """yoke bridge between a port in memory and one on NATS: whatever is killed, or stands still for a while, no message
 is lost, and what comes twice says so.
 
-    bridge.py [--cluster] [WORD...]
+    bridges.py [--cluster] [WORD...]
 """
 
 import pathlib
