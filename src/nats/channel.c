@@ -40,6 +40,16 @@ static void arrived(struct yk_line *line, char kind, uint64_t token, natsMsg *me
     natsMsg_Destroy(message);
 }
 
+static void interrupted(struct yk_line *line, bool over)
+{
+    struct yk_channel *channel = (struct yk_channel *)line;
+
+    pthread_mutex_lock(&channel->mutex);
+    if (channel->kind->interrupted)
+        channel->kind->interrupted(channel, over);
+    pthread_mutex_unlock(&channel->mutex);
+}
+
 static json_t *describe(const struct yk_channel *channel)
 {
     json_t *all = json_copy(channel->description);
@@ -95,7 +105,8 @@ static void begin(struct yk_channel *channel, struct yk_hub *hub)
     pthread_mutex_init(&channel->mutex, NULL);
     pthread_cond_init(&channel->left, NULL);
     channel->forks = yk_nats_forks();
-    channel->line = (struct yk_line){.hub = hub, .arrived = arrived, .tick = tick};
+    channel->line =
+        (struct yk_line){.hub = hub, .arrived = arrived, .tick = tick, .interrupted = interrupted};
     channel->description = yk_here_describe();
     channel->kind->begin(channel);
     yk_hub_add(hub, &channel->line);

@@ -120,6 +120,8 @@ struct yk_channel_kind {
                       const struct yk_delivered *delivered);
     void (*told)(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message);
     void (*tick)(struct yk_channel *channel, int64_t now);
+    void (*interrupted)(struct yk_channel *channel,
+                        bool over); /* as a line's; NULL: nothing to do */
 
     /* How many were sent, of messages that are good; or why the first was not. */
     ssize_t (*send)(struct yk_channel *channel, const struct yoke_message *messages, size_t count,

@@ -162,14 +162,28 @@ static void *keep(void *context)
 
 /* ---- connecting ---- */
 
+/* With `over`, to another server perhaps. */
+static void interrupt(struct yk_hub *hub, bool over)
+{
+    pthread_mutex_lock(&hub->mutex);
+    if (over)
+        hub->since = yk_nats_now();
+    for (struct yk_line *line = hub->lines; line; line = line->next)
+        if (line->interrupted)
+            line->interrupted(line, over);
+    pthread_mutex_unlock(&hub->mutex);
+}
+
+static void connection_lost(natsConnection *connection, void *context)
+{
+    (void)connection;
+    interrupt(context, false);
+}
+
 static void connected_again(natsConnection *connection, void *context)
 {
-    struct yk_hub *hub = context;
-
     yk_nats_fork_guard(connection);
-    pthread_mutex_lock(&hub->mutex);
-    hub->since = yk_nats_now();
-    pthread_mutex_unlock(&hub->mutex);
+    interrupt(context, true);
 }
 
 static natsStatus set_options(struct yk_hub *hub, natsOptions *options)
@@ -197,6 +211,8 @@ static natsStatus set_options(struct yk_hub *hub, natsOptions *options)
         status = natsOptions_SetErrorHandler(options, ignore_error, NULL);
     if (status == NATS_OK)
         status = natsOptions_SetReconnectedCB(options, connected_again, hub);
+    if (status == NATS_OK)
+        status = natsOptions_SetDisconnectedCB(options, connection_lost, hub);
     /* else the client's flusher sends it, a millisecond later */
     return status == NATS_OK ? natsOptions_SetSendAsap(options, true) : status;
 }

@@ -31,6 +31,8 @@ struct yk_line {
      */
     void (*arrived)(struct yk_line *line, char kind, uint64_t token, natsMsg *message);
     void (*tick)(struct yk_line *line, int64_t now); /* some times a second */
+    /* The connection was lost; and is there again, to another server perhaps. What was told meanwhile was missed. */
+    void (*interrupted)(struct yk_line *line, bool over);
     struct yk_line *next;
 };
 

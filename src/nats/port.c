@@ -166,6 +166,7 @@ static const struct yk_channel_kind kind = {
     .delivered = yk_nats_port_delivered,
     .told = yk_nats_port_told,
     .tick = yk_nats_port_tick,
+    .interrupted = yk_nats_port_interrupted,
     .send = yk_nats_port_send,
     .await = yk_nats_port_await,
     .emptied = yk_nats_port_emptied,

@@ -35,9 +35,10 @@ struct yk_nats_port {
     uint64_t granted; /* messages that may be sent, in a cluster, until then without asking */
     int64_t granted_until;
     /*
-     * In a cluster: the stream's last message when another server became the consumer's leader. That one does not
-     * know all of what its predecessor had delivered: what is not newer may come for the second time, whatever it
-     * says. UINT64_MAX: it is being asked for.
+     * The stream's last message when another server became the consumer's leader, or this connection was lost, and
+     * with it, perhaps, word of that; or the only server was started again. Who leads then does not know all of
+     * what was delivered before: what is not newer may come for the second time, whatever it says. UINT64_MAX: it
+     * is being asked for.
      */
     uint64_t elected_after;
     int64_t elected_asked;
@@ -56,6 +57,7 @@ void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *mess
                             const struct yk_delivered *delivered);
 void yk_nats_port_told(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message);
 /* In the client's thread: another server leads the consumer. */
+void yk_nats_port_interrupted(struct yk_channel *channel, bool over);
 void yk_nats_port_elected(struct yk_ear *ear, uint64_t token, natsMsg *message);
 void yk_nats_port_take_parked(struct yk_channel *channel, char kind, uint64_t token,
                               natsMsg *message);

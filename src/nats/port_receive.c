@@ -94,6 +94,15 @@ void yk_nats_port_elected(struct yk_ear *ear, uint64_t token, natsMsg *message)
     pthread_mutex_unlock(&port->channel.mutex);
 }
 
+void yk_nats_port_interrupted(struct yk_channel *channel, bool over)
+{
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+
+    port->elected_after = UINT64_MAX;
+    if (over)
+        ask_elected(port);
+}
+
 /* Those who come later are told, too. */
 static void take_elected(struct yk_nats_port *port, natsMsg *message)
 {

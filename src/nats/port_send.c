@@ -98,8 +98,11 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
         if (outcome != YK_FULL && outcome != YK_NOBODY)
             return yk_round_refused(&round, outcome, message->size);
         result = pause_sending(channel, sending, outcome);
-        if (result < 0)
+        if (result < 0) {
+            if (again)
+                yk_channel_doubt(channel, message, id);
             return result;
+        }
     }
 }
 
