@@ -94,7 +94,8 @@ int yk_report_on(const char *address, int error)
     char shown[ADDRESS_SHOWN + 2];
 
     yk_inspect_hide(shown, sizeof shown, address);
-    if (strchr(shown, '@') != strrchr(shown, '@')) /* a place of another form, with a login in it? */
+    if (strchr(shown, '@') !=
+        strrchr(shown, '@')) /* a place of another form, with a login in it? */
         shown[strcspn(shown, "@")] = '\0';
     if (!is_presentable(shown) || strstr(sentence, shown))
         return yk_report(error);

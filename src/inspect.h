@@ -59,7 +59,7 @@ struct yk_far_facts {
     char host[YK_HOST_TEXT];   /* where it was created */
     char server[YK_HOST_TEXT]; /* that leads it now; "": none does, or there is but one */
     bool cluster, disk;        /* there are several servers; it is stored in files */
-    bool incomplete, broken;   /* a part is not there, which the next who opens it makes; or nobody */
+    bool incomplete, broken; /* a part is not there, which the next who opens it makes; or nobody */
     uint32_t replicas, behind; /* copies; and those that are not up to date, or away */
     int64_t
         silence_ns;   /* a receiver may be silent so long until its messages are delivered again */

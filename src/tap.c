@@ -302,9 +302,10 @@ int64_t yk_tap_pause(const struct yk_tap *tap)
 
 int yk_tap_check_stages(const struct yk_tap *tap)
 {
-    return tap->view ? yk_fail(ENOTSUP, "how long messages wait is told of those in memory; servers can "
-                                        "not be asked that often")
-                     : 0;
+    return tap->view
+               ? yk_fail(ENOTSUP, "how long messages wait is told of those in memory; servers can "
+                                  "not be asked that often")
+               : 0;
 }
 
 uint32_t yk_tap_queues(const struct yk_tap *tap)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ANSWER_MS 3000
+#define LIST_MS   8000 /* servers wait for 4 s for those of them that are away */
 #define WHAT_MOST (YK_NATS_SUBJECT_MOST + 64)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -48,7 +49,8 @@ static int read_answer(natsMsg *message, const char *doing, json_t **ret)
     return result;
 }
 
-int yk_api_ask(struct yk_hub *hub, const char *what, json_t *body, const char *doing, json_t **ret)
+static int ask(struct yk_hub *hub, const char *what, json_t *body, const char *doing,
+               int64_t milliseconds, json_t **ret)
 {
     char subject[WHAT_MOST];
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -56,7 +58,7 @@ int yk_api_ask(struct yk_hub *hub, const char *what, json_t *body, const char *d
 
     snprintf(subject, sizeof subject, "$JS.API.%s", what);
     natsStatus status = natsConnection_Request(&message, hub->connection, subject, text ? text : "",
-                                               text ? (int)strlen(text) : 0, ANSWER_MS);
+                                               text ? (int)strlen(text) : 0, milliseconds);
     json_decref(body);
     free(text);
     if (status != NATS_OK)
@@ -64,6 +66,17 @@ int yk_api_ask(struct yk_hub *hub, const char *what, json_t *body, const char *d
     int result = read_answer(message, doing, ret);
     natsMsg_Destroy(message);
     return result;
+}
+
+int yk_api_ask(struct yk_hub *hub, const char *what, json_t *body, const char *doing, json_t **ret)
+{
+    return ask(hub, what, body, doing, ANSWER_MS, ret);
+}
+
+int yk_api_list(struct yk_hub *hub, size_t offset, json_t **ret)
+{
+    return ask(hub, "STREAM.LIST", json_pack("{s:I}", "offset", (json_int_t)offset),
+               "listing the streams", LIST_MS, ret);
 }
 
 /* ---- stored messages ------------------------------------------------------------------------- */

@@ -19,6 +19,9 @@
  */
 int yk_api_ask(struct yk_hub *hub, const char *what, json_t *body, const char *doing, json_t **ret);
 
+/* What there is to tell of all streams, from that one on: as many as an answer holds. */
+int yk_api_list(struct yk_hub *hub, size_t offset, json_t **ret);
+
 /* A message as it is stored. */
 struct yk_stored {
     uint64_t sequence;

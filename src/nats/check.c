@@ -228,15 +228,15 @@ static void check_stored(const struct check *check, const char *subject, const c
     if (facts->cluster && facts->replicas == 1)
         find(
             check, YK_WARNING, subject, cure,
-            "one replica in a cluster: what it has goes with the server %s, or is away while that is",
-            facts->server);
+            "%s has one replica in a cluster: its messages go with the server %s, or are away while that is",
+            stream, facts->server);
     if (facts->cluster && facts->server[0] == '\0')
         find(check, YK_FAULT, subject, "start the servers that have its replicas",
              "the stream %s has no leader: nobody can send or receive", stream);
     else if (facts->behind > 0)
         find(check, YK_WARNING, subject, "start those servers, or see their logs",
-             "%u of %u replicas %s not up to date: %s", facts->behind, facts->replicas,
-             plural(facts->behind, "is", "are"), facts->away);
+             "%u of %u replicas of %s %s not up to date: %s", facts->behind, facts->replicas,
+             stream, plural(facts->behind, "is", "are"), facts->away);
 }
 
 static void check_own_stream(const struct check *check, const char *what, const char *none)

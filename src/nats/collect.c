@@ -78,19 +78,18 @@ static int add_page(struct yk_hub *hub, const json_t *page, struct yk_streams *r
 
 int yk_streams_list(struct yk_hub *hub, struct yk_streams *ret)
 {
-    json_int_t offset = 0, total = 1;
+    size_t offset = 0, total = 1;
     int result = 0;
 
     *ret = (struct yk_streams){.all = NULL};
     for (int pages = 0; result == 0 && offset < total && pages < PAGE_MOST; pages++) {
         json_t *answer;
-        result = yk_api_ask(hub, "STREAM.LIST", json_pack("{s:I}", "offset", offset),
-                            "listing the streams", &answer);
+        result = yk_api_list(hub, offset, &answer);
         if (result < 0)
             break;
         const json_t *page = json_object_get(answer, "streams");
-        total = json_integer_value(json_object_get(answer, "total"));
-        offset += (json_int_t)json_array_size(page);
+        total = (size_t)json_integer_value(json_object_get(answer, "total"));
+        offset += json_array_size(page);
         if (json_array_size(page) == 0)
             total = 0; /* that was all, whatever it says */
         result = add_page(hub, page, ret);

@@ -64,8 +64,30 @@ struct tap_look {
     yk_each_tapped *each;
     void *context;
     uint64_t delivered; /* up to that number */
+    uint64_t *
+        parked; /* owned: those seen in this look, which may be on their way out of the other stream */
+    size_t parked_count;
     uint64_t seen;
 };
+
+static int note_parked(struct tap_look *look, uint64_t sequence)
+{
+    uint64_t *parked = realloc(look->parked, (look->parked_count + 1) * sizeof *parked);
+
+    if (!parked)
+        return yk_fail(ENOMEM, "no memory for a list of parked messages");
+    look->parked = parked;
+    parked[look->parked_count++] = sequence;
+    return 0;
+}
+
+static bool is_parked(const struct tap_look *look, uint64_t sequence)
+{
+    for (size_t i = 0; i < look->parked_count; i++)
+        if (look->parked[i] == sequence)
+            return true;
+    return false;
+}
 
 static int hand_on(struct tap_look *look, const struct yk_stored *stored, char state)
 {
@@ -84,6 +106,11 @@ static int hand_on(struct tap_look *look, const struct yk_stored *stored, char s
     if (state == 'p') {
         message.sequence = yk_stored_number(stored, "Yoke-Sequence");
         message.deliveries = (uint32_t)yk_stored_number(stored, "Yoke-Deliveries");
+        int result = note_parked(look, message.sequence);
+        if (result < 0)
+            return result;
+    } else if (is_parked(look, message.sequence)) {
+        return 0;
     }
     if (message.sequence < look->tap->next)
         return 0; /* it was shown before it was parked */
@@ -154,6 +181,7 @@ int yk_nats_tap_look(void *self, uint32_t most, yk_each_tapped *each, void *cont
     result = walk(&look, tap->parked_stream, true, &tap->next_parked, parked.last + 1);
     if (result == 0)
         result = walk(&look, tap->stream, false, &next, end);
+    free(look.parked);
     if (result == 0) {
         if (tap->looked && end - tap->next > look.seen)
             *ret_unseen = end - tap->next - look.seen;

@@ -568,7 +568,7 @@ class Clustered(Place):
             self.assertEqual((facts['replicas'], facts['replicas_behind']), (3, 0))
             self.assertIn(facts['leader'], [one.name for one in cluster.servers])
             self.assertIn('3 replicas, led by server', self.yoke('stat', f'port:three@{self.where}').decode())
-            one = self.assert_finding('warning', 'one replica in a cluster', 'nats stream edit c-port-one-')
+            one = self.assert_finding('warning', 'has one replica in a cluster', 'nats stream edit c-port-one-')
             self.assertEqual(one['subject'], f'port:one@{self.where}')
             self.assertFalse([one for one in self.findings() if 'is one server' in one['text']])
             name = next(stream['config']['name'] for stream in self.connect(cluster.servers[0]).api(
@@ -579,7 +579,7 @@ class Clustered(Place):
             def noticed():
                 found = self.findings()
                 texts = [f'{one["severity"]} {one["subject"]} {one["text"]}' for one in found]
-                return (any(f'{leader.name} (away)' in text for text in texts)
+                return (any(f'not up to date: {leader.name} (' in text for text in texts)
                         and any(text.startswith(f'fault port:one@{self.where} ') for text in texts))
             self.until('that a replica is away, and a stream without a leader', noticed)
             self.assertIn('port:one', self.run_tool('ls', '--place', self.where).stdout.decode())
