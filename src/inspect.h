@@ -59,7 +59,7 @@ struct yk_far_facts {
     char host[YK_HOST_TEXT];   /* where it was created */
     char server[YK_HOST_TEXT]; /* that leads it now; "": none does, or there is but one */
     bool cluster, disk;        /* there are several servers; it is stored in files */
-    bool incomplete, broken;   /* a part is not there, which the next who opens it makes; or nobody */
+    bool incomplete, broken; /* a part is not there, which the next who opens it makes; or nobody */
     uint32_t replicas, behind; /* copies; and those that are not up to date, or away */
     int64_t
         silence_ns;   /* a receiver may be silent so long until its messages are delivered again */
@@ -121,6 +121,11 @@ typedef int yk_each_object(const struct yk_object_facts *facts,
                            const struct yk_participant_facts *participants, size_t count,
                            void *context);
 int yk_inspect_each(bool participants, yk_each_object *each, void *context);
+
+/* As yoke_peer_list(), of that place. */
+struct yoke_peer_info;
+ssize_t yk_inspect_peers(const char *place, struct yoke_peer_info *infos, size_t capacity);
+
 /* The same of one place: "memory", "kernel", "nats://…"; NULL: of this machine. */
 int yk_inspect_place(const char *place, bool participants, yk_each_object *each, void *context);
 
