@@ -15,22 +15,25 @@
 
 static const struct yk_usage usage = {
     "peers",
-    "Usage: yoke peers [--json]\n"
+    "Usage: yoke peers [--place PLACE] [--json]\n"
     "Lists the peers that are there now: living processes that have joined under a\n"
     "name. The pid is that of the process which holds the name, as the kernel shows.\n\n"
     "  SIGNALS   where it takes signals, memory or kernel ('yoke signal peer:NAME' or\n"
     "            peer:NAME@kernel); '-': it takes none\n"
     "  WAITING   how many wait there; '?': the kernel does not tell\n"
     "\n"
-    "  --json    an array of objects; signals is there if the peer takes any\n"
+    "  --place P  those in that place: memory, or nats://HOST:PORT…, where the pid is\n"
+    "             as the process says itself, on its machine\n"
+    "  --json     an array of objects; signals is there if the peer takes any\n"
     "\n"
     "Example:\n"
     "  yoke peers\n",
 };
 
-enum { JSON = YK_OPTION_FIRST };
+enum { JSON = YK_OPTION_FIRST, PLACE };
 
-static const struct option options[] = {{"json", no_argument, NULL, JSON}, YK_OPTION_END};
+static const struct option options[] = {
+    {"json", no_argument, NULL, JSON}, {"place", required_argument, NULL, PLACE}, YK_OPTION_END};
 
 static const struct yk_column columns[] = {
     {"PEER", false}, {"PID", true},      {"USER", false},
@@ -45,13 +48,13 @@ static int by_name(const void *a, const void *b)
 }
 
 /* All of them; the caller frees *ret_peers. Their number or a negative errno. */
-static ssize_t list(struct yoke_peer_info **ret_peers)
+static ssize_t list(const char *place, struct yoke_peer_info **ret_peers)
 {
     size_t capacity = 64;
 
     for (;;) {
         struct yoke_peer_info *peers = yk_grow(NULL, capacity * sizeof *peers);
-        ssize_t count = yoke_peer_list(peers, capacity);
+        ssize_t count = yk_inspect_peers(place, peers, capacity);
         if (count >= 0 && (size_t)count <= capacity) {
             qsort(peers, (size_t)count, sizeof *peers, by_name);
             *ret_peers = peers;
@@ -64,7 +67,13 @@ static ssize_t list(struct yoke_peer_info **ret_peers)
     }
 }
 
-static void print_json(const struct yoke_peer_info *peers, size_t count)
+/* Of a peer in a place across machines: not one of the same name in memory. */
+static bool find_inbox(const char *place, const char *peer, struct yk_object_facts *ret)
+{
+    return !strstr(place, "://") && yk_inspect_inbox(peer, ret) == 0;
+}
+
+static void print_json(const char *place, const struct yoke_peer_info *peers, size_t count)
 {
     yk_json *array = yk_json_array();
     struct yk_object_facts inbox;
@@ -75,17 +84,17 @@ static void print_json(const struct yoke_peer_info *peers, size_t count)
         yk_json_signed(object, "pid", peers[i].pid);
         yk_json_unsigned(object, "uid", peers[i].uid);
         yk_json_real(object, "joined", (double)peers[i].joined_ns / 1e9);
-        if (yk_inspect_inbox(peers[i].name, &inbox) == 0)
+        if (find_inbox(place, peers[i].name, &inbox))
             yk_facts_add_inbox(object, &inbox);
         yk_json_append(array, object);
     }
     yk_json_print(array);
 }
 
-static void add_inbox(struct yk_table *table, const char *peer)
+static void add_inbox(struct yk_table *table, const char *place, const char *peer)
 {
     struct yk_object_facts inbox;
-    bool is = yk_inspect_inbox(peer, &inbox) == 0;
+    bool is = find_inbox(place, peer, &inbox);
 
     yk_table_add(table, "%s", !is ? "-" : inbox.place[0] ? inbox.place : "memory");
     if (is && yk_facts_has_count(&inbox))
@@ -94,7 +103,7 @@ static void add_inbox(struct yk_table *table, const char *peer)
         yk_table_add(table, is ? "?" : "-");
 }
 
-static void print_table(const struct yoke_peer_info *peers, size_t count)
+static void print_table(const char *place, const struct yoke_peer_info *peers, size_t count)
 {
     struct yk_table table;
     char user[YK_OWNER_TEXT], age[YK_AGE_TEXT];
@@ -108,7 +117,7 @@ static void print_table(const struct yoke_peer_info *peers, size_t count)
             yk_table_add(&table, "?");
         yk_table_add(&table, "%s", yk_format_user(user, peers[i].uid));
         yk_table_add(&table, "%s", yk_format_age(age, peers[i].joined_ns));
-        add_inbox(&table, peers[i].name);
+        add_inbox(&table, place, peers[i].name);
     }
     yk_table_print(&table);
     yk_table_fini(&table);
@@ -117,21 +126,28 @@ static void print_table(const struct yoke_peer_info *peers, size_t count)
 int yk_peers_main(int argc, char **argv)
 {
     struct yoke_peer_info *peers = NULL;
+    const char *place = getenv("YOKE_PLACE");
     bool json = false;
+    int option;
     ssize_t count;
 
-    while (yk_option_next(&usage, argc, argv, ":h", options) >= 0) {
+    place = place && strstr(place, "://") ? place : "memory";
+    while ((option = yk_option_next(&usage, argc, argv, ":h", options)) >= 0) {
+        if (option == PLACE) {
+            place = optarg;
+            continue;
+        }
         yk_json_require(&usage);
         json = true;
     }
     yk_arguments_check(&usage, argc, 0, 0, "argument");
-    count = list(&peers);
+    count = list(place, &peers);
     if (count < 0)
         return yk_report((int)count);
     if (json)
-        print_json(peers, (size_t)count);
+        print_json(place, peers, (size_t)count);
     else
-        print_table(peers, (size_t)count);
+        print_table(place, peers, (size_t)count);
     free(peers);
     return YK_DONE;
 }

@@ -157,11 +157,12 @@ static int report_peer(const struct request *request)
 {
     char waited[YK_AGE_TEXT];
     const char *missed = request->gone ? "is still there" : "is not there";
+    int length = (int)strcspn(request->name, "@"); /* not its place, which may have a password */
 
     if (request->timeout == YOKE_NOW)
-        yk_complain("peer:%s %s", request->name, missed);
+        yk_complain("peer:%.*s %s", length, request->name, missed);
     else
-        yk_complain("peer:%s %s after %s", request->name, missed,
+        yk_complain("peer:%.*s %s after %s", length, request->name, missed,
                     yk_format_duration(waited, request->timeout));
     return YK_NOTHING;
 }

@@ -32,14 +32,21 @@ static int keep_text(struct yk_address *parsed, const char *place)
     return 0;
 }
 
+/* Regions are always in memory, and peers, unless the place is one across machines. */
+static const char *place_of_environment(enum yk_kind kind)
+{
+    const char *place = secure_getenv("YOKE_PLACE");
+    if (kind == YK_KIND_REGION || kind == YK_KIND_SIGNALS)
+        return NULL;
+    return kind == YK_KIND_PEER && place && !strstr(place, "://") ? NULL : place;
+}
+
 static int find_place(struct yk_address *parsed, const char *place, const char *address)
 {
     const char *from = "";
     enum yk_kind kind = parsed->kind;
     if (!place) {
-        place = kind == YK_KIND_REGION || kind == YK_KIND_PEER || kind == YK_KIND_SIGNALS
-                    ? NULL
-                    : secure_getenv("YOKE_PLACE");
+        place = place_of_environment(kind);
         from = " (from $YOKE_PLACE)";
     }
     if (place && place[0] == '\0' && from[0] == '\0')
@@ -56,8 +63,9 @@ static int find_place(struct yk_address *parsed, const char *place, const char *
                        open_part(address, '@'), address, open_part(place, ':'), place, from,
                        yk_place_names());
     if (!parsed->place->carries(kind))
-        return yk_fail(ENOTSUP, "%.160s: a %s can not be in the place '%.60s'%s", address,
-                       yk_kind_name(kind), parsed->place->name, from);
+        return yk_fail(ENOTSUP, "%s:%.160s: a %s can not be in the place '%.60s'%s",
+                       yk_kind_name(kind), parsed->name, yk_kind_name(kind), parsed->place->name,
+                       from); /* not the address: it may have a password in it */
     return keep_text(parsed, place);
 }
 
@@ -104,6 +112,24 @@ int yk_address_parse(const char *address, struct yk_address *ret)
         kind == YK_KIND_LINK ? parse_link(&parsed) : yk_name_check((uint32_t)kind, parsed.name);
     if (result == 0)
         result = find_place(&parsed, at ? at + 1 : NULL, shown);
+    if (result == 0)
+        *ret = parsed;
+    return result;
+}
+
+int yk_address_parse_peer(const char *name, struct yk_address *ret)
+{
+    const char *at = name ? strchr(name, '@') : NULL;
+    size_t length = !name ? 0 : at ? (size_t)(at - name) : strlen(name);
+    struct yk_address parsed = {.kind = YK_KIND_PEER, .whole = true};
+    if (length >= sizeof parsed.name)
+        return yk_fail(EINVAL, "the name '%.20s…' is longer than %d bytes", name,
+                       YOKE_PEER_NAME_MAX);
+    if (length > 0)
+        memcpy(parsed.name, name, length);
+    int result = yk_name_check(YK_KIND_PEER, name ? parsed.name : NULL);
+    if (result == 0)
+        result = find_place(&parsed, at ? at + 1 : NULL, parsed.name);
     if (result == 0)
         *ret = parsed;
     return result;

@@ -26,6 +26,12 @@ struct yk_address {
  */
 int yk_address_parse(const char *address, struct yk_address *ret);
 
+/*
+ * A peer's name as the calls on peers take it: NAME[@PLACE]. Where it names no place, $YOKE_PLACE does if that is one
+ * which has peers of its own; `place` is NULL for all others, whose peers are in memory.
+ */
+int yk_address_parse_peer(const char *name, struct yk_address *ret);
+
 /* The same, and it must name an object, whoever asks: -EINVAL for "link:bob". */
 int yk_address_parse_whole(const char *address, struct yk_address *ret);
 

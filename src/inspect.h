@@ -121,6 +121,11 @@ typedef int yk_each_object(const struct yk_object_facts *facts,
                            const struct yk_participant_facts *participants, size_t count,
                            void *context);
 int yk_inspect_each(bool participants, yk_each_object *each, void *context);
+
+/* As yoke_peer_list(), of that place. */
+struct yoke_peer_info;
+ssize_t yk_inspect_peers(const char *place, struct yoke_peer_info *infos, size_t capacity);
+
 /* The same of one place: "memory", "kernel", "nats://…"; NULL: of this machine. */
 int yk_inspect_place(const char *place, bool participants, yk_each_object *each, void *context);
 

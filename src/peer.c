@@ -22,6 +22,7 @@
 #include "doorbell.h"
 #include "link.h"
 #include "peer_lock.h"
+#include "place.h"
 #include "set.h"
 
 #define REFUSED_NS INT64_C(100000000)
@@ -481,7 +482,13 @@ int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(vo
                   void *context)
 {
     char path[sizeof((struct yk_directory *)0)->path + 64], file[48];
-    int result = yk_name_check(YK_KIND_PEER, name);
+    struct yk_address address;
+    int result = yk_address_parse_peer(name, &address);
+    if (result == 0 && address.place)
+        result = yk_fail(ENOTSUP,
+                         "peer:%s is in a place across machines: nothing tells a wait set "
+                         "that it is gone; yoke_peer_wait() does",
+                         address.name);
     if (result == 0)
         result = yk_fork_init();
     if (result < 0)
@@ -497,7 +504,7 @@ int yk_gone_begin(struct yk_gone **ret_gone, const char *name, void (*notify)(vo
         free(gone);
         return result;
     }
-    yk_name_entry(gone->sight.entry, YK_KIND_PEER, name);
+    yk_name_entry(gone->sight.entry, YK_KIND_PEER, address.name);
     result = catch_sight(&gone->sight);
     if (result < 0) {
         yk_gone_end(gone);
@@ -530,18 +537,21 @@ void yk_gone_end(struct yk_gone *gone)
 YOKE_API int yoke_peer_wait(const char *name, uint32_t what, int64_t timeout_ns)
 {
     struct sight sight = {.base = NULL};
-    int result = yk_name_check(YK_KIND_PEER, name);
+    struct yk_address address;
+    int result = yk_address_parse_peer(name, &address);
     if (result == 0 && what != YOKE_PEER_HERE && what != YOKE_PEER_GONE)
         result = yk_fail(EINVAL, "%u is neither YOKE_PEER_HERE nor YOKE_PEER_GONE", what);
     if (result == 0 && timeout_ns < YOKE_FOREVER)
         result = yk_bad_timeout(timeout_ns);
+    if (result == 0 && address.place)
+        return address.place->peers->wait(address.where, address.name, what, timeout_ns);
     if (result == 0)
         result = yk_fork_init();
     if (result == 0) /* made if need be: there must be something to watch */
         result = yk_directory_open(&sight.directory, NULL, false);
     if (result < 0)
         return result;
-    yk_name_entry(sight.entry, YK_KIND_PEER, name);
+    yk_name_entry(sight.entry, YK_KIND_PEER, address.name);
     result = what == YOKE_PEER_HERE
                  ? watch(look_for_coming, &sight, NULL, sight.directory.path, true, timeout_ns)
                  : wait_for_going(&sight, timeout_ns);
@@ -586,11 +596,36 @@ static int list_peer(const char *entry, void *context)
     return 0;
 }
 
+/* The place's peers, if it has its own; NULL: those in memory. 0, or why there is no such place. */
+static int find_elsewhere(const char *place, const struct yk_place_peers **ret)
+{
+    int error = 0;
+    const struct yk_place *found =
+        strcmp(place, "memory") == 0 ? NULL : yk_place_find(place, &error);
+    *ret = found ? found->peers : NULL;
+    if (found || error < 0 || strcmp(place, "memory") == 0)
+        return found ? 0 : error;
+    return yk_fail(ENOTSUP, "the place '%.60s' is not to be had; this yoke has: %s", place,
+                   yk_place_names());
+}
+
 YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity)
 {
+    const char *place = secure_getenv("YOKE_PLACE");
+    return yk_inspect_peers(place && strstr(place, "://") ? place : "memory", infos, capacity);
+}
+
+ssize_t yk_inspect_peers(const char *place, struct yoke_peer_info *infos, size_t capacity)
+{
     struct yk_directory directory;
+    const struct yk_place_peers *elsewhere;
     if (!infos && capacity > 0)
         return yk_fail(EINVAL, "infos is NULL and capacity %zu", capacity);
+    int found = find_elsewhere(place, &elsewhere);
+    if (found < 0)
+        return found;
+    if (elsewhere)
+        return elsewhere->list(place, infos, capacity);
     int result = yk_directory_open(&directory, NULL, true);
     if (result == -ENOENT)
         return 0;
@@ -612,13 +647,20 @@ YOKE_API int yoke_peer_join(yoke_peer **ret_peer, const char *name,
         return yk_fail(EINVAL, "ret_peer is NULL: there is nowhere to put the result");
     if (options && options->struct_size != sizeof *options)
         return yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
-    int result = yk_name_check(YK_KIND_PEER, name);
+    struct yk_address address;
+    int result = yk_address_parse_peer(name, &address);
     if (result < 0)
         return result;
     struct yoke_peer *handle = yk_sys_allocate(1, sizeof *handle);
     if (!handle)
         return yk_fail(ENOMEM, "no memory for a peer");
-    result = yk_peer_hold(&handle->peer, name, options ? options : &defaults);
+    result = yk_fork_init();
+    if (result == 0 && address.place) {
+        handle->elsewhere = address.place->peers;
+        result = handle->elsewhere->join(&handle->self, address.where, address.name);
+    } else if (result == 0) {
+        result = yk_peer_hold(&handle->peer, address.name, options ? options : &defaults);
+    }
     if (result < 0) {
         free(handle);
         return result;
@@ -635,6 +677,9 @@ static bool counts_here(const struct yoke_peer *handle)
 
 int yk_peer_visit_begin(struct yoke_peer *handle)
 {
+    if (handle->elsewhere)
+        return yk_fail(ENOTSUP, "a peer in a place across machines neither waits for links, which "
+                                "both sides open by name, nor takes signals");
     yk_process_lock();
     if (!counts_here(handle)) /* the parent's threads are not here */
         yk_store32_relaxed(&handle->inside, 0);
@@ -661,7 +706,10 @@ YOKE_API int yoke_peer_leave(yoke_peer *peer)
     yk_store32_release(&peer->cancelled, 1);
     while (counts_here(peer) && yk_load32_seq(&peer->inside) != 0)
         yk_nap(1000000); /* they look every 100 ms */
-    yk_peer_drop(peer->peer);
+    if (peer->elsewhere)
+        peer->elsewhere->leave(peer->self);
+    else
+        yk_peer_drop(peer->peer);
     free(peer);
     return 0;
 }

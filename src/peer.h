@@ -9,6 +9,7 @@
 #include "yoke.h"
 
 struct yk_link;
+struct yk_place_peers;
 struct yk_member;
 
 /* A name of this process. */
@@ -41,7 +42,9 @@ struct yk_peer {
 /* What yoke_peer_join() hands out: a process may have several to one name. */
 struct yoke_peer {
     struct yk_peer *peer;
-    yk_atomic64 fork_stamp; /* the process that `inside` counts the threads of */
+    const struct yk_place_peers *elsewhere; /* in a place with peers of its own: `peer` is NULL */
+    void *self;                             /* the place's */
+    yk_atomic64 fork_stamp;                 /* the process that `inside` counts the threads of */
     yk_atomic32 cancelled;
     yk_atomic32 inside;       /* threads that wait through this handle */
     struct yk_member *member; /* in a wait set; NULL: it is in none */

@@ -26,6 +26,14 @@ struct yk_place_view {
     int (*collect)(const char *where, bool dry_run, yk_tell_item *each, void *context);
 };
 
+/* What yoke.h says of peers, in a place that has its own. The arguments are checked. */
+struct yk_place_peers {
+    int (*join)(void **ret_peer, const char *where, const char *name);
+    void (*leave)(void *peer); /* also in a child of who joined */
+    int (*wait)(const char *where, const char *name, uint32_t what, int64_t timeout_ns);
+    ssize_t (*list)(const char *where, struct yoke_peer_info *infos, size_t capacity);
+};
+
 struct yk_place {
     const char *name;
     bool (*carries)(enum yk_kind kind);
@@ -43,7 +51,8 @@ struct yk_place {
      */
     int (*look)(const struct yk_directory *directory, const struct yk_record *record,
                 struct yk_object_facts *facts, struct yk_participant_facts *people, size_t *count);
-    const struct yk_place_view *view; /* instead of look() */
+    const struct yk_place_view *view;   /* instead of look() */
+    const struct yk_place_peers *peers; /* NULL: who is at its links is a peer in memory */
 };
 
 extern const struct yk_place yk_place_kernel; /* place/kernel.h */

@@ -52,6 +52,10 @@ int yk_signal_address_parse(const char *text, struct yk_signal_address *ret)
     size_t length = place ? (size_t)(place - name) : strlen(name);
     if (place && strcmp(place, "@kernel") == 0)
         parsed.kernel = true;
+    else if (place && strstr(place, "://")) /* which may have a password in it */
+        return yk_fail(ENOTSUP,
+                       "%.*s: signals are in memory or in the kernel, and go to no other machine",
+                       (int)(length < 128 ? length : 128), name);
     else if (place && strcmp(place, "@memory") != 0)
         return yk_fail(ENOTSUP,
                        "%.160s: the place '%.60s' is not to be had for signals, which are "
@@ -337,6 +341,8 @@ YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, 
     int result = yk_signal_address_parse(to, &address);
     if (result == 0)
         result = yk_fork_init();
+    if (result == 0 && from && from->elsewhere)
+        result = yk_fail(ENOTSUP, "a peer in a place across machines sends no signals");
     if (result == 0 && from)
         result = yk_peer_enter(&from->peer);
     if (result < 0)

@@ -18,15 +18,19 @@
 /* ---- all streams of a prefix ----------------------------------------------------------------- */
 
 /* The streams by which an object keeps what it has. */
-static const struct {
+static const struct sort {
     const char *what, *kind;
-} kinds[] = {{"port", "port"}, {"parked", "port"}};
+    bool main;
+} sorts[] = {{"port", "port", true},
+             {"parked", "port", false},
+             {"link0", "link", true},
+             {"link1", "link", false}};
 
-static const char *kind_of(const char *what)
+static const struct sort *sort_of(const char *what)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(kinds[i].what, what) == 0)
-            return kinds[i].kind;
+    for (size_t i = 0; i < sizeof sorts / sizeof sorts[0]; i++)
+        if (strcmp(sorts[i].what, what) == 0)
+            return &sorts[i];
     return NULL;
 }
 
@@ -46,12 +50,12 @@ static bool parse_stream(struct yk_hub *hub, const json_t *stream, struct yk_str
         subject[length] != '.' ||
         sscanf(subject + length + 1, "%7[^.].%767[^.].%llu%n", what, token, &generation, &end) !=
             3 ||
-        subject[length + 1 + (size_t)end] != '\0' || !kind_of(what) ||
+        subject[length + 1 + (size_t)end] != '\0' || !sort_of(what) ||
         !yk_nats_decode(ret->name, token) || !yk_stream_facts_read(stream, &ret->facts))
         return false;
     strcpy(ret->stream, name);
-    ret->kind = kind_of(what);
-    ret->main = strcmp(what, ret->kind) == 0;
+    ret->kind = sort_of(what)->kind;
+    ret->main = sort_of(what)->main;
     ret->generation = generation;
     yk_nats_stream(expected, hub, what, ret->name, generation);
     return strcmp(expected, name) == 0;

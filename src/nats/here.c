@@ -150,12 +150,13 @@ int yk_here_enter_alone(struct yk_here *here, struct yk_line *line, const char *
 {
     char token[YK_NATS_TOKEN_MOST];
     jsPubOptions options;
-    char *text = take_text(description);
 
-    if (!text)
-        return yk_fail(ENOMEM, "no memory for a peer");
     *here = (struct yk_here){.line = line, .alone = true};
     yk_nats_random_hex(here->owner, 8);
+    json_object_set_new(description, "owner", json_string(here->owner));
+    char *text = take_text(description);
+    if (!text)
+        return yk_fail(ENOMEM, "no memory for a peer");
     yk_nats_encode(token, name);
     snprintf(here->subject, sizeof here->subject, "%s.here.%s.%s", line->hub->where.prefix, kind,
              token);

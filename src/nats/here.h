@@ -9,6 +9,7 @@
 
 #include "names.h"
 
+#define YK_HERE_OWNER  17 /* bytes of the text that tells one owner from another, its end included */
 #define YK_ASKED_RENEW 'h' /* the kind of its questions */
 
 /* One participant. Its owner guards it; entering and leaving wait for the servers, renewing does not. */
@@ -25,7 +26,7 @@ struct yk_here {
     int64_t
         begun; /* when that was sent first, and the last one that was answered (CLOCK_BOOTTIME) */
     int64_t confirmed;
-    char owner[17]; /* unique, as is the subject's end of one who is not alone */
+    char owner[YK_HERE_OWNER]; /* unique, as is the subject's end of one who is not alone */
 };
 
 /* What is the same for all of a process: host, pid, command, uid and since when. A new JSON object, or NULL. */
@@ -35,7 +36,7 @@ json_t *yk_here_describe(void);
 int yk_here_enter(struct yk_here *here, struct yk_line *line, const char *kind, const char *name,
                   uint64_t generation, json_t *description);
 /*
- * Says that it is there, and nobody else under that name: -EADDRINUSE where somebody is, or was and did not leave,
+ * Says that it is there (and who, in the description), and nobody else under that name: -EADDRINUSE where somebody is, or was and did not leave,
  * for as long as the lease.
  */
 int yk_here_enter_alone(struct yk_here *here, struct yk_line *line, const char *kind,

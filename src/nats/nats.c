@@ -3,11 +3,12 @@
  */
 #include "look.h"
 #include "nats_link.h"
+#include "peer.h"
 #include "port.h"
 
 static bool carries(enum yk_kind kind)
 {
-    return kind == YK_KIND_PORT || kind == YK_KIND_LINK;
+    return kind == YK_KIND_PORT || kind == YK_KIND_LINK || kind == YK_KIND_PEER;
 }
 
 static int open_endpoint(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
@@ -29,4 +30,5 @@ const struct yk_place yk_nats_place = {
     .open = open_endpoint,
     .remove = remove_object,
     .view = &yk_nats_view,
+    .peers = &yk_nats_peers,
 };

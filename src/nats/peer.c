@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PEER "peer"
-
 static void arrived(struct yk_line *line, char kind, uint64_t token, natsMsg *message)
 {
     struct yk_nats_peer *peer = (struct yk_nats_peer *)line;
@@ -26,7 +24,7 @@ static void tick(struct yk_line *line, int64_t now)
 
     pthread_mutex_lock(&peer->mutex);
     if (yk_here_is_due(&peer->here, now))
-        yk_here_renew(&peer->here, now, yk_here_describe());
+        yk_here_renew(&peer->here, now, json_incref(peer->description));
     pthread_mutex_unlock(&peer->mutex);
 }
 
@@ -34,6 +32,7 @@ static void peer_free(struct yk_nats_peer *peer)
 {
     yk_hub_remove(&peer->line);
     pthread_mutex_destroy(&peer->mutex);
+    json_decref(peer->description);
     free(peer);
 }
 
@@ -44,11 +43,13 @@ static int join(struct yk_nats_peer **ret, struct yk_hub *hub, const char *name)
     if (!peer)
         return yk_fail(ENOMEM, "no memory for a peer");
     strcpy(peer->name, name);
+    peer->description = yk_here_describe();
     pthread_mutex_init(&peer->mutex, NULL);
     peer->line = (struct yk_line){.hub = hub, .arrived = arrived, .tick = tick};
     yk_hub_add(hub, &peer->line);
     struct yk_here here;
-    int result = yk_here_enter_alone(&here, &peer->line, PEER, name, yk_here_describe());
+    int result =
+        yk_here_enter_alone(&here, &peer->line, YK_PEER, name, json_incref(peer->description));
     if (result < 0) {
         peer_free(peer);
         return result;

@@ -11,14 +11,17 @@
 
 #include "here.h"
 
+#define YK_PEER "peer" /* in subjects */
+
 struct yk_nats_peer {
     struct yk_line line; /* first */
     char name[YOKE_PEER_NAME_MAX + 1];
     unsigned users; /* with `next` and `links`, under the hub's peers_mutex */
     struct yk_nats_peer *next;
     struct yk_nats_link *links;
-    pthread_mutex_t mutex; /* of `here` */
+    pthread_mutex_t mutex; /* of the rest */
     struct yk_here here;
+    json_t *description;
 };
 
 /* Joins as `name`, or finds that this process has. -EADDRINUSE: another living process is that peer. */
@@ -29,5 +32,7 @@ void yk_nats_peer_drop(struct yk_nats_peer *peer);
 bool yk_nats_peer_is_lost(struct yk_nats_peer *peer);
 /* Is it certainly not? */
 bool yk_nats_peer_is_certain(struct yk_nats_peer *peer);
+
+extern const struct yk_place_peers yk_nats_peers; /* peers.c */
 
 #endif

@@ -11,7 +11,7 @@ struct yk_stream {
     const char *kind; /* of its object, whose name and generation these are */
     char name[YK_ENTRY_MAX];
     uint64_t generation;
-    bool main; /* not the parked ones' */
+    bool main; /* not the parked ones', nor that of a link's other way */
     struct yk_stream_facts facts;
 };
 struct yk_streams {

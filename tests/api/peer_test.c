@@ -168,7 +168,7 @@ static void name_is_free_at_once_after_leaving_and_after_kill(void **state)
 
 static void misuse_is_refused(void **state)
 {
-    static const char *const bad[] = {"", "a/b", "a@b", "a b", ".a", "\x7f"};
+    static const char *const bad[] = {"", "a/b", "a b", ".a", "\x7f", "@memory"};
     struct yoke_options options = YOKE_OPTIONS_INIT;
     char name[YOKE_PEER_NAME_MAX + 2];
     yoke_endpoint *link = NULL;
@@ -179,6 +179,9 @@ static void misuse_is_refused(void **state)
         must_fail(yoke_peer_join(&peer, bad[i], NULL), EINVAL);
         must_fail(yoke_peer_wait(bad[i], YOKE_PEER_HERE, YOKE_NOW), EINVAL);
     }
+    must_fail(yoke_peer_join(&peer, "a@b", NULL), ENOTSUP); /* a place that there is not */
+    must_fail(yoke_peer_wait("a@kernel", YOKE_PEER_HERE, YOKE_NOW), ENOTSUP);
+    must_fail(yoke_peer_wait("a@memory", YOKE_PEER_HERE, YOKE_NOW), EAGAIN);
     must_fail(yoke_peer_join(&peer, NULL, NULL), EINVAL);
     must_fail(yoke_peer_wait(NULL, YOKE_PEER_HERE, YOKE_NOW), EINVAL);
     must_fail(yoke_peer_join(NULL, "alice", NULL), EINVAL);

@@ -371,6 +371,114 @@ static void removing_it_ends_those_who_have_it(void **state)
     yoke_close(alice);
 }
 
+/* ---- peers ---- */
+
+static const char *peer_name(const char *name)
+{
+    static char text[4][320];
+    static unsigned next;
+
+    snprintf(text[next % 4], sizeof text[0], "%s%s", name, place());
+    return text[next++ % 4];
+}
+
+static int role_joins(void *context)
+{
+    struct part *part = context;
+    yoke_peer *peer;
+
+    must_fail(yoke_peer_join(&peer, peer_name("alice"), NULL), EADDRINUSE);
+    must(yoke_peer_join(&peer, peer_name("bob"), NULL));
+    baton_pass(&part->ready);
+    baton_take(&part->go);
+    yoke_peer_leave(peer);
+    return 0;
+}
+
+static int64_t wait_for_bob(void *context)
+{
+    (void)context;
+    return yoke_peer_wait(peer_name("bob"), YOKE_PEER_HERE, LONG_WAIT);
+}
+
+static void peers_come_and_go_and_are_listed(void **state)
+{
+    struct part *part = part_new();
+    struct yoke_peer_info infos[8];
+    struct worker worker;
+    yoke_peer *alice, *again;
+
+    (void)state;
+    setenv("YOKE_PLACE", place() + 1, 1);
+    assert_int_equal(yoke_peer_list(infos, 8), 0);
+    must(yoke_peer_join(&alice, peer_name("alice"), NULL));
+    must(yoke_peer_join(&again, "alice", NULL)); /* the same, by $YOKE_PLACE */
+    yoke_peer_leave(again);
+    must(yoke_peer_wait("alice", YOKE_PEER_HERE, YOKE_NOW));
+    must_fail(yoke_peer_wait("alice", YOKE_PEER_GONE, 20 * MS), ETIMEDOUT);
+    must_fail(yoke_peer_wait(peer_name("bob"), YOKE_PEER_HERE, YOKE_NOW), EAGAIN);
+    must(yoke_peer_wait(peer_name("bob"), YOKE_PEER_GONE, YOKE_NOW));
+    pid_t pid = role_start(role_joins, part);
+    baton_take(&part->ready);
+    worker_start(&worker, wait_for_bob, NULL);
+    assert_int_equal(worker_join(&worker), 0);
+    assert_int_equal(must(yoke_peer_list(infos, 8)), 2);
+    bool first = strcmp(infos[0].name, "bob") == 0;
+    assert_string_equal(infos[!first].name, "bob");
+    assert_string_equal(infos[first].name, "alice");
+    assert_int_equal(infos[!first].pid, pid);
+    assert_int_equal(infos[first].uid, getuid());
+    baton_pass(&part->go);
+    must(yoke_peer_wait("bob", YOKE_PEER_GONE, SOON_MS * MS));
+    assert_int_equal(role_wait(pid, SOON_MS), 0);
+    yoke_peer_leave(alice);
+    must(yoke_peer_wait("alice", YOKE_PEER_GONE, YOKE_NOW));
+    part_drop(part);
+}
+
+static void a_killed_peer_is_gone_when_its_lease_is_over(void **state)
+{
+    struct part *part = part_new();
+    yoke_peer *alice;
+
+    (void)state;
+    must(yoke_peer_join(&alice, peer_name("alice"), NULL));
+    pid_t pid = role_start(role_joins, part);
+    baton_take(&part->ready);
+    role_kill(pid);
+    must_fail(yoke_peer_wait(peer_name("bob"), YOKE_PEER_GONE, YOKE_NOW), EAGAIN);
+    must(yoke_peer_wait(peer_name("bob"), YOKE_PEER_GONE, SOON_MS * MS));
+    yoke_peer_leave(alice);
+    part_drop(part);
+}
+
+/* By name: with a sentence, and never with what may be a password. */
+static void what_peers_here_can_not_do_is_refused(void **state)
+{
+    yoke_peer *alice;
+    yoke_endpoint *got;
+    yoke_set *set;
+
+    (void)state;
+    must(yoke_peer_join(&alice, peer_name("alice"), NULL));
+    must_fail(yoke_peer_accept(alice, &got, NULL, YOKE_NOW), ENOTSUP);
+    must_fail(yoke_peer_next(alice, &got, YOKE_NOW), ENOTSUP);
+    must_fail(yoke_peer_fd(alice), ENOTSUP);
+    must_fail(yoke_signals_open(&got, alice, 0, NULL), ENOTSUP);
+    must_fail(yoke_signal_send(alice, "peer:bob", 1, 1), ENOTSUP);
+    must_fail(yoke_signal_send(NULL, "peer:bob@nats://me:secret@127.0.0.1:1", 1, 1), ENOTSUP);
+    assert_null(strstr(yoke_explain(), "secret"));
+    must_fail(yoke_open(&got, "stream:bob@nats://me:secret@127.0.0.1:1", YOKE_READ, NULL), ENOTSUP);
+    assert_null(strstr(yoke_explain(), "secret"));
+    must(yoke_set_create(&set));
+    must_fail(yoke_set_add_peer(set, alice, NULL), ENOTSUP);
+    must_fail(yoke_set_add_gone(set, peer_name("bob"), NULL), ENOTSUP);
+    yoke_set_close(set);
+    must_fail(yoke_peer_wait("bob@nowhere", YOKE_PEER_HERE, YOKE_NOW), ENOTSUP);
+    must_fail(yoke_peer_wait("bob@kernel", YOKE_PEER_HERE, YOKE_NOW), ENOTSUP);
+    yoke_peer_leave(alice);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +491,9 @@ int main(void)
         api_test(the_other_end_is_awaited_and_seen_to_close),
         api_test(a_full_link_says_that_nobody_is_there),
         api_test(removing_it_ends_those_who_have_it),
+        api_test(peers_come_and_go_and_are_listed),
+        api_test(a_killed_peer_is_gone_when_its_lease_is_over),
+        api_test(what_peers_here_can_not_do_is_refused),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);

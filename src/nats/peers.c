@@ -1,0 +1,182 @@
+/*
+ * peers.c - who is there, in a place: joining without a link, waiting for others to come and go, and all of them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api.h"
+#include "fork.h"
+#include "peer.h"
+
+#define LOOK_NS (100 * YK_MILLISECOND_NS) /* between two looks whether somebody came or went */
+
+struct handle {
+    unsigned forks; /* as yk_nats_forks() in the process that joined */
+    struct yk_nats_peer *peer;
+};
+
+static int join(void **ret_peer, const char *where, const char *name)
+{
+    struct handle *handle = calloc(1, sizeof *handle);
+    struct yk_hub *hub;
+
+    if (!handle)
+        return yk_fail(ENOMEM, "no memory for a peer");
+    int result = yk_hub_get(&hub, where);
+    if (result == 0) {
+        result = yk_nats_peer_hold(&handle->peer, hub, name);
+        if (result < 0)
+            yk_hub_put(hub);
+    }
+    if (result < 0) {
+        free(handle);
+        return result;
+    }
+    handle->forks = yk_nats_forks();
+    *ret_peer = handle;
+    return 0;
+}
+
+static void leave(void *peer)
+{
+    struct handle *handle = peer;
+
+    if (handle->forks == yk_nats_forks()) { /* else it is the parent's */
+        struct yk_hub *hub = handle->peer->line.hub;
+        yk_nats_peer_drop(handle->peer);
+        yk_hub_put(hub);
+    }
+    free(handle);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* Who has the name: its owner's number, "" if nobody has it. */
+static int look(struct yk_hub *hub, const char *name, char owner[YK_HERE_OWNER])
+{
+    char token[YK_NATS_TOKEN_MOST], subject[YK_NATS_SUBJECT_MOST];
+    uint64_t sequence;
+    natsMsg *message;
+
+    yk_nats_encode(token, name);
+    snprintf(subject, sizeof subject, "%s.here." YK_PEER ".%s", hub->where.prefix, token);
+    int result = yk_nats_last_word(hub, "here", subject, &sequence, &message);
+    owner[0] = '\0';
+    if (result < 0 || !message)
+        return result;
+    json_t *said =
+        json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
+    const char *text = json_string_value(json_object_get(said, "owner"));
+    snprintf(owner, YK_HERE_OWNER, "%s", text && text[0] ? text : "?");
+    json_decref(said);
+    natsMsg_Destroy(message);
+    return 0;
+}
+
+/* Does `now` answer what is waited for, where `first` had the name when that began? */
+static bool is_so(uint32_t what, const char *first, const char *now)
+{
+    return what == YOKE_PEER_HERE ? now[0] != '\0' : now[0] == '\0' || strcmp(first, now) != 0;
+}
+
+static int pause_until(int64_t deadline)
+{
+    int64_t now = yk_nats_now(), time = deadline - now < LOOK_NS ? deadline - now : LOOK_NS;
+
+    if (time <= 0)
+        return -ETIMEDOUT;
+    return nanosleep(&(struct timespec){.tv_nsec = time}, NULL) < 0 ? -EINTR : 0;
+}
+
+static int await(struct yk_hub *hub, const char *name, uint32_t what, int64_t timeout_ns)
+{
+    int64_t deadline = yk_nats_deadline(timeout_ns);
+    char first[YK_HERE_OWNER], now[YK_HERE_OWNER];
+    int result = look(hub, name, first);
+
+    strcpy(now, first);
+    while (result == 0 && !is_so(what, first, now)) {
+        result = timeout_ns == 0 ? -EAGAIN : pause_until(deadline);
+        if (result == 0)
+            result = look(hub, name, now);
+    }
+    return result;
+}
+
+static int wait_for_peer(const char *where, const char *name, uint32_t what, int64_t timeout_ns)
+{
+    struct yk_hub *hub;
+    int result = yk_hub_get(&hub, where);
+
+    if (result < 0)
+        return result;
+    result = await(hub, name, what, timeout_ns);
+    yk_hub_put(hub);
+    return result;
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+/* "PREFIX.here.peer.NAME"; its process and user are as it says itself. */
+static bool read_info(const struct yk_stored *stored, size_t prefix, struct yoke_peer_info *ret)
+{
+    char name[YK_ENTRY_MAX];
+
+    if (strlen(stored->subject) <= prefix || !yk_nats_decode(name, stored->subject + prefix) ||
+        strlen(name) > YOKE_PEER_NAME_MAX)
+        return false;
+    json_t *said = json_loadb((const char *)stored->data, stored->size, 0, NULL);
+    *ret = (struct yoke_peer_info){
+        .pid = (int32_t)json_integer_value(json_object_get(said, "pid")),
+        .uid = (uint32_t)json_integer_value(json_object_get(said, "uid")),
+        .joined_ns = json_integer_value(json_object_get(said, "since")),
+    };
+    strcpy(ret->name, name);
+    json_decref(said);
+    return true;
+}
+
+static ssize_t list_all(struct yk_hub *hub, struct yoke_peer_info *infos, size_t capacity)
+{
+    char stream[YK_NATS_PREFIX_MOST + 8], filter[YK_NATS_PREFIX_MOST + 32];
+    struct yk_stored stored;
+    uint64_t from = 1;
+    size_t count = 0;
+    int result;
+
+    snprintf(stream, sizeof stream, "%s-here", hub->where.prefix);
+    int prefix = snprintf(filter, sizeof filter, "%s.here." YK_PEER ".*", hub->where.prefix) - 1;
+    while ((result = yk_api_next(hub, stream, from, filter, &stored)) == 1) {
+        struct yoke_peer_info info;
+        from = stored.sequence + 1;
+        if (read_info(&stored, (size_t)prefix, &info)) {
+            if (count < capacity)
+                infos[count] = info;
+            count++;
+        }
+        yk_stored_fini(&stored);
+    }
+    return result < 0 && result != -ENOENT ? result : (ssize_t)count;
+}
+
+static ssize_t list(const char *where, struct yoke_peer_info *infos, size_t capacity)
+{
+    struct yk_hub *hub;
+    int result = yk_hub_get(&hub, where);
+
+    if (result < 0)
+        return result;
+    ssize_t count = list_all(hub, infos, capacity);
+    yk_hub_put(hub);
+    return count;
+}
+
+const struct yk_place_peers yk_nats_peers = {
+    .join = join,
+    .leave = leave,
+    .wait = wait_for_peer,
+    .list = list,
+};
