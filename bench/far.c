@@ -377,7 +377,7 @@ static void print_table(struct far_run *run)
     yk_table_fini(&table);
     puts(
         "\nRATIO: what yoke takes for a message, as a multiple of what the NATS C client used directly takes\n"
-        "for the same promise (JetStream work queue in files, published with answers, explicit\n"
+        "for the same promise (JetStream work queue in files, published with ids and answers, explicit\n"
         "acknowledgements); median of the rounds. Nothing kept: request and reply without JetStream, which\n"
         "promises nothing.");
 }

@@ -1,7 +1,8 @@
 /*
  * direct.c - the NATS C client used directly, for `yoke bench --place nats://...`: what somebody would write who
  * knows it well, with the same promise as yoke's port has. A work queue in file storage each way, messages
- * published with an answer, a pull consumer, explicit acknowledgements.
+ * published with an id and an answer, so that they can be sent again when there is none, a pull consumer, explicit
+ * acknowledgements.
  *
  * One message at a time: js_Publish(), and a connection that sends at once. Several: the asynchronous publish, of
  * which so many are on their way as yoke sends in one call, and the next goes out with each answer.
@@ -179,16 +180,20 @@ static int direct_send(struct bench_far *far, size_t count)
     struct direct *direct = far->state;
     const char *subject = direct->subject[!far->side];
     natsStatus status = NATS_OK;
+    jsPubOptions options;
+    char id[BENCH_FAR_NAME + 24];
 
-    if (count == 1) {
-        status = js_Publish(NULL, direct->js, subject, bench_far_message(far, 0), (int)far->size,
-                            NULL, NULL);
-        return check(far, status, "js_Publish");
-    }
-    for (size_t i = 0; i < count && status == NATS_OK; i++)
+    jsPubOptions_Init(&options);
+    options.MsgId = id;
+    for (size_t i = 0; i < count && status == NATS_OK; i++) {
+        snprintf(id, sizeof id, "%s.%llu", far->name, (unsigned long long)far->next[0]);
+        const void *message = bench_far_message(far, i);
         status =
-            js_PublishAsync(direct->js, subject, bench_far_message(far, i), (int)far->size, NULL);
-    return check(far, status, "js_PublishAsync");
+            count == 1
+                ? js_Publish(NULL, direct->js, subject, message, (int)far->size, &options, NULL)
+                : js_PublishAsync(direct->js, subject, message, (int)far->size, &options);
+    }
+    return check(far, status, "publishing");
 }
 
 static int direct_settle(struct bench_far *far)

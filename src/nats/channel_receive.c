@@ -91,11 +91,12 @@ void yk_channel_silence(struct yk_channel *channel)
 void yk_channel_enqueue(struct yk_channel *channel, struct yk_delivery *delivery)
 {
     delivery->next = NULL;
-    if (channel->queue)
+    if (channel->queue) { /* then it is rung */
         channel->queue_end->next = delivery;
-    else
-        channel->queue = delivery;
-    channel->queue_end = delivery;
+        channel->queue_end = delivery;
+        return;
+    }
+    channel->queue = channel->queue_end = delivery;
     yk_channel_ring(channel);
 }
 
@@ -157,7 +158,10 @@ static int too_big(const struct yk_delivery *delivery, size_t capacity)
 static ssize_t copy_out(struct yk_channel *channel, struct yoke_message *messages, size_t count)
 {
     size_t done = 0;
+    bool several = count > 1 && channel->queue->next;
 
+    if (several)
+        yk_hub_gather(channel->line.hub);
     while (done < count && channel->queue) {
         struct yk_delivery *delivery = channel->queue;
         if (delivery->size > messages[done].capacity)
@@ -169,6 +173,8 @@ static ssize_t copy_out(struct yk_channel *channel, struct yoke_message *message
         yk_channel_acknowledge(channel, delivery);
         channel->received++;
     }
+    if (several)
+        yk_hub_scatter(channel->line.hub);
     return done > 0 ? (ssize_t)done : too_big(channel->queue, messages[0].capacity);
 }
 

@@ -182,9 +182,13 @@ static void publish(const struct yk_round *round, size_t i)
 
 static void publish_unanswered(const struct yk_round *round)
 {
+    if (round->count > 1)
+        yk_hub_gather(round->channel->line.hub);
     for (size_t i = 0; i < round->count; i++)
         if (round->outcomes[i] == YK_UNANSWERED)
             publish(round, i);
+    if (round->count > 1)
+        yk_hub_scatter(round->channel->line.hub);
 }
 
 int yk_round_run(struct yk_round *round, int64_t until)

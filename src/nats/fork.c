@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,23 +139,35 @@ static void guard(int fd)
 }
 
 /* The client does not tell its descriptor, but the port of its end. */
-void yk_nats_fork_guard(natsConnection *connection)
+struct yk_wire yk_nats_fork_guard(natsConnection *connection)
 {
+    struct yk_wire wire = {.fd = -1};
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     char *address = NULL;
-    int port = 0;
     DIR *directory = NULL;
 
-    if (natsConnection_GetLocalIPAndPort(connection, &address, &port) == NATS_OK && port > 0)
+    if (natsConnection_GetLocalIPAndPort(connection, &address, &wire.port) == NATS_OK &&
+        wire.port > 0)
         directory = opendir("/proc/self/fd");
     free(address);
     pthread_mutex_lock(&mutex);
     for (struct dirent *entry; directory && (entry = readdir(directory)) != NULL;) {
         int fd = atoi(entry->d_name);
-        if (fd != dirfd(directory) && port_of(fd) == port)
-            guard(fd);
+        if (fd == dirfd(directory) || port_of(fd) != wire.port)
+            continue;
+        guard(fd);
+        wire.fd = fd;
     }
     pthread_mutex_unlock(&mutex);
     if (directory)
         closedir(directory);
+    return wire;
+}
+
+void yk_nats_wire_cork(struct yk_wire wire, bool on)
+{
+    int value = on;
+
+    if (wire.fd >= 0 && port_of(wire.fd) == wire.port)
+        setsockopt(wire.fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }

@@ -18,8 +18,14 @@
 int yk_nats_fork_init(void);
 /* How many forks lie between the process that loaded this and the calling one, of those with the client used. */
 unsigned yk_nats_forks(void);
+/* A connection's socket: its descriptor, by the port of its end, which the client tells. fd -1: not found. */
+struct yk_wire {
+    int fd, port;
+};
 /* From now on a child closes this connection's descriptor, and exec does. Again after it was connected anew. */
-void yk_nats_fork_guard(natsConnection *connection);
+struct yk_wire yk_nats_fork_guard(natsConnection *connection);
+/* Small pieces of what is sent wait for each other, for 200 ms at most. The client may have closed it meanwhile. */
+void yk_nats_wire_cork(struct yk_wire wire, bool on);
 /* To be called in a child, by the handler of a fork, when the client is as new. */
 void yk_nats_fork_call(void (*in_child)(void));
 

@@ -180,9 +180,18 @@ static void connection_lost(natsConnection *connection, void *context)
     interrupt(context, false);
 }
 
+static void guard_wire(struct yk_hub *hub, natsConnection *connection)
+{
+    struct yk_wire wire = yk_nats_fork_guard(connection);
+
+    pthread_mutex_lock(&hub->wire_mutex);
+    hub->wire = wire;
+    pthread_mutex_unlock(&hub->wire_mutex);
+}
+
 static void connected_again(natsConnection *connection, void *context)
 {
-    yk_nats_fork_guard(connection);
+    guard_wire(context, connection);
     interrupt(context, true);
 }
 
@@ -239,7 +248,7 @@ static int connect_hub(struct yk_hub *hub)
     if (status == NATS_OK && result == 0)
         status = natsConnection_Connect(&hub->connection, options);
     if (status == NATS_OK && result == 0)
-        yk_nats_fork_guard(hub->connection);
+        guard_wire(hub, hub->connection);
     if (status == NATS_OK && result == 0)
         status = natsConnection_JetStream(&hub->js, hub->connection, NULL);
     if (status == NATS_OK && result == 0)
@@ -281,6 +290,7 @@ static void hub_free(struct yk_hub *hub)
     natsConnection_Destroy(hub->connection);
     pthread_cond_destroy(&hub->finished);
     pthread_mutex_destroy(&hub->peers_mutex);
+    pthread_mutex_destroy(&hub->wire_mutex);
     pthread_mutex_destroy(&hub->mutex);
     free(hub);
 }
@@ -319,6 +329,8 @@ static int hub_new(struct yk_hub **ret, const char *place)
         return yk_fail(ENOMEM, "no memory for a connection");
     strcpy(hub->place, place);
     pthread_mutex_init(&hub->mutex, NULL);
+    pthread_mutex_init(&hub->wire_mutex, NULL);
+    hub->wire.fd = -1;
     pthread_mutex_init(&hub->peers_mutex, NULL);
     hub->since = yk_nats_now();
     init_finished(&hub->finished);
@@ -467,6 +479,23 @@ natsStatus yk_hub_ask(const struct yk_line *line, const char *subject, const cha
 void yk_hub_acknowledge(struct yk_hub *hub, const char *reply, const char *verb)
 {
     natsConnection_Publish(hub->connection, reply, verb, (int)strlen(verb));
+}
+
+/* The client makes a system call for each message; so the kernel has them in a few packets, and the server in a few reads. */
+void yk_hub_gather(struct yk_hub *hub)
+{
+    pthread_mutex_lock(&hub->wire_mutex);
+    if (hub->gathering++ == 0)
+        yk_nats_wire_cork(hub->wire, true);
+    pthread_mutex_unlock(&hub->wire_mutex);
+}
+
+void yk_hub_scatter(struct yk_hub *hub)
+{
+    pthread_mutex_lock(&hub->wire_mutex);
+    if (--hub->gathering == 0)
+        yk_nats_wire_cork(hub->wire, false);
+    pthread_mutex_unlock(&hub->wire_mutex);
 }
 
 void yk_hub_flush(struct yk_hub *hub, int64_t milliseconds)

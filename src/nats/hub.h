@@ -15,6 +15,7 @@
 #include <nats/nats.h>
 #include <pthread.h>
 
+#include "fork.h"
 #include "where.h"
 
 #define YK_NATS_REPLY_MOST 96 /* of the subject of an answer */
@@ -46,6 +47,9 @@ struct yk_hub {
     char place[YK_PLACE_MAX];
     char inbox[48];
     natsSubscription *answers;
+    pthread_mutex_t wire_mutex; /* of the connection's socket; nothing is locked inside */
+    struct yk_wire wire;
+    unsigned gathering;      /* how many calls are */
     pthread_mutex_t mutex;   /* of `lines` */
     pthread_cond_t finished; /* tells the keeper, with `ends` */
     struct yk_line *lines;
@@ -97,6 +101,9 @@ natsStatus yk_hub_ask(const struct yk_line *line, const char *subject, const cha
                       const void *data, size_t size);
 /* Acknowledgements: of one delivery, known by the subject that it asks to be answered at. */
 void yk_hub_acknowledge(struct yk_hub *hub, const char *reply, const char *verb);
+/* What is sent until the second of these goes out in few pieces; in time, if there is none. */
+void yk_hub_gather(struct yk_hub *hub);
+void yk_hub_scatter(struct yk_hub *hub);
 /* What was sent before is with the server when it returns, or the time is over. */
 void yk_hub_flush(struct yk_hub *hub, int64_t milliseconds);
 bool yk_hub_connected(const struct yk_hub *hub);

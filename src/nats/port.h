@@ -32,7 +32,8 @@ struct yk_nats_port {
     uint64_t token_watched;
     int64_t beaten; /* when the servers were told last that held ones are being worked on */
     struct yk_parking *parkings;
-    uint64_t granted; /* messages that may be sent, in a cluster, until then without asking */
+    uint64_t
+        granted; /* messages that may be sent until then without asking: several, in a cluster any */
     int64_t granted_until;
     /*
      * The stream's last message when another server became the consumer's leader, or this connection was lost, and

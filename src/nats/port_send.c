@@ -106,19 +106,28 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
     }
 }
 
-/* How many may go at once: half of the room that there is, by the servers' word. */
+/*
+ * How many may go at once: half of the room that there is, by the servers' word, which holds for a while; what
+ * others send meanwhile is to have the other half.
+ */
 static size_t room_for(struct yk_channel *channel, size_t count)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
+    int64_t now = yk_nats_now();
     struct yk_state state;
-    size_t room = 0;
 
     if (count > BATCH_MOST)
         count = BATCH_MOST;
-    if (yk_channel_ask_state(channel, channel->state_subject, yk_nats_now() + YK_TRY_NS, &state) ==
-            0 &&
-        state.messages < channel->facts.depth)
-        room = (size_t)(channel->facts.depth - state.messages) / 2;
-    return room < 1 ? 1 : room < count ? room : count;
+    if (port->granted < count || now > port->granted_until) {
+        port->granted = 0;
+        port->granted_until = now + GRANT_NS;
+        if (yk_channel_ask_state(channel, channel->state_subject, now + YK_TRY_NS, &state) == 0 &&
+            state.messages < channel->facts.depth)
+            port->granted = (channel->facts.depth - state.messages) / 2;
+    }
+    count = count < port->granted ? count : (size_t)port->granted;
+    port->granted -= count;
+    return count > 1 ? count : 1;
 }
 
 /*
@@ -133,6 +142,8 @@ static ssize_t settle(struct yk_round *round)
     for (size_t i = 0; i < round->count; i++)
         if (round->outcomes[i] == YK_ACCEPTED)
             last = i + 1;
+        else
+            ((struct yk_nats_port *)round->channel)->granted = 0;
     for (size_t i = 0; i < last; i++) {
         if (round->outcomes[i] == YK_ACCEPTED)
             continue;
