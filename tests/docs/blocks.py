@@ -14,6 +14,7 @@ have.
 
 Environment: YOKE_BUILD_DIR, YOKE_SOURCE_DIR, YOKE; CC (cc).
 """
+import contextlib
 import functools
 import os
 import re
@@ -23,6 +24,9 @@ import tempfile
 from pathlib import Path
 
 from documents import BUILD, SOURCE, Page, Place, is_printed
+
+sys.path.insert(0, str(SOURCE / "tests" / "nats"))
+import servers  # noqa: E402
 
 TOOL = Path(os.environ["YOKE"])
 
@@ -39,14 +43,27 @@ def environment(home):
     return dict(kept, **paths, HOME=str(home), YOKE_DIR=str(home / "names"), LC_ALL="C.UTF-8")
 
 
+@contextlib.contextmanager
+def server_for(path):
+    """What a page needs that speaks of $SERVER: (more of the environment, what it lacks)."""
+    plugins = BUILD / "src" / "nats"
+    if "$SERVER" not in path.read_text():
+        yield {}, ""
+    elif not servers.find() or not (plugins / "nats.so").exists():
+        yield {}, "nats-server is not installed, or this yoke was built without the place nats"
+    else:
+        with servers.scratch() as directory, servers.Server(directory) as server:
+            yield {"SERVER": server.url.removeprefix("nats://"), "YOKE_PLUGINS": str(plugins)}, ""
+
+
 def run_page(path, grace=Place.grace):
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, server_for(path) as (more, lacks):
         home = Path(directory)
         (home / "names").mkdir(0o700)
         (home / "work").mkdir()
-        place = Place(home, environment(home), home / "work")
+        place = Place(home, environment(home) | more, home / "work")
         place.grace = grace
-        page = Page(path, place).run()
+        page = Page(path, place, lacks).run()
         left = subprocess.run([TOOL, "ls"], env=environment(home), text=True, capture_output=True)
         if len(left.stdout.splitlines()) > 1 or left.returncode != 0:
             page.fault(1, f"leaves objects behind:\n{left.stdout}{left.stderr}")

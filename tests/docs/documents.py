@@ -21,7 +21,8 @@ head of a table):
     PID UID N   a number        TIME   a number with a unit of time       SIZE   one with K, M or G, or none
     …           anything in a line; alone in its line: any lines
 
-All blocks of a page are run in order in one place: a directory, a home, and a name directory of its own.
+All blocks of a page are run in order in one place: a directory, a home, and a name directory of its own. Where
+a page speaks of $SERVER, that is a nats-server of its own, as HOST:PORT.
 """
 import os
 import re
@@ -197,8 +198,9 @@ return 0;
 class Page:
     """Runs the blocks of one page. `faults` and `not_run` are lists of sentences."""
 
-    def __init__(self, path, place):
-        self.path, self.place = path, place
+    def __init__(self, path, place, lacks=""):
+        """lacks: why none of its blocks can be run."""
+        self.path, self.place, self.lacks = path, place, lacks
         self.name = os.path.relpath(path, SOURCE)
         self.faults, self.not_run = [], []
         self.ran = 0
@@ -213,6 +215,8 @@ class Page:
                 self.nothing_pending()
             if "--json" in block.text and not JSON and not block.untested:
                 block.untested, block.reason = True, "this yoke was built without JSON"
+            if self.lacks and not block.untested:
+                block.untested, block.reason = True, self.lacks
             if block.untested:
                 self.skip(block)
             elif block.kind in KINDS or block.kind[:1] == ("c",) and len(block.kind) == 2:
