@@ -563,10 +563,38 @@ YOKE_API int yoke_fd(yoke_endpoint *endpoint);
  * one's name. YOKE_KEPT links outlive both peers.
  */
 
+/*
+ * Links and peers in the place nats://, across machines: "link:bob@nats://host", and "bob@nats://host"
+ * as the name in the calls on peers; or all of them by $YOKE_PLACE. The same calls, order and errors;
+ * what differs:
+ *
+ * - Servers can not see a process die. Who has a name says so again six times in each lease (30 s; the
+ *   first who uses a prefix chooses it by nats://host/PREFIX?lease=SECONDS): one that was killed is gone,
+ *   and its name free, when that is over. -EOWNERDEAD then; -EPIPE, of one that closed, at once.
+ * - Who was stopped, or cut off from the servers, for longer than its lease has lost its name if
+ *   somebody else took it meanwhile: its calls say -EOWNERDEAD, and it opens anew. What it had borrowed comes to the next owner, and its release of that is of no effect. What it sends is taken
+ *   as if sent before the next owner came, or refused. It may have received, and worked on, what the next one
+ *   gets again, marked.
+ * - What was not released when its receiver died comes again first, in order, marked. Messages that were
+ *   on their way to the dead process may be marked, too, without having been seen (not where
+ *   max_deliveries was given: there only what is asked for is on its way).
+ * - sequence counts in each direction from 1. sender is the process id on the sender's machine. depth is
+ *   from the oldest that is not released. policy `once`, YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE: -ENOTSUP.
+ *   mode and group do nothing: who may is the servers' affair. A loan is the process's own memory.
+ * - Both names, the prefix and 30 bytes more are a stream's name of 255 bytes at most; in it letters, digits,
+ *   '_' and '-' take one byte, others three: else -EINVAL.
+ * - -ECOMM, -EHOSTUNREACH and -EREMOTEIO as with ports there. While no server answers, what was received
+ *   ahead is still had until the lease is over.
+ * - yoke_peer_wait() looks ten times a second. pid and uid of yoke_peer_list() are as that process says
+ *   itself. yoke_peer_accept(), yoke_peer_next(), yoke_peer_fd(), wait sets with such peers, and signals:
+ *   -ENOTSUP; both sides open a link by its name.
+ */
+
 typedef struct yoke_peer yoke_peer;
 
 /*
- * Joins under NAME (1 to YOKE_PEER_NAME_MAX characters) without a link, or once more if this
+ * Joins under NAME (1 to YOKE_PEER_NAME_MAX characters, and @PLACE where there are peers of its own,
+ * see above) without a link, or once more if this
  * process has joined. Of the options only mode and group count: who may see that it is there, which
  * takes the right to write (0660, 0666). The caller owns *ret_peer until yoke_peer_leave().
  * Thread-safe. May block for 250 ms, as yoke_open().

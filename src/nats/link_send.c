@@ -6,8 +6,10 @@
  * since, and has sent anything, the servers refuse it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "api.h"
 #include "nats_link.h"
 
 #define GRACE_NS     (500 * YK_MILLISECOND_NS)
@@ -118,6 +120,40 @@ static int64_t answer_until(const struct sending *sending)
     return sending->deadline > now + GRACE_NS ? sending->deadline : now + GRACE_NS;
 }
 
+static bool is_stored(struct yk_nats_link *link, const char *stream, uint64_t sequence,
+                      const char *id)
+{
+    struct yk_channel *channel = &link->channel;
+    char header[YK_NATS_ID_MOST + 32];
+    struct yk_stored stored;
+
+    if (yk_api_next(channel->line.hub, stream, sequence, channel->subject, &stored) != 1)
+        return false;
+    snprintf(header, sizeof header, "\r\nNats-Msg-Id: %s\r\n", id);
+    bool is = stored.sequence == sequence && strstr(stored.headers, header);
+    yk_stored_fini(&stored);
+    return is;
+}
+
+/*
+ * Another message was the last one: perhaps the very one that was to be sent, whose answer was lost with the server
+ * that gave it; its successor may not know the id any more. How many are stored already, from the i-th on.
+ */
+static size_t find_stored(struct yk_nats_link *link, const struct yk_round *round, size_t i)
+{
+    struct yk_channel *channel = &link->channel;
+    char stream[YK_NATS_SUBJECT_MOST];
+    size_t found = 0;
+
+    snprintf(stream, sizeof stream, "%s", strrchr(channel->state_subject, '.') + 1);
+    pthread_mutex_unlock(&channel->mutex);
+    while (i + found < round->count &&
+           is_stored(link, stream, round->after + i + found + 1, round->ids[i + found]))
+        found++;
+    pthread_mutex_lock(&channel->mutex);
+    return found;
+}
+
 /* What is to become of the first that was not taken: 0, it is sent once more. */
 static int handle(struct sending *sending, const struct yk_round *round, size_t i)
 {
@@ -166,7 +202,12 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
         size_t taken = 0;
         while (taken < more && outcomes[taken] == YK_ACCEPTED)
             taken++;
+        if (result == 0 && taken < more && outcomes[taken] == YK_STALE) {
+            taken += find_stored(link, &round, taken);
+            again = again || taken < more; /* what was received already is not found */
+        }
         link->last += taken;
+        link->known = link->known && !again;
         sent += taken;
         sending->now = sending->now || sent > 0; /* what comes after the first does not wait */
         if (result < 0) {
