@@ -92,6 +92,10 @@ class Place(tool.Case):
         self.addCleanup(connection.close)
         return connection
 
+    def streams(self):
+        page = self.connect().api('STREAM.LIST')['streams'] or []
+        return sorted(name for one in page if (name := one['config']['name']).startswith(self.prefix + '-'))
+
 
 class Looking(Place):
     def test_what_there_is_is_listed_by_addresses_that_can_be_used_again(self):
@@ -271,10 +275,10 @@ class Tapping(Place):
         self.yoke('send', address, 'old')
         tap = self.start('tap', address, '--follow')
         self.assertIn(b'old', tap.stdout.readline())
+        self.yoke('recv', address, '--exec', 'false', '--timeout', '0', status=1)  # it is parked with the next look
         for i in range(3):
             self.yoke('send', address, f'new {i}')
             self.assertIn(f'new {i}\n'.encode(), tap.stdout.readline())
-        self.yoke('recv', address, '--exec', 'false', '--timeout', '0', status=1)  # old is parked soon
         self.assertEqual(self.yoke('recv', address, '--count', '3'), b'new 0\nnew 1\nnew 2\n')
         self.yoke('send', address, 'last')
         self.assertIn(b'last', tap.stdout.readline())
@@ -304,10 +308,6 @@ class Collecting(Place):
 
     def collect(self, *options):
         return json.loads(self.yoke('gc', '--place', self.secretly, '--json', *options))
-
-    def streams(self):
-        page = self.connect().api('STREAM.LIST')['streams'] or []
-        return sorted(name for one in page if (name := one['config']['name']).startswith(self.prefix + '-'))
 
     def test_streams_of_a_removed_port_are_cleared(self):
         self.leave_streams()
@@ -406,8 +406,9 @@ class Doctor(Place):
     def test_a_port_whose_stream_somebody_removed_and_the_cure(self):
         address = self.make()
         cure = f'yoke rm {address} && yoke port create jobs --place {self.where}'
-        for what in ('STREAM.DELETE.{}-port-jobs-1', 'CONSUMER.DELETE.{}-port-jobs-3.receivers'):
-            self.connect().api(what.format(self.prefix))
+        for what in ('STREAM.DELETE.{}', 'CONSUMER.DELETE.{}.receivers'):
+            (stream,) = [name for name in self.streams() if '-port-' in name]
+            self.connect().api(what.format(stream))
             self.assert_finding('fault', 'was removed, and not by yoke', cure)
             for command in cure.split(' && '):
                 self.yoke(*command.split()[1:])
