@@ -103,7 +103,8 @@ def check_addresses():
 
 def check_arguments():
     open("file one", "w").close()
-    expect("yoke port create jobs --place ", {"kernel"})
+    expect("yoke port create jobs --place ", {"memory", "kernel", "nats://"})
+    expect("yoke ls --place k", {"kernel"})
     expect("yoke send port:jobs --file fi", {"file\\ one"})
     expect("yoke signal peer:bob --unix TER", {"TERM"})
     expect("yoke send port:jobs --tag ", set())
