@@ -265,11 +265,11 @@ static void note_replica(const json_t *replica, struct yk_stream_facts *ret)
 
 bool yk_stream_facts_read(const json_t *stream, struct yk_stream_facts *ret)
 {
-    const json_t *config = json_object_get(stream, "config"), *replica;
+    const json_t *config = json_object_get(stream, "config");
     const json_t *state = json_object_get(stream, "state");
     const json_t *cluster = json_object_get(stream, "cluster");
+    const json_t *replicas = json_object_get(cluster, "replicas");
     const char *storage = text(config, "storage");
-    size_t i;
 
     if (!config || !state || !storage)
         return false;
@@ -283,7 +283,8 @@ bool yk_stream_facts_read(const json_t *stream, struct yk_stream_facts *ret)
         .disk = strcmp(storage, "file") == 0,
     };
     copy_printable(ret->server, sizeof ret->server, text(cluster, "leader"));
-    json_array_foreach(json_object_get(cluster, "replicas"), i, replica) note_replica(replica, ret);
+    for (size_t i = 0; i < json_array_size(replicas); i++)
+        note_replica(json_array_get(replicas, i), ret);
     return true;
 }
 

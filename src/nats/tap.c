@@ -23,7 +23,7 @@ struct tap {
 
 int yk_nats_tap_open(void **ret, const struct yk_address *address)
 {
-    struct yk_named named;
+    struct yk_named named = {.there = false};
     struct yk_hub *hub;
     struct tap *tap = calloc(1, sizeof *tap);
     int result = tap ? yk_look_hub(&hub, address->where)
