@@ -63,13 +63,9 @@ static bool parse_stream(struct yk_hub *hub, const json_t *stream, struct yk_str
 
 static int add_page(struct yk_hub *hub, const json_t *page, struct yk_streams *ret)
 {
-    const json_t *stream;
-    size_t i;
-
-    json_array_foreach(page, i, stream)
-    {
+    for (size_t i = 0; i < json_array_size(page); i++) {
         struct yk_stream one;
-        if (!parse_stream(hub, stream, &one))
+        if (!parse_stream(hub, json_array_get(page, i), &one))
             continue;
         struct yk_stream *all = realloc(ret->all, (ret->count + 1) * sizeof *all);
         if (!all)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command beside a nats-server, or a cluster of three, that is there for it alone.
 
-    with_server.py [--cluster] [--no-jetstream] [--login WAY] -- COMMAND [ARGUMENT...]
+    with_server.py [--cluster] [--long] [--no-jetstream] [--login WAY] -- COMMAND [ARGUMENT...]
 
 COMMAND finds the server in $YOKE_NATS_URL (nats://ADDRESS:PORT, with commas for a cluster) and $YOKE_NATS_REPLICAS
 (1 or 3), a single one's process in $YOKE_NATS_PID, and what WAY (password, token, nkey, creds, tls: keys.py) takes in $NATS_USER and so on. Its exit status and its output are this program's; 128 + N if signal N killed it. Where no
@@ -38,10 +38,14 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__.split('\n\n')[1].strip())
     parser.add_argument('--cluster', action='store_true')
     parser.add_argument('--no-jetstream', action='store_true')
+    parser.add_argument('--long', action='store_true', help='not where the long proofs get a share of their time')
     parser.add_argument('--login', choices=keys.WAYS, default='nobody')
     parser.add_argument('command', nargs='+')
     options = parser.parse_args()
     servers.require()
+    if options.long and os.environ.get('YOKE_LONG_SECONDS'):
+        print('with_server.py: takes minutes, and has no share of a few seconds')
+        sys.exit(77)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with servers.scratch() as directory:
         address = servers.own_address()
