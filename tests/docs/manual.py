@@ -84,7 +84,7 @@ def check_commands(pages):
 def check_overview(pages):
     """The table of yoke.1 and the pages' own names and lines."""
     rows = re.findall(r"^\|. \*(yoke-[a-z]+)\*\(1\)\n:. (.*)$", pages["yoke.1"].text, re.MULTILINE)
-    own = {(name[:-2], page.brief) for name, page in pages.items() if name.startswith("yoke-")}
+    own = {(name[:-2], page.brief) for name, page in pages.items() if re.fullmatch(r"yoke-[a-z]+\.1", name)}
     compare("line", set(rows), "yoke.1", own, "the pages")
 
 
