@@ -13,6 +13,12 @@ bool yk_is_link(const char *address)
     return strncmp(address, "link:", 5) == 0;
 }
 
+/* "link:alice/bob": the place behind an '@' may have a '/', too. */
+static bool names_both(const char *address)
+{
+    return memchr(address, '/', strcspn(address, "@")) != NULL;
+}
+
 /*
  * The library would refuse it, too, but as part of an address, and by other words than --as. It would
  * take "peer:bob", which then is another peer than bob.
@@ -38,9 +44,9 @@ void yk_link_options(const struct yk_usage *usage, const char *address, const ch
         yk_usage_error(usage, "%s: %s has two ends: say which one this is, by --as NAME",
                        usage->name, address);
     yk_parse_as(usage, as);
-    if (strchr(address, '/'))
+    if (names_both(address))
         yk_usage_error(usage,
-                       "%s: %.160s names both ends: name the other one alone, such as link:bob, "
+                       "%s: %s names both ends: name the other one alone, such as link:bob, "
                        "and this one by --as",
                        usage->name, address);
     options->as = as;
@@ -52,7 +58,7 @@ const char *yk_link_whole(const struct yk_usage *usage, char text[YK_LINK_ADDRES
 {
     if (!as)
         return address;
-    if (!yk_is_link(address) || strchr(address, '/'))
+    if (!yk_is_link(address) || names_both(address))
         yk_usage_error(usage, "%s: --as is for an address like link:bob, and %s is none",
                        usage->name, address);
     yk_parse_as(usage, as);

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <yoke.h>
 
-#define YK_LINK_ADDRESS 300 /* "link:", two names, a slash */
+#define YK_LINK_ADDRESS 820 /* "link:", two names, a slash, and a place */
 
 bool yk_is_link(const char *address);
 

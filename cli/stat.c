@@ -196,8 +196,9 @@ static void print_far(const struct yk_object_facts *facts)
         printf(", led by %s\n", far->server[0] ? far->server : "no server now");
     else
         printf(" on the only server\n");
-    printf(
-        "order         first in, first out, but for what is delivered again: that loses its place\n");
+    if (yk_facts_is_port(facts))
+        printf(
+            "order         first in, first out, but for what is delivered again: that loses its place\n");
     printf("a death       is noticed when a receiver was silent for %s",
            yk_format_duration(time, far->silence_ns));
     if (far->lease_ns > 0)

@@ -296,9 +296,10 @@ static void check_fill(const struct check *check, const char *address,
 {
     char cure[2 * ADDRESS_MOST + 64];
     uint64_t there = facts->waiting + facts->held;
+    unsigned ways = strcmp(facts->kind, "link") == 0 ? 2 : 1;
 
     snprintf(cure, sizeof cure, "yoke stat %s (who has it open), yoke recv %s", address, address);
-    if (facts->depth > 0 && there >= facts->depth)
+    if (facts->depth > 0 && there >= (uint64_t)facts->depth * ways)
         find(check, YK_WARNING, address, cure,
              "is full, with %llu messages waiting and %llu held: senders wait, or get -EAGAIN; %u "
              "%s it open",
@@ -356,9 +357,12 @@ static void check_problem(const struct check *check, const char *address,
 {
     char cure[2 * ADDRESS_MOST + 64];
 
-    snprintf(cure, sizeof cure, "%s%s%syoke port create %s --place %s",
-             facts->far.broken ? "yoke rm " : "", facts->far.broken ? address : "",
-             facts->far.broken ? " && " : "", facts->name, check->where);
+    snprintf(cure, sizeof cure, "%s%s", facts->far.broken ? "yoke rm " : "",
+             facts->far.broken ? address : "");
+    if (strcmp(facts->kind, "port") == 0)
+        snprintf(cure + strlen(cure), sizeof cure - strlen(cure),
+                 "%syoke port create %s --place %s", facts->far.broken ? " && " : "", facts->name,
+                 check->where);
     if (facts->far.incomplete)
         find(check, YK_WARNING, address, cure, "%s", facts->problem);
     else if (facts->far.broken)

@@ -304,6 +304,32 @@ int yk_look_stream(struct yk_hub *hub, const char *stream, struct yk_stream_fact
     return result;
 }
 
+static void read_consumer(const json_t *consumer, struct yk_consumer_facts *ret)
+{
+    const json_t *delivered = json_object_get(consumer, "delivered");
+
+    *ret = (struct yk_consumer_facts){
+        .delivered = number(delivered, "stream_seq"),
+        .given = number(delivered, "consumer_seq"),
+        .held = number(consumer, "num_ack_pending"),
+        .receivers = (uint32_t)number(consumer, "num_waiting"),
+    };
+}
+
+int yk_look_only_consumer(struct yk_hub *hub, const char *stream, struct yk_consumer_facts *ret)
+{
+    char what[YK_NATS_SUBJECT_MOST + 32];
+    json_t *answer;
+
+    snprintf(what, sizeof what, "CONSUMER.LIST.%s", stream);
+    int result = yk_api_ask(hub, what, NULL, "looking at its receivers", &answer);
+    if (result < 0)
+        return result;
+    read_consumer(json_array_get(json_object_get(answer, "consumers"), 0), ret);
+    json_decref(answer);
+    return 0;
+}
+
 int yk_look_consumer(struct yk_hub *hub, const char *stream, struct yk_consumer_facts *ret)
 {
     char what[YK_NATS_SUBJECT_MOST + 32];
@@ -313,13 +339,7 @@ int yk_look_consumer(struct yk_hub *hub, const char *stream, struct yk_consumer_
     int result = yk_api_ask(hub, what, NULL, "looking at its receivers", &answer);
     if (result < 0)
         return result;
-    const json_t *delivered = json_object_get(answer, "delivered");
-    *ret = (struct yk_consumer_facts){
-        .delivered = number(delivered, "stream_seq"),
-        .given = number(delivered, "consumer_seq"),
-        .held = number(answer, "num_ack_pending"),
-        .receivers = (uint32_t)number(answer, "num_waiting"),
-    };
+    read_consumer(answer, ret);
     json_decref(answer);
     return 0;
 }
@@ -348,6 +368,15 @@ static void copy_entry(struct yk_object_facts *ret, const struct yk_nats_facts *
     copy_printable(ret->far.host, sizeof ret->far.host, entry->host);
 }
 
+static void copy_storage(struct yk_object_facts *ret, const struct yk_stream_facts *stream)
+{
+    ret->far.cluster = stream->cluster;
+    ret->far.disk = stream->disk;
+    ret->far.replicas = stream->replicas;
+    ret->far.behind = stream->behind;
+    snprintf(ret->far.server, sizeof ret->far.server, "%s", stream->server);
+}
+
 static void copy_traffic(struct yk_object_facts *ret, const struct yk_stream_facts *stream,
                          const struct yk_consumer_facts *consumer,
                          const struct yk_stream_facts *parked)
@@ -364,11 +393,7 @@ static void copy_traffic(struct yk_object_facts *ret, const struct yk_stream_fac
     ret->redelivered =
         consumer->given > consumer->delivered ? consumer->given - consumer->delivered : 0;
     ret->far.receivers = consumer->receivers;
-    ret->far.cluster = stream->cluster;
-    ret->far.disk = stream->disk;
-    ret->far.replicas = stream->replicas;
-    ret->far.behind = stream->behind;
-    snprintf(ret->far.server, sizeof ret->far.server, "%s", stream->server);
+    copy_storage(ret, stream);
 }
 
 /* What is made last is not there: who made it, or removes it, is at it or was interrupted. */
@@ -407,6 +432,62 @@ static void look_at_port(struct yk_hub *hub, const char *name, uint64_t generati
         note_problem(ret, yk_nats_explain());
 }
 
+/* What is on the way in a direction. */
+static void add_way(struct yk_object_facts *ret, int way, const struct yk_stream_facts *stream,
+                    const struct yk_consumer_facts *consumer)
+{
+    uint64_t held = consumer->held < stream->messages ? consumer->held : stream->messages;
+
+    ret->ways[way] = (struct yk_way_facts){
+        .waiting = stream->messages - held,
+        .held = held,
+        .bytes = stream->bytes,
+        .sent = stream->last,
+        .received = stream->last - stream->messages,
+    };
+    ret->waiting += stream->messages - held;
+    ret->held += held;
+    ret->sent += stream->last;
+    ret->received += stream->last - stream->messages;
+    ret->memory_used += stream->bytes;
+    ret->far.receivers += consumer->receivers;
+    if (consumer->given > consumer->delivered)
+        ret->redelivered += consumer->given - consumer->delivered;
+}
+
+static void look_at_link(struct yk_hub *hub, const char *name, uint64_t generation,
+                         struct yk_object_facts *ret)
+{
+    static const char *const ways[2] = {"link1", "link0"}; /* the second one is made last */
+    struct yk_object_facts facts = *ret;
+
+    for (int i = 0; i < 2; i++) {
+        char stream[YK_NATS_SUBJECT_MOST];
+        struct yk_stream_facts one;
+        struct yk_consumer_facts consumer;
+        yk_nats_stream(stream, hub, ways[i], name, generation);
+        int result = yk_look_stream(hub, stream, &one);
+        if (result == 0)
+            result = yk_look_only_consumer(hub, stream, &consumer);
+        if (result == -ENOENT && i == 0) {
+            note_incomplete(ret);
+            return;
+        }
+        ret->far.broken = result == -ENOENT;
+        if (result < 0) {
+            note_problem(ret, result == -ENOENT
+                                  ? "one of its streams was removed, and not by yoke: it can "
+                                    "not be used any more"
+                                  : yk_nats_explain());
+            return;
+        }
+        add_way(&facts, 1 - i, &one, &consumer);
+        copy_storage(&facts, &one);
+    }
+    facts.known |= YK_KNOWN_MEMORY | YK_KNOWN_INSIDE | YK_KNOWN_TRAFFIC;
+    *ret = facts;
+}
+
 static bool takes_part(const struct yk_present *one, const struct yk_named *named)
 {
     return one->generation == named->facts.generation && strcmp(one->kind, named->kind) == 0 &&
@@ -419,6 +500,7 @@ void yk_look_at_named(struct yk_hub *hub, const struct yk_named *named,
     *ret = (struct yk_object_facts){.segment = -1};
     snprintf(ret->kind, sizeof ret->kind, "%s", named->kind);
     copy_printable(ret->name, sizeof ret->name, named->name);
+    ret->name[strcspn(ret->name, "@")] = strchr(ret->name, '@') ? '/' : '\0'; /* as users know it */
     snprintf(ret->place, sizeof ret->place, "%s", yk_nats_place.name);
     yk_nats_hide(ret->where, sizeof ret->where, hub->place);
     if (!named->sound) {
@@ -431,6 +513,8 @@ void yk_look_at_named(struct yk_hub *hub, const struct yk_named *named,
         ret->participants_used += takes_part(&presence->all[i], named);
     if (strcmp(named->kind, "port") == 0)
         look_at_port(hub, named->name, named->facts.generation, ret);
+    else if (strcmp(named->kind, "link") == 0)
+        look_at_link(hub, named->name, named->facts.generation, ret);
 }
 
 static int compare_people(const void *a, const void *b)
@@ -506,10 +590,16 @@ static int look_at(const struct yk_address *address, struct yk_object_facts *ret
                    struct yk_participant_facts **ret_people, size_t *ret_count)
 {
     struct yk_presence presence = {.all = NULL};
-    const char *kind = address->kind == YK_KIND_PORT ? "port" : "";
+    const char *kind = address->kind == YK_KIND_LINK ? "link" : "port";
     struct yk_named named;
     struct yk_hub *hub;
-    int result = yk_look_hub(&hub, address->where);
+    int result = 0;
+
+    if (address->kind != YK_KIND_PORT && address->kind != YK_KIND_LINK)
+        result = yk_fail(ENOTSUP, "of %.128s in this place is told by 'yoke peers --place'",
+                         address->name);
+    if (result == 0)
+        result = yk_look_hub(&hub, address->where);
 
     if (result == 0)
         result = yk_look_name(hub, kind, address->name, &named);

@@ -62,6 +62,8 @@ struct yk_consumer_facts {
 /* -ENOENT: there is none. */
 int yk_look_stream(struct yk_hub *hub, const char *stream, struct yk_stream_facts *ret);
 int yk_look_consumer(struct yk_hub *hub, const char *stream, struct yk_consumer_facts *ret);
+/* The same of the only one that it may have, whatever that is called; none: nothing of it. */
+int yk_look_only_consumer(struct yk_hub *hub, const char *stream, struct yk_consumer_facts *ret);
 
 /* What stands in a stream's description ($JS.API.STREAM.INFO and LIST). */
 bool yk_stream_facts_read(const json_t *stream, struct yk_stream_facts *ret);

@@ -25,6 +25,8 @@ int yk_nats_tap_open(void **ret, const struct yk_address *address)
 {
     struct yk_named named = {.there = false};
     struct yk_hub *hub;
+    if (address->kind != YK_KIND_PORT)
+        return yk_fail(ENOTSUP, "messages of the place nats:// can be looked at in ports only");
     struct tap *tap = calloc(1, sizeof *tap);
     int result = tap ? yk_look_hub(&hub, address->where)
                      : yk_fail(ENOMEM, "no memory to look at port:%s", address->name);

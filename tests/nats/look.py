@@ -157,6 +157,22 @@ class Looking(Place):
                                       '--interval', '10ms'))['objects']
         self.assertEqual(row['address'], address)
 
+    def test_links_are_shown_with_both_ways(self):
+        address = f'link:alice/bob@{self.where}'
+        gate = self.path('gate')
+        os.mkfifo(gate)
+        self.start('recv', '--as', 'bob', f'link:alice@{self.where}', '--exec', f'exec cat {gate}')
+        self.yoke('send', '--as', 'alice', f'link:bob@{self.where}', 'one', 'two')
+        self.until('a held message', lambda: self.stat(address)['held'] > 0)  # or two: it fetches ahead
+        ways = [[way[key] for key in ('from', 'to', 'sent', 'received')] for way in self.stat(address)['ways']]
+        self.assertEqual(ways, [['alice', 'bob', 2, 0], ['bob', 'alice', 0, 0]])
+        self.assertEqual(self.stat(f'link:bob/alice@{self.where}')['address'], address)
+        (listed,) = json.loads(self.yoke('ls', 'link:', '--place', self.where, '--json'))
+        self.assertEqual(listed['address'], address)
+        self.assertEqual(self.findings(severity='warning'), [])
+        self.yoke('tap', address, status=1)
+        self.assertIn('in ports only', self.complaint)
+
     def test_watch_goes_on_with_rates(self):
         address = self.make()
         watch = self.start('stat', address, '--watch=50ms', '--json')
