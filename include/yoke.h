@@ -575,9 +575,9 @@ YOKE_API int yoke_fd(yoke_endpoint *endpoint);
  *   somebody else took it meanwhile: its calls say -EOWNERDEAD, and it opens anew. What it had borrowed comes to the next owner, and its release of that is of no effect. What it sends is taken
  *   as if sent before the next owner came, or refused. It may have received, and worked on, what the next one
  *   gets again, marked.
- * - What was not released when its receiver died comes again first, in order, marked. Messages that were
- *   on their way to the dead process may be marked, too, without having been seen (not where
- *   max_deliveries was given: there only what is asked for is on its way).
+ * - What was not released when its receiver died comes again first, in order, marked. All else that
+ *   waited then is marked, too, as it may have been on its way to the dead process (of max_deliveries only
+ *   what is known to have been delivered is counted).
  * - sequence counts in each direction from 1. sender is the process id on the sender's machine. depth is
  *   from the oldest that is not released. policy `once`, YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE: -ENOTSUP.
  *   mode and group do nothing: who may is the servers' affair. A loan is the process's own memory.

@@ -132,7 +132,7 @@ uint64_t yk_stored_number(const struct yk_stored *stored, const char *header)
     return 0;
 }
 
-static int take_stored(const json_t *answer, const char *doing, struct yk_stored *ret)
+int yk_stored_read(const json_t *answer, const char *doing, struct yk_stored *ret)
 {
     const json_t *message = json_object_get(answer, "message");
     const char *subject = json_string_value(json_object_get(message, "subject"));
@@ -166,7 +166,7 @@ int yk_api_next(struct yk_hub *hub, const char *stream, uint64_t from, const cha
                             doing, &answer);
     if (result < 0)
         return result == -ENOENT ? 0 : result;
-    result = take_stored(answer, doing, ret);
+    result = yk_stored_read(answer, doing, ret);
     json_decref(answer);
     return result;
 }

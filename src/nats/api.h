@@ -33,6 +33,9 @@ void yk_stored_fini(struct yk_stored *stored);
 /* The number that a header says, or 0. */
 uint64_t yk_stored_number(const struct yk_stored *stored, const char *header);
 
+/* Out of the answer of $JS.API.STREAM.MSG.GET: 1, or as yk_api_ask(), with `doing` in the sentence. */
+int yk_stored_read(const json_t *answer, const char *doing, struct yk_stored *ret);
+
 /* The first one from that number on whose subject fits: 1; 0: there is none; or as yk_api_ask(). */
 int yk_api_next(struct yk_hub *hub, const char *stream, uint64_t from, const char *subject,
                 struct yk_stored *ret);

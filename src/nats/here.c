@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api.h"
+
 #define RENEWALS 6 /* in a lease */
 
 static void stream_name(char stream[YK_NATS_PREFIX_MOST + 8], const struct yk_hub *hub)
@@ -192,6 +194,17 @@ static void renew_alone(struct yk_here *here, const char *reply, const char *tex
     natsMsg_Destroy(message);
 }
 
+static void ask_whose(const struct yk_here *here, const char *reply)
+{
+    char stream[YK_NATS_PREFIX_MOST + 8], subject[sizeof stream + 32];
+    char body[sizeof here->subject + 32];
+
+    stream_name(stream, here->line->hub);
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.GET.%s", stream);
+    snprintf(body, sizeof body, "{\"last_by_subj\":\"%s\"}", here->subject);
+    yk_hub_ask(here->line, subject, reply, body, strlen(body));
+}
+
 void yk_here_renew(struct yk_here *here, int64_t now, json_t *description)
 {
     char reply[YK_NATS_REPLY_MOST];
@@ -201,7 +214,9 @@ void yk_here_renew(struct yk_here *here, int64_t now, json_t *description)
     if (!text)
         return;
     yk_hub_reply(here->line, YK_ASKED_RENEW, here->number, reply);
-    if (here->alone)
+    if (here->doubted)
+        ask_whose(here, reply);
+    else if (here->alone)
         renew_alone(here, reply, text);
     else
         yk_hub_ask(here->line, here->subject, reply, text, strlen(text));
@@ -210,7 +225,9 @@ void yk_here_renew(struct yk_here *here, int64_t now, json_t *description)
 
 /*
  * The message was another than that which was to be renewed. None: the servers lost it, as they do when a single one
- * is started again; then it is made anew, which succeeds unless somebody else is there by then.
+ * is started again; then it is made anew, which succeeds unless somebody else is there by then. Else it is looked
+ * whose it is: the answer to a renewal may have been lost with the server that gave it, whose successor does not
+ * know its id any more.
  */
 static void renewal_refused(struct yk_here *here, const json_t *error)
 {
@@ -220,13 +237,31 @@ static void renewal_refused(struct yk_here *here, const json_t *error)
     if (json_integer_value(json_object_get(error, "err_code")) != JSStreamWrongLastSequenceErr)
         return;
     here->number++;
-    here->begun = 0;
-    if (colon && strtoull(colon + 1, NULL, 10) == 0) {
+    here->begun = here->next = 0;
+    here->doubted = !colon || strtoull(colon + 1, NULL, 10) != 0;
+    if (!here->doubted)
         here->expected = 0;
-        here->next = 0;
+}
+
+/* Whose it is, or that there is none by now. No answer to that: it is asked again. */
+static void take_whose(struct yk_here *here, const json_t *answer, const json_t *error)
+{
+    struct yk_stored stored;
+
+    if (error) {
+        if (json_integer_value(json_object_get(error, "err_code")) != JSNoMessageFoundErr)
+            return;
+        here->expected = 0;
+    } else if (yk_stored_read(answer, "renewing a name", &stored) == 1) {
+        here->lost = !strstr((const char *)stored.data, here->owner);
+        here->sequence = here->expected = stored.sequence;
+        yk_stored_fini(&stored);
     } else {
-        here->lost = true;
+        return;
     }
+    here->doubted = false;
+    here->number++;
+    here->next = 0;
 }
 
 void yk_here_answer(struct yk_here *here, uint64_t number, natsMsg *message)
@@ -236,7 +271,9 @@ void yk_here_answer(struct yk_here *here, uint64_t number, natsMsg *message)
     const json_t *error = json_object_get(answer, "error");
     json_int_t sequence = json_integer_value(json_object_get(answer, "seq"));
 
-    if (number == here->number && error && here->alone) {
+    if (number == here->number && here->doubted) {
+        take_whose(here, answer, error);
+    } else if (number == here->number && error && here->alone) {
         renewal_refused(here, error);
     } else if (number == here->number && sequence > 0) {
         here->sequence = here->expected = (uint64_t)sequence;

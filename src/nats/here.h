@@ -22,6 +22,7 @@ struct yk_here {
     bool alone;
     bool lost;         /* another one is, or was: it had not renewed it in time */
     uint64_t expected; /* what is renewed */
+    bool doubted;      /* it was another message: whose? */
     uint64_t number;   /* of the renewal, which is repeated until it is answered */
     int64_t
         begun; /* when that was sent first, and the last one that was answered (CLOCK_BOOTTIME) */

@@ -56,8 +56,9 @@ static char *end_to_text(const struct yk_end *end)
         json_array_append_new(steps, json_pack("[I, I]", (json_int_t)end->steps[i].upto,
                                                (json_int_t)end->steps[i].count));
     json_t *object =
-        json_pack("{s:s, s:s, s:s, s:o}", "state", end->state == YK_END_OPEN ? "open" : "closed",
-                  "owner", end->owner, "consumer", end->consumer, "delivered", steps);
+        json_pack("{s:s, s:s, s:s, s:o, s:I}", "state",
+                  end->state == YK_END_OPEN ? "open" : "closed", "owner", end->owner, "consumer",
+                  end->consumer, "delivered", steps, "perhaps", (json_int_t)end->perhaps);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     return text;
@@ -78,14 +79,17 @@ static void take_steps(struct yk_end *end, const json_t *steps)
 static bool end_from_text(const char *data, size_t size, struct yk_end *ret)
 {
     const char *state, *owner, *consumer;
+    json_int_t perhaps;
     json_t *steps, *object = json_loadb(data, size, 0, NULL);
     bool good = object &&
-                json_unpack(object, "{s:s, s:s, s:s, s:o}", "state", &state, "owner", &owner,
-                            "consumer", &consumer, "delivered", &steps) == 0 &&
-                strlen(owner) < sizeof ret->owner && strlen(consumer) < sizeof ret->consumer;
+                json_unpack(object, "{s:s, s:s, s:s, s:o, s:I}", "state", &state, "owner", &owner,
+                            "consumer", &consumer, "delivered", &steps, "perhaps", &perhaps) == 0 &&
+                perhaps >= 0 && strlen(owner) < sizeof ret->owner &&
+                strlen(consumer) < sizeof ret->consumer;
 
     if (good) {
-        *ret = (struct yk_end){.state = strcmp(state, "open") == 0 ? YK_END_OPEN : YK_END_CLOSED};
+        *ret = (struct yk_end){.state = strcmp(state, "open") == 0 ? YK_END_OPEN : YK_END_CLOSED,
+                               .perhaps = (uint64_t)perhaps};
         strcpy(ret->owner, owner);
         strcpy(ret->consumer, consumer);
         take_steps(ret, steps);
@@ -236,12 +240,21 @@ static int remove_consumers(struct yk_hub *hub, const char *stream)
 {
     jsConsumerNamesList *list = NULL;
     jsErrCode code = 0;
-    natsStatus status = js_ConsumerNames(&list, hub->js, stream, NULL, &code);
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_ConsumerNames(&list, hub->js, stream, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
 
     if (status == NATS_NOT_FOUND && code == 0)
         return 0;
     for (int i = 0; status == NATS_OK && i < list->Count; i++) {
-        status = js_DeleteConsumer(hub->js, stream, list->List[i], NULL, &code);
+        do {
+            code = 0;
+            status = js_DeleteConsumer(hub->js, stream, list->List[i], NULL, &code);
+        } while (yk_hub_again(hub, status, code, &until));
         if (code == JSConsumerNotFoundErr)
             status = NATS_OK;
     }
@@ -262,11 +275,38 @@ static int make_consumer(const struct yk_nats_link *link, const char *name)
     consumer.MaxDeliver = -1;
     consumer.MaxAckPending = -1;
     consumer.MaxWaiting = WAITING_MOST;
-    natsStatus status = js_AddConsumer(NULL, hub->js, link->source, &consumer, NULL, &code);
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_AddConsumer(NULL, hub->js, link->source, &consumer, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "making the consumer of a link");
 }
 
-/* How far the one before it came. A consumer that was never made delivered nothing. */
+static int find_last(const struct yk_nats_link *link, uint64_t *ret)
+{
+    jsStreamInfo *info = NULL;
+    jsErrCode code;
+    natsStatus status;
+    int64_t until = 0;
+    struct yk_hub *hub = link->channel.line.hub;
+
+    do {
+        code = 0;
+        status = js_GetStreamInfo(&info, hub->js, link->source, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
+    if (status == NATS_OK)
+        *ret = info->State.LastSeq;
+    jsStreamInfo_Destroy(info);
+    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "looking for the stream of a link");
+}
+
+/*
+ * How far the one before it came, as it did not close. A consumer that was never made delivered nothing. One whose
+ * server was killed, too, may know of less than it delivered: all that waits now may have been.
+ */
 static int count_predecessor(const struct yk_nats_link *link, struct yk_end *end)
 {
     jsConsumerInfo *info = NULL;
@@ -274,13 +314,19 @@ static int count_predecessor(const struct yk_nats_link *link, struct yk_end *end
 
     if (end->state != YK_END_OPEN)
         return 0;
-    natsStatus status = js_GetConsumerInfo(&info, link->channel.line.hub->js, link->source,
-                                           end->consumer, NULL, &code);
+    struct yk_hub *hub = link->channel.line.hub;
+    natsStatus status;
+    int64_t until = 0;
+
+    do {
+        code = 0;
+        status = js_GetConsumerInfo(&info, hub->js, link->source, end->consumer, NULL, &code);
+    } while (yk_hub_again(hub, status, code, &until));
     if (status == NATS_OK)
         yk_end_count(end, info->Delivered.Stream);
     jsConsumerInfo_Destroy(info);
     if (status == NATS_OK || code == JSConsumerNotFoundErr)
-        return 0;
+        return find_last(link, &end->perhaps);
     return yk_hub_fail(status, code, "looking for the consumer of a link");
 }
 

@@ -151,6 +151,7 @@ static void take_new(struct yk_nats_link *link, natsMsg *message,
         return;
     }
     counted.deliveries = before + UINT64_C(1);
+    counted.again = before == 0 && delivered->sequence <= link->mine.perhaps;
     struct yk_delivery *delivery = yk_delivery_new(message, &counted);
     if (!delivery) { /* as if it had been lost on its way */
         link->broken = true;

@@ -37,6 +37,7 @@ struct yk_end {
     char owner[17], consumer[17];
     struct yk_step steps[YK_STEPS_MOST];
     size_t step_count;
+    uint64_t perhaps; /* up to here a message may have been delivered without being counted */
 };
 
 struct yk_nats_link {

@@ -121,7 +121,7 @@ static void what_was_not_released_comes_again_in_order(void **state)
     assert_int_equal(expect_number(bob, 3), 2);
     assert_int_equal(expect_number(bob, 5), 2);
     for (uint64_t i = 6; i <= 8; i++) /* these may have been on their way */
-        assert_in_range(expect_number(bob, i), 1, 2);
+        assert_int_equal(expect_number(bob, i), 2);
     assert_int_equal(expect_number(bob, 9), 1);
     assert_int_equal(expect_number(bob, 10), 1);
     must_fail(yoke_recv(bob, NULL, 0, YOKE_NOW), EAGAIN);
@@ -203,8 +203,9 @@ static void what_is_delivered_too_often_is_dropped_and_nothing_else(void **state
         role_kill(pid);
     }
     yoke_endpoint *bob = open_as("bob", "alice");
-    assert_int_equal(expect_number(bob, 2), 1);
-    assert_int_equal(expect_number(bob, 3), 1);
+    for (uint64_t i = 2; i <= 3;
+         i++) /* marked, as they may have been on their way, and not counted */
+        assert_int_equal(expect_number(bob, i), 2);
     must_fail(yoke_recv(bob, NULL, 0, YOKE_NOW), EAGAIN);
     yoke_close(bob);
     yoke_close(alice);
