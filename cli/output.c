@@ -29,11 +29,11 @@ void yk_say(const char *format, va_list arguments)
     char *line = NULL;
     int length = vasprintf(&line, format, arguments);
 
-    if (length < 0)
-        return; /* nobody can be told without memory */
-    char *shown = yk_grow(NULL, (size_t)length + 1);
-    yk_inspect_hide(shown, (size_t)length + 1, line);
-    fprintf(stderr, "yoke: %s", shown);
+    char *shown = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (shown) { /* nobody can be told without memory */
+        yk_inspect_hide(shown, (size_t)length + 1, line);
+        fprintf(stderr, "yoke: %s", shown);
+    }
     free(shown);
     free(line);
 }
