@@ -71,10 +71,12 @@ const struct yk_place *yk_plugin_place(const char *scheme, int *ret_error)
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static const struct yk_place *loaded; /* there is one scheme so far */
 
+    int before = errno;
     pthread_mutex_lock(&mutex);
     if (!loaded)
         loaded = load(scheme, ret_error);
     const struct yk_place *place = loaded;
     pthread_mutex_unlock(&mutex);
+    errno = before;
     return place;
 }

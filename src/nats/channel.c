@@ -526,6 +526,7 @@ static void channel_free(struct yk_channel *channel)
 
 int yk_channel_cancel(void *self)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     uint64_t one = 1;
 
@@ -548,6 +549,7 @@ static void await_calls(struct yk_channel *channel)
 
 void yk_channel_close(void *self)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     struct yk_hub *hub = channel->line.hub;
 

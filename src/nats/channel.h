@@ -14,6 +14,8 @@
 #include "here.h"
 
 #define YK_NATS_HEADERS_MOST 512 /* of a message, which the server counts with its size */
+/* Deliveries that are not acknowledged: no bound (libnats leaves out -1, and the servers say 1,000 then). */
+#define YK_NATS_PENDING_MOST ((int64_t)8 << 20)
 #define YK_NATS_ID_MOST      192 /* of a message's id, its end included */
 
 #define YK_TRY_NS   (2 * YK_SECOND_NS)  /* for an answer, before it is asked once more */

@@ -181,6 +181,7 @@ static ssize_t copy_out(struct yk_channel *channel, struct yoke_message *message
 ssize_t yk_channel_recv_many(void *self, struct yoke_message *messages, size_t count,
                              int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
 
     size_t good = 0;
@@ -211,6 +212,7 @@ static void hold(struct yk_channel *channel, struct yk_delivery *delivery)
 ssize_t yk_channel_borrow_many(void *self, struct yoke_message *messages, size_t count,
                                int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
 
     if (count == 0)
@@ -268,6 +270,7 @@ static bool drop_loan(struct yk_channel *channel, const void *block)
 
 int yk_channel_release(void *self, const void *message)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     int result = yk_channel_visit(channel);
 
@@ -287,6 +290,7 @@ int yk_channel_release(void *self, const void *message)
 
 int yk_channel_give_back(void *self, const void *message)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     int result = yk_channel_visit(channel);
 
@@ -303,6 +307,7 @@ int yk_channel_give_back(void *self, const void *message)
 
 int yk_channel_fd(void *self)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     int result = yk_channel_visit(channel);
 

@@ -280,6 +280,7 @@ static int check_message(const struct yk_channel *channel, const struct yoke_mes
 ssize_t yk_channel_send_many(void *self, const struct yoke_message *messages, size_t count,
                              int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     size_t good = 0;
     int result = 0;
@@ -300,6 +301,7 @@ ssize_t yk_channel_send_many(void *self, const struct yoke_message *messages, si
 
 int yk_channel_loan(void *self, size_t size, void **ret_block, int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     (void)timeout_ns; /* a loan is this process's own memory: there is room at once */
     if (size > channel->facts.max_message)
@@ -338,6 +340,7 @@ static int check_loan(struct yk_channel *channel, const struct yoke_message *mes
 ssize_t yk_channel_commit_many(void *self, const struct yoke_message *messages, size_t count,
                                int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_channel *channel = self;
     size_t good = 0;
     int result = yk_channel_visit(channel);

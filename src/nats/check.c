@@ -422,6 +422,7 @@ static int check_all(struct check *check)
 
 int yk_nats_check(const char *where, yk_tell_finding *tell, void *context)
 {
+    YK_KEEP_ERRNO;
     struct check check = {.tell = tell, .context = context};
     int result = yk_look_hub(&check.hub, where);
 

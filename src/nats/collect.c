@@ -158,6 +158,7 @@ static int clear(struct yk_hub *hub, const struct yk_stream *stream, bool dry_ru
 
 int yk_nats_collect(const char *where, bool dry_run, yk_tell_item *each, void *context)
 {
+    YK_KEEP_ERRNO;
     struct yk_streams streams = {.all = NULL};
     struct yk_hub *hub;
     int result = yk_look_hub(&hub, where);

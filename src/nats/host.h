@@ -6,6 +6,7 @@
 #ifndef YK_NATS_HOST_H
 #define YK_NATS_HOST_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,15 @@ int64_t yk_nats_now(void);
 int64_t yk_nats_deadline(int64_t timeout_ns);
 /* `bytes` random bytes as lower case hex digits, and the end of the text. */
 void yk_nats_random_hex(char *text, size_t bytes);
+
+/*
+ * First in each function that the library calls: errno is the program's, and what is called here changes it.
+ */
+#define YK_KEEP_ERRNO __attribute__((cleanup(yk_nats_restore_errno))) const int errno_before = errno
+static inline void yk_nats_restore_errno(const int *before)
+{
+    errno = *before;
+}
 
 extern const struct yk_place yk_nats_place; /* nats.c */
 

@@ -273,7 +273,7 @@ static int make_consumer(const struct yk_nats_link *link, const char *name)
     consumer.AckPolicy = js_AckExplicit;
     consumer.AckWait = link->channel.facts.ack_wait_ns;
     consumer.MaxDeliver = -1;
-    consumer.MaxAckPending = -1;
+    consumer.MaxAckPending = YK_NATS_PENDING_MOST;
     consumer.MaxWaiting = WAITING_MOST;
     natsStatus status;
     int64_t until = 0;

@@ -421,6 +421,7 @@ static int meet(struct yk_nats_link *link, int64_t deadline, bool now)
 
 int yk_nats_link_wait(void *self, int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_nats_link *link = self;
     int result = yk_channel_enter(&link->channel);
 

@@ -574,6 +574,7 @@ static int walk_to(const struct yk_named *named, void *context)
 
 static int each_object(const char *where, bool participants, yk_each_object *each, void *context)
 {
+    YK_KEEP_ERRNO;
     struct walk walk = {.each = each, .context = context};
     int result = yk_look_hub(&walk.hub, where);
 
@@ -589,6 +590,7 @@ static int each_object(const char *where, bool participants, yk_each_object *eac
 static int look_at(const struct yk_address *address, struct yk_object_facts *ret,
                    struct yk_participant_facts **ret_people, size_t *ret_count)
 {
+    YK_KEEP_ERRNO;
     struct yk_presence presence = {.all = NULL};
     const char *kind = address->kind == YK_KIND_LINK ? "link" : "port";
     struct yk_named named;

@@ -14,12 +14,14 @@ static bool carries(enum yk_kind kind)
 static int open_endpoint(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                          const struct yoke_options *options)
 {
+    YK_KEEP_ERRNO;
     return address->kind == YK_KIND_LINK ? yk_nats_link_open(endpoint, address, flags, options)
                                          : yk_nats_port_open(endpoint, address, flags, options);
 }
 
 static int remove_object(const struct yk_address *address)
 {
+    YK_KEEP_ERRNO;
     return address->kind == YK_KIND_LINK ? yk_nats_link_remove(address)
                                          : yk_nats_port_remove(address);
 }

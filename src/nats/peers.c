@@ -20,6 +20,7 @@ struct handle {
 
 static int join(void **ret_peer, const char *where, const char *name)
 {
+    YK_KEEP_ERRNO;
     struct handle *handle = calloc(1, sizeof *handle);
     struct yk_hub *hub;
 
@@ -42,6 +43,7 @@ static int join(void **ret_peer, const char *where, const char *name)
 
 static void leave(void *peer)
 {
+    YK_KEEP_ERRNO;
     struct handle *handle = peer;
 
     if (handle->forks == yk_nats_forks()) { /* else it is the parent's */
@@ -108,6 +110,7 @@ static int await(struct yk_hub *hub, const char *name, uint32_t what, int64_t ti
 
 static int wait_for_peer(const char *where, const char *name, uint32_t what, int64_t timeout_ns)
 {
+    YK_KEEP_ERRNO;
     struct yk_hub *hub;
     int result = yk_hub_get(&hub, where);
 
@@ -164,6 +167,7 @@ static ssize_t list_all(struct yk_hub *hub, struct yoke_peer_info *infos, size_t
 
 static ssize_t list(const char *where, struct yoke_peer_info *infos, size_t capacity)
 {
+    YK_KEEP_ERRNO;
     struct yk_hub *hub;
     int result = yk_hub_get(&hub, where);
 

@@ -103,7 +103,7 @@ static int add_stream(struct yk_hub *hub, const char *what, const char *name,
     consumer.AckPolicy = js_AckExplicit;
     consumer.AckWait = facts->ack_wait_ns;
     consumer.MaxDeliver = -1;
-    consumer.MaxAckPending = -1;
+    consumer.MaxAckPending = YK_NATS_PENDING_MOST;
     consumer.MaxWaiting = WAITING_MOST;
     natsStatus status;
     int64_t until = 0;

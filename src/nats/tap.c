@@ -23,6 +23,7 @@ struct tap {
 
 int yk_nats_tap_open(void **ret, const struct yk_address *address)
 {
+    YK_KEEP_ERRNO;
     struct yk_named named = {.there = false};
     struct yk_hub *hub;
     if (address->kind != YK_KIND_PORT)
@@ -54,6 +55,7 @@ int yk_nats_tap_open(void **ret, const struct yk_address *address)
 
 void yk_nats_tap_close(void *self)
 {
+    YK_KEEP_ERRNO;
     free(self);
 }
 
@@ -158,6 +160,7 @@ static int explain_missing(const struct tap_look *look)
 int yk_nats_tap_look(void *self, uint32_t most, yk_each_tapped *each, void *context,
                      uint64_t *ret_unseen)
 {
+    YK_KEEP_ERRNO;
     struct tap *tap = self;
     struct tap_look look = {.tap = tap, .most = most, .each = each, .context = context};
     struct yk_stream_facts main, parked;

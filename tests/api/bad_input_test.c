@@ -202,12 +202,12 @@ static const char *long_address(size_t length)
     X(kernel_mode_execute, new_in_kernel(0, PORT_OPTIONS(.mode = 0700)), EINVAL, "0700")           \
     X(kernel_participants, new_in_kernel(0, PORT_OPTIONS(.participants = 1024)), EINVAL, "1023")   \
     X(kernel_priorities, new_in_kernel(0, PORT_OPTIONS(.priorities = 33)), EINVAL, "32")           \
-    X(address_place_nats, open_port("port:good@nats://h:1", 0, NULL), ENOTSUP, "nats://h:1")       \
+    X(address_place_mars, open_port("port:good@mars://h:1", 0, NULL), ENOTSUP, "'mars'")           \
     X(address_place_unknown, open_port("port:good@memory2", 0, NULL), ENOTSUP, "memory2")          \
     X(address_empty_place, open_port("port:good@", 0, NULL), EINVAL, "place is empty")             \
     X(address_two_places, open_port("port:good@memory@memory", 0, NULL), ENOTSUP, "place")         \
     X(address_missing, open_port("port:nothing", 0, NULL), ENOENT, "port:nothing")                 \
-    X(place_from_environment, from_place("nats://127.0.0.1:4222"), ENOTSUP, "YOKE_PLACE")          \
+    X(place_from_environment, from_place("mars://127.0.0.1:4222"), ENOTSUP, "YOKE_PLACE")          \
     X(place_from_environment_unknown, from_place("elsewhere"), ENOTSUP, "elsewhere")               \
     X(remove_null, yoke_remove(NULL), EINVAL, "NULL")                                              \
     X(remove_bare_name, yoke_remove("good"), EINVAL, "good")                                       \
