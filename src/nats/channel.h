@@ -294,4 +294,11 @@ int yk_channel_release(void *self, const void *message);
 int yk_channel_give_back(void *self, const void *message);
 int yk_channel_fd(void *self);
 
+/* What an endpoint of any kind can do by all of these. */
+#define YK_CHANNEL_OPERATIONS                                                                      \
+    .close = yk_channel_close, .cancel = yk_channel_cancel, .max_message = yk_channel_max_message, \
+    .fd = yk_channel_fd, .send_many = yk_channel_send_many, .recv_many = yk_channel_recv_many,     \
+    .borrow_many = yk_channel_borrow_many, .commit_many = yk_channel_commit_many,                  \
+    .loan = yk_channel_loan, .release = yk_channel_release, .give_back = yk_channel_give_back
+
 #endif

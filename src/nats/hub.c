@@ -189,6 +189,18 @@ static void guard_wire(struct yk_hub *hub, natsConnection *connection)
     pthread_mutex_unlock(&hub->wire_mutex);
 }
 
+/* The last that the client calls, in a thread of its own and when it likes. */
+static void connection_closed(natsConnection *connection, void *context)
+{
+    struct yk_hub *hub = context;
+
+    (void)connection;
+    pthread_mutex_lock(&hub->mutex);
+    hub->closed = true;
+    pthread_cond_broadcast(&hub->finished);
+    pthread_mutex_unlock(&hub->mutex);
+}
+
 static void connected_again(natsConnection *connection, void *context)
 {
     guard_wire(context, connection);
@@ -222,6 +234,8 @@ static natsStatus set_options(struct yk_hub *hub, natsOptions *options)
         status = natsOptions_SetReconnectedCB(options, connected_again, hub);
     if (status == NATS_OK)
         status = natsOptions_SetDisconnectedCB(options, connection_lost, hub);
+    if (status == NATS_OK)
+        status = natsOptions_SetClosedCB(options, connection_closed, hub);
     /* else the client's flusher sends it, a millisecond later */
     return status == NATS_OK ? natsOptions_SetSendAsap(options, true) : status;
 }
@@ -281,10 +295,19 @@ static int check_server(struct yk_hub *hub)
     return yk_hub_fail(status, code, "asking for JetStream");
 }
 
+static void close_connection(struct yk_hub *hub)
+{
+    natsConnection_Close(hub->connection);
+    pthread_mutex_lock(&hub->mutex);
+    while (!hub->closed)
+        pthread_cond_wait(&hub->finished, &hub->mutex);
+    pthread_mutex_unlock(&hub->mutex);
+}
+
 static void hub_free(struct yk_hub *hub)
 {
     if (hub->connection)
-        natsConnection_Close(hub->connection);
+        close_connection(hub);
     natsSubscription_Destroy(hub->answers);
     jsCtx_Destroy(hub->js);
     natsConnection_Destroy(hub->connection);

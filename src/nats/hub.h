@@ -56,6 +56,7 @@ struct yk_hub {
     uint64_t last_line; /* the newest one's id */
     int64_t since;      /* when it was connected last; under `mutex` */
     bool ends;
+    bool closed; /* the client calls nothing of it any more; under `mutex` */
     pthread_t keeper;
     pthread_mutex_t peers_mutex; /* of the next, see peer.h; above `mutex` */
     struct yk_nats_peer *peers;

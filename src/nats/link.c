@@ -32,22 +32,6 @@ static void end_subject(char subject[YK_NATS_SUBJECT_MOST + 8], const struct yk_
     snprintf(subject, YK_NATS_SUBJECT_MOST + 8, "%s.%d", base, side);
 }
 
-static int ensure_list(struct yk_hub *hub)
-{
-    char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
-    jsStreamConfig config;
-
-    sprintf(stream, "%s-" LIST, hub->where.prefix);
-    sprintf(subject, "%s." LIST ".>", hub->where.prefix);
-    jsStreamConfig_Init(&config);
-    config.Name = stream;
-    config.Subjects = (const char *[]){subject};
-    config.SubjectsLen = 1;
-    config.MaxMsgsPerSubject = 1;
-    config.Storage = js_FileStorage;
-    return yk_nats_add_stream(hub, &config, "making the stream of links' ends");
-}
-
 static char *end_to_text(const struct yk_end *end)
 {
     json_t *steps = json_array();
@@ -528,7 +512,7 @@ static int start(struct yk_channel *channel)
 {
     struct yk_nats_link *link = (struct yk_nats_link *)channel;
     struct yk_end end;
-    int result = ensure_list(channel->line.hub);
+    int result = yk_nats_ensure_list(channel->line.hub, LIST);
 
     if (result == 0)
         result = read_end(link, link->side, &end);
@@ -617,6 +601,7 @@ static const struct yk_channel_kind kind = {
     .delivered = yk_nats_link_delivered,
     .told = yk_nats_link_told,
     .tick = tick,
+    .interrupted = yk_nats_link_interrupted,
     .send = yk_nats_link_send,
     .await = yk_nats_link_await,
     .emptied = yk_nats_link_emptied,
@@ -626,17 +611,7 @@ static const struct yk_channel_kind kind = {
 
 static const struct yk_endpoint_operations operations = {
     .what = "a link on NATS",
-    .close = yk_channel_close,
-    .cancel = yk_channel_cancel,
-    .max_message = yk_channel_max_message,
-    .fd = yk_channel_fd,
-    .send_many = yk_channel_send_many,
-    .recv_many = yk_channel_recv_many,
-    .borrow_many = yk_channel_borrow_many,
-    .commit_many = yk_channel_commit_many,
-    .loan = yk_channel_loan,
-    .release = yk_channel_release,
-    .give_back = yk_channel_give_back,
+    YK_CHANNEL_OPERATIONS,
     .link_other = other,
     .link_wait = yk_nats_link_wait,
 };

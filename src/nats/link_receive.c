@@ -178,7 +178,8 @@ void yk_nats_link_delivered(struct yk_channel *channel, char kind, natsMsg *mess
     if (channel->closing || link->broken ||
         !is_from(natsMsg_GetReply(message), link->mine.consumer))
         return; /* it comes again, to whom it may concern */
-    link->credit -= link->credit > 0;
+    if (link->credit > 0 && --link->credit == 0)
+        link->until = 0; /* all that was asked for is here: more may be asked for at once */
     if (delivered->number > link->number + 1) {
         link->broken = true;
         yk_channel_ring(channel);
@@ -250,6 +251,17 @@ void yk_nats_link_receiving_tick(struct yk_nats_link *link, int64_t now)
         yk_channel_ring(channel);
     }
     ask(link, 1, now);
+}
+
+/* What was on its way to us may be lost: it is delivered again by a new consumer. */
+void yk_nats_link_interrupted(struct yk_channel *channel, bool over)
+{
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+
+    if (!over || (link->credit == 0 && link->number == 0))
+        return;
+    link->broken = true;
+    yk_channel_ring(channel);
 }
 
 /* The other end's end stays to be told, and so does what else receiving has to say. */

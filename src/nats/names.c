@@ -140,27 +140,27 @@ static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub
     snprintf(subject, YK_NATS_SUBJECT_MOST, "%s.names.%s.%s", hub->where.prefix, kind, token);
 }
 
-static int ensure_names(struct yk_hub *hub)
+int yk_nats_ensure_list(struct yk_hub *hub, const char *list)
 {
     char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
     jsStreamInfo *info = NULL;
     jsStreamConfig config;
 
-    names_stream(stream, hub);
+    snprintf(stream, sizeof stream, "%s-%.6s", hub->where.prefix, list);
     if (js_GetStreamInfo(&info, hub->js, stream, NULL, NULL) == NATS_OK) {
         /* with as many replicas as whoever came first said */
         hub->replicas = hub->replicas ? hub->replicas : (int)info->Config->Replicas;
         jsStreamInfo_Destroy(info);
         return 0;
     }
-    sprintf(subject, "%s.names.>", hub->where.prefix);
+    snprintf(subject, sizeof subject, "%s.%.6s.>", hub->where.prefix, list);
     jsStreamConfig_Init(&config);
     config.Name = stream;
     config.Subjects = (const char *[]){subject};
     config.SubjectsLen = 1;
     config.MaxMsgsPerSubject = 1;
     config.Storage = js_FileStorage;
-    return yk_nats_add_stream(hub, &config, "making the stream of names");
+    return yk_nats_add_stream(hub, &config, "making a list in the place");
 }
 
 /* ---- what a name says ---- */
@@ -343,7 +343,7 @@ int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name,
     natsMsg *message;
     struct timespec now;
 
-    int result = ensure_names(hub);
+    int result = yk_nats_ensure_list(hub, LIST);
     name_subject(subject, hub, kind, name);
     if (result == 0)
         result = last_word(hub, LIST, subject, &last, &message);

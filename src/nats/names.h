@@ -66,6 +66,7 @@ int yk_nats_mark(struct yk_hub *hub, const char *kind, const char *name,
  * word's sequence (0: there was none) and its message (NULL: none, or it was taken away). And writes the next one:
  * -EEXIST if `last` was not the last.
  */
+int yk_nats_ensure_list(struct yk_hub *hub, const char *list); /* makes it if there is none */
 int yk_nats_last_word(struct yk_hub *hub, const char *list, const char *subject,
                       uint64_t *ret_sequence, natsMsg **ret);
 int yk_nats_write_word(struct yk_hub *hub, const char *subject, const char *data, uint64_t last,

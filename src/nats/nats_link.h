@@ -96,6 +96,7 @@ void yk_nats_link_delivered(struct yk_channel *channel, char kind, natsMsg *mess
                             const struct yk_delivered *delivered);
 void yk_nats_link_told(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message);
 void yk_nats_link_receiving_tick(struct yk_nats_link *link, int64_t now);
+void yk_nats_link_interrupted(struct yk_channel *channel, bool over);
 void yk_nats_link_emptied(struct yk_channel *channel);
 void yk_nats_link_give_back(struct yk_channel *channel, struct yk_delivery *delivery);
 int yk_nats_link_watch(struct yk_channel *channel);

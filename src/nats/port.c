@@ -176,17 +176,7 @@ static const struct yk_channel_kind kind = {
 
 static const struct yk_endpoint_operations operations = {
     .what = "a port on NATS",
-    .close = yk_channel_close,
-    .cancel = yk_channel_cancel,
-    .max_message = yk_channel_max_message,
-    .fd = yk_channel_fd,
-    .send_many = yk_channel_send_many,
-    .recv_many = yk_channel_recv_many,
-    .borrow_many = yk_channel_borrow_many,
-    .commit_many = yk_channel_commit_many,
-    .loan = yk_channel_loan,
-    .release = yk_channel_release,
-    .give_back = yk_channel_give_back,
+    YK_CHANNEL_OPERATIONS,
 };
 
 static int check(uint32_t flags, const struct yoke_options *options)
