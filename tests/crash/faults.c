@@ -682,49 +682,16 @@ static void every_call_may_fail(void **state)
 /* What the library asks for, and what of it we stand in for: all that can fail. */
 static void no_call_is_overlooked(void **state)
 {
-    static const char *const harmless[] = {"_GLOBAL_OFFSET_TABLE_",
-                                           "clock_gettime",
-                                           "closedir",
-                                           "epoll_ctl",
-                                           "geteuid",
-                                           "getpid",
-                                           "getuid",
-                                           "getrlimit64",
-                                           "inotify_rm_watch",
-                                           "mq_getattr",
-                                           "ioctl",
-                                           "sigtimedwait",
-                                           "pthread_atfork",
-                                           "pthread_mutex_destroy",
-                                           "pthread_mutex_init",
-                                           "pthread_mutex_lock",
-                                           "pthread_mutex_unlock",
-                                           "pthread_once",
-                                           "pthread_self",
-                                           "pthread_sigmask",
-                                           "secure_getenv",
-                                           "sysconf",
-                                           "timerfd_settime",
-                                           "sscanf",
-                                           "snprintf",
-                                           "vsnprintf",
-                                           "qsort",
-                                           "sigaddset",
-                                           "sigismember",
-                                           "sigpending",
-                                           "sigemptyset",
-                                           "memchr",
-                                           "memrchr",
-                                           /* of modules, which tests/nats/module.py has fail */
-                                           "dlopen",
-                                           "dlsym",
-                                           "dlerror",
-                                           "dlclose",
-                                           "memcmp",
-                                           "memcpy",
-                                           "memset",
-                                           "memmove",
-                                           "strerrordesc_np"};
+    static const char *const harmless[] = {
+        "_GLOBAL_OFFSET_TABLE_", "clock_gettime", "closedir", "epoll_ctl", "geteuid", "getpid",
+        "getuid", "getrlimit64", "inotify_rm_watch", "mq_getattr", "ioctl", "sigtimedwait",
+        "pthread_atfork", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock",
+        "pthread_mutex_unlock", "pthread_once", "pthread_self", "pthread_sigmask", "secure_getenv",
+        "sysconf", "timerfd_settime", "sscanf", "snprintf", "vsnprintf", "qsort", "sigaddset",
+        "sigismember", "sigpending", "sigemptyset", "memchr", "memrchr",
+        /* of modules, which tests/nats/module.py has fail */
+        "dlopen", "dlsym", "dlerror", "dlclose", "memcmp", "memcpy", "memset", "memmove",
+        "strerrordesc_np"};
     char command[600], symbol[200];
     uint32_t seen = 0, overlooked = 0;
     (void)state;
