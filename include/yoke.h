@@ -413,6 +413,32 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
  */
 
 /*
+ * Ports in the place nats://, across machines: "port:jobs@nats://HOST:PORT". NATS servers with JetStream
+ * keep the messages; man 7 yoke-nats has the form of the place, and the table of all that differs. Above all:
+ *
+ * - A send waits for a server's answer. Without one for 15 s, or the time-out, it is in doubt: -ECOMM. If
+ *   the next message that this endpoint sends is the same, it is sent as the same, and is there once. Who
+ *   names himself (options.as) and numbers his messages (sequence, not 0) may send one again from another
+ *   process, too, for two minutes.
+ * - What a dead receiver held comes again when its acknowledgement time is over (30 s unless the place said
+ *   ?ack_wait=SECONDS when the port was made), marked, after what waits. Who works for longer need do nothing.
+ *   One that was stopped for longer shares its message with whoever got it then.
+ * - A released message is acknowledged on its way: one whose acknowledgement is lost with its connection
+ *   comes again, marked. yoke_close() waits until all are with a server.
+ * - After a server died or the connection was lost, whatever was waiting then is marked: it may have been
+ *   delivered before, and no server knows.
+ * - In a cluster depth and max_parked are kept by those who send, each by what it last saw: several at
+ *   once may go beyond it.
+ * - One priority; the policy redeliver; no YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE: else -ENOTSUP. max_message
+ *   is bounded by the servers (-EINVAL). participants is no bound; mode and group do nothing: the servers'
+ *   accounts say who may. Loans are this process's own memory.
+ * - The messages of one call of yoke_send_many() may be out of order if others fill the port just then.
+ *
+ * -EHOSTUNREACH: no server answers. -EACCES: it does not let us in. -EREMOTEIO: it refused. -ENOENT: the
+ * port was removed while it was open. -ENOTSUP: no JetStream there, or no module here.
+ */
+
+/*
  * Closes it; NULL is fine. What it had borrowed is given back, what it had loaned is gone, what it
  * sent stays. Another thread's wait on it ends with -ECANCELED. Always succeeds: 0.
  */
@@ -572,9 +598,10 @@ YOKE_API int yoke_fd(yoke_endpoint *endpoint);
  *   first who uses a prefix chooses it by nats://host/PREFIX?lease=SECONDS): one that was killed is gone,
  *   and its name free, when that is over. -EOWNERDEAD then; -EPIPE, of one that closed, at once.
  * - Who was stopped, or cut off from the servers, for longer than its lease has lost its name if
- *   somebody else took it meanwhile: its calls say -EOWNERDEAD, and it opens anew. What it had borrowed comes to the next owner, and its release of that is of no effect. What it sends is taken
- *   as if sent before the next owner came, or refused. It may have received, and worked on, what the next one
- *   gets again, marked.
+ *   somebody else took it meanwhile: its calls say -EOWNERDEAD, and it opens anew. What it had borrowed
+ *   comes to the next owner, and its release of that is of no effect. What it sends is taken as if sent
+ *   before the next owner came, or refused. It may have received, and worked on, what the next one gets
+ *   again, marked.
  * - What was not released when its receiver died comes again first, in order, marked. All else that
  *   waited then is marked, too, as it may have been on its way to the dead process (of max_deliveries only
  *   what is known to have been delivered is counted).
@@ -594,8 +621,7 @@ typedef struct yoke_peer yoke_peer;
 
 /*
  * Joins under NAME (1 to YOKE_PEER_NAME_MAX characters, and @PLACE where there are peers of its own,
- * see above) without a link, or once more if this
- * process has joined. Of the options only mode and group count: who may see that it is there, which
+ * see above) without a link, or once more if this process has joined. Of the options only mode and group count: who may see that it is there, which
  * takes the right to write (0660, 0666). The caller owns *ret_peer until yoke_peer_leave().
  * Thread-safe. May block for 250 ms, as yoke_open().
  * -EADDRINUSE (a living process has it), -EINVAL, -EACCES, -ENOSPC, -ENOMEM, -EBUSY, -EMFILE,
