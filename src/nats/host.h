@@ -33,7 +33,8 @@ void yk_nats_random_hex(char *text, size_t bytes);
 /*
  * First in each function that the library calls: errno is the program's, and what is called here changes it.
  */
-#define YK_KEEP_ERRNO __attribute__((cleanup(yk_nats_restore_errno))) const int errno_before = errno
+#define YK_KEEP_ERRNO \
+    __attribute__((cleanup(yk_nats_restore_errno), unused)) const int errno_before = errno
 static inline void yk_nats_restore_errno(const int *before)
 {
     errno = *before;
