@@ -524,10 +524,10 @@ static int take(struct bridge *bridge, bool *ret_over)
 {
     ssize_t got = take_some(bridge);
 
-    if (got == -EINTR)
-        return yk_stop_signal() ? YK_STOPPED : YK_DONE;
     if (got == -ETIMEDOUT && bridge->from.served) /* was nothing there, or nobody? */
         got = yoke_borrow_many(bridge->from.endpoint, bridge->hand, wanted(bridge), YOKE_NOW);
+    if (got == -EINTR)
+        return yk_stop_signal() ? YK_STOPPED : YK_DONE;
     if (is_away((int)got))
         return stay_away(bridge, &bridge->from, yoke_explain());
     if (got < 0 && got != -EAGAIN && got != -ETIMEDOUT)

@@ -432,6 +432,7 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
  * - One priority; the policy redeliver; no YOKE_HUGE, YOKE_POPULATE, YOKE_SPARSE: else -ENOTSUP. max_message
  *   is bounded by the servers (-EINVAL). participants is no bound; mode and group do nothing: the servers'
  *   accounts say who may. Loans are this process's own memory.
+ * - A call that is not to wait still asks the servers: it may take 2 s, and a signal handler ends it (-EINTR).
  * - The messages of one call of yoke_send_many() may be out of order if others fill the port just then.
  *
  * -EHOSTUNREACH: no server answers. -EACCES: it does not let us in. -EREMOTEIO: it refused. -ENOENT: the
