@@ -155,6 +155,8 @@ static ssize_t settle(struct yk_round *round)
             yk_channel_doubt(round->channel, &round->messages[k], round->ids[k]);
         return i > 0 ? (ssize_t)i : result;
     }
+    for (size_t i = last; round->again && i < round->count; i++)
+        yk_channel_doubt(round->channel, &round->messages[i], round->ids[i]);
     return (ssize_t)last;
 }
 
@@ -231,9 +233,10 @@ ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message 
             several = (ssize_t)room_for(channel, count - sent);
         if (several <= 0) {
             result = several;
-        } else if (several > 1) {
-            result = send_several(channel, messages + sent, (size_t)several);
-        } else {
+            break;
+        }
+        result = several > 1 ? send_several(channel, messages + sent, (size_t)several) : 0;
+        if (result == 0) { /* one, or none of them was taken: the first is waited for */
             bool again = yk_channel_choose_id(channel, &messages[sent], id);
             result = send_one(channel, &messages[sent], id, again, &sending);
         }
