@@ -160,10 +160,13 @@ int yk_api_next(struct yk_hub *hub, const char *stream, uint64_t from, const cha
     json_t *answer;
 
     snprintf(what, sizeof what, "STREAM.MSG.GET.%s", stream);
-    int result = yk_api_ask(hub, what,
-                            json_pack("{s:I, s:s}", "seq", (json_int_t)(from ? from : 1),
-                                      "next_by_subj", subject),
-                            doing, &answer);
+    int result = from <= 1 ? yk_nats_await_stream(hub, stream) : 1; /* later in it, there was one */
+    if (result <= 0)
+        return result;
+    result = yk_api_ask(hub, what,
+                        json_pack("{s:I, s:s}", "seq", (json_int_t)(from ? from : 1),
+                                  "next_by_subj", subject),
+                        doing, &answer);
     if (result < 0)
         return result == -ENOENT ? 0 : result;
     result = yk_stored_read(answer, doing, ret);

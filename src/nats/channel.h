@@ -29,6 +29,7 @@ enum {
     YK_ASKED_WATCH = 'w',
     YK_ASKED_PARK = 'p',
     YK_ASKED_ELECTED = 'e',
+    YK_ASKED_PURGE = 'x', /* whatever is answered */
 };
 
 enum yk_outcome {
@@ -41,7 +42,7 @@ enum yk_outcome {
     YK_REFUSED  /* `code` says why */
 };
 
-/* What a stream has; of a consumer only `last`, which it delivered. */
+/* What a stream has; of a consumer: the first that is not acknowledged, and the last that it delivered. */
 struct yk_state {
     uint64_t messages, first, last; /* sequences; with no message, first is last + 1 */
 };

@@ -54,20 +54,38 @@ enum yk_outcome yk_outcome_of(natsMsg *message, int *ret_code)
     return outcome;
 }
 
+static bool read_stream(json_t *answer, struct yk_state *ret)
+{
+    json_int_t messages, first, last;
+
+    if (json_unpack(answer, "{s:{s:I, s:I, s:I}}", "state", "messages", &messages, "first_seq",
+                    &first, "last_seq", &last) < 0 ||
+        messages < 0 || first < 0 || last < 0)
+        return false;
+    *ret = (struct yk_state){.messages = (uint64_t)messages,
+                             .first = messages > 0 ? (uint64_t)first : (uint64_t)last + 1,
+                             .last = (uint64_t)last};
+    return true;
+}
+
+static bool read_consumer(json_t *answer, struct yk_state *ret)
+{
+    json_int_t delivered, floor;
+
+    if (json_unpack(answer, "{s:{s:I}, s:{s:I}}", "delivered", "stream_seq", &delivered,
+                    "ack_floor", "stream_seq", &floor) < 0 ||
+        delivered < 0 || floor < 0)
+        return false;
+    *ret = (struct yk_state){.first = (uint64_t)floor + 1, .last = (uint64_t)delivered};
+    return true;
+}
+
 enum yk_outcome yk_state_of(natsMsg *message, struct yk_state *ret)
 {
-    json_int_t messages = 0, first = 0, last = 0;
     json_t *answer =
         json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
-    bool good = answer && (json_unpack(answer, "{s:{s:I, s:I, s:I}}", "state", "messages",
-                                       &messages, "first_seq", &first, "last_seq", &last) == 0 ||
-                           json_unpack(answer, "{s:{s:I}}", "delivered", "stream_seq", &last) == 0);
+    bool good = answer && (read_stream(answer, ret) || read_consumer(answer, ret));
 
-    good = good && messages >= 0 && first >= 0 && last >= 0;
-    if (good)
-        *ret = (struct yk_state){.messages = (uint64_t)messages,
-                                 .first = messages > 0 ? (uint64_t)first : (uint64_t)last + 1,
-                                 .last = (uint64_t)last};
     json_decref(answer);
     return good ? YK_ACCEPTED : YK_NOBODY;
 }

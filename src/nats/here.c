@@ -22,22 +22,14 @@ static void stream_name(char stream[YK_NATS_PREFIX_MOST + 8], const struct yk_hu
 
 static int find_lease(struct yk_hub *hub, const char *stream)
 {
-    jsStreamInfo *info = NULL;
-    jsErrCode code = 0;
-    natsStatus status;
-    int64_t until = 0;
+    jsStreamInfo *info;
+    int result = yk_nats_stream_info(hub, stream, &info);
 
-    do {
-        code = 0;
-        status = js_GetStreamInfo(&info, hub->js, stream, NULL, &code);
-    } while (yk_hub_again(hub, status, code, &until));
-    if (status == NATS_OK)
+    if (result == 1) {
         hub->lease_ns = info->Config->MaxAge;
-    jsStreamInfo_Destroy(info);
-    if (code == JSStreamNotFoundErr)
-        return 0;
-    return status == NATS_OK ? 0
-                             : yk_hub_fail(status, code, "looking for the stream of who is there");
+        jsStreamInfo_Destroy(info);
+    }
+    return result < 0 ? result : 0;
 }
 
 /* It is as long as whoever came first said. */
@@ -58,7 +50,7 @@ static int ensure_stream(struct yk_hub *hub)
     config.Subjects = (const char *[]){subject};
     config.SubjectsLen = 1;
     config.MaxMsgsPerSubject = 1;
-    config.Storage = js_MemoryStorage;
+    config.Storage = js_FileStorage; /* so a single server that was started again has it, too */
     config.MaxAge = hub->where.lease_ns;
     config.Duplicates = hub->where.lease_ns; /* no more than the age, and none is used */
     result = yk_nats_add_stream(hub, &config, "making the stream of who is there");
@@ -350,15 +342,16 @@ int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "asking who is there");
 }
 
-/* ---- numbers --------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
-int yk_here_read_number(struct yk_line *line, const char *what, const char *name,
-                        uint64_t generation, uint64_t *ret)
+int yk_here_read_word(struct yk_line *line, const char *what, const char *name, uint64_t generation,
+                      char ret[YK_HERE_WORD_MOST])
 {
-    char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_SUBJECT_MOST], kind[32], text[24] = "";
+    char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_SUBJECT_MOST], kind[32];
     natsMsg *message = NULL;
     jsErrCode code = 0;
 
+    ret[0] = '\0';
     stream_name(stream, line->hub);
     snprintf(kind, sizeof kind, "here.%s", what);
     yk_nats_subject(subject, line->hub, kind, name, generation);
@@ -373,19 +366,18 @@ int yk_here_read_number(struct yk_line *line, const char *what, const char *name
         return 0;
     if (status != NATS_OK)
         return yk_hub_fail(status, code, "asking what happened before");
-    snprintf(text, sizeof text, "%.*s", natsMsg_GetDataLength(message), natsMsg_GetData(message));
-    *ret = strtoull(text, NULL, 10);
+    snprintf(ret, YK_HERE_WORD_MOST, "%.*s", natsMsg_GetDataLength(message),
+             natsMsg_GetData(message));
     natsMsg_Destroy(message);
     return 0;
 }
 
-void yk_here_write_number(struct yk_line *line, const char *what, const char *name,
-                          uint64_t generation, uint64_t number)
+void yk_here_write_word(struct yk_line *line, const char *what, const char *name,
+                        uint64_t generation, const char *word)
 {
-    char subject[YK_NATS_SUBJECT_MOST], kind[32], text[24];
+    char subject[YK_NATS_SUBJECT_MOST], kind[32];
 
     snprintf(kind, sizeof kind, "here.%s", what);
     yk_nats_subject(subject, line->hub, kind, name, generation);
-    snprintf(text, sizeof text, "%" PRIu64, number);
-    natsConnection_Publish(line->hub->connection, subject, text, (int)strlen(text));
+    natsConnection_Publish(line->hub->connection, subject, word, (int)strlen(word));
 }

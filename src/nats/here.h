@@ -64,10 +64,11 @@ bool yk_here_is_certain(const struct yk_here *here);
 int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64_t generation,
                   uint64_t *ret);
 
-/* A number that all who take part in that object share, until a lease after it was written last; 0: none. */
-int yk_here_read_number(struct yk_line *line, const char *what, const char *name,
-                        uint64_t generation, uint64_t *ret);
-void yk_here_write_number(struct yk_line *line, const char *what, const char *name,
-                          uint64_t generation, uint64_t number);
+/* A word that all who take part in that object share, until a lease after it was written last; "": none. */
+#define YK_HERE_WORD_MOST 128
+int yk_here_read_word(struct yk_line *line, const char *what, const char *name, uint64_t generation,
+                      char ret[YK_HERE_WORD_MOST]);
+void yk_here_write_word(struct yk_line *line, const char *what, const char *name,
+                        uint64_t generation, const char *word);
 
 #endif

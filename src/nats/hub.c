@@ -21,6 +21,7 @@
 #define WRITE_MS            2000
 #define LEADERLESS_NS       (10 * YK_SECOND_NS)
 #define LEADERLESS_PAUSE_NS (100 * YK_MILLISECOND_NS)
+#define SETTLING_NS         YK_SECOND_NS
 #define TICK_NS             (250 * YK_MILLISECOND_NS)
 #define CLOSE_FLUSH_MS      2000
 
@@ -549,14 +550,15 @@ bool yk_hub_is_clustered(const struct yk_hub *hub)
 bool yk_hub_again(const struct yk_hub *hub, natsStatus status, jsErrCode code, int64_t *until)
 {
     int64_t now = yk_nats_now();
-    bool passes = status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT ||
-                  code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr ||
-                  code == JSClusterIncompleteErr;
+    bool clustered = yk_hub_is_clustered(hub);
+    bool passes = status == NATS_NO_RESPONDERS || /* or of a stream just made, that it hears */
+                  (clustered && (status == NATS_TIMEOUT || code == JSClusterNotAvailErr ||
+                                 code == JSClusterNotLeaderErr || code == JSClusterIncompleteErr));
 
-    if (status == NATS_OK || !passes || !yk_hub_is_clustered(hub))
+    if (status == NATS_OK || !passes)
         return false;
     if (*until == 0)
-        *until = now + LEADERLESS_NS;
+        *until = now + (clustered ? LEADERLESS_NS : SETTLING_NS);
     if (now >= *until)
         return false;
     nanosleep(&(struct timespec){.tv_nsec = LEADERLESS_PAUSE_NS}, NULL);

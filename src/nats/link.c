@@ -271,20 +271,16 @@ static int make_consumer(const struct yk_nats_link *link, const char *name)
 
 static int find_last(const struct yk_nats_link *link, uint64_t *ret)
 {
-    jsStreamInfo *info = NULL;
-    jsErrCode code;
-    natsStatus status;
-    int64_t until = 0;
-    struct yk_hub *hub = link->channel.line.hub;
+    jsStreamInfo *info;
+    int result = yk_nats_stream_info(link->channel.line.hub, link->source, &info);
 
-    do {
-        code = 0;
-        status = js_GetStreamInfo(&info, hub->js, link->source, NULL, &code);
-    } while (yk_hub_again(hub, status, code, &until));
-    if (status == NATS_OK)
-        *ret = info->State.LastSeq;
+    if (result == 0)
+        return yk_fail(EREMOTEIO, "the stream of a link, %s, is not there", link->source);
+    if (result < 0)
+        return result;
+    *ret = info->State.LastSeq;
     jsStreamInfo_Destroy(info);
-    return status == NATS_OK ? 0 : yk_hub_fail(status, code, "looking for the stream of a link");
+    return 0;
 }
 
 /*
@@ -388,12 +384,9 @@ static const char *const ways[2] = {"link0", "link1"}; /* by the side that sends
 static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
 {
     char stream[YK_NATS_SUBJECT_MOST];
-    jsStreamInfo *info = NULL;
 
     yk_nats_stream(stream, hub, ways[1], name, generation);
-    natsStatus status = js_GetStreamInfo(&info, hub->js, stream, NULL, NULL);
-    jsStreamInfo_Destroy(info);
-    return status == NATS_OK;
+    return yk_nats_await_stream(hub, stream) == 1;
 }
 
 static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)

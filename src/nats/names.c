@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #define REPLICAS      3
+#define MADE_LOOKS    1000
+#define MADE_PAUSE_NS (10 * YK_MILLISECOND_NS)
+#define OVERLAP_TRIES 3
 #define NONE_LOOKS    4
 #define NONE_PAUSE_NS (50 * YK_MILLISECOND_NS)
 #define LIST          "names" /* the stream */
@@ -93,6 +96,48 @@ void yk_nats_stream(char stream[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub,
 
 /* ---- streams ---- */
 
+/*
+ * nats-server (2.9.10) tells of a stream, takes messages for it and looks for them in it before its store is made: asked
+ * for a message then, it dies of a null pointer. What tells is that it was created at no time yet.
+ */
+static bool is_made(const jsStreamInfo *info)
+{
+    return info->Created > 0;
+}
+
+int yk_nats_stream_info(struct yk_hub *hub, const char *stream, jsStreamInfo **ret)
+{
+    natsStatus status;
+    jsErrCode code;
+    int64_t until = 0;
+
+    for (int look = 0; look < MADE_LOOKS; look++) {
+        do {
+            code = 0;
+            status = js_GetStreamInfo(ret, hub->js, stream, NULL, &code);
+        } while (yk_hub_again(hub, status, code, &until));
+        if (code == JSStreamNotFoundErr)
+            return 0;
+        if (status != NATS_OK)
+            return yk_hub_fail(status, code, "looking for a stream");
+        if (is_made(*ret))
+            return 1;
+        jsStreamInfo_Destroy(*ret);
+        nanosleep(&(struct timespec){.tv_nsec = MADE_PAUSE_NS}, NULL);
+    }
+    return yk_fail(EREMOTEIO, "the server makes the stream %s, and does not end", stream);
+}
+
+int yk_nats_await_stream(struct yk_hub *hub, const char *stream)
+{
+    jsStreamInfo *info;
+    int result = yk_nats_stream_info(hub, stream, &info);
+
+    if (result == 1)
+        jsStreamInfo_Destroy(info);
+    return result;
+}
+
 static natsStatus add_stream(struct yk_hub *hub, jsStreamConfig *config, jsErrCode *code)
 {
     natsStatus status;
@@ -118,17 +163,22 @@ int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *w
         config->Replicas = 1;
         status = add_stream(hub, config, &code);
     }
+    for (int again = 0; code == JSStreamSubjectOverlapErr && again < OVERLAP_TRIES; again++)
+        status = add_stream(hub, config, &code); /* with itself: another one made it just then */
     if (status == NATS_OK) {
         hub->replicas = (int)config->Replicas;
-        return 0;
+        int result =
+            yk_nats_await_stream(hub, config->Name); /* who came second is answered at once */
+        return result < 0 ? result : 0;
     }
     /* one that is there already was made with other options: by another prefix's yoke, or by hand */
     return yk_hub_fail(status, code, what);
 }
 
-static void names_stream(char name[YK_NATS_PREFIX_MOST + 8], const struct yk_hub *hub)
+static void list_stream(char stream[YK_NATS_PREFIX_MOST + 8], const struct yk_hub *hub,
+                        const char *list)
 {
-    sprintf(name, "%s-names", hub->where.prefix);
+    snprintf(stream, YK_NATS_PREFIX_MOST + 8, "%s-%.6s", hub->where.prefix, list);
 }
 
 static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub *hub,
@@ -143,16 +193,18 @@ static void name_subject(char subject[YK_NATS_SUBJECT_MOST], const struct yk_hub
 int yk_nats_ensure_list(struct yk_hub *hub, const char *list)
 {
     char stream[YK_NATS_PREFIX_MOST + 8], subject[YK_NATS_PREFIX_MOST + 16];
-    jsStreamInfo *info = NULL;
+    jsStreamInfo *info;
     jsStreamConfig config;
 
-    snprintf(stream, sizeof stream, "%s-%.6s", hub->where.prefix, list);
-    if (js_GetStreamInfo(&info, hub->js, stream, NULL, NULL) == NATS_OK) {
+    list_stream(stream, hub, list);
+    int result = yk_nats_stream_info(hub, stream, &info);
+    if (result == 1) {
         /* with as many replicas as whoever came first said */
         hub->replicas = hub->replicas ? hub->replicas : (int)info->Config->Replicas;
         jsStreamInfo_Destroy(info);
-        return 0;
     }
+    if (result != 0)
+        return result < 0 ? result : 0;
     snprintf(subject, sizeof subject, "%s.%.6s.>", hub->where.prefix, list);
     jsStreamConfig_Init(&config);
     config.Name = stream;
@@ -230,7 +282,7 @@ bool yk_nats_facts_read(const char *data, size_t size, uint64_t sequence, struct
     return true;
 }
 
-/* What the servers say now: a message that was taken away is none. */
+/* What the servers say now: a message that was taken away is none. The list's stream is made. */
 static int last_word(struct yk_hub *hub, const char *list, const char *subject,
                      uint64_t *ret_sequence, natsMsg **ret)
 {
@@ -242,7 +294,7 @@ static int last_word(struct yk_hub *hub, const char *list, const char *subject,
 
     *ret = NULL;
     *ret_sequence = 0;
-    snprintf(stream, sizeof stream, "%s-%.6s", hub->where.prefix, list);
+    list_stream(stream, hub, list);
     do {
         code = 0;
         status = js_GetLastMsg(&message, hub->js, stream, subject, NULL, &code);
@@ -267,9 +319,15 @@ int yk_nats_last_word(struct yk_hub *hub, const char *list, const char *subject,
                       uint64_t *ret_sequence, natsMsg **ret)
 {
     int looks = yk_hub_is_clustered(hub) ? NONE_LOOKS : 1;
-    int result = 0;
+    char stream[YK_NATS_PREFIX_MOST + 8];
 
     *ret = NULL;
+    *ret_sequence = 0;
+    list_stream(stream, hub, list);
+    int result = yk_nats_await_stream(hub, stream);
+    if (result <= 0)
+        return result;
+    result = 0;
     for (int i = 0; i < looks && result == 0 && !*ret; i++) {
         if (i > 0)
             nanosleep(&(struct timespec){.tv_nsec = NONE_PAUSE_NS}, NULL);
@@ -388,7 +446,7 @@ int yk_nats_retire(struct yk_hub *hub, const char *kind, const char *name,
     jsErrCode code;
     int64_t until = 0;
 
-    names_stream(stream, hub);
+    list_stream(stream, hub, LIST);
     do {
         code = 0;
         status = js_DeleteMsg(hub->js, stream, facts->sequence, NULL, &code);

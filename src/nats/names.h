@@ -72,6 +72,14 @@ int yk_nats_last_word(struct yk_hub *hub, const char *list, const char *subject,
 int yk_nats_write_word(struct yk_hub *hub, const char *subject, const char *data, uint64_t last,
                        uint64_t *ret_sequence);
 
+/*
+ * Is the stream there, and made? 1, and *ret is the caller's; 0: it is not; or as yk_hub_fail(). A server that is asked
+ * for a message of one that it is only just making dies of it, so this comes before each such question about a stream
+ * which somebody else may be making now. And the same with nothing to hand back.
+ */
+int yk_nats_stream_info(struct yk_hub *hub, const char *stream, jsStreamInfo **ret);
+int yk_nats_await_stream(struct yk_hub *hub, const char *stream);
+
 /* Adds the stream, with three replicas where there is a cluster: as many as hub->replicas from then on. */
 int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what);
 

@@ -32,22 +32,21 @@ static void begin(struct yk_channel *channel)
              source, YK_NATS_CONSUMER);
     snprintf(port->elected_subject, sizeof port->elected_subject,
              "$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.%s.%s", source, YK_NATS_CONSUMER);
+    snprintf(port->purge_subject, sizeof port->purge_subject, "$JS.API.STREAM.PURGE.%s", source);
     snprintf(port->source_subject, sizeof port->source_subject, "$JS.API.STREAM.INFO.%s", source);
     snprintf(channel->state_subject, sizeof channel->state_subject, "$JS.API.STREAM.INFO.%s",
              target);
 }
 
-/* From before it receives anything. What happened before it came is known for a lease. */
+/* From before it receives anything. */
 static int start(struct yk_channel *channel)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
+    int result = 0;
 
-    if (channel->facts.replicas < 2)
-        return 0;
-    int result = yk_ear_open_at(&port->elections, port->elected_subject);
-    return result == 0 ? yk_here_read_number(&channel->line, "elected", channel->name,
-                                             channel->facts.generation, &port->elected_after)
-                       : result;
+    if (channel->facts.replicas > 1)
+        result = yk_ear_open_at(&port->elections, port->elected_subject);
+    return result == 0 ? yk_nats_port_ask_before(port) : result;
 }
 
 static void deafen(struct yk_channel *channel)
@@ -82,7 +81,9 @@ static void forget(struct yk_channel *channel)
     }
     port->watch_over = port->beaten = port->granted_until = 0;
     port->granted = port->elected_after = 0;
+    port->elected_asked = port->elected_told = 0;
     port->token_watched = 0;
+    port->swept = false;
 }
 
 /* ---- its streams ----------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct yk_nats_port {
     struct yk_channel channel;   /* first */
     struct yk_ear next, watcher; /* of the calls' requests; of those for its descriptor */
     struct yk_ear elections;     /* of leaders, in a cluster */
+    char purge_subject[YK_NATS_SUBJECT_MOST + 64];
     char parked_subject[YK_NATS_SUBJECT_MOST];
     char next_subject[YK_NATS_SUBJECT_MOST + 64]; /* what is asked for the next message */
     char source_subject[YK_NATS_SUBJECT_MOST +
@@ -42,7 +43,8 @@ struct yk_nats_port {
      * is being asked for.
      */
     uint64_t elected_after;
-    int64_t elected_asked;
+    int64_t elected_asked, elected_told; /* when; told: to those who come later */
+    bool swept; /* of what a server that was started again delivers to nobody */
 };
 
 int yk_nats_port_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
@@ -60,6 +62,8 @@ void yk_nats_port_told(struct yk_channel *channel, char kind, uint64_t token, na
 /* In the client's thread: another server leads the consumer. */
 void yk_nats_port_interrupted(struct yk_channel *channel, bool over);
 void yk_nats_port_elected(struct yk_ear *ear, uint64_t token, natsMsg *message);
+/* Before anything is received: what those who were there before know of that. Without the mutex. */
+int yk_nats_port_ask_before(struct yk_nats_port *port);
 void yk_nats_port_take_parked(struct yk_channel *channel, char kind, uint64_t token,
                               natsMsg *message);
 void yk_nats_port_tick(struct yk_channel *channel, int64_t now);

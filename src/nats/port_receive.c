@@ -24,6 +24,9 @@
 #define GONE_NS    YK_SECOND_NS /* without any server that has it: is it there at all? */
 #define BATCH_MOST 256
 #define BEATS      3 /* in the time that a receiver may be silent */
+#define TELLS      3 /* in a lease */
+
+#define SERVER_ID_MOST 64
 
 /* ---- what arrives (in the client's thread) --------------------------------------------------- */
 
@@ -99,21 +102,68 @@ void yk_nats_port_interrupted(struct yk_channel *channel, bool over)
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
 
     port->elected_after = UINT64_MAX;
+    port->swept = false;
     if (over)
         ask_elected(port);
 }
 
-/* Those who come later are told, too. */
-static void take_elected(struct yk_nats_port *port, natsMsg *message)
+/*
+ * What is known of it is told to those who come later, and with it, of a single server, which one that was: it has
+ * another id each time that it is started.
+ */
+static void tell_elected(struct yk_nats_port *port)
 {
     struct yk_channel *channel = &port->channel;
+    char word[YK_HERE_WORD_MOST], server[SERVER_ID_MOST] = "-";
+
+    if (channel->facts.replicas < 2)
+        natsConnection_GetConnectedServerId(channel->line.hub->connection, server, sizeof server);
+    snprintf(word, sizeof word, "%llu %s", (unsigned long long)port->elected_after, server);
+    yk_here_write_word(&channel->line, "elected", channel->name, channel->facts.generation, word);
+    port->elected_told = yk_nats_now();
+}
+
+int yk_nats_port_ask_before(struct yk_nats_port *port)
+{
+    struct yk_channel *channel = &port->channel;
+    char word[YK_HERE_WORD_MOST], server[SERVER_ID_MOST] = "";
+    int result = yk_here_read_word(&channel->line, "elected", channel->name,
+                                   channel->facts.generation, word);
+
+    if (result < 0)
+        return result;
+    const char *before = strchr(word, ' ');
+    pthread_mutex_lock(&channel->mutex);
+    port->elected_after = strtoull(word, NULL, 10);
+    if (before && channel->facts.replicas < 2 &&
+        natsConnection_GetConnectedServerId(channel->line.hub->connection, server, sizeof server) ==
+            NATS_OK &&
+        strcmp(before + 1, server) != 0) {
+        port->elected_after = UINT64_MAX;
+        ask_elected(port);
+    }
+    pthread_mutex_unlock(&channel->mutex);
+    return 0;
+}
+
+static void take_elected(struct yk_nats_port *port, natsMsg *message)
+{
     struct yk_state state;
 
     if (yk_state_of(message, &state) != YK_ACCEPTED)
         return; /* it is asked again */
     port->elected_after = state.last;
-    yk_here_write_number(&channel->line, "elected", channel->name, channel->facts.generation,
-                         state.last);
+    tell_elected(port);
+}
+
+/* A single server's id is of use for a lease after it was told. */
+static bool is_to_be_told(const struct yk_nats_port *port, int64_t now)
+{
+    const struct yk_channel *channel = &port->channel;
+
+    return channel->facts.replicas < 2 && (port->next.subscription || channel->watched) &&
+           port->elected_after != UINT64_MAX &&
+           now - port->elected_told > channel->line.hub->lease_ns / TELLS;
 }
 
 void yk_nats_port_take_parked(struct yk_channel *channel, char kind, uint64_t token,
@@ -266,6 +316,8 @@ void yk_nats_port_tick(struct yk_channel *channel, int64_t now)
     }
     if (port->elected_after == UINT64_MAX && now - port->elected_asked > YK_TRY_NS)
         ask_elected(port);
+    if (is_to_be_told(port, now))
+        tell_elected(port);
     watch(channel);
 }
 
@@ -323,6 +375,23 @@ static int no_answer(void)
 }
 
 /*
+ * A single server that was started again may have messages that it knows to be acknowledged, so that they are
+ * delivered to nobody and take room for ever (nats-server 2.9.10). All before the first that is not acknowledged go.
+ */
+static void sweep(struct yk_nats_port *port, const struct yk_state *there,
+                  const struct yk_state *delivered)
+{
+    char text[64], reply[YK_NATS_REPLY_MOST];
+
+    port->swept = delivered->first > delivered->last;
+    if (port->channel.facts.replicas > 1 || there->first >= delivered->first)
+        return;
+    snprintf(text, sizeof text, "{\"seq\":%llu}", (unsigned long long)delivered->first);
+    yk_hub_reply(&port->channel.line, YK_ASKED_PURGE, 0, reply);
+    yk_hub_ask(&port->channel.line, port->purge_subject, reply, text, strlen(text));
+}
+
+/*
  * The consumer said that there is nothing. It is a little behind its stream, and in a cluster, where another
  * server may lead it, by much: what the stream has, and how far it was delivered, tells.
  */
@@ -333,10 +402,11 @@ static bool is_behind(struct yk_channel *channel)
     struct yk_state there, delivered;
 
     if (yk_channel_ask_state(channel, port->source_subject, until, &there) < 0 ||
-        there.messages == 0)
+        there.messages == 0 ||
+        yk_channel_ask_state(channel, port->consumer_subject, until, &delivered) < 0)
         return false;
-    return yk_channel_ask_state(channel, port->consumer_subject, until, &delivered) == 0 &&
-           delivered.last < there.last;
+    sweep(port, &there, &delivered);
+    return delivered.last < there.last;
 }
 
 /* Without waiting: what is there now, by the servers' word. */
@@ -370,6 +440,7 @@ static int look_now(struct yk_channel *channel, size_t batch)
  */
 static int wait_for_some(struct yk_channel *channel, size_t batch, int64_t deadline)
 {
+    struct yk_nats_port *port = (struct yk_nats_port *)channel;
     int64_t nobody_since = 0;
 
     for (;;) {
@@ -379,6 +450,8 @@ static int wait_for_some(struct yk_channel *channel, size_t batch, int64_t deadl
         int64_t time = left < REQUEST_NS ? left : REQUEST_NS;
         int result = ask_once(channel, batch, batch > 1, time, now + time + GRACE_NS);
         batch = 1;
+        if (result == -EAGAIN && channel->facts.replicas < 2 && !port->swept)
+            is_behind(channel);
         if (result == -ENXIO) {
             nobody_since = nobody_since ? nobody_since : now;
             result = after_nobody(channel, nobody_since, deadline);

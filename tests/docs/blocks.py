@@ -45,28 +45,19 @@ def environment(home):
 
 @contextlib.contextmanager
 def server_for(path):
-    """What a page needs that speaks of $SERVER: (more of the environment, what it lacks, the server)."""
+    """What a page needs that speaks of $SERVER: (more of the environment, what it lacks)."""
     plugins = BUILD / "src" / "nats"
     if "$SERVER" not in path.read_text():
-        yield {}, "", None
+        yield {}, ""
     elif not servers.find() or not (plugins / "nats.so").exists():
-        yield {}, "nats-server is not installed, or this yoke was built without the place nats", None
+        yield {}, "nats-server is not installed, or this yoke was built without the place nats"
     else:
         with servers.scratch() as directory, servers.Server(directory) as server:
-            yield {"SERVER": server.url.removeprefix("nats://"), "YOKE_PLUGINS": str(plugins)}, "", server
+            yield {"SERVER": server.url.removeprefix("nats://"), "YOKE_PLUGINS": str(plugins)}, ""
 
 
 def run_page(path, grace=Place.grace):
-    """A page whose server answers nobody any more in the end, itself included, has another one: it is not the page's."""
-    page, stands = run_page_once(path, grace)
-    if not stands:
-        print(f"# {path.name}: its nats-server stood still; once more with another one")
-        page, _ = run_page_once(path, grace)
-    return page
-
-
-def run_page_once(path, grace):
-    with tempfile.TemporaryDirectory() as directory, server_for(path) as (more, lacks, server):
+    with tempfile.TemporaryDirectory() as directory, server_for(path) as (more, lacks):
         home = Path(directory)
         (home / "names").mkdir(0o700)
         (home / "work").mkdir()
@@ -79,7 +70,7 @@ def run_page_once(path, grace):
             addresses = [line.split()[0] for line in left.stdout.splitlines()[1:]]
             subprocess.run([TOOL, "rm", *addresses], env=environment(home))
         subprocess.run([TOOL, "gc"], env=environment(home), stdout=subprocess.DEVNULL)
-        return page, server is None or server.ask("healthz") is not None
+        return page
 
 
 # ---- links, and what stands in sentences ------------------------------------------------------------

@@ -3,6 +3,7 @@
  * message, parked ones, messages in doubt, ids. Runs beside a nats-server of its own (with_server.py).
  */
 #include <dirent.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -262,6 +263,28 @@ static void many_go_and_come_whole_and_in_order(void **state)
 
 /* ---- removed and refused ---- */
 
+/* It thinks that there is room, by what it asked just before the other one filled it. */
+static void many_that_find_no_room_after_all_are_told_so(void **state)
+{
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    char job[] = "job";
+    struct yoke_message messages[64];
+    ssize_t sent = 0;
+
+    (void)state;
+    options.depth = 64;
+    yoke_endpoint *sender = make("jobs", &options), *other = make("jobs", NULL);
+    for (size_t i = 0; i < 64; i++)
+        messages[i] = (struct yoke_message){.data = job, .size = 3};
+    assert_int_equal(yoke_send_many(sender, messages, 4, LONG_WAIT), 4);
+    for (size_t filled = 4; filled < 64; filled += (size_t)sent)
+        must(sent = yoke_send_many(other, messages, 64 - filled, LONG_WAIT));
+    must_fail(yoke_send_many(sender, messages, 8, 0), EAGAIN);
+    must_fail(yoke_send_many(sender, messages, 8, 50 * MS), ETIMEDOUT);
+    yoke_close(sender);
+    yoke_close(other);
+}
+
 static void a_removed_port_says_so_to_who_has_it_open(void **state)
 {
     yoke_endpoint *port = make("jobs", NULL);
@@ -288,6 +311,46 @@ static void a_receiver_of_a_removed_port_does_not_wait_for_ever(void **state)
     must(yoke_remove(address("jobs")));
     must_fail(yoke_recv(port, &byte, 1, LONG_WAIT), ENOENT);
     yoke_close(port);
+}
+
+/* ---- a new place ---- */
+
+#define COMERS     3
+#define NEW_PLACES 40
+
+static int role_comes(void *context)
+{
+    pthread_barrier_t *together = context;
+    int parent = (int)getppid();
+    char text[256];
+    yoke_endpoint *port;
+
+    for (int i = 0; i < NEW_PLACES; i++) {
+        snprintf(text, sizeof text, "port:jobs@%s/new%d-%d", getenv("YOKE_NATS_URL"), parent, i);
+        pthread_barrier_wait(together);
+        must(yoke_open(&port, text, YOKE_CREATE, NULL));
+        must(yoke_close(port));
+    }
+    return 0;
+}
+
+/* A server that is asked for a message of a stream that it is only just making dies of it. */
+static void who_come_to_a_new_place_at_once_all_find_it(void **state)
+{
+    pthread_barrier_t *together = shared_new(sizeof *together);
+    pthread_barrierattr_t attributes;
+    pid_t comers[COMERS];
+
+    (void)state;
+    pthread_barrierattr_init(&attributes);
+    pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_barrier_init(together, &attributes, COMERS);
+    for (int i = 0; i < COMERS; i++)
+        comers[i] = role_start(role_comes, together);
+    for (int i = 0; i < COMERS; i++)
+        assert_int_equal(role_wait(comers[i], SOON_MS), 0);
+    pthread_barrierattr_destroy(&attributes);
+    shared_drop(together, sizeof *together);
 }
 
 static void places_that_are_none_are_refused(void **state)
@@ -334,8 +397,10 @@ int main(void)
         api_test(sent_again_in_the_same_name_it_is_there_once),
         api_test(in_doubt_and_sent_again_it_is_there_once),
         api_test(many_go_and_come_whole_and_in_order),
+        api_test(many_that_find_no_room_after_all_are_told_so),
         api_test(a_removed_port_says_so_to_who_has_it_open),
         api_test(a_receiver_of_a_removed_port_does_not_wait_for_ever),
+        api_test(who_come_to_a_new_place_at_once_all_find_it),
         api_test(places_that_are_none_are_refused),
     };
     return cmocka_run_group_tests(tests, api_setup, NULL);
