@@ -246,6 +246,23 @@ struct yk_round {
  * yk_channel_sleep(), and then some outcomes are YK_UNANSWERED.
  */
 int yk_round_run(struct yk_round *round, int64_t until);
+/* How a call waits to send. */
+struct yk_sending {
+    int64_t deadline; /* for room */
+    bool now;         /* no waiting for room */
+    int64_t nobody_since, pause;
+};
+struct yk_sending yk_sending_begin(int64_t timeout_ns);
+/* How long an answer may take; where little time is left, long enough for one that is on its way. */
+int64_t yk_sending_answer_until(const struct yk_sending *sending);
+/*
+ * With the mutex, which is free meanwhile: there is no room, or no server has the stream; a while later it is to be
+ * tried again (0). -EAGAIN, -ETIMEDOUT; for want of servers, which is waited for in any case: -EHOSTUNREACH, -ENOENT;
+ * or as yk_channel_sleep().
+ */
+int yk_sending_await_room(struct yk_channel *channel, struct yk_sending *sending);
+int yk_sending_await_servers(struct yk_channel *channel, struct yk_sending *sending);
+
 /* The sentence for an outcome that does not get better. */
 int yk_round_refused(const struct yk_round *round, enum yk_outcome outcome, size_t size);
 /* The id of a message: that of the same one that is in doubt (true), its own, or the next. */

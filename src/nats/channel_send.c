@@ -16,7 +16,12 @@
 
 #include "channel.h"
 
-#define TAG_MOST 24
+#define TAG_MOST     24
+#define GRACE_NS     (500 * YK_MILLISECOND_NS)
+#define FULL_NS      (1 * YK_MILLISECOND_NS)
+#define FULL_MOST_NS (32 * YK_MILLISECOND_NS) /* between two looks for room */
+#define NOBODY_NS    (50 * YK_MILLISECOND_NS)
+#define GONE_NS      YK_SECOND_NS
 
 /* ---- answers (in the client's thread) -------------------------------------------------------- */
 
@@ -162,6 +167,62 @@ bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
     else
         snprintf(id, YK_NATS_ID_MOST, "%s.%" PRIu64, channel->scope, ++channel->numbered);
     return false;
+}
+
+/* ---- waiting to send ------------------------------------------------------------------------- */
+
+struct yk_sending yk_sending_begin(int64_t timeout_ns)
+{
+    return (struct yk_sending){.deadline = yk_nats_deadline(timeout_ns), .now = timeout_ns == 0};
+}
+
+int64_t yk_sending_answer_until(const struct yk_sending *sending)
+{
+    int64_t now = yk_nats_now();
+
+    if (sending->now || sending->deadline > now + YK_DOUBT_NS)
+        return now + YK_DOUBT_NS;
+    return sending->deadline > now + GRACE_NS ? sending->deadline : now + GRACE_NS;
+}
+
+static int sleep_until(struct yk_channel *channel, const struct yk_sending *sending, int64_t time)
+{
+    int64_t until = time < sending->deadline || sending->now ? time : sending->deadline;
+    int result = yk_channel_sleep(channel, -1, -1, until);
+
+    return result == -ETIMEDOUT ? 0 : result;
+}
+
+int yk_sending_await_room(struct yk_channel *channel, struct yk_sending *sending)
+{
+    int64_t now = yk_nats_now();
+
+    sending->nobody_since = 0;
+    if (sending->now)
+        return -EAGAIN;
+    if (now >= sending->deadline)
+        return -ETIMEDOUT;
+    sending->pause = sending->pause ? sending->pause * 2 : FULL_NS;
+    if (sending->pause > FULL_MOST_NS)
+        sending->pause = FULL_MOST_NS;
+    return sleep_until(channel, sending, now + sending->pause);
+}
+
+int yk_sending_await_servers(struct yk_channel *channel, struct yk_sending *sending)
+{
+    int64_t now = yk_nats_now();
+
+    sending->nobody_since = sending->nobody_since ? sending->nobody_since : now;
+    if (now - sending->nobody_since > GONE_NS) {
+        int result = yk_channel_check_there(channel);
+        if (result < 0)
+            return result;
+    }
+    if (now - sending->nobody_since > YK_DOUBT_NS)
+        return yk_fail(EHOSTUNREACH, "%s: no server has its stream now", channel->label);
+    if (now >= sending->deadline && !sending->now)
+        return -ETIMEDOUT;
+    return sleep_until(channel, sending, now + NOBODY_NS);
 }
 
 /* ---- one round of publishing ----------------------------------------------------------------- */

@@ -12,72 +12,28 @@
 #include "api.h"
 #include "nats_link.h"
 
-#define GRACE_NS     (500 * YK_MILLISECOND_NS)
-#define FULL_NS      (1 * YK_MILLISECOND_NS)
-#define FULL_MOST_NS (32 * YK_MILLISECOND_NS) /* between two looks for room */
-#define NOBODY_NS    (50 * YK_MILLISECOND_NS)
-#define GONE_NS      YK_SECOND_NS
-#define BATCH_MOST   64
-
-struct sending {
-    struct yk_nats_link *link;
-    int64_t deadline; /* for room */
-    bool now;         /* no waiting for room */
-    int64_t nobody_since, pause;
-};
-
-static int sleep_until(struct sending *sending, int64_t time)
-{
-    int64_t until = time < sending->deadline || sending->now ? time : sending->deadline;
-    int result = yk_channel_sleep(&sending->link->channel, -1, -1, until);
-
-    return result == -ETIMEDOUT ? 0 : result;
-}
+#define BATCH_MOST 64
 
 /* There is no room: the other end is not to come; or, a while later, it is looked for once more (0). */
-static int wait_for_room(struct sending *sending)
+static int await_room(struct yk_nats_link *link, struct yk_sending *sending)
 {
-    struct yk_nats_link *link = sending->link;
-    int64_t now = yk_nats_now();
     int result = yk_nats_link_ended(link);
 
     if (result < 0)
         return result;
-    if (sending->now)
-        return -EAGAIN;
-    if (now >= sending->deadline)
-        return -ETIMEDOUT;
     link->known = false;
-    sending->pause = sending->pause ? sending->pause * 2 : FULL_NS;
-    if (sending->pause > FULL_MOST_NS)
-        sending->pause = FULL_MOST_NS;
-    return sleep_until(sending, now + sending->pause);
+    return yk_sending_await_room(&link->channel, sending);
 }
 
-/* No server has the stream: for a while that is waited for, in any case. */
-static int wait_for_servers(struct sending *sending)
+static int await_servers(struct yk_nats_link *link, struct yk_sending *sending)
 {
-    struct yk_channel *channel = &sending->link->channel;
-    int64_t now = yk_nats_now();
-
-    sending->link->known = false;
-    sending->nobody_since = sending->nobody_since ? sending->nobody_since : now;
-    if (now - sending->nobody_since > GONE_NS) {
-        int result = yk_channel_check_there(channel);
-        if (result < 0)
-            return result;
-    }
-    if (now - sending->nobody_since > YK_DOUBT_NS)
-        return yk_fail(EHOSTUNREACH, "%s: no server has its stream now", channel->label);
-    if (now >= sending->deadline && !sending->now)
-        return -ETIMEDOUT;
-    return sleep_until(sending, now + NOBODY_NS);
+    link->known = false;
+    return yk_sending_await_servers(&link->channel, sending);
 }
 
 /* How many messages have room: more than 0, or why there is none. */
-static ssize_t find_room(struct sending *sending)
+static ssize_t find_room(struct yk_nats_link *link, struct yk_sending *sending)
 {
-    struct yk_nats_link *link = sending->link;
     struct yk_channel *channel = &link->channel;
     bool fresh = false;
 
@@ -89,7 +45,7 @@ static ssize_t find_room(struct sending *sending)
         if (link->known && used < channel->facts.depth)
             return (ssize_t)(channel->facts.depth - used);
         if (link->known && fresh) {
-            result = wait_for_room(sending);
+            result = await_room(link, sending);
         } else {
             struct yk_state state;
             result = yk_channel_ask_state(channel, channel->state_subject,
@@ -102,22 +58,12 @@ static ssize_t find_room(struct sending *sending)
                 result = yk_nats_link_own(link);
                 link->known = result == 0;
             } else if (result == -ENXIO || result == -ETIMEDOUT) {
-                result = wait_for_servers(sending);
+                result = await_servers(link, sending);
             }
         }
         if (result < 0)
             return result;
     }
-}
-
-/* How long an answer may take; where little time is left, long enough for one that is on its way. */
-static int64_t answer_until(const struct sending *sending)
-{
-    int64_t now = yk_nats_now();
-
-    if (sending->now || sending->deadline > now + YK_DOUBT_NS)
-        return now + YK_DOUBT_NS;
-    return sending->deadline > now + GRACE_NS ? sending->deadline : now + GRACE_NS;
 }
 
 static bool is_stored(struct yk_nats_link *link, const char *stream, uint64_t sequence,
@@ -155,27 +101,26 @@ static size_t find_stored(struct yk_nats_link *link, const struct yk_round *roun
 }
 
 /* What is to become of the first that was not taken: 0, it is sent once more. */
-static int handle(struct sending *sending, const struct yk_round *round, size_t i)
+static int handle(struct yk_nats_link *link, struct yk_sending *sending,
+                  const struct yk_round *round, size_t i)
 {
-    struct yk_nats_link *link = sending->link;
-
     link->known = false;
     switch (round->outcomes[i]) {
     case YK_STALE: /* what was in doubt came after all, or this end is another's */
         return yk_nats_link_check(link);
     case YK_FULL:
-        return wait_for_room(sending);
+        return await_room(link, sending);
     case YK_NOBODY:
-        return wait_for_servers(sending);
+        return await_servers(link, sending);
     default:
         return yk_round_refused(round, round->outcomes[i], round->messages[i].size);
     }
 }
 
 /* Those have room: how many were sent, or why the first was not. What was not taken keeps its id. */
-static ssize_t send_some(struct sending *sending, const struct yoke_message *messages, size_t count)
+static ssize_t send_some(struct yk_nats_link *link, struct yk_sending *sending,
+                         const struct yoke_message *messages, size_t count)
 {
-    struct yk_nats_link *link = sending->link;
     struct yk_channel *channel = &link->channel;
     char ids[BATCH_MOST][YK_NATS_ID_MOST];
     enum yk_outcome outcomes[BATCH_MOST];
@@ -186,7 +131,7 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
     for (size_t i = 0; i < count; i++)
         again = yk_channel_choose_id(channel, &messages[i], ids[i]) || again;
     while (sent < count && result == 0) {
-        ssize_t room = find_room(sending);
+        ssize_t room = find_room(link, sending);
         if (room < 0)
             return sent > 0 ? (ssize_t)sent : room;
         size_t more = count - sent < (size_t)room ? count - sent : (size_t)room;
@@ -198,7 +143,7 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
                                  .after = link->last,
                                  .exact = true,
                                  .again = again};
-        result = yk_round_run(&round, answer_until(sending));
+        result = yk_round_run(&round, yk_sending_answer_until(sending));
         size_t taken = 0;
         while (taken < more && outcomes[taken] == YK_ACCEPTED)
             taken++;
@@ -216,7 +161,7 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
                 yk_channel_doubt(channel, &messages[sent + i - taken], ids[sent + i - taken]);
             result = result == -ETIMEDOUT ? yk_channel_in_doubt(channel) : result;
         } else if (taken < more) {
-            result = handle(sending, &round, taken);
+            result = handle(link, sending, &round, taken);
         }
     }
     return sent > 0 ? (ssize_t)sent : result;
@@ -225,17 +170,17 @@ static ssize_t send_some(struct sending *sending, const struct yoke_message *mes
 ssize_t yk_nats_link_send(struct yk_channel *channel, const struct yoke_message *messages,
                           size_t count, int64_t timeout_ns)
 {
-    struct sending sending = {.link = (struct yk_nats_link *)channel,
-                              .deadline = yk_nats_deadline(timeout_ns),
-                              .now = timeout_ns == 0};
+    struct yk_nats_link *link = (struct yk_nats_link *)channel;
+    struct yk_sending sending = yk_sending_begin(timeout_ns);
     size_t sent = 0;
     ssize_t result = 1;
 
     while (sent < count && result > 0) {
-        result = find_room(&sending);
+        result = find_room(link, &sending);
         if (result > 0) {
             size_t some = count - sent < (size_t)result ? count - sent : (size_t)result;
-            result = send_some(&sending, messages + sent, some < BATCH_MOST ? some : BATCH_MOST);
+            result =
+                send_some(link, &sending, messages + sent, some < BATCH_MOST ? some : BATCH_MOST);
         }
         sent += result > 0 ? (size_t)result : 0;
         sending.now = sending.now || sent > 0;

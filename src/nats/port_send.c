@@ -16,65 +16,14 @@
 
 #include "port.h"
 
-#define GRACE_NS     (500 * YK_MILLISECOND_NS)
-#define FULL_NS      (1 * YK_MILLISECOND_NS)
-#define FULL_MOST_NS (32 * YK_MILLISECOND_NS) /* between two looks for room */
-#define NOBODY_NS    (50 * YK_MILLISECOND_NS)
-#define GONE_NS      YK_SECOND_NS
-#define BATCH_MOST   256
-#define BATCH_LEAST  4                         /* from here on it pays to ask for the room */
-#define GRANT_NS     (100 * YK_MILLISECOND_NS) /* how long the stream's state is of use */
-#define GRANT_PART   4                         /* of the room that there is */
-
-struct sending {
-    int64_t deadline; /* for room */
-    bool now;         /* no waiting for room */
-    int64_t nobody_since, pause;
-};
-
-/* Not taken, as no room or no server was there: a while later again (0), or the end of it. */
-static int pause_sending(struct yk_channel *channel, struct sending *sending,
-                         enum yk_outcome outcome)
-{
-    int64_t now = yk_nats_now(), wait = NOBODY_NS;
-
-    if (outcome == YK_FULL) {
-        sending->nobody_since = 0;
-        if (sending->now)
-            return -EAGAIN;
-        wait = sending->pause = sending->pause ? sending->pause * 2 : FULL_NS;
-        if (wait > FULL_MOST_NS)
-            wait = sending->pause = FULL_MOST_NS;
-    } else {
-        sending->nobody_since = sending->nobody_since ? sending->nobody_since : now;
-        if (now - sending->nobody_since > GONE_NS) {
-            int result = yk_channel_check_there(channel);
-            if (result < 0)
-                return result;
-        }
-        if (now - sending->nobody_since > YK_DOUBT_NS)
-            return yk_fail(EHOSTUNREACH, "%s: no server has its stream now", channel->label);
-    }
-    if (now >= sending->deadline && !(sending->now && outcome == YK_NOBODY))
-        return -ETIMEDOUT;
-    int64_t until = now + wait < sending->deadline || sending->now ? now + wait : sending->deadline;
-    int result = yk_channel_sleep(channel, -1, -1, until);
-    return result == -ETIMEDOUT ? 0 : result;
-}
-
-/* How long an answer may take; where little time is left, long enough for one that is on its way. */
-static int64_t answer_until(const struct sending *sending)
-{
-    int64_t now = yk_nats_now();
-
-    if (sending->now || sending->deadline > now + YK_DOUBT_NS)
-        return now + YK_DOUBT_NS;
-    return sending->deadline > now + GRACE_NS ? sending->deadline : now + GRACE_NS;
-}
+#define BATCH_MOST  256
+#define BATCH_LEAST 4                         /* from here on it pays to ask for the room */
+#define GRANT_NS    (100 * YK_MILLISECOND_NS) /* how long the stream's state is of use */
+#define GRANT_PART  4                         /* of the room that there is */
 
 /* One message, until it is taken: 1, or why it is not. */
 static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *message,
-                        const char *id, bool again, struct sending *sending)
+                        const char *id, bool again, struct yk_sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
     enum yk_outcome outcome = YK_UNANSWERED;
@@ -87,7 +36,7 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
                                  .ids = ids,
                                  .outcomes = &outcome,
                                  .again = again};
-        int result = yk_round_run(&round, answer_until(sending));
+        int result = yk_round_run(&round, yk_sending_answer_until(sending));
         again = round.again;
         if (result < 0) {
             yk_channel_doubt(channel, message, id);
@@ -97,7 +46,8 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
             return 1;
         if (outcome != YK_FULL && outcome != YK_NOBODY)
             return yk_round_refused(&round, outcome, message->size);
-        result = pause_sending(channel, sending, outcome);
+        result = outcome == YK_FULL ? yk_sending_await_room(channel, sending)
+                                    : yk_sending_await_servers(channel, sending);
         if (result < 0) {
             if (again)
                 yk_channel_doubt(channel, message, id);
@@ -137,7 +87,7 @@ static size_t room_for(struct yk_channel *channel, size_t count)
 static ssize_t settle(struct yk_round *round)
 {
     size_t last = 0;
-    struct sending insisting = {.deadline = INT64_MAX};
+    struct yk_sending insisting = {.deadline = INT64_MAX};
 
     for (size_t i = 0; i < round->count; i++)
         if (round->outcomes[i] == YK_ACCEPTED)
@@ -191,7 +141,7 @@ static ssize_t send_several(struct yk_channel *channel, const struct yoke_messag
  * In a cluster: how many of them may go now, at least one; or why none may, when it was waited for as long as that
  * was wanted.
  */
-static ssize_t grant(struct yk_channel *channel, size_t count, struct sending *sending)
+static ssize_t grant(struct yk_channel *channel, size_t count, struct yk_sending *sending)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
     struct yk_state state;
@@ -204,9 +154,9 @@ static ssize_t grant(struct yk_channel *channel, size_t count, struct sending *s
         if (result == 0 && state.messages < channel->facts.depth)
             port->granted = (channel->facts.depth - state.messages + GRANT_PART - 1) / GRANT_PART;
         else if (result == 0)
-            result = pause_sending(channel, sending, YK_FULL);
+            result = yk_sending_await_room(channel, sending);
         else if (result == -ENXIO || result == -ETIMEDOUT)
-            result = pause_sending(channel, sending, YK_NOBODY);
+            result = yk_sending_await_servers(channel, sending);
         if (result < 0)
             return result;
     }
@@ -220,7 +170,7 @@ static ssize_t grant(struct yk_channel *channel, size_t count, struct sending *s
 ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message *messages,
                           size_t count, int64_t timeout_ns)
 {
-    struct sending sending = {.deadline = yk_nats_deadline(timeout_ns), .now = timeout_ns == 0};
+    struct yk_sending sending = yk_sending_begin(timeout_ns);
     size_t sent = 0;
     ssize_t result = 1;
 
