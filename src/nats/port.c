@@ -84,6 +84,7 @@ static void forget(struct yk_channel *channel)
     port->elected_asked = port->elected_told = 0;
     port->token_watched = 0;
     port->swept = false;
+    port->seen_done = 0;
 }
 
 /* ---- its streams ----------------------------------------------------------------------------- */

@@ -44,7 +44,9 @@ struct yk_nats_port {
      */
     uint64_t elected_after;
     int64_t elected_asked, elected_told; /* when; told: to those who come later */
-    bool swept; /* of what a server that was started again delivers to nobody */
+    bool swept; /* of what servers that were started again deliver to nobody */
+    uint64_t
+        seen_done; /* the last look saw that all before that one was acknowledged, and there was no more */
 };
 
 int yk_nats_port_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,

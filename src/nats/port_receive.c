@@ -93,6 +93,7 @@ void yk_nats_port_elected(struct yk_ear *ear, uint64_t token, natsMsg *message)
     natsMsg_Destroy(message);
     pthread_mutex_lock(&port->channel.mutex);
     port->elected_after = UINT64_MAX;
+    port->swept = false;
     ask_elected(port);
     pthread_mutex_unlock(&port->channel.mutex);
 }
@@ -374,21 +375,31 @@ static int no_answer(void)
     return yk_fail(EHOSTUNREACH, "the servers of the place do not answer");
 }
 
+static void purge(const struct yk_nats_port *port, uint64_t before)
+{
+    char text[64], reply[YK_NATS_REPLY_MOST];
+
+    snprintf(text, sizeof text, "{\"seq\":%llu}", (unsigned long long)before);
+    yk_hub_reply(&port->channel.line, YK_ASKED_PURGE, 0, reply);
+    yk_hub_ask(&port->channel.line, port->purge_subject, reply, text, strlen(text));
+}
+
 /*
- * A single server that was started again may have messages that it knows to be acknowledged, so that they are
- * delivered to nobody and take room for ever (nats-server 2.9.10). All before the first that is not acknowledged go.
+ * A server that was started again may have messages that are acknowledged, by its own word, and so are delivered to
+ * nobody and take room for ever (nats-server 2.9.10). All before the first that is not acknowledged go. In a cluster,
+ * where one server may lead the consumer and another one the stream, only if all that there is was acknowledged, and
+ * nothing has changed since the look before.
  */
 static void sweep(struct yk_nats_port *port, const struct yk_state *there,
                   const struct yk_state *delivered)
 {
-    char text[64], reply[YK_NATS_REPLY_MOST];
+    bool done = delivered->first > delivered->last, seen = port->seen_done == delivered->first;
+    bool single = port->channel.facts.replicas < 2;
 
-    port->swept = delivered->first > delivered->last;
-    if (port->channel.facts.replicas > 1 || there->first >= delivered->first)
-        return;
-    snprintf(text, sizeof text, "{\"seq\":%llu}", (unsigned long long)delivered->first);
-    yk_hub_reply(&port->channel.line, YK_ASKED_PURGE, 0, reply);
-    yk_hub_ask(&port->channel.line, port->purge_subject, reply, text, strlen(text));
+    port->swept = done && there->first >= delivered->first;
+    port->seen_done = done && delivered->last == there->last ? delivered->first : 0;
+    if (there->first < delivered->first && (single || (seen && port->seen_done)))
+        purge(port, delivered->first);
 }
 
 /*
@@ -401,8 +412,10 @@ static bool is_behind(struct yk_channel *channel)
     int64_t until = yk_nats_now() + YK_TRY_NS;
     struct yk_state there, delivered;
 
-    if (yk_channel_ask_state(channel, port->source_subject, until, &there) < 0 ||
-        there.messages == 0 ||
+    if (yk_channel_ask_state(channel, port->source_subject, until, &there) < 0)
+        return false;
+    port->swept = there.messages == 0;
+    if (there.messages == 0 ||
         yk_channel_ask_state(channel, port->consumer_subject, until, &delivered) < 0)
         return false;
     sweep(port, &there, &delivered);
@@ -450,7 +463,7 @@ static int wait_for_some(struct yk_channel *channel, size_t batch, int64_t deadl
         int64_t time = left < REQUEST_NS ? left : REQUEST_NS;
         int result = ask_once(channel, batch, batch > 1, time, now + time + GRACE_NS);
         batch = 1;
-        if (result == -EAGAIN && channel->facts.replicas < 2 && !port->swept)
+        if (result == -EAGAIN && !port->swept)
             is_behind(channel);
         if (result == -ENXIO) {
             nobody_since = nobody_since ? nobody_since : now;
