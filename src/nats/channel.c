@@ -329,6 +329,8 @@ int yk_channel_check_there(struct yk_channel *channel)
 {
     struct yk_nats_facts facts;
 
+    if (!yk_hub_connected(channel->line.hub))
+        return 0; /* nobody says so */
     pthread_mutex_unlock(&channel->mutex);
     int result = yk_nats_find(channel->line.hub, channel->kind->name, channel->name, &facts);
     pthread_mutex_lock(&channel->mutex);
@@ -563,9 +565,10 @@ void yk_channel_close(void *self)
     channel->kind->deafen(channel);
     yk_hub_remove(&channel->line);
     channel->kind->end(channel);
-    yk_hub_flush(hub, YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
+    if (yk_hub_connected(hub))
+        yk_hub_flush(hub, YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
     yk_here_leave(&channel->here);
-    if (!channel->facts.kept)
+    if (!channel->facts.kept && yk_hub_connected(hub))
         retire_if_last(channel);
     if (channel->kind->leave)
         channel->kind->leave(channel);

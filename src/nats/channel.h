@@ -79,10 +79,11 @@ struct yk_delivered {
     uint64_t number; /* the consumer's: how many it had delivered, with this one */
 };
 
-/* A message of which it is not known whether it was sent. */
+/* A message whose id is kept for when it is sent again: because it may be there, or others behind it are. */
 struct yk_doubt {
     struct yk_doubt *next;
     uint64_t hash;
+    bool again; /* it may be there */
     char id[YK_NATS_ID_MOST];
 };
 
@@ -238,17 +239,20 @@ struct yk_round {
      * they know; but a new leader, or one that was started again, does not know all. So these are marked.
      */
     bool again;
+    bool out; /* something was handed to the client */
     struct yk_question question;
 };
 
 /*
  * Sends all of them, and once more what is not answered, until all are or `until`: 0, or as
- * yk_channel_sleep(), and then some outcomes are YK_UNANSWERED.
+ * yk_channel_sleep(), and then some outcomes are YK_UNANSWERED. -EHOSTUNREACH: there was no connection in all the
+ * time, and nothing was sent.
  */
 int yk_round_run(struct yk_round *round, int64_t until);
-/* How a call waits to send. */
+/* How a call waits to send: for room, and for the servers' answers. */
 struct yk_sending {
     int64_t deadline; /* for room */
+    int64_t answers;  /* for the servers: later, where there is no waiting for room */
     bool now;         /* no waiting for room */
     int64_t nobody_since, pause;
 };
@@ -257,20 +261,20 @@ struct yk_sending yk_sending_begin(int64_t timeout_ns);
 int64_t yk_sending_answer_until(const struct yk_sending *sending);
 /*
  * With the mutex, which is free meanwhile: there is no room, or no server has the stream; a while later it is to be
- * tried again (0). -EAGAIN, -ETIMEDOUT; for want of servers, which is waited for in any case: -EHOSTUNREACH, -ENOENT;
- * or as yk_channel_sleep().
+ * tried again (0). For room: -EAGAIN, -ETIMEDOUT; for servers: -EHOSTUNREACH, -ENOENT; or as yk_channel_sleep().
  */
 int yk_sending_await_room(struct yk_channel *channel, struct yk_sending *sending);
 int yk_sending_await_servers(struct yk_channel *channel, struct yk_sending *sending);
 
 /* The sentence for an outcome that does not get better. */
 int yk_round_refused(const struct yk_round *round, enum yk_outcome outcome, size_t size);
-/* The id of a message: that of the same one that is in doubt (true), its own, or the next. */
+/* The id of a message: the one that was kept for it (true: it may be there), its own, or the next. */
 bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
                           char id[YK_NATS_ID_MOST]);
 void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *message,
-                      const char *id);
+                      const char *id, bool again);
 int yk_channel_in_doubt(const struct yk_channel *channel);
+int yk_channel_no_answer(const struct yk_channel *channel);
 /*
  * With the mutex, which is free meanwhile: asks about a stream or consumer, by its subject for that, until `until`.
  * 0; -ENXIO: no server has it now; or as yk_channel_sleep().

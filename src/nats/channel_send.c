@@ -137,13 +137,14 @@ static void forget_doubts(struct yk_channel *channel)
 }
 
 void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *message,
-                      const char *id)
+                      const char *id, bool again)
 {
     struct yk_doubt **end = &channel->doubts, *doubt = calloc(1, sizeof *doubt);
 
     if (!doubt)
         return; /* sent again it may come twice, as if nobody had asked */
     doubt->hash = hash_of(message);
+    doubt->again = again;
     strcpy(doubt->id, id);
     while (*end)
         end = &(*end)->next;
@@ -156,10 +157,11 @@ bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
     struct yk_doubt *doubt = channel->doubts;
 
     if (doubt && doubt->hash == hash_of(message)) {
+        bool again = doubt->again;
         strcpy(id, doubt->id);
         channel->doubts = doubt->next;
         free(doubt);
-        return true;
+        return again;
     }
     forget_doubts(channel); /* another one comes: whoever wanted to repeat it has not */
     if (channel->as[0] && message->sequence != 0)
@@ -173,22 +175,28 @@ bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
 
 struct yk_sending yk_sending_begin(int64_t timeout_ns)
 {
-    return (struct yk_sending){.deadline = yk_nats_deadline(timeout_ns), .now = timeout_ns == 0};
+    int64_t deadline = yk_nats_deadline(timeout_ns);
+
+    return (struct yk_sending){
+        .deadline = deadline,
+        .answers = timeout_ns == 0 ? yk_nats_now() + YK_TRY_NS : deadline,
+        .now = timeout_ns == 0,
+    };
 }
 
 int64_t yk_sending_answer_until(const struct yk_sending *sending)
 {
-    int64_t now = yk_nats_now();
+    int64_t now = yk_nats_now(), until = now + YK_DOUBT_NS;
 
-    if (sending->now || sending->deadline > now + YK_DOUBT_NS)
-        return now + YK_DOUBT_NS;
-    return sending->deadline > now + GRACE_NS ? sending->deadline : now + GRACE_NS;
+    if (until > sending->answers)
+        until = sending->answers;
+    return until > now + GRACE_NS ? until : now + GRACE_NS;
 }
 
 static int sleep_until(struct yk_channel *channel, const struct yk_sending *sending, int64_t time)
 {
-    int64_t until = time < sending->deadline || sending->now ? time : sending->deadline;
-    int result = yk_channel_sleep(channel, -1, -1, until);
+    int result =
+        yk_channel_sleep(channel, -1, -1, time < sending->answers ? time : sending->answers);
 
     return result == -ETIMEDOUT ? 0 : result;
 }
@@ -218,10 +226,8 @@ int yk_sending_await_servers(struct yk_channel *channel, struct yk_sending *send
         if (result < 0)
             return result;
     }
-    if (now - sending->nobody_since > YK_DOUBT_NS)
+    if (now - sending->nobody_since > YK_DOUBT_NS || now >= sending->answers)
         return yk_fail(EHOSTUNREACH, "%s: no server has its stream now", channel->label);
-    if (now >= sending->deadline && !sending->now)
-        return -ETIMEDOUT;
     return sleep_until(channel, sending, now + NOBODY_NS);
 }
 
@@ -270,11 +276,29 @@ static void publish_unanswered(const struct yk_round *round)
         yk_hub_scatter(round->channel->line.hub);
 }
 
+/* What is given to the client without a connection goes out when there is one, be it after the call. */
+static int await_connection(struct yk_channel *channel, int64_t until)
+{
+    int result = 0;
+
+    while (result == 0 && !yk_hub_connected(channel->line.hub)) {
+        int64_t now = yk_nats_now();
+        if (now >= until)
+            return yk_channel_no_answer(channel);
+        result =
+            yk_channel_sleep(channel, -1, -1, now + NOBODY_NS < until ? now + NOBODY_NS : until);
+        result = result == -ETIMEDOUT ? 0 : result;
+    }
+    return result;
+}
+
 int yk_round_run(struct yk_round *round, int64_t until)
 {
     struct yk_channel *channel = round->channel;
-    int result = yk_question_begin(channel, &round->question, round->count, round->outcomes);
+    int result = await_connection(channel, until);
 
+    if (result == 0)
+        result = yk_question_begin(channel, &round->question, round->count, round->outcomes);
     if (result < 0)
         return result;
     int64_t again = 0;
@@ -282,6 +306,7 @@ int yk_round_run(struct yk_round *round, int64_t until)
         int64_t now = yk_nats_now();
         if (now >= again) {
             round->again = round->again || again > 0;
+            round->out = true;
             publish_unanswered(round);
             again = now + YK_TRY_NS;
         }
@@ -306,6 +331,11 @@ int yk_round_refused(const struct yk_round *round, enum yk_outcome outcome, size
                        channel->label, size);
     return yk_fail(EREMOTEIO, "%s: JetStream refused a message (error %d)", channel->label,
                    round->question.code);
+}
+
+int yk_channel_no_answer(const struct yk_channel *channel)
+{
+    return yk_fail(EHOSTUNREACH, "%s: the servers of the place do not answer", channel->label);
 }
 
 int yk_channel_in_doubt(const struct yk_channel *channel)
@@ -373,7 +403,9 @@ ssize_t yk_channel_send_many(void *self, const struct yoke_message *messages, si
     result = yk_channel_enter(channel);
     if (result < 0)
         return result;
-    ssize_t sent = channel->kind->send(channel, messages, good, timeout_ns);
+    ssize_t sent = timeout_ns == 0 && !yk_hub_connected(channel->line.hub)
+                       ? yk_channel_no_answer(channel)
+                       : channel->kind->send(channel, messages, good, timeout_ns);
     yk_channel_leave(channel);
     return sent;
 }

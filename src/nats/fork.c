@@ -24,7 +24,7 @@ static struct {
     size_t size;
     unsigned forks;
     void (*in_child)(void);
-    int guarded[GUARDED_MOST]; /* descriptors + 1 */
+    struct yk_wire guarded[GUARDED_MOST]; /* port 0: none */
 } state;
 
 /* ---- the client's variables ------------------------------------------------------------------ */
@@ -68,13 +68,35 @@ static int find_client(struct dl_phdr_info *library, size_t size, void *context)
     return is_it;
 }
 
+/* ---- its connections ------------------------------------------------------------------------- */
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        return -1;
+    if (address.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : -1;
+}
+
+/* The client may have closed it since, and its number be anybody's. */
+static bool is_still(struct yk_wire wire)
+{
+    return wire.port > 0 && port_of(wire.fd) == wire.port;
+}
+
+/* ---- forks ----------------------------------------------------------------------------------- */
+
 /* In the child, which has one thread: this one. */
 static void begin_anew(void)
 {
     memcpy(state.variables, state.as_new, state.size);
     for (int i = 0; i < GUARDED_MOST; i++)
-        if (state.guarded[i] > 0)
-            close(state.guarded[i] - 1);
+        if (is_still(state.guarded[i]))
+            close(state.guarded[i].fd);
     memset(state.guarded, 0, sizeof state.guarded);
     state.forks++;
     state.in_child();
@@ -108,34 +130,16 @@ unsigned yk_nats_forks(void)
     return state.forks;
 }
 
-/* ---- its connections ------------------------------------------------------------------------- */
-
-static int port_of(int fd)
+static void guard(struct yk_wire wire)
 {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
+    struct yk_wire *place = NULL;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
-        return -1;
-    if (address.ss_family == AF_INET)
-        return ntohs(((struct sockaddr_in *)&address)->sin_port);
-    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : -1;
-}
-
-static void guard(int fd)
-{
-    int free = -1;
-
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    for (int i = 0; i < GUARDED_MOST; i++) {
-        if (state.guarded[i] == fd + 1)
-            return;
-        if (state.guarded[i] > 0 && port_of(state.guarded[i] - 1) < 0)
-            state.guarded[i] = 0; /* an older one, closed since */
-        free = state.guarded[i] == 0 ? i : free;
-    }
-    if (free >= 0)
-        state.guarded[free] = fd + 1;
+    fcntl(wire.fd, F_SETFD, FD_CLOEXEC);
+    for (int i = 0; i < GUARDED_MOST; i++)
+        if (!is_still(state.guarded[i]) || state.guarded[i].fd == wire.fd)
+            place = &state.guarded[i];
+    if (place)
+        *place = wire;
 }
 
 /* The client does not tell its descriptor, but the port of its end. */
@@ -155,8 +159,8 @@ struct yk_wire yk_nats_fork_guard(natsConnection *connection)
         int fd = atoi(entry->d_name);
         if (fd == dirfd(directory) || port_of(fd) != wire.port)
             continue;
-        guard(fd);
         wire.fd = fd;
+        guard(wire);
     }
     pthread_mutex_unlock(&mutex);
     if (directory)
@@ -168,6 +172,6 @@ void yk_nats_wire_cork(struct yk_wire wire, bool on)
 {
     int value = on;
 
-    if (wire.fd >= 0 && port_of(wire.fd) == wire.port)
+    if (is_still(wire))
         setsockopt(wire.fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }

@@ -276,12 +276,12 @@ void yk_here_answer(struct yk_here *here, uint64_t number, natsMsg *message)
     json_decref(answer);
 }
 
-/* One that is renewed just now may be left behind, and goes when its time is over. */
+/* One that is renewed just now, or without a connection, may be left behind, and goes when its time is over. */
 void yk_here_leave(struct yk_here *here)
 {
     char stream[YK_NATS_PREFIX_MOST + 8];
 
-    if (here->sequence == 0 || here->lost)
+    if (here->sequence == 0 || here->lost || !yk_hub_connected(here->line->hub))
         return;
     stream_name(stream, here->line->hub);
     js_DeleteMsg(here->line->hub->js, stream, here->sequence, NULL, NULL);

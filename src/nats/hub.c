@@ -470,9 +470,23 @@ int yk_ear_open(struct yk_ear *ear)
     return yk_ear_open_at(ear, subject);
 }
 
+/* The last that the client calls of it. */
+static void ear_over(void *context)
+{
+    struct yk_ear *ear = context;
+    struct yk_hub *hub = ear->line->hub;
+
+    pthread_mutex_lock(&hub->mutex);
+    ear->over = true;
+    pthread_cond_broadcast(&hub->finished);
+    pthread_mutex_unlock(&hub->mutex);
+}
+
 int yk_ear_open_at(struct yk_ear *ear, const char *subject)
 {
     sigset_t all, before;
+
+    ear->over = false;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -480,16 +494,26 @@ int yk_ear_open_at(struct yk_ear *ear, const char *subject)
                                                  subject, hear, ear);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status == NATS_OK)
+        status = natsSubscription_SetOnCompleteCB(ear->subscription, ear_over, ear);
+    if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(ear->subscription, -1, -1);
     return status == NATS_OK ? 0 : yk_hub_fail(status, 0, "subscribing");
 }
 
 void yk_ear_close(struct yk_ear *ear)
 {
+    struct yk_hub *hub = ear->line->hub;
+
     if (!ear->subscription)
         return;
-    if (natsSubscription_DrainTimeout(ear->subscription, CLOSE_FLUSH_MS) == NATS_OK)
-        natsSubscription_WaitForDrainCompletion(ear->subscription, CLOSE_FLUSH_MS + 500);
+    /* without a connection nothing is on its way */
+    if (!yk_hub_connected(hub) ||
+        natsSubscription_DrainTimeout(ear->subscription, CLOSE_FLUSH_MS) != NATS_OK)
+        natsSubscription_Unsubscribe(ear->subscription);
+    pthread_mutex_lock(&hub->mutex);
+    while (!ear->over)
+        pthread_cond_wait(&hub->finished, &hub->mutex);
+    pthread_mutex_unlock(&hub->mutex);
     natsSubscription_Destroy(ear->subscription);
     ear->subscription = NULL;
 }

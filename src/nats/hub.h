@@ -87,6 +87,7 @@ struct yk_ear {
     struct yk_line *line;
     char kind;
     natsSubscription *subscription; /* NULL: it does not listen */
+    bool over;                      /* the client calls arrived() no more; under the hub's mutex */
     /* As a line's; token 0: a delivery, which does not say what it answers. */
     void (*arrived)(struct yk_ear *ear, uint64_t token, natsMsg *message);
 };

@@ -424,8 +424,9 @@ static void begin(struct yk_channel *channel)
     uint64_t generation = channel->facts.generation;
     char target[YK_NATS_SUBJECT_MOST];
 
-    link->next = (struct yk_ear){&channel->line, YK_ASKED_NEXT, NULL, yk_channel_hear};
-    link->ends = (struct yk_ear){&channel->line, ASKED_ENDS, NULL, end_spoke};
+    link->next =
+        (struct yk_ear){.line = &channel->line, .kind = YK_ASKED_NEXT, .arrived = yk_channel_hear};
+    link->ends = (struct yk_ear){.line = &channel->line, .kind = ASKED_ENDS, .arrived = end_spoke};
     yk_nats_subject(channel->subject, hub, ways[link->side], channel->name, generation);
     yk_nats_stream(target, hub, ways[link->side], channel->name, generation);
     yk_nats_stream(link->source, hub, ways[1 - link->side], channel->name, generation);

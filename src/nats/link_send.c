@@ -158,7 +158,8 @@ static ssize_t send_some(struct yk_nats_link *link, struct yk_sending *sending,
         if (result < 0) {
             link->known = false;
             for (size_t i = taken; i < more; i++)
-                yk_channel_doubt(channel, &messages[sent + i - taken], ids[sent + i - taken]);
+                yk_channel_doubt(channel, &messages[sent + i - taken], ids[sent + i - taken],
+                                 again || round.out);
             result = result == -ETIMEDOUT ? yk_channel_in_doubt(channel) : result;
         } else if (taken < more) {
             result = handle(link, sending, &round, taken);

@@ -19,9 +19,12 @@ static void begin(struct yk_channel *channel)
     uint64_t generation = channel->facts.generation;
     char source[YK_NATS_SUBJECT_MOST], target[YK_NATS_SUBJECT_MOST];
 
-    port->next = (struct yk_ear){&channel->line, YK_ASKED_NEXT, NULL, yk_channel_hear};
-    port->watcher = (struct yk_ear){&channel->line, YK_ASKED_WATCH, NULL, yk_channel_hear};
-    port->elections = (struct yk_ear){&channel->line, YK_ASKED_ELECTED, NULL, yk_nats_port_elected};
+    port->next =
+        (struct yk_ear){.line = &channel->line, .kind = YK_ASKED_NEXT, .arrived = yk_channel_hear};
+    port->watcher =
+        (struct yk_ear){.line = &channel->line, .kind = YK_ASKED_WATCH, .arrived = yk_channel_hear};
+    port->elections = (struct yk_ear){
+        .line = &channel->line, .kind = YK_ASKED_ELECTED, .arrived = yk_nats_port_elected};
     yk_nats_subject(channel->subject, hub, "port", channel->name, generation);
     yk_nats_stream(target, hub, "port", channel->name, generation);
     yk_nats_subject(port->parked_subject, hub, "parked", channel->name, generation);

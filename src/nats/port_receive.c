@@ -370,11 +370,6 @@ static int after_nobody(struct yk_channel *channel, int64_t since, int64_t until
     return result;
 }
 
-static int no_answer(void)
-{
-    return yk_fail(EHOSTUNREACH, "the servers of the place do not answer");
-}
-
 static void purge(const struct yk_nats_port *port, uint64_t before)
 {
     char text[64], reply[YK_NATS_REPLY_MOST];
@@ -426,6 +421,9 @@ static bool is_behind(struct yk_channel *channel)
 static int look_now(struct yk_channel *channel, size_t batch)
 {
     int64_t begin = yk_nats_now(), until = begin + ANSWER_NS;
+
+    if (!yk_hub_connected(channel->line.hub))
+        return yk_channel_no_answer(channel);
     int result = ask_once(channel, batch, true, 0, begin + UNHEARD_NS);
 
     while ((result == -ENXIO || result == -EAGAIN || result == -ETIMEDOUT) &&
@@ -441,10 +439,9 @@ static int look_now(struct yk_channel *channel, size_t batch)
                      ? 0
                      : ask_once(channel, batch, true, BEHIND_NS, yk_nats_now() + UNHEARD_NS);
     }
-    if (result != -ENXIO && result != -ETIMEDOUT)
-        return result;
-    result = yk_channel_check_there(channel);
-    return result < 0 ? result : no_answer();
+    if (result == -ENXIO)
+        result = yk_channel_check_there(channel) < 0 ? -ENOENT : -ETIMEDOUT;
+    return result == -ETIMEDOUT ? yk_channel_no_answer(channel) : result;
 }
 
 /*
@@ -459,7 +456,7 @@ static int wait_for_some(struct yk_channel *channel, size_t batch, int64_t deadl
     for (;;) {
         int64_t now = yk_nats_now(), left = deadline == INT64_MAX ? REQUEST_NS : deadline - now;
         if (left <= 0)
-            return -ETIMEDOUT;
+            return yk_hub_connected(channel->line.hub) ? -ETIMEDOUT : yk_channel_no_answer(channel);
         int64_t time = left < REQUEST_NS ? left : REQUEST_NS;
         int result = ask_once(channel, batch, batch > 1, time, now + time + GRACE_NS);
         batch = 1;

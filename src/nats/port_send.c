@@ -21,9 +21,9 @@
 #define GRANT_NS    (100 * YK_MILLISECOND_NS) /* how long the stream's state is of use */
 #define GRANT_PART  4                         /* of the room that there is */
 
-/* One message, until it is taken: 1, or why it is not. */
+/* One message, until it is taken: 1, or why it is not; *again: it may be there. */
 static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *message,
-                        const char *id, bool again, struct yk_sending *sending)
+                        const char *id, bool *again, struct yk_sending *sending)
 {
     char ids[1][YK_NATS_ID_MOST];
     enum yk_outcome outcome = YK_UNANSWERED;
@@ -35,24 +35,21 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
                                  .count = 1,
                                  .ids = ids,
                                  .outcomes = &outcome,
-                                 .again = again};
+                                 .again = *again};
         int result = yk_round_run(&round, yk_sending_answer_until(sending));
-        again = round.again;
         if (result < 0) {
-            yk_channel_doubt(channel, message, id);
+            *again = *again || round.out;
             return result == -ETIMEDOUT ? yk_channel_in_doubt(channel) : result;
         }
+        *again = round.again;
         if (outcome == YK_ACCEPTED)
             return 1;
         if (outcome != YK_FULL && outcome != YK_NOBODY)
             return yk_round_refused(&round, outcome, message->size);
         result = outcome == YK_FULL ? yk_sending_await_room(channel, sending)
                                     : yk_sending_await_servers(channel, sending);
-        if (result < 0) {
-            if (again)
-                yk_channel_doubt(channel, message, id);
+        if (result < 0)
             return result;
-        }
     }
 }
 
@@ -87,7 +84,7 @@ static size_t room_for(struct yk_channel *channel, size_t count)
 static ssize_t settle(struct yk_round *round)
 {
     size_t last = 0;
-    struct yk_sending insisting = {.deadline = INT64_MAX};
+    struct yk_sending insisting = yk_sending_begin(YK_DOUBT_NS);
 
     for (size_t i = 0; i < round->count; i++)
         if (round->outcomes[i] == YK_ACCEPTED)
@@ -97,21 +94,22 @@ static ssize_t settle(struct yk_round *round)
     for (size_t i = 0; i < last; i++) {
         if (round->outcomes[i] == YK_ACCEPTED)
             continue;
+        bool again = round->again;
         ssize_t result =
-            send_one(round->channel, &round->messages[i], round->ids[i], round->again, &insisting);
+            send_one(round->channel, &round->messages[i], round->ids[i], &again, &insisting);
         if (result == 1)
             continue;
-        for (size_t k = i + 1; k < last; k++) /* these, sent again, are the same */
-            yk_channel_doubt(round->channel, &round->messages[k], round->ids[k]);
+        for (size_t k = i; k < last; k++) /* these, sent again, are the same */
+            yk_channel_doubt(round->channel, &round->messages[k], round->ids[k], again || k > i);
         return i > 0 ? (ssize_t)i : result;
     }
     for (size_t i = last; round->again && i < round->count; i++)
-        yk_channel_doubt(round->channel, &round->messages[i], round->ids[i]);
+        yk_channel_doubt(round->channel, &round->messages[i], round->ids[i], true);
     return (ssize_t)last;
 }
 
 static ssize_t send_several(struct yk_channel *channel, const struct yoke_message *messages,
-                            size_t count)
+                            size_t count, const struct yk_sending *sending)
 {
     struct yk_round round = {.channel = channel, .messages = messages, .count = count};
     ssize_t sent = -ENOMEM;
@@ -121,12 +119,12 @@ static ssize_t send_several(struct yk_channel *channel, const struct yoke_messag
     if (round.ids && round.outcomes) {
         for (size_t i = 0; i < count; i++)
             round.again = yk_channel_choose_id(channel, &messages[i], round.ids[i]) || round.again;
-        sent = yk_round_run(&round, yk_nats_now() + YK_DOUBT_NS);
+        sent = yk_round_run(&round, yk_sending_answer_until(sending));
         if (sent == 0)
             sent = settle(&round);
         else
             for (size_t i = 0; i < count; i++)
-                yk_channel_doubt(channel, &messages[i], round.ids[i]);
+                yk_channel_doubt(channel, &messages[i], round.ids[i], round.again || round.out);
         if (sent == -ETIMEDOUT)
             sent = yk_channel_in_doubt(channel);
     } else {
@@ -185,10 +183,13 @@ ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message 
             result = several;
             break;
         }
-        result = several > 1 ? send_several(channel, messages + sent, (size_t)several) : 0;
+        result =
+            several > 1 ? send_several(channel, messages + sent, (size_t)several, &sending) : 0;
         if (result == 0) { /* one, or none of them was taken: the first is waited for */
             bool again = yk_channel_choose_id(channel, &messages[sent], id);
-            result = send_one(channel, &messages[sent], id, again, &sending);
+            result = send_one(channel, &messages[sent], id, &again, &sending);
+            if (result < 0 && again)
+                yk_channel_doubt(channel, &messages[sent], id, true);
         }
         sent += result > 0 ? (size_t)result : 0;
         sending.now = true; /* what comes after the first does not wait */

@@ -1,10 +1,13 @@
 """Nothing is lost, and nothing comes twice unmarked, whatever of a cluster dies, stands still or is cut off.
 
-    faults.py [--depth N] [--work MICROSECONDS] [FAULT...]
+    faults.py [--links] [--depth N] [--work MICROSECONDS] [FAULT...]
 
 Three servers, three replicas, senders and receivers (worker.c) that know yoke.h only and reach the servers through a
 proxy. Each of the faults below comes while they work, and the next one when all of them go on. In the end every
 message whose sending succeeded is looked for in what was received. How long it took to go on is printed, not asserted.
+
+With --links, one sends to another by a link, and what comes for the first time comes in order. Where the long proofs
+get a share of their time ($YOKE_LONG_SECONDS), that is for every other $YOKE_SEED.
 """
 
 import argparse
@@ -29,20 +32,22 @@ SENDERS, RECEIVERS = 3, 3
 PAUSE_US = 5000  # of a sender between two messages: bounds the load
 AHEAD = 2  # messages until one began after a given moment: the first may have been under way
 STANDING_S = 10  # how long a stopped server stands still at most
+LEASE = 3  # seconds after which the end of a link whose process was killed is free
 ACK_WAIT = 5  # seconds after which a dead receiver's messages are delivered again
 
 
 class Worker:
     """A process that writes records, and what it has written so far."""
 
-    def __init__(self, directory, name, *arguments):
+    def __init__(self, directory, name, peer, *arguments):
         self.name, self.path = name, os.path.join(directory, name)
         self.offset, self.rest = 0, b''
         self.records = []
         self.complaints = open(self.path + '.stderr', 'wb')  # noqa: SIM115
         self.process = subprocess.Popen(
             [WORKER, arguments[0], arguments[1], self.path, *arguments[2:]], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=self.complaints, preexec_fn=servers.die_with(os.getpid()))
+            stdout=subprocess.DEVNULL, stderr=self.complaints, preexec_fn=servers.die_with(os.getpid()),
+            env=os.environ | ({'WORKER_AS': peer} if peer else {}))
         self.complaints.close()
 
     def look(self):
@@ -82,36 +87,42 @@ def silence(workers, when):
 
 
 class World:
-    def __init__(self, directory, depth, work_us):
-        self.directory, self.depth, self.work_us = directory, depth, work_us
+    def __init__(self, directory, depth, work_us, links):
+        self.directory, self.depth, self.work_us, self.links = directory, depth, work_us, links
         self.begin = time.monotonic_ns()
         self.senders, self.receivers, self.dead = [], [], []
         self.proxy = proxy.Proxy(servers.own_address(), 3)
         self.cluster = servers.Cluster(directory, advertise=[f'{host}:{port}' for host, port in self.proxy.addresses])
         self.proxy.targets = [(server.address, server.port) for server in self.cluster.servers]
         where = ','.join(f'{host}:{port}' for host, port in self.proxy.addresses)
-        self.place = f'nats://{where}/faults?ack_wait={ACK_WAIT}'
-        self.address = 'port:jobs@' + self.place
+        self.place = f'nats://{where}/faults?ack_wait={ACK_WAIT}&lease={LEASE}'
+        # (who it is, with whom): of senders and of receivers
+        self.sending = ('alice', 'link:bob') if links else (None, 'port:jobs')
+        self.receiving = ('bob', 'link:alice') if links else (None, 'port:jobs')
 
     def start(self):
         self.cluster.start()
-        subprocess.run([tool.TOOL, 'port', 'create', 'jobs', '--place', self.place, '--depth', str(self.depth)],
-                       check=True, timeout=tool.DEADLINE)
-        for _ in range(RECEIVERS):
+        if not self.links:
+            subprocess.run([tool.TOOL, 'port', 'create', 'jobs', '--place', self.place, '--depth', str(self.depth)],
+                           check=True, timeout=tool.DEADLINE)
+        for _ in range(1 if self.links else RECEIVERS):
             self.add_receiver()
-        for number in range(SENDERS):
-            self.senders.append(Worker(self.directory, f'sender{number}', 'send', self.address, f's{number}',
-                                       str(PAUSE_US)))
+        for number in range(1 if self.links else SENDERS):
+            who, where = self.sending
+            self.senders.append(Worker(self.directory, f'sender{number}', who, 'send', f'{where}@{self.place}',
+                                       f's{number}', str(PAUSE_US)))
         self.stream = servers.until('the stream', self.find_stream)
 
     def add_receiver(self):
         name = f'receiver{len(self.receivers) + len(self.dead)}'
-        self.receivers.append(Worker(self.directory, name, 'recv', self.address, str(self.work_us)))
+        who, where = self.receiving
+        self.receivers.append(Worker(self.directory, name, who, 'recv', f'{where}@{self.place}', str(self.work_us)))
 
     def find_stream(self):
         with self.cluster.servers[0].connect() as nats:
             names = nats.api('STREAM.NAMES')['streams'] or []
-        return next((name for name in names if name.startswith('faults-port-jobs-')), None)
+        start = 'faults-link0-' if self.links else 'faults-port-jobs-'  # alice is side 0
+        return next((name for name in names if name.startswith(start)), None)
 
     def close(self):
         for worker in self.senders + self.receivers:
@@ -164,9 +175,10 @@ class World:
         return len(replicas) == 2 and all(replica['current'] for replica in replicas)
 
     def leads_receivers(self, server):
-        """Whether it leads the consumer, too."""
+        """Whether it leads a consumer, too."""
         with server.connect() as nats:
-            return nats.api(f'CONSUMER.INFO.{self.stream}.receivers')['cluster'].get('leader') == server.name
+            consumers = nats.api(f'CONSUMER.LIST.{self.stream}')['consumers'] or []
+            return any(consumer['cluster'].get('leader') == server.name for consumer in consumers)
 
     def choose_leader(self):
         leader = self.cluster.await_stream_leader(self.stream)
@@ -195,7 +207,7 @@ class World:
 
     def connections_cut(self):
         when = time.monotonic_ns()
-        if self.proxy.cut() < SENDERS + RECEIVERS:
+        if self.proxy.cut() < len(self.senders + self.receivers):
             raise AssertionError('there were fewer connections than workers')
         self.await_work()
         return when
@@ -267,9 +279,25 @@ class World:
                 raise AssertionError(f'{worker.name} ended by itself')
 
 
+def disordered(world):
+    """Of a link: each message that came for the first time though a later one was there already."""
+    came = sorted(int(line[0]) for worker in world.receivers + world.dead for line in worker.look())
+    numbers = {int(line[0]): int(line[2]) for worker in world.receivers + world.dead for line in worker.look()}
+    wrong, seen, last = [], set(), -1
+    for number in (numbers[when] for when in came):
+        if number not in seen and number < last:
+            wrong.append(number)
+        seen.add(number)
+        last = max(last, number)
+    return wrong
+
+
 def judge(world, sent, seen):
     """What is wrong, in sentences."""
     faults = []
+    wrong = disordered(world) if world.links else []
+    if wrong:
+        faults.append(f'{len(wrong)} came out of order, such as {wrong[:5]}')
     lost = sorted(sent - seen.keys())
     if lost:
         faults.append(f'{len(lost)} lost, such as {lost[:5]}')
@@ -286,17 +314,21 @@ def judge(world, sent, seen):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split('\n\n')[1].strip())
+    parser.add_argument('--links', action='store_true')
     parser.add_argument('--depth', type=int, default=10000)
     parser.add_argument('--work', type=int, default=0)
     parser.add_argument('faults', nargs='*', choices=[*World.FAULTS, []])
     options = parser.parse_args()
     servers.require()
+    if options.links and 'YOKE_LONG_SECONDS' in os.environ and int(os.environ.get('YOKE_SEED', '1')) % 2 == 0:
+        print('this seed leaves links out')
+        sys.exit(77)
     if not os.path.exists(os.path.join(os.environ.get('YOKE_PLUGINS', ''), 'nats.so')):
         print('this yoke was built without the place nats (it takes libnats and jansson)')
         sys.exit(77)
     begin = time.monotonic()
     with servers.scratch() as directory:
-        world = World(directory, options.depth, options.work)
+        world = World(directory, options.depth, options.work, options.links)
         try:
             world.start()
             world.await_work()

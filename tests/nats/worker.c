@@ -4,6 +4,8 @@
  *     worker send ADDRESS RECORDS NAME PAUSE_US   sends "NAME 0", "NAME 1", ... until SIGTERM
  *     worker recv ADDRESS RECORDS PAUSE_US        receives until SIGTERM, holds each message for so long
  *
+ * Of a link, it is the peer $WORKER_AS.
+ *
  * What it did is appended to the file RECORDS, a line by one write, so that it is there when the worker is killed
  * after it:
  *     NANOSECONDS NUMBER TRIES          of a message whose sending succeeded
@@ -54,11 +56,17 @@ static bool record(int file, const char *line, int size)
     return size > 0 && write(file, line, (size_t)size) == size;
 }
 
+/* Of a link: the other end is away, or this one still belongs to who was killed. */
+static bool is_alone(int64_t error)
+{
+    return error == -EOWNERDEAD || error == -EADDRINUSE;
+}
+
 /* What a place may answer while parts of it are down: the call is to be made again. */
 static bool is_passing(int64_t error)
 {
     return error == -EAGAIN || error == -ETIMEDOUT || error == -EINTR || error == -ECOMM ||
-           error == -EHOSTUNREACH;
+           error == -EHOSTUNREACH || is_alone(error);
 }
 
 static int send_numbers(yoke_endpoint *port, int records, const char *name, long pause_us)
@@ -97,6 +105,8 @@ static int receive_numbers(yoke_endpoint *port, int records, long pause_us)
 
         if (is_passing(result))
             continue;
+        if (result == -EPIPE)
+            return 0; /* who sent on a link has ended */
         if (result < 0)
             return complain("borrow", result);
         if (!record(records, line,
@@ -116,6 +126,7 @@ int main(int count, char **words)
 {
     const struct sigaction action = {.sa_handler = end};
     bool sending = count == 6 && strcmp(words[1], "send") == 0;
+    struct yoke_options options = YOKE_OPTIONS_INIT;
     yoke_endpoint *port;
     int records, result;
 
@@ -129,8 +140,9 @@ int main(int count, char **words)
     records = open(words[3], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (records < 0)
         return complain(words[3], -errno);
+    options.as = getenv("WORKER_AS");
     do
-        result = yoke_open(&port, words[2], 0, NULL);
+        result = yoke_open(&port, words[2], options.as ? YOKE_CREATE : 0, &options);
     while (is_passing(result) && !over);
     if (result < 0)
         return is_passing(result) ? 0 : complain(words[2], result);
