@@ -101,6 +101,8 @@ static ssize_t settle(struct yk_round *round)
             send_one(round->channel, &round->messages[i], round->ids[i], round->again, &insisting);
         if (result == 1)
             continue;
+        if (round->channel->doubts_new == 0) /* then neither is it, and those after it are found */
+            yk_channel_doubt(round->channel, &round->messages[i], round->ids[i]);
         for (size_t k = i + 1; k < last; k++) /* these, sent again, are the same */
             yk_channel_doubt(round->channel, &round->messages[k], round->ids[k]);
         return i > 0 ? (ssize_t)i : result;
