@@ -602,12 +602,14 @@ void yk_channel_close(void *self)
     }
     yk_channel_cancel(channel);
     await_calls(channel);
+    yk_hub_flush(hub, YK_NATS_CALL_MS); /* without servers all else is left to the lease */
     channel->kind->deafen(channel);
     yk_hub_remove(&channel->line);
     channel->kind->end(channel);
-    yk_hub_flush(hub, YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
+    if (!yk_hub_is_away(hub))
+        yk_hub_flush(hub, YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
     yk_here_leave(&channel->here);
-    if (!channel->facts.kept)
+    if (!channel->facts.kept && !yk_hub_is_away(hub))
         retire_if_last(channel);
     if (channel->kind->leave)
         channel->kind->leave(channel);

@@ -283,7 +283,7 @@ void yk_here_leave(struct yk_here *here)
 {
     char stream[YK_NATS_PREFIX_MOST + 8];
 
-    if (here->sequence == 0 || here->lost)
+    if (here->sequence == 0 || here->lost || yk_hub_is_away(here->line->hub))
         return;
     stream_name(stream, here->line->hub);
     js_DeleteMsg(here->line->hub->js, stream, here->sequence, NULL, NULL);

@@ -545,7 +545,8 @@ static void end(struct yk_channel *channel)
     struct yk_nats_facts facts;
     natsMsg *answer = NULL;
 
-    if (link->lost || yk_nats_find(hub, channel->kind->name, channel->name, &facts) < 0 ||
+    if (link->lost || yk_hub_is_away(hub) ||
+        yk_nats_find(hub, channel->kind->name, channel->name, &facts) < 0 ||
         facts.generation != channel->facts.generation)
         return;
     if (channel->acknowledged[0]) /* once more, for an answer: then all before it is done, too */
