@@ -171,5 +171,9 @@ int yk_api_next(struct yk_hub *hub, const char *stream, uint64_t from, const cha
         return result == -ENOENT ? 0 : result;
     result = yk_stored_read(answer, doing, ret);
     json_decref(answer);
+    if (result == 1 && ret->sequence < from) { /* it would go on for ever */
+        yk_stored_fini(ret);
+        result = yk_fail(EREMOTEIO, "%s: the answer is none of JetStream's", doing);
+    }
     return result;
 }

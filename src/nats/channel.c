@@ -21,7 +21,10 @@
 #define DUPLICATES_NS    (120 * YK_SECOND_NS)
 #define CLOSING_NS       YK_SECOND_NS
 #define CLOSING_LOOK_NS  (10 * YK_MILLISECOND_NS)
-#define OPEN_TRIES       8 /* each is lost to another one that creates or removes */
+#define SENTENCE_MOST    512
+#define AWAY_MS          2000
+#define STREAM_MOST      255 /* bytes of a stream's name, by the servers */
+#define OPEN_TRIES       8   /* each is lost to another one that creates or removes */
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
@@ -213,15 +216,14 @@ static int reopen(struct yk_channel *channel)
 
 static int check_forks(struct yk_channel *channel)
 {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of the first calls in a child */
     int result = 0;
 
     if (channel->forks == yk_nats_forks())
         return 0;
-    pthread_mutex_lock(&mutex);
+    pthread_mutex_lock(&yk_nats_reopening);
     if (channel->forks != yk_nats_forks())
         result = reopen(channel);
-    pthread_mutex_unlock(&mutex);
+    pthread_mutex_unlock(&yk_nats_reopening);
     return result;
 }
 
@@ -361,7 +363,7 @@ int yk_channel_add_stream(struct yk_hub *hub, const char *what, const char *name
     config.MaxMsgs = most;
     config.MaxMsgSize = (int32_t)facts->max_message + YK_NATS_HEADERS_MOST;
     config.Duplicates = DUPLICATES_NS;
-    return yk_nats_add_stream(hub, &config, "making a stream");
+    return yk_nats_add_stream(hub, &config, facts->replicas, "making a stream");
 }
 
 int yk_channel_remove_stream(struct yk_hub *hub, const char *what, const char *name,
@@ -408,39 +410,92 @@ static int plan(struct yk_nats_facts *facts, const struct yk_channel_kind *kind,
     return 0;
 }
 
-static int find_or_make(struct yk_channel *channel, struct yk_hub *hub, uint32_t flags,
-                        const struct yoke_options *options)
-{
-    const struct yk_channel_kind *kind = channel->kind;
-    struct yk_nats_facts *facts = &channel->facts;
-
-    for (int tries = 0; tries < OPEN_TRIES; tries++) {
-        int result = yk_nats_find(hub, kind->name, channel->name, facts);
-        if (result == 0 && (flags & YOKE_EXCLUSIVE))
-            return yk_fail(EEXIST, "%s is there already", channel->label);
-        if (result == 0 && kind->is_whole(hub, channel->name, facts->generation))
-            return 0;
-        if (result == 0)
-            return kind->make_whole(hub, channel->name, facts);
-        if (result != -ENOENT || !(flags & YOKE_CREATE))
-            return result;
-        result = plan(facts, kind, hub, flags, options);
-        if (result == 0)
-            result = yk_nats_create(hub, kind->name, channel->name, facts);
-        if (result == 0)
-            return kind->make_whole(hub, channel->name, facts);
-        if (result != -EEXIST)
-            return result;
-    }
-    return yk_fail(EBUSY, "%s is being made and removed all the time", channel->label);
-}
-
 static int retire(struct yk_hub *hub, const struct yk_channel_kind *kind, const char *name,
                   const struct yk_nats_facts *facts)
 {
     int result = yk_nats_retire(hub, kind->name, name, facts);
 
     return result == 0 ? kind->remove_streams(hub, name, facts->generation) : result;
+}
+
+/*
+ * Its streams could not be made: then its name goes, too, unless another one made them meanwhile, or is about to
+ * use it. Returns why, once more.
+ */
+static int abandon(const struct yk_channel *channel, struct yk_hub *hub, int why)
+{
+    const struct yk_channel_kind *kind = channel->kind;
+    struct yk_nats_facts facts = channel->facts;
+    char sentence[SENTENCE_MOST];
+    uint64_t users = 0;
+
+    if (why == -EHOSTUNREACH)
+        return why; /* nobody hears it; whoever opens it next makes them */
+    snprintf(sentence, sizeof sentence, "%s", yk_nats_explain());
+    if (yk_nats_mark(hub, kind->name, channel->name, &facts, true) == 0) {
+        int result = yk_here_count(hub, kind->name, channel->name, facts.generation, &users);
+        if (result < 0 || users > 0 || kind->is_whole(hub, channel->name, facts.generation))
+            yk_nats_mark(hub, kind->name, channel->name, &facts, false);
+        else
+            retire(hub, kind, channel->name, &facts);
+    }
+    return yk_fail(-why, "%s", sentence);
+}
+
+/* Whoever used it last may take it along while it is made whole. */
+static bool went(const struct yk_channel *channel, struct yk_hub *hub)
+{
+    struct yk_nats_facts facts;
+    int result = yk_nats_find(hub, channel->kind->name, channel->name, &facts);
+
+    return result == -ENOENT || (result == 0 && facts.generation != channel->facts.generation);
+}
+
+/* One that is there: 0; -ENOENT: there is none, or it went. */
+static int find(struct yk_channel *channel, struct yk_hub *hub, uint32_t flags)
+{
+    const struct yk_channel_kind *kind = channel->kind;
+    struct yk_nats_facts *facts = &channel->facts;
+    int result = yk_nats_find(hub, kind->name, channel->name, facts);
+
+    if (result == 0 && (flags & YOKE_EXCLUSIVE))
+        return yk_fail(EEXIST, "%s is there already", channel->label);
+    if (result < 0 || kind->is_whole(hub, channel->name, facts->generation))
+        return result;
+    result = kind->make_whole(hub, channel->name, facts);
+    return result < 0 && went(channel, hub) ? -ENOENT : result;
+}
+
+/* -EEXIST: another one was faster; -ENOENT: it was there, and went. */
+static int make(struct yk_channel *channel, struct yk_hub *hub, uint32_t flags,
+                const struct yoke_options *options)
+{
+    const struct yk_channel_kind *kind = channel->kind;
+    struct yk_nats_facts *facts = &channel->facts;
+    int result = plan(facts, kind, hub, flags, options);
+
+    if (result == 0)
+        result = yk_nats_create(hub, kind->name, channel->name, facts);
+    if (result < 0)
+        return result;
+    result = kind->make_whole(hub, channel->name, facts);
+    if (result == 0)
+        return 0;
+    return went(channel, hub) ? -ENOENT : abandon(channel, hub, result);
+}
+
+static int find_or_make(struct yk_channel *channel, struct yk_hub *hub, uint32_t flags,
+                        const struct yoke_options *options)
+{
+    for (int tries = 0; tries < OPEN_TRIES; tries++) {
+        int result = find(channel, hub, flags);
+        if (result != -ENOENT || !(flags & YOKE_CREATE))
+            return result;
+        result = make(channel, hub, flags, options);
+        if (result != -EEXIST && result != -ENOENT)
+            return result;
+    }
+    return yk_fail(EBUSY, "%s is being made and removed all the time", channel->label);
 }
 
 /* The last user of a transient object takes it along; see names.h. */
@@ -516,6 +571,21 @@ int yk_channel_check(const struct yk_channel_kind *kind, uint32_t flags,
     return 0;
 }
 
+/* It is a part of the name of a stream: of a link, both peers' names are. */
+static int check_length(const struct yk_channel *channel)
+{
+    char token[YK_NATS_TOKEN_MOST];
+
+    yk_nats_encode(token, channel->name);
+    if (strlen(token) + YK_NATS_PREFIX_MOST + 30 > STREAM_MOST)
+        return yk_fail(
+            EINVAL,
+            "%s: its name, of a link those of both peers, takes %zu bytes here, where letters, digits, "
+            "'_' and '-' count 1 and others 3, and has %d",
+            channel->label, strlen(token), STREAM_MOST - YK_NATS_PREFIX_MOST - 30);
+    return 0;
+}
+
 /* What is left of one that is in no hub. */
 static void channel_free(struct yk_channel *channel)
 {
@@ -562,13 +632,15 @@ void yk_channel_close(void *self)
     }
     yk_channel_cancel(channel);
     await_calls(channel);
+    /* without servers all else is left to the lease */
+    yk_hub_flush(hub, yk_hub_connected(hub) ? YK_NATS_CALL_MS : AWAY_MS);
     channel->kind->deafen(channel);
     yk_hub_remove(&channel->line);
     channel->kind->end(channel);
-    if (yk_hub_connected(hub))
+    if (!yk_hub_is_away(hub))
         yk_hub_flush(hub, YK_NATS_CALL_MS); /* what was acknowledged is so when this returns */
     yk_here_leave(&channel->here);
-    if (!channel->facts.kept && yk_hub_connected(hub))
+    if (!channel->facts.kept && !yk_hub_is_away(hub))
         retire_if_last(channel);
     if (channel->kind->leave)
         channel->kind->leave(channel);
@@ -623,6 +695,8 @@ int yk_channel_open(yoke_endpoint *endpoint, struct yk_channel *channel,
     channel->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (channel->cancel < 0 || channel->bell < 0)
         result = yk_fail(EMFILE, "no descriptor for an endpoint");
+    if (result == 0)
+        result = check_length(channel);
     if (result == 0)
         result = yk_hub_get(&hub, channel->place);
     if (result == 0) {

@@ -167,7 +167,8 @@ struct yk_channel {
     size_t held_count;
     bool watched; /* somebody has its descriptor: one message is to be here when there is one */
     struct yk_loan *loans;
-    struct yk_doubt *doubts;
+    struct yk_doubt *doubts; /* in the order in which they were to be sent */
+    size_t doubts_new; /* the first so many are of the messages that an id was chosen for last */
     uint64_t sent, received, empty, full;
     char acknowledged[YK_NATS_SUBJECT_MOST]; /* the reply of the delivery that was so last */
 };
@@ -239,6 +240,8 @@ struct yk_round {
      * they know; but a new leader, or one that was started again, does not know all. So these are marked.
      */
     bool again;
+    bool
+        marked; /* exact, and said again where the last number may be another: they may be there twice */
     bool out; /* something was handed to the client */
     struct yk_question question;
 };

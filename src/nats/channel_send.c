@@ -35,7 +35,7 @@ static enum yk_outcome outcome_of_error(const json_t *error, int *ret_code)
         return YK_FULL;
     if (code == JSStreamMessageExceedsMaximumErr)
         return YK_TOO_BIG;
-    if (code == JSStreamWrongLastSequenceErr)
+    if (code == JSStreamWrongLastSequenceErr || code == JSStreamWrongLastMsgIDErr)
         return YK_STALE;
     return code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr ? YK_NOBODY : YK_REFUSED;
 }
@@ -134,21 +134,24 @@ static void forget_doubts(struct yk_channel *channel)
         channel->doubts = doubt->next;
         free(doubt);
     }
+    channel->doubts_new = 0;
 }
 
 void yk_channel_doubt(struct yk_channel *channel, const struct yoke_message *message,
                       const char *id, bool again)
 {
-    struct yk_doubt **end = &channel->doubts, *doubt = calloc(1, sizeof *doubt);
+    struct yk_doubt **at = &channel->doubts, *doubt = calloc(1, sizeof *doubt);
 
     if (!doubt)
         return; /* sent again it may come twice, as if nobody had asked */
     doubt->hash = hash_of(message);
     doubt->again = again;
     strcpy(doubt->id, id);
-    while (*end)
-        end = &(*end)->next;
-    *end = doubt;
+    for (size_t i = 0; i < channel->doubts_new; i++)
+        at = &(*at)->next;
+    doubt->next = *at;
+    *at = doubt;
+    channel->doubts_new++;
 }
 
 bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message *message,
@@ -156,6 +159,7 @@ bool yk_channel_choose_id(struct yk_channel *channel, const struct yoke_message 
 {
     struct yk_doubt *doubt = channel->doubts;
 
+    channel->doubts_new = 0;
     if (doubt && doubt->hash == hash_of(message)) {
         bool again = doubt->again;
         strcpy(id, doubt->id);
@@ -242,7 +246,7 @@ static void add_number(natsMsg *message, const char *key, uint64_t number)
 }
 
 /* Where the connection is away the client keeps it; where it can not, the next round comes. */
-static void publish(const struct yk_round *round, size_t i)
+static natsStatus publish(const struct yk_round *round, size_t i)
 {
     const struct yk_channel *channel = round->channel;
     const struct yoke_message *message = &round->messages[i];
@@ -250,28 +254,36 @@ static void publish(const struct yk_round *round, size_t i)
     natsMsg *out = NULL;
 
     yk_hub_reply(&channel->line, YK_ASKED_SEND, round->question.first + i, reply);
-    if (natsMsg_Create(&out, channel->subject, reply, message->data, (int)message->size) != NATS_OK)
-        return;
+    natsStatus status =
+        natsMsg_Create(&out, channel->subject, reply, message->data, (int)message->size);
+    if (status != NATS_OK)
+        return status;
     natsMsgHeader_Set(out, "Nats-Msg-Id", round->ids[i]);
     if (round->exact)
         add_number(out, "Nats-Expected-Last-Sequence", round->after + i);
+    if (round->exact && i > 0) /* another owner's may have that number */
+        natsMsgHeader_Set(out, "Nats-Expected-Last-Msg-Id", round->ids[i - 1]);
     add_number(out, "Yoke-Sender", (uint64_t)getpid());
     if (message->tag)
         add_number(out, "Yoke-Tag", message->tag);
     /* where each has a place of its own, no second one is stored */
-    if ((message->flags & YOKE_MESSAGE_AGAIN) || (round->again && !round->exact))
+    if ((message->flags & YOKE_MESSAGE_AGAIN) || (round->again && !round->exact) || round->marked)
         natsMsgHeader_Set(out, "Yoke-Again", "1");
-    natsConnection_PublishMsg(channel->line.hub->connection, out);
+    status = natsConnection_PublishMsg(channel->line.hub->connection, out);
     natsMsg_Destroy(out);
+    return status;
 }
 
-static void publish_unanswered(const struct yk_round *round)
+/* One that is bigger than what this server carries, by its word, is not sent: that is its answer. */
+static void publish_unanswered(struct yk_round *round)
 {
     if (round->count > 1)
         yk_hub_gather(round->channel->line.hub);
     for (size_t i = 0; i < round->count; i++)
-        if (round->outcomes[i] == YK_UNANSWERED)
-            publish(round, i);
+        if (round->outcomes[i] == YK_UNANSWERED && publish(round, i) == NATS_MAX_PAYLOAD) {
+            round->outcomes[i] = YK_TOO_BIG;
+            round->question.unanswered--;
+        }
     if (round->count > 1)
         yk_hub_scatter(round->channel->line.hub);
 }
@@ -309,6 +321,7 @@ int yk_round_run(struct yk_round *round, int64_t until)
             round->out = true;
             publish_unanswered(round);
             again = now + YK_TRY_NS;
+            continue;
         }
         result = yk_channel_sleep(channel, round->question.bell, -1, again < until ? again : until);
         if (result == -ETIMEDOUT && yk_nats_now() < until)
@@ -327,7 +340,8 @@ int yk_round_refused(const struct yk_round *round, enum yk_outcome outcome, size
     const struct yk_channel *channel = round->channel;
 
     if (outcome == YK_TOO_BIG)
-        return yk_fail(EMSGSIZE, "%s: a message of %zu bytes is too big for its stream",
+        return yk_fail(EMSGSIZE,
+                       "%s: a message of %zu bytes is too big for its stream, or the server",
                        channel->label, size);
     return yk_fail(EREMOTEIO, "%s: JetStream refused a message (error %d)", channel->label,
                    round->question.code);

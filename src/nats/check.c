@@ -46,6 +46,7 @@ static void find(const struct check *check, enum yk_severity severity, const cha
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    yk_nats_hide_controls(text);
     check->tell(severity, subject, cure ? cure : "", text, check->context);
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define VARIABLES_MOST (1u << 20) /* bytes; a library with more is none that this was tried with */
@@ -24,8 +25,14 @@ static struct {
     size_t size;
     unsigned forks;
     void (*in_child)(void);
-    struct yk_wire guarded[GUARDED_MOST]; /* port 0: none */
-} state;
+    struct {
+        int fd;
+        ino_t socket; /* 0: none; the number may be another file's since */
+    } guarded[GUARDED_MOST];
+    pthread_mutex_t mutex; /* of `guarded` */
+} state = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+pthread_mutex_t yk_nats_reopening = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the client's variables ------------------------------------------------------------------ */
 
@@ -68,36 +75,25 @@ static int find_client(struct dl_phdr_info *library, size_t size, void *context)
     return is_it;
 }
 
-/* ---- its connections ------------------------------------------------------------------------- */
-
-static int port_of(int fd)
+/* Of a socket its number, which no other has; 0: it is none. */
+static ino_t socket_of(int fd)
 {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
+    struct stat facts;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
-        return -1;
-    if (address.ss_family == AF_INET)
-        return ntohs(((struct sockaddr_in *)&address)->sin_port);
-    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : -1;
+    return fstat(fd, &facts) == 0 && S_ISSOCK(facts.st_mode) ? facts.st_ino : 0;
 }
 
-/* The client may have closed it since, and its number be anybody's. */
-static bool is_still(struct yk_wire wire)
-{
-    return wire.port > 0 && port_of(wire.fd) == wire.port;
-}
-
-/* ---- forks ----------------------------------------------------------------------------------- */
-
-/* In the child, which has one thread: this one. */
+/* In the child, which has one thread: this one. Others may have had the locks when it was made. */
 static void begin_anew(void)
 {
     memcpy(state.variables, state.as_new, state.size);
     for (int i = 0; i < GUARDED_MOST; i++)
-        if (is_still(state.guarded[i]))
+        if (state.guarded[i].socket != 0 &&
+            socket_of(state.guarded[i].fd) == state.guarded[i].socket)
             close(state.guarded[i].fd);
     memset(state.guarded, 0, sizeof state.guarded);
+    pthread_mutex_init(&state.mutex, NULL);
+    pthread_mutex_init(&yk_nats_reopening, NULL);
     state.forks++;
     state.in_child();
 }
@@ -130,23 +126,40 @@ unsigned yk_nats_forks(void)
     return state.forks;
 }
 
-static void guard(struct yk_wire wire)
-{
-    struct yk_wire *place = NULL;
+/* ---- its connections ------------------------------------------------------------------------- */
 
-    fcntl(wire.fd, F_SETFD, FD_CLOEXEC);
-    for (int i = 0; i < GUARDED_MOST; i++)
-        if (!is_still(state.guarded[i]) || state.guarded[i].fd == wire.fd)
-            place = &state.guarded[i];
-    if (place)
-        *place = wire;
+static int port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        return -1;
+    if (address.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : -1;
+}
+
+static void guard(int fd)
+{
+    int free = -1;
+
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int i = 0; i < GUARDED_MOST; i++) {
+        if (socket_of(state.guarded[i].fd) != state.guarded[i].socket || state.guarded[i].fd == fd)
+            state.guarded[i].socket = 0; /* an older one, closed since */
+        free = state.guarded[i].socket == 0 ? i : free;
+    }
+    if (free >= 0) {
+        state.guarded[free].fd = fd;
+        state.guarded[free].socket = socket_of(fd);
+    }
 }
 
 /* The client does not tell its descriptor, but the port of its end. */
 struct yk_wire yk_nats_fork_guard(natsConnection *connection)
 {
     struct yk_wire wire = {.fd = -1};
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     char *address = NULL;
     DIR *directory = NULL;
 
@@ -154,15 +167,15 @@ struct yk_wire yk_nats_fork_guard(natsConnection *connection)
         wire.port > 0)
         directory = opendir("/proc/self/fd");
     free(address);
-    pthread_mutex_lock(&mutex);
+    pthread_mutex_lock(&state.mutex);
     for (struct dirent *entry; directory && (entry = readdir(directory)) != NULL;) {
         int fd = atoi(entry->d_name);
         if (fd == dirfd(directory) || port_of(fd) != wire.port)
             continue;
+        guard(fd);
         wire.fd = fd;
-        guard(wire);
     }
-    pthread_mutex_unlock(&mutex);
+    pthread_mutex_unlock(&state.mutex);
     if (directory)
         closedir(directory);
     return wire;
@@ -172,6 +185,6 @@ void yk_nats_wire_cork(struct yk_wire wire, bool on)
 {
     int value = on;
 
-    if (is_still(wire))
+    if (wire.fd >= 0 && port_of(wire.fd) == wire.port)
         setsockopt(wire.fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }

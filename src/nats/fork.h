@@ -11,6 +11,7 @@
 #define YK_NATS_FORK_H
 
 #include <nats/nats.h>
+#include <pthread.h>
 
 #include "host.h"
 
@@ -26,6 +27,8 @@ struct yk_wire {
 struct yk_wire yk_nats_fork_guard(natsConnection *connection);
 /* Small pieces of what is sent wait for each other, for 200 ms at most. The client may have closed it meanwhile. */
 void yk_nats_wire_cork(struct yk_wire wire, bool on);
+/* Of the first calls in a child, whatever threads the process had that it is the child of. */
+extern pthread_mutex_t yk_nats_reopening;
 /* To be called in a child, by the handler of a fork, when the client is as new. */
 void yk_nats_fork_call(void (*in_child)(void));
 

@@ -53,7 +53,7 @@ static int ensure_stream(struct yk_hub *hub)
     config.Storage = js_FileStorage; /* so a single server that was started again has it, too */
     config.MaxAge = hub->where.lease_ns;
     config.Duplicates = hub->where.lease_ns; /* no more than the age, and none is used */
-    result = yk_nats_add_stream(hub, &config, "making the stream of who is there");
+    result = yk_nats_add_stream(hub, &config, 0, "making the stream of who is there");
     if (result < 0 && find_lease(hub, stream) == 0 && hub->lease_ns > 0)
         return 0; /* another one made it, with another lease */
     hub->lease_ns = result == 0 ? hub->where.lease_ns : 0;
@@ -72,6 +72,8 @@ json_t *yk_here_describe(void)
         fclose(file);
     if (gethostname(host, sizeof host - 1) < 0)
         host[0] = '\0';
+    yk_nats_make_plain(command);
+    yk_nats_make_plain(host);
     clock_gettime(CLOCK_REALTIME, &now);
     return json_pack("{s:s, s:I, s:s%, s:I, s:I}", "host", host, "pid", (json_int_t)getpid(),
                      "command", command, strnlen(command, 15), "uid", (json_int_t)getuid(), "since",
@@ -281,7 +283,7 @@ void yk_here_leave(struct yk_here *here)
 {
     char stream[YK_NATS_PREFIX_MOST + 8];
 
-    if (here->sequence == 0 || here->lost || !yk_hub_connected(here->line->hub))
+    if (here->sequence == 0 || here->lost || yk_hub_is_away(here->line->hub))
         return;
     stream_name(stream, here->line->hub);
     js_DeleteMsg(here->line->hub->js, stream, here->sequence, NULL, NULL);
@@ -336,6 +338,10 @@ int yk_here_count(struct yk_hub *hub, const char *kind, const char *name, uint64
     jsOptions_Init(&options);
     options.Stream.Info.SubjectsFilter = filter;
     natsStatus status = js_GetStreamInfo(&info, hub->js, stream, &options, &code);
+    if (code == JSStreamNotFoundErr) { /* nobody ever was there, of anything */
+        *ret = 0;
+        return 0;
+    }
     if (status == NATS_OK)
         *ret = info->State.Subjects ? (uint64_t)info->State.Subjects->Count : 0;
     jsStreamInfo_Destroy(info);

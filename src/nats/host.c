@@ -24,6 +24,16 @@ YOKE_API const struct yk_place *yoke_place(const struct yk_plugin_host *given)
     return &yk_nats_place;
 }
 
+void yk_nats_hide_controls(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (*c < ' ' || *c == 127)
+            *c = '?';
+        else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) /* those of 8 bits, in UTF-8 */
+            c[0] = c[1] = '?';
+    }
+}
+
 int yk_fail(int error, const char *format, ...)
 {
     char sentence[SENTENCE_MOST];
@@ -32,6 +42,7 @@ int yk_fail(int error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
+    yk_nats_hide_controls(sentence);
     return host.fail(error, sentence);
 }
 
@@ -58,6 +69,13 @@ int64_t yk_nats_deadline(int64_t timeout_ns)
     int64_t now = yk_nats_now();
 
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+void yk_nats_make_plain(char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
 }
 
 void yk_nats_random_hex(char *text, size_t bytes)

@@ -27,6 +27,10 @@ void yk_nats_hide(char *shown, size_t room, const char *text);
 int64_t yk_nats_now(void);
 /* When a time-out that begins now is over; INT64_MAX: never. */
 int64_t yk_nats_deadline(int64_t timeout_ns);
+/* What moves a terminal: servers, and others there, have a part in what is said to users. */
+void yk_nats_hide_controls(char *text);
+/* Other than visible characters become '?': what is said of this machine need be no UTF-8, and JSON is. */
+void yk_nats_make_plain(char *text);
 /* `bytes` random bytes as lower case hex digits, and the end of the text. */
 void yk_nats_random_hex(char *text, size_t bytes);
 

@@ -24,6 +24,8 @@
 #define SETTLING_NS         YK_SECOND_NS
 #define TICK_NS             (250 * YK_MILLISECOND_NS)
 #define CLOSE_FLUSH_MS      2000
+#define AWAY_FLUSH_MS       100
+#define FLUSH_PAUSE_NS      (20 * YK_MILLISECOND_NS)
 
 static struct {
     pthread_mutex_t mutex; /* of the rest */
@@ -407,7 +409,8 @@ static void hub_stop(struct yk_hub *hub)
     pthread_cond_signal(&hub->finished);
     pthread_mutex_unlock(&hub->mutex);
     pthread_join(hub->keeper, NULL);
-    yk_hub_flush(hub, CLOSE_FLUSH_MS);
+    if (!yk_hub_is_away(hub))
+        yk_hub_flush(hub, CLOSE_FLUSH_MS);
     hub_free(hub);
 }
 
@@ -506,8 +509,8 @@ void yk_ear_close(struct yk_ear *ear)
 
     if (!ear->subscription)
         return;
-    /* without a connection nothing is on its way */
-    if (!yk_hub_connected(hub) ||
+    /* without servers nothing is on its way */
+    if (yk_hub_is_away(hub) ||
         natsSubscription_DrainTimeout(ear->subscription, CLOSE_FLUSH_MS) != NATS_OK)
         natsSubscription_Unsubscribe(ear->subscription);
     pthread_mutex_lock(&hub->mutex);
@@ -546,9 +549,30 @@ void yk_hub_scatter(struct yk_hub *hub)
     pthread_mutex_unlock(&hub->wire_mutex);
 }
 
-void yk_hub_flush(struct yk_hub *hub, int64_t milliseconds)
+bool yk_hub_flush(struct yk_hub *hub, int64_t milliseconds)
 {
-    natsConnection_FlushTimeout(hub->connection, milliseconds);
+    int64_t until = yk_nats_now() + milliseconds * YK_MILLISECOND_NS, left = milliseconds;
+    natsStatus status = NATS_TIMEOUT;
+
+    while (left > 0) { /* it fails at once when the connection is lost, which may be back in time */
+        status = natsConnection_FlushTimeout(hub->connection, left);
+        if (status == NATS_OK || status == NATS_TIMEOUT)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = FLUSH_PAUSE_NS}, NULL);
+        left = (until - yk_nats_now()) / YK_MILLISECOND_NS;
+    }
+    pthread_mutex_lock(&hub->mutex);
+    hub->away = status != NATS_OK;
+    pthread_mutex_unlock(&hub->mutex);
+    return status == NATS_OK;
+}
+
+bool yk_hub_is_away(struct yk_hub *hub)
+{
+    pthread_mutex_lock(&hub->mutex);
+    bool away = hub->away;
+    pthread_mutex_unlock(&hub->mutex);
+    return away && !yk_hub_flush(hub, AWAY_FLUSH_MS);
 }
 
 bool yk_hub_connected(const struct yk_hub *hub)

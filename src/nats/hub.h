@@ -56,6 +56,7 @@ struct yk_hub {
     uint64_t last_line; /* the newest one's id */
     int64_t since;      /* when it was connected last; under `mutex` */
     bool ends;
+    bool away;   /* no server answered to the last flush; under `mutex` */
     bool closed; /* the client calls nothing of it any more; under `mutex` */
     pthread_t keeper;
     pthread_mutex_t peers_mutex; /* of the next, see peer.h; above `mutex` */
@@ -106,8 +107,10 @@ void yk_hub_acknowledge(struct yk_hub *hub, const char *reply, const char *verb)
 /* What is sent until the second of these goes out in few pieces; in time, if there is none. */
 void yk_hub_gather(struct yk_hub *hub);
 void yk_hub_scatter(struct yk_hub *hub);
-/* What was sent before is with the server when it returns, or the time is over. */
-void yk_hub_flush(struct yk_hub *hub, int64_t milliseconds);
+/* What was sent before is with the server when it returns (true), or the time is over. */
+bool yk_hub_flush(struct yk_hub *hub, int64_t milliseconds);
+/* Was that so the last time? Then it is tried again, for a moment: who closes waits for servers that are away once. */
+bool yk_hub_is_away(struct yk_hub *hub);
 bool yk_hub_connected(const struct yk_hub *hub);
 /* Are there several servers, by their own word? */
 bool yk_hub_is_clustered(const struct yk_hub *hub);

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define LIST         "ends"
-#define STREAM_MOST  255  /* bytes of a stream's name, by the servers */
 #define FUSE         1000 /* messages beyond the depth, which the sender keeps to */
 #define WAITING_MOST 16
 #define ASKED_ENDS   'e'
@@ -547,7 +546,8 @@ static void end(struct yk_channel *channel)
     struct yk_nats_facts facts;
     natsMsg *answer = NULL;
 
-    if (link->lost || yk_nats_find(hub, channel->kind->name, channel->name, &facts) < 0 ||
+    if (link->lost || yk_hub_is_away(hub) ||
+        yk_nats_find(hub, channel->kind->name, channel->name, &facts) < 0 ||
         facts.generation != channel->facts.generation)
         return;
     if (channel->acknowledged[0]) /* once more, for an answer: then all before it is done, too */
@@ -615,22 +615,6 @@ int yk_nats_link_remove(const struct yk_address *address)
     return yk_channel_remove(&kind, address->where, address->name);
 }
 
-/* Both names are a part of the name of a stream. */
-static int check_length(const struct yk_channel *channel)
-{
-    char token[YK_NATS_TOKEN_MOST];
-
-    yk_nats_encode(token, channel->name);
-    if (strlen(token) + YK_NATS_PREFIX_MOST + 30 > STREAM_MOST)
-        return yk_fail(
-            EINVAL,
-            "%s and peer:%s: both names take %zu bytes here, where letters, digits, '_' and '-' count "
-            "1 and others 3, and have %d",
-            channel->label, ((const struct yk_nats_link *)channel)->me, strlen(token),
-            STREAM_MOST - YK_NATS_PREFIX_MOST - 30);
-    return 0;
-}
-
 int yk_nats_link_open(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                       const struct yoke_options *options)
 {
@@ -649,10 +633,5 @@ int yk_nats_link_open(yoke_endpoint *endpoint, const struct yk_address *address,
              link->side == 0 ? link->other : link->me);
     snprintf(channel->label, sizeof channel->label, "link:%s", link->other);
     strcpy(channel->place, address->where);
-    result = check_length(channel);
-    if (result < 0) {
-        free(link);
-        return result;
-    }
     return yk_channel_open(endpoint, channel, &operations, flags, options);
 }

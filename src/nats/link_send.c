@@ -132,8 +132,10 @@ static ssize_t send_some(struct yk_nats_link *link, struct yk_sending *sending,
         again = yk_channel_choose_id(channel, &messages[i], ids[i]) || again;
     while (sent < count && result == 0) {
         ssize_t room = find_room(link, sending);
-        if (room < 0)
-            return sent > 0 ? (ssize_t)sent : room;
+        if (room < 0) {
+            result = (int)room;
+            break;
+        }
         size_t more = count - sent < (size_t)room ? count - sent : (size_t)room;
         struct yk_round round = {.channel = channel,
                                  .messages = messages + sent,
@@ -142,8 +144,10 @@ static ssize_t send_some(struct yk_nats_link *link, struct yk_sending *sending,
                                  .outcomes = outcomes,
                                  .after = link->last,
                                  .exact = true,
-                                 .again = again};
+                                 .again = again,
+                                 .marked = again};
         result = yk_round_run(&round, yk_sending_answer_until(sending));
+        again = round.again;
         size_t taken = 0;
         while (taken < more && outcomes[taken] == YK_ACCEPTED)
             taken++;
@@ -157,14 +161,14 @@ static ssize_t send_some(struct yk_nats_link *link, struct yk_sending *sending,
         sending->now = sending->now || sent > 0; /* what comes after the first does not wait */
         if (result < 0) {
             link->known = false;
-            for (size_t i = taken; i < more; i++)
-                yk_channel_doubt(channel, &messages[sent + i - taken], ids[sent + i - taken],
-                                 again || round.out);
+            again = again || round.out;
             result = result == -ETIMEDOUT ? yk_channel_in_doubt(channel) : result;
         } else if (taken < more) {
             result = handle(link, sending, &round, taken);
         }
     }
+    for (size_t i = sent; again && i < count; i++)
+        yk_channel_doubt(channel, &messages[i], ids[i], true);
     return sent > 0 ? (ssize_t)sent : result;
 }
 

@@ -44,9 +44,7 @@ int yk_look_hub(struct yk_hub **ret, const char *where)
 static void copy_printable(char *to, size_t room, const char *from)
 {
     snprintf(to, room, "%s", from ? from : "");
-    for (char *c = to; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
+    yk_nats_make_plain(to);
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -67,7 +65,9 @@ static bool parse_subject(char *text, const struct yk_hub *hub, const char *what
     const char *its_kind = next_token(&text), *token = next_token(&text);
 
     if (!prefix || !found || !its_kind || !token || strcmp(prefix, hub->where.prefix) != 0 ||
-        strcmp(found, what) != 0 || strlen(its_kind) >= 8 || !yk_nats_decode(name, token))
+        strcmp(found, what) != 0 || strlen(its_kind) >= 8 ||
+        its_kind[strspn(its_kind, "abcdefghijklmnopqrstuvwxyz")] != '\0' ||
+        !yk_nats_decode(name, token))
         return false;
     strcpy(kind, its_kind);
     *ret_rest = text;

@@ -63,13 +63,13 @@ bool yk_nats_decode(char name[YK_ENTRY_MAX], const char *token)
             continue;
         }
         int high = hex_digit(token[1]), low = high < 0 ? -1 : hex_digit(token[2]);
-        if (low < 0 || high * 16 + low < ' ')
+        if (low < 0 || high * 16 + low <= ' ' || high * 16 + low > '~' || high * 16 + low == '/')
             return false;
         name[length++] = (char)(high * 16 + low);
         token += 2;
     }
     name[length] = '\0';
-    return *token == '\0' && length > 0;
+    return *token == '\0' && length > 0 && name[0] != '.';
 }
 
 static void compose(char *text, char between, const struct yk_hub *hub, const char *what,
@@ -150,14 +150,18 @@ static natsStatus add_stream(struct yk_hub *hub, jsStreamConfig *config, jsErrCo
     return status;
 }
 
-int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what)
+/* As the place says, or else as what is there has; 0: that is found out. */
+static int replicas_of(const struct yk_hub *hub)
+{
+    return hub->where.replicas ? hub->where.replicas : hub->replicas;
+}
+
+int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, int replicas, const char *what)
 {
     jsErrCode code;
-    bool unsure = hub->replicas == 0 && hub->where.replicas == 0;
+    bool given = replicas > 0, unsure = !given && replicas_of(hub) == 0;
 
-    config->Replicas = hub->where.replicas ? hub->where.replicas
-                       : hub->replicas     ? hub->replicas
-                                           : REPLICAS;
+    config->Replicas = given ? replicas : unsure ? REPLICAS : replicas_of(hub);
     natsStatus status = add_stream(hub, config, &code);
     if (status != NATS_OK && unsure && code == JSStreamReplicasNotSupportedErr) {
         config->Replicas = 1;
@@ -166,7 +170,8 @@ int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *w
     for (int again = 0; code == JSStreamSubjectOverlapErr && again < OVERLAP_TRIES; again++)
         status = add_stream(hub, config, &code); /* with itself: another one made it just then */
     if (status == NATS_OK) {
-        hub->replicas = (int)config->Replicas;
+        if (!given)
+            hub->replicas = (int)config->Replicas;
         int result =
             yk_nats_await_stream(hub, config->Name); /* who came second is answered at once */
         return result < 0 ? result : 0;
@@ -212,7 +217,7 @@ int yk_nats_ensure_list(struct yk_hub *hub, const char *list)
     config.SubjectsLen = 1;
     config.MaxMsgsPerSubject = 1;
     config.Storage = js_FileStorage;
-    return yk_nats_add_stream(hub, &config, "making a list in the place");
+    return yk_nats_add_stream(hub, &config, 0, "making a list in the place");
 }
 
 /* ---- what a name says ---- */
@@ -414,9 +419,10 @@ int yk_nats_create(struct yk_hub *hub, const char *kind, const char *name,
     clock_gettime(CLOCK_REALTIME, &now);
     facts->created_ns = now.tv_sec * YK_SECOND_NS + now.tv_nsec;
     facts->creator = getpid();
-    facts->replicas = hub->replicas;
+    facts->replicas = replicas_of(hub);
     if (gethostname(facts->host, sizeof facts->host - 1) < 0)
         facts->host[0] = '\0';
+    yk_nats_make_plain(facts->host);
     facts->generation = 0; /* the number that it gets */
     facts->closing = false;
     result = write_facts(hub, kind, subject, facts, last, &facts->sequence);

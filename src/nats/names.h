@@ -80,7 +80,10 @@ int yk_nats_write_word(struct yk_hub *hub, const char *subject, const char *data
 int yk_nats_stream_info(struct yk_hub *hub, const char *stream, jsStreamInfo **ret);
 int yk_nats_await_stream(struct yk_hub *hub, const char *stream);
 
-/* Adds the stream, with three replicas where there is a cluster: as many as hub->replicas from then on. */
-int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, const char *what);
+/*
+ * Adds the stream, with so many replicas; 0: with as many as the place says, or else with three where there is a cluster,
+ * and hub->replicas is as many from then on.
+ */
+int yk_nats_add_stream(struct yk_hub *hub, jsStreamConfig *config, int replicas, const char *what);
 
 #endif

@@ -16,6 +16,15 @@
 #define ACK_WAIT_MOST    86400
 #define REPLICAS_MOST    5
 
+/*
+ * A password with one of the characters that end the servers goes on behind them: what has the '@' that would end it
+ * is not repeated.
+ */
+static const char *fit_to_show(const char *text)
+{
+    return strchr(text, '@') ? "…" : text;
+}
+
 static int parse_number(const char *name, const char *value, long most, long *ret)
 {
     char *end;
@@ -23,7 +32,7 @@ static int parse_number(const char *name, const char *value, long most, long *re
 
     if (value[0] < '0' || value[0] > '9' || *end != '\0' || number < 1 || number > most)
         return yk_fail(EINVAL, "the option %s=%.20s of the place is no number from 1 to %ld", name,
-                       value, most);
+                       fit_to_show(value), most);
     *ret = number;
     return 0;
 }
@@ -32,6 +41,7 @@ static int parse_option(struct yk_nats_where *where, const char *option)
 {
     const char *value = strchr(option, '=');
     size_t length = value ? (size_t)(value - option) : strlen(option);
+    const char *shown = fit_to_show(option);
     long number = 0;
     int result;
 
@@ -57,7 +67,7 @@ static int parse_option(struct yk_nats_where *where, const char *option)
     return yk_fail(
         EINVAL,
         "the place has the option '%.*s': ack_wait=SECONDS, lease=SECONDS, replicas=NUMBER and tls are to be had",
-        (int)(length < 20 ? length : 20), option);
+        (int)(length < 20 && shown == option ? length : 20), shown);
 }
 
 static int parse_options(struct yk_nats_where *where, char *options)
@@ -83,7 +93,7 @@ static int take_prefix(struct yk_nats_where *where, const char *prefix)
             EINVAL,
             "'%.40s' behind the servers of the place: up to %d letters, digits, '_' and '-' can be "
             "there",
-            prefix, YK_NATS_PREFIX_MOST);
+            fit_to_show(prefix), YK_NATS_PREFIX_MOST);
     strcpy(where->prefix, prefix);
     return 0;
 }

@@ -3,10 +3,14 @@
  * again, how often it was delivered, and who has an end when somebody dies, or is only thought dead. Runs beside a
  * nats-server of its own (with_server.py).
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../api/api.h"
@@ -278,6 +282,115 @@ static int role_is_alice_to_carol(void *context)
     return yoke_open(&link, address, YOKE_CREATE, &options) == -EADDRINUSE ? 0 : 1;
 }
 
+/* ---- between a program and its server ---- */
+
+#define WIRES_MOST 16
+
+struct delay {
+    struct part *part;
+    char address[32]; /* where it listens */
+};
+
+/* What comes here goes to the server, and back, while this process runs. */
+static int role_passes_on(void *context)
+{
+    struct delay *delay = context;
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}},
+                       there = here;
+    struct pollfd ends[1 + 2 * WIRES_MOST] = {
+        {.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN}};
+    socklen_t length = sizeof here;
+    char host[32], bytes[65536];
+    int port, count = 1;
+
+    if (sscanf(getenv("YOKE_NATS_URL"), "nats://%31[0-9.]:%d", host, &port) != 2 ||
+        inet_pton(AF_INET, host, &there.sin_addr) != 1 || listen(ends[0].fd, WIRES_MOST) < 0 ||
+        getsockname(ends[0].fd, (struct sockaddr *)&here, &length) < 0)
+        return 1;
+    there.sin_port = htons((uint16_t)port);
+    snprintf(delay->address, sizeof delay->address, "127.0.0.1:%d", ntohs(here.sin_port));
+    signal(SIGPIPE, SIG_IGN);
+    baton_pass(&delay->part->ready);
+    for (;;) {
+        poll(ends, (nfds_t)count, -1);
+        for (int i = 1; i < count; i++) {
+            int other = (i & 1) ? i + 1 : i - 1;
+            ssize_t size = ends[i].revents ? read(ends[i].fd, bytes, sizeof bytes) : 0;
+            if (size > 0 && write(ends[other].fd, bytes, (size_t)size) == size)
+                continue;
+            if (ends[i].revents) { /* no number is used again: there are few */
+                shutdown(ends[other].fd, SHUT_RDWR);
+                ends[i].fd = -1;
+            }
+        }
+        if (ends[0].revents && count + 2 <= 1 + 2 * WIRES_MOST) {
+            ends[count] = (struct pollfd){.fd = accept(ends[0].fd, NULL, NULL), .events = POLLIN};
+            ends[count + 1] =
+                (struct pollfd){.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
+            if (connect(ends[count + 1].fd, (struct sockaddr *)&there, sizeof there) < 0)
+                return 1;
+            count += 2;
+        }
+    }
+}
+
+/* Sends one, and then several that are long on their way. */
+static int role_sends_late(void *context)
+{
+    struct delay *delay = context;
+    struct yoke_options options = YOKE_OPTIONS_INIT;
+    uint64_t numbers[] = {91, 92, 93, 94};
+    struct yoke_message messages[4] = {0};
+    char address[320];
+    yoke_endpoint *link;
+
+    snprintf(address, sizeof address, "link:alice@nats://%s%s", delay->address,
+             strchr(place() + strlen("@nats://"), '/'));
+    options.as = "bob";
+    must(yoke_open(&link, address, YOKE_CREATE, &options));
+    send_number(link, 1);
+    baton_pass(&delay->part->ready);
+    baton_take(&delay->part->go);
+    for (int i = 0; i < 4; i++)
+        messages[i] = (struct yoke_message){.data = &numbers[i], .size = sizeof numbers[i]};
+    must_fail(yoke_send_many(link, messages, 4, 1000 * MS), ECOMM);
+    baton_pass(&delay->part->ready);
+    baton_take(&delay->part->go);
+    must_fail(yoke_send(link, &numbers[0], sizeof numbers[0], SOON_MS * MS), EOWNERDEAD);
+    return yoke_close(link);
+}
+
+/* The new owner sent one message: so each but the first of those has the number that it was to have. */
+static void what_comes_late_from_a_former_owner_is_refused_whole(void **state)
+{
+    struct delay *delay = shared_new(sizeof *delay);
+    yoke_endpoint *alice = open_as("alice", "bob");
+    uint64_t number;
+
+    (void)state;
+    delay->part = part_new();
+    pid_t wire = role_start(role_passes_on, delay);
+    baton_take(&delay->part->ready);
+    pid_t former = role_start(role_sends_late, delay);
+    baton_take(&delay->part->ready);
+    role_stop(wire);
+    baton_pass(&delay->part->go);
+    baton_take(&delay->part->ready);
+    yoke_endpoint *bob = open_as("bob", "alice"); /* when the lease is over */
+    send_number(bob, 7);
+    role_resume(wire);
+    baton_pass(&delay->part->go);
+    assert_int_equal(role_wait(former, SOON_MS), 0);
+    assert_int_equal(recv_number(alice, SOON_MS * MS), 1);
+    assert_int_equal(recv_number(alice, SOON_MS * MS), 7);
+    must_fail(yoke_recv(alice, &number, sizeof number, YOKE_NOW), EAGAIN);
+    role_kill(wire);
+    yoke_close(bob);
+    yoke_close(alice);
+    part_drop(delay->part);
+    shared_drop(delay, sizeof *delay);
+}
+
 static void a_name_has_one_process_and_as_many_links_as_it_likes(void **state)
 {
     struct part *part = part_new();
@@ -488,6 +601,7 @@ int main(void)
         api_test(what_is_given_back_comes_next),
         api_test(what_is_delivered_too_often_is_dropped_and_nothing_else),
         api_test(who_was_silent_too_long_has_lost_its_end),
+        api_test(what_comes_late_from_a_former_owner_is_refused_whole),
         api_test(a_name_has_one_process_and_as_many_links_as_it_likes),
         api_test(the_other_end_is_awaited_and_seen_to_close),
         api_test(a_full_link_says_that_nobody_is_there),

@@ -446,6 +446,19 @@ class Doctor(Place):
         self.yoke('stat', f'port:jobs@{self.where}', status=1)
         self.assertIn('was written by no yoke', self.complaint)
 
+    def test_what_moves_a_terminal_is_not_shown(self):
+        """Names and kinds that no yoke writes, where others can write."""
+        self.make()
+        connection = self.connect()
+        for token in ('port.=1B=5B31m', 'port.=7F', 'port.=C2=9B31m', 'port.=2F=2E=2E', 'evil\x1b.a'):
+            connection.store(f'{self.prefix}.names.{token}', b'nonsense')
+        for name in ('=1B=5B31m', '=7F', '=C2=9B31m', 'a=20b'):
+            connection.store(f'{self.prefix}.here.peer.{name}', b'{"owner": "x"}')
+        for command in (('ls',), ('doctor',), ('peers',), ('gc', '--dry-run')):
+            output = self.yoke(*command, '--place', self.where).decode()
+            for shown in (output, self.complaint):
+                self.assertTrue(all(' ' <= c < '\x7f' or c in '\n…' for c in shown), (command, shown))
+
     def test_a_transient_port_whose_last_user_died(self):
         holder = self.start('port', 'create', 'jobs', '--transient', '--hold', '--place', self.where)
         holder.stdout.readline()

@@ -3,12 +3,15 @@
  * message, parked ones, messages in doubt, ids. Runs beside a nats-server of its own (with_server.py).
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../api/api.h"
@@ -353,6 +356,59 @@ static void who_come_to_a_new_place_at_once_all_find_it(void **state)
     shared_drop(together, sizeof *together);
 }
 
+/* Each of the numbers that the client's descriptors had is the program's by then. */
+static void a_fork_leaves_the_programs_files_alone(void **state)
+{
+    enum { FILES = 32 };
+    int files[FILES], bad = 0, status;
+
+    (void)state;
+    must(yoke_close(make("jobs", NULL)));
+    for (int i = 0; i < FILES; i++)
+        files[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (int i = 0; i < FILES; i++)
+            bad += files[i] < 0 || fcntl(files[i], F_GETFD) < 0;
+        _exit(bad);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    for (int i = 0; i < FILES; i++)
+        close(files[i]);
+}
+
+/* The kernel cuts it after 15 bytes, through a character if need be. */
+static void the_programs_name_need_be_no_text(void **state)
+{
+    char before[16];
+
+    (void)state;
+    prctl(PR_GET_NAME, before);
+    prctl(PR_SET_NAME, "abcdefghijklmn\xc3");
+    must(yoke_close(make("jobs", NULL)));
+    prctl(PR_SET_NAME, before);
+}
+
+static void what_can_not_be_made_leaves_nothing(void **state)
+{
+    char name[YOKE_NAME_MAX + 1] = "", more[320];
+    yoke_endpoint *port, *first = make("first", NULL);
+
+    (void)state;
+    memset(name, '.', YOKE_NAME_MAX);
+    name[0] = name[YOKE_NAME_MAX - 1] = 'a';
+    must_fail(yoke_open(&port, address(name), YOKE_CREATE, NULL), EINVAL);
+    must_fail(yoke_open(&port, address(name), 0, NULL), EINVAL);
+    if (strcmp(getenv("YOKE_NATS_REPLICAS"), "1") == 0) {
+        snprintf(more, sizeof more, "%s&replicas=3", address("second"));
+        must_fail(yoke_open(&port, more, YOKE_CREATE | YOKE_KEPT, NULL), EREMOTEIO);
+        assert_non_null(strstr(yoke_explain(), "10074"));
+    }
+    must_fail(yoke_open(&port, address("second"), 0, NULL), ENOENT);
+    must(yoke_close(first));
+}
+
 static void places_that_are_none_are_refused(void **state)
 {
     static const struct {
@@ -382,6 +438,14 @@ static void places_that_are_none_are_refused(void **state)
                         NULL),
               EINVAL);
     assert_null(strstr(yoke_explain(), "verysecret"));
+    must_fail(yoke_open(&port, "port:jobs@nats://user:pass/verysecret@127.0.0.1:1", 0, NULL),
+              EINVAL);
+    assert_null(strstr(yoke_explain(), "verysecret"));
+    must_fail(yoke_open(&port, "port:jobs@nats://user:pass?verysecret@127.0.0.1:1", 0, NULL),
+              EINVAL);
+    assert_null(strstr(yoke_explain(), "verysecret"));
+    must_fail(yoke_open(&port, "port:jobs@nats://user:pass?lease=verysecret@h", 0, NULL), EINVAL);
+    assert_null(strstr(yoke_explain(), "verysecret"));
     must_fail(yoke_open(&port, "stream:jobs@nats://user:verysecret@127.0.0.1:1", YOKE_READ, NULL),
               ENOTSUP);
     assert_null(strstr(yoke_explain(), "verysecret"));
@@ -401,6 +465,9 @@ int main(void)
         api_test(a_removed_port_says_so_to_who_has_it_open),
         api_test(a_receiver_of_a_removed_port_does_not_wait_for_ever),
         api_test(who_come_to_a_new_place_at_once_all_find_it),
+        api_test(a_fork_leaves_the_programs_files_alone),
+        api_test(the_programs_name_need_be_no_text),
+        api_test(what_can_not_be_made_leaves_nothing),
         api_test(places_that_are_none_are_refused),
     };
     return cmocka_run_group_tests(tests, api_setup, NULL);
