@@ -19,6 +19,9 @@
  *   -EMSGSIZE         a message too big for the port, or for the buffer given
  *   -ENOSPC           no place left: participants, segments, memory
  *   -EADDRINUSE       a living peer has the name
+ *   -ECOMM            in doubt: no server answered whether the message was taken; the same, sent
+ *                     again from the same endpoint, is taken once
+ *   -EHOSTUNREACH     no server of the place answers
  *   -EBADF            not an open descriptor
  *   -EBUSY            somebody is creating, removing or recovering this very name; or: this
  *                     endpoint has borrowed as many messages as it may
@@ -371,14 +374,16 @@ struct yoke_message {
 
 /*
  * Opens an endpoint on ADDRESS = KIND:NAME[@PLACE], such as "port:jobs". KIND: port, link, stream
- * (see below). PLACE: memory, or kernel (see below); where the address names none, $YOKE_PLACE
- * does. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with YOKE_EXCLUSIVE only
- * if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED receives the parked
- * messages. options: NULL means YOKE_OPTIONS_INIT.
+ * (see below). PLACE: memory, kernel, or nats://HOST:PORT (see below); where the address names none,
+ * $YOKE_PLACE does. flags: 0 opens what exists; YOKE_CREATE makes it if there is none, with
+ * YOKE_EXCLUSIVE only if there is none, with YOKE_KEPT it then outlives its users; YOKE_PARKED
+ * receives the parked messages. options: NULL means YOKE_OPTIONS_INIT.
  *
  * The caller owns *ret_endpoint until yoke_close(). Each endpoint is one participant. Blocks at
- * most 250 ms, for a name that another process is creating. Errors: as yoke_region_create() and
- * yoke_region_open(); -ENOTSUP for a kind, place or policy that is not to be had.
+ * most 250 ms, for a name that another process is creating; in the place nats for as long as the
+ * servers take: some seconds when a cluster makes what is opened. Errors: as yoke_region_create()
+ * and yoke_region_open(); -ENOTSUP for a kind, place or policy that is not to be had; in the place
+ * nats -EHOSTUNREACH and -EREMOTEIO, too.
  */
 YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32_t flags,
                        const struct yoke_options *options);
@@ -459,7 +464,8 @@ YOKE_API size_t yoke_max_message(yoke_endpoint *endpoint);
 /*
  * Sends a copy of `size` bytes (0 is fine) with priority 0. When it returns 0 the message is sent,
  * whatever becomes of the sender. Waits for room up to `timeout_ns`. Returns 0. -EAGAIN (full,
- * time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EMSGSIZE, -EINVAL, -EPROTO.
+ * time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EMSGSIZE, -EINVAL, -EPROTO. When it fails nothing was
+ * sent, but for -ECOMM in the place nats: it may have been.
  */
 YOKE_API ssize_t yoke_send(yoke_endpoint *endpoint, const void *message, size_t size,
                            int64_t timeout_ns);
