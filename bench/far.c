@@ -378,8 +378,9 @@ static void print_table(struct far_run *run)
     puts(
         "\nRATIO: what yoke takes for a message, as a multiple of what the NATS C client used directly takes\n"
         "for the same promise (JetStream work queue in files, published with ids and answers, explicit\n"
-        "acknowledgements); median of the rounds. Nothing kept: request and reply without JetStream, which\n"
-        "promises nothing.");
+        "acknowledgements). It is the median of each round's own ratio, so it may differ from the quotient of\n"
+        "the columns, which are medians, too. SPREAD: from the 10th to the 90th percentile of those ratios,\n"
+        "divided by their median. Nothing kept: request and reply without JetStream, which promises nothing.");
 }
 
 static void print_json(struct far_run *run)

@@ -439,8 +439,10 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
  *   accounts say who may. Loans are this process's own memory.
  * - A call that is not to wait still asks the servers: it may take 2 s, and a signal handler ends it (-EINTR).
  * - The messages of one call of yoke_send_many() may be out of order if others fill the port just then.
+ * - A transient port whose users were all killed stays until it is removed: from afar that looks as if they
+ *   were cut off, and might come back.
  *
- * -EHOSTUNREACH: no server answers. -EACCES: it does not let us in. -EREMOTEIO: it refused. -ENOENT: the
+ * -ECOMM: in doubt. -EHOSTUNREACH: no server answers. -EACCES: it does not let us in. -EREMOTEIO: it refused. -ENOENT: the
  * port was removed while it was open. -ENOTSUP: no JetStream there, or no module here.
  */
 

@@ -122,6 +122,7 @@ trial_first() { # COMMAND...
 trial_run() {
     trial_first run
     says_not '^dev: missing: libcmocka' './dev run needs no test library'
+    says "^dev: next: './dev build'" './dev run says what to do next'
     drop_machine
 }
 
