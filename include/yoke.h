@@ -442,8 +442,8 @@ YOKE_API int yoke_open(yoke_endpoint **ret_endpoint, const char *address, uint32
  * - A transient port whose users were all killed stays until it is removed: from afar that looks as if they
  *   were cut off, and might come back.
  *
- * -ECOMM: in doubt. -EHOSTUNREACH: no server answers. -EACCES: it does not let us in. -EREMOTEIO: it refused. -ENOENT: the
- * port was removed while it was open. -ENOTSUP: no JetStream there, or no module here.
+ * -ECOMM: in doubt. -EHOSTUNREACH: no server answers. -EACCES: it does not let us in. -EREMOTEIO: it
+ * refused. -ENOENT: the port was removed while it was open. -ENOTSUP: no JetStream there, or no module here.
  */
 
 /*
