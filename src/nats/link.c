@@ -369,9 +369,11 @@ int yk_nats_link_renew(struct yk_nats_link *link)
     if (result < 0)
         return result;
     use_consumer(link, &end);
+    link->making = true;
     pthread_mutex_unlock(&link->channel.mutex);
     result = make_consumer(link, end.consumer);
     pthread_mutex_lock(&link->channel.mutex);
+    link->making = false;
     link->broken = result < 0;
     return result;
 }

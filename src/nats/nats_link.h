@@ -61,6 +61,7 @@ struct yk_nats_link {
     uint64_t first, last;  /* the oldest that is not released, or an older one; the newest */
     unsigned waiting;      /* calls that receive */
     bool broken;           /* a delivery was lost, or the consumer was: there is to be a new one */
+    bool making;           /* it is being made: what is asked of it now, no server hears */
     uint64_t seen, number; /* the newest message that came; how many came from this consumer */
     uint64_t asking;       /* the token of the request for more */
     size_t credit;         /* what may yet come for it */
