@@ -29,6 +29,7 @@ enum {
     YK_ASKED_WATCH = 'w',
     YK_ASKED_PARK = 'p',
     YK_ASKED_ELECTED = 'e',
+    YK_ASKED_OWNER = 'o',
     YK_ASKED_PURGE = 'x', /* whatever is answered */
 };
 
@@ -99,6 +100,7 @@ struct yk_channel;
 struct yk_channel_kind {
     const char *name;        /* "port": in subjects and sentences */
     uint32_t max_deliveries; /* unless options say so */
+    int64_t ack_wait_ns;     /* at most; 0: as the place says */
     bool
         names_senders; /* options.as is for messages' ids: the same message, sent by another process, is known */
     /* Its streams, of that generation: are they there? Makes what is missing; removes them. */
@@ -154,6 +156,8 @@ struct yk_channel {
     char state_subject[YK_NATS_SUBJECT_MOST + 64];
     char scope[33];                  /* of its messages' ids */
     char as[YOKE_PEER_NAME_MAX + 1]; /* of those that have a number; "": none */
+    char owner[YK_OWNER_MOST];       /* what it makes is that one's: see names.h */
+    bool unseen;                     /* it does not say that it is there */
 
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t left;
