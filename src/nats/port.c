@@ -43,7 +43,7 @@ void yk_nats_port_begin(struct yk_channel *channel)
 }
 
 /* From before it receives anything. */
-static int start(struct yk_channel *channel)
+int yk_nats_port_start(struct yk_channel *channel)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
     int result = 0;
@@ -166,7 +166,7 @@ static const struct yk_channel_kind kind = {
     .make_whole = make_whole,
     .remove_streams = remove_streams,
     .begin = yk_nats_port_begin,
-    .start = start,
+    .start = yk_nats_port_start,
     .deafen = yk_nats_port_deafen,
     .end = yk_nats_port_end,
     .forget = yk_nats_port_forget,

@@ -60,6 +60,7 @@ int yk_nats_port_add_stream(struct yk_hub *hub, const char *what, const char *na
 /* ---- for the files of the port: see struct yk_channel_kind ---- */
 
 void yk_nats_port_begin(struct yk_channel *channel);
+int yk_nats_port_start(struct yk_channel *channel);
 void yk_nats_port_deafen(struct yk_channel *channel);
 void yk_nats_port_end(struct yk_channel *channel);
 void yk_nats_port_forget(struct yk_channel *channel);

@@ -162,7 +162,7 @@ static bool is_to_be_told(const struct yk_nats_port *port, int64_t now)
 {
     const struct yk_channel *channel = &port->channel;
 
-    return channel->facts.replicas < 2 && !channel->facts.owner[0] && (port->next.subscription || channel->watched) &&
+    return channel->facts.replicas < 2 && (port->next.subscription || channel->watched) &&
            port->elected_after != UINT64_MAX &&
            now - port->elected_told > channel->line.hub->lease_ns / TELLS;
 }

@@ -95,6 +95,7 @@ static bool is_known(struct signals *signals)
     return false;
 }
 
+/* Asked before, lest one who is not to have any waits; and after, as he may have been stopped meanwhile. */
 static int await_delivery(struct signals *signals, int64_t deadline, int64_t timeout_ns)
 {
     struct yk_channel *channel = &signals->port.channel;
@@ -105,9 +106,13 @@ static int await_delivery(struct signals *signals, int64_t deadline, int64_t tim
         int result = check_mine(signals);
         if (result == 0)
             result = yk_nats_port_await(channel, 1, timeout_ns == 0 ? 0 : slice > 0 ? slice : 1);
-        if (result ==
-            -ENOENT) /* only the next owner of the name takes it away, or yoke gc when it is free */
+        if (result == 0)
+            result = check_mine(signals);
+        /* only the name's next owner takes the inbox away, or yoke gc when the name is free */
+        if (result == -ENOENT)
             return lost(channel);
+        if (result == 0 && !channel->queue) /* another thread was faster */
+            continue;
         if (result != -ETIMEDOUT || left <= slice)
             return result;
     }
@@ -138,11 +143,16 @@ static void tick(struct yk_channel *channel, int64_t now)
     }
 }
 
-/* A server that was started again may have something to be swept. */
+/* What an election, or a break, brings with it is the receiver's affair. */
+static int start(struct yk_channel *channel)
+{
+    return ((struct signals *)channel)->peer ? yk_nats_port_start(channel) : 0;
+}
+
 static void interrupted(struct yk_channel *channel, bool over)
 {
-    (void)over;
-    ((struct yk_nats_port *)channel)->swept = false;
+    if (((struct signals *)channel)->peer)
+        yk_nats_port_interrupted(channel, over);
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -174,6 +184,8 @@ static void arrived(struct yk_channel *channel, char kind, uint64_t token, natsM
 
     if (question && question->unanswered)
         yk_question_answer(question, compare_owner(channel, message));
+    else if (kind != YK_ASKED_OWNER)
+        yk_nats_port_take_parked(channel, kind, token, message);
 }
 
 static int ask_owner(struct yk_channel *channel, int64_t until, enum yk_outcome *ret)
@@ -297,6 +309,7 @@ static const struct yk_channel_kind kind = {
     .make_whole = make_whole,
     .remove_streams = remove_streams,
     .begin = yk_nats_port_begin,
+    .start = start,
     .deafen = yk_nats_port_deafen,
     .end = yk_nats_port_end,
     .forget = yk_nats_port_forget,

@@ -193,6 +193,37 @@ static void who_was_silent_too_long_receives_no_more(void **state)
     part_drop(part);
 }
 
+static int role_is_stopped_while_it_waits(void *context)
+{
+    struct part *part = context;
+    struct bob bob = be_bob();
+    struct yoke_signal signal;
+
+    baton_pass(&part->ready);
+    must_fail(yoke_signal_recv(bob.inbox, &signal, SOON_MS * MS), EOWNERDEAD);
+    end(&bob);
+    return 0;
+}
+
+/* What came to it while it was stopped is not received either. */
+static void who_was_stopped_in_a_wait_receives_no_more(void **state)
+{
+    struct part *part = part_new();
+
+    (void)state;
+    pid_t pid = role_start(role_is_stopped_while_it_waits, part);
+    baton_take(&part->ready);
+    role_wait_asleep(pid, SOON_MS);
+    role_stop(pid);
+    must(try_to_send(1));
+    struct bob bob = be_bob(); /* when the lease is over */
+    role_resume(pid);
+    assert_int_equal(role_wait(pid, SOON_MS), 0);
+    assert_none(bob.inbox);
+    end(&bob);
+    part_drop(part);
+}
+
 /* The same where the name's next owner takes no signals. */
 static void who_was_silent_too_long_receives_nothing_of_its_own(void **state)
 {
@@ -414,6 +445,7 @@ int main(void)
         api_test(what_a_dead_one_left_takes_no_more),
         api_test(who_was_silent_too_long_receives_no_more),
         api_test(who_was_silent_too_long_receives_nothing_of_its_own),
+        api_test(who_was_stopped_in_a_wait_receives_no_more),
         api_test(an_inbox_is_one_and_keeps_the_name_until_it_is_closed),
         api_test(a_full_inbox_says_how_many_wait),
         api_test(one_wait_is_for_both),
