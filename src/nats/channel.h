@@ -29,7 +29,6 @@ enum {
     YK_ASKED_WATCH = 'w',
     YK_ASKED_PARK = 'p',
     YK_ASKED_ELECTED = 'e',
-    YK_ASKED_OWNER = 'o',
     YK_ASKED_PURGE = 'x', /* whatever is answered */
 };
 

@@ -21,13 +21,14 @@
 #include "port.h"
 
 #define DEPTH_DEFAULT 1024
-#define RECENT_MOST \
-    1024 /* of the taken ones: how many another may have come after, to be known again */
-#define PACKET_MOST 128
-#define ACK_WAIT_NS (5 * YK_SECOND_NS)
-#define SLICE_NS    YK_SECOND_NS /* of waiting, between two looks whether the name is still ours */
-#define AGAIN_NS    (50 * YK_MILLISECOND_NS) /* while no server has the answer */
-#define OPEN_TRIES  4
+#define RECENT_MOST   1024 /* of the taken ones: one that comes twice is known among so many */
+#define PACKET_MOST   128
+#define ACK_WAIT_NS   (5 * YK_SECOND_NS)
+#define SLICE_NS      YK_SECOND_NS /* of waiting, between two looks whether the name is ours */
+#define AGAIN_NS      (50 * YK_MILLISECOND_NS) /* while no server has the answer */
+#define OPEN_TRIES    4
+#define ASKED_OWNER   'q'
+#define STREAM_MOST   255 /* bytes of a stream's name, by the servers */
 
 struct signals {
     struct yk_nats_port port;  /* first */
@@ -180,11 +181,11 @@ static enum yk_outcome compare_owner(const struct yk_channel *channel, natsMsg *
 
 static void arrived(struct yk_channel *channel, char kind, uint64_t token, natsMsg *message)
 {
-    struct yk_question *question = kind == YK_ASKED_OWNER ? yk_question_find(channel, token) : NULL;
+    struct yk_question *question = kind == ASKED_OWNER ? yk_question_find(channel, token) : NULL;
 
     if (question && question->unanswered)
         yk_question_answer(question, compare_owner(channel, message));
-    else if (kind != YK_ASKED_OWNER)
+    else if (kind != ASKED_OWNER)
         yk_nats_port_take_parked(channel, kind, token, message);
 }
 
@@ -201,7 +202,7 @@ static int ask_owner(struct yk_channel *channel, int64_t until, enum yk_outcome 
     yk_nats_encode(token, channel->name);
     snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.GET.%s-here", prefix);
     snprintf(body, sizeof body, "{\"last_by_subj\":\"%s.here." YK_PEER ".%s\"}", prefix, token);
-    yk_hub_reply(&channel->line, YK_ASKED_OWNER, question.first, reply);
+    yk_hub_reply(&channel->line, ASKED_OWNER, question.first, reply);
     yk_hub_ask(&channel->line, subject, reply, body, strlen(body));
     result = yk_channel_sleep(channel, question.bell, -1, until);
     yk_question_end(channel, &question);
@@ -461,13 +462,29 @@ static int claim(struct yk_nats_peer *peer)
     return taken ? yk_fail(EBUSY, "peer:%s has its inbox open already", peer->name) : 0;
 }
 
+static int check_length(const struct yk_address *address)
+{
+    char token[YK_NATS_TOKEN_MOST];
+
+    yk_nats_encode(token, address->name);
+    if (strlen(token) + YK_NATS_PREFIX_MOST + 40 > STREAM_MOST)
+        return yk_fail(
+            EINVAL,
+            "signals:%s: the name takes %zu bytes here, where letters, digits, '_' and '-' count 1 "
+            "and others 3, and has %d",
+            address->name, strlen(token), STREAM_MOST - YK_NATS_PREFIX_MOST - 40);
+    return 0;
+}
+
 static int open_owner(yoke_endpoint *endpoint, const struct yk_address *address,
                       const struct yoke_options *options)
 {
     struct yk_nats_peer *peer;
     struct yk_hub *hub;
-    int result = yk_hub_get(&hub, address->where);
+    int result = check_length(address);
 
+    if (result == 0)
+        result = yk_hub_get(&hub, address->where);
     if (result < 0)
         return result;
     result = yk_nats_peer_hold(&peer, hub, address->name);

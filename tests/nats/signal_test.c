@@ -295,6 +295,26 @@ static void a_full_inbox_says_how_many_wait(void **state)
     end(&bob);
 }
 
+static void names_of_full_length_are_had_where_a_stream_can_have_them(void **state)
+{
+    char name[YOKE_PEER_NAME_MAX + 1] = "", to[YOKE_PEER_NAME_MAX + 16];
+    struct bob bob;
+
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    snprintf(to, sizeof to, "peer:%s", name);
+    must(yoke_peer_join(&bob.peer, in_place(name), NULL));
+    must(yoke_signals_open(&bob.inbox, bob.peer, 0, NULL));
+    must(yoke_signal_send(bob.peer, in_place(to), 1, 1));
+    assert_string_equal(expect(bob.inbox, 1).sender, name);
+    end(&bob);
+    memset(name + 1, '.', sizeof name - 2);
+    must(yoke_peer_join(&bob.peer, in_place(name), NULL));
+    must_fail(yoke_signals_open(&bob.inbox, bob.peer, 0, NULL), EINVAL);
+    assert_non_null(strstr(yoke_explain(), "334 bytes"));
+    yoke_peer_leave(bob.peer);
+}
+
 /* ---- UNIX signals beside them ---- */
 
 static int64_t recv_number_of(void *inbox)
@@ -448,6 +468,7 @@ int main(void)
         api_test(who_was_stopped_in_a_wait_receives_no_more),
         api_test(an_inbox_is_one_and_keeps_the_name_until_it_is_closed),
         api_test(a_full_inbox_says_how_many_wait),
+        api_test(names_of_full_length_are_had_where_a_stream_can_have_them),
         api_test(one_wait_is_for_both),
         api_test(a_forked_child_sends_as_itself_and_takes_nothing_along),
         api_test(threads_send_at_once_and_none_is_lost_or_out_of_order),
