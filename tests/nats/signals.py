@@ -11,6 +11,7 @@ import os
 import signal
 import struct
 import sys
+import threading
 
 import look
 import proxy
@@ -167,12 +168,38 @@ class Signals(look.Place):
             self.assertEqual(child.wait(tool.DEADLINE), 1)
             self.assertIn(b'that no yoke wrote', child.stderr.read())
 
-    def test_none_is_lost_doubled_or_out_of_order_when_connections_break(self):
+    def through_a_proxy(self):
         between = proxy.Proxy(servers.own_address(), 1)
         self.addCleanup(between.close)
         between.targets = [(look.server.address, look.server.port)]
         host, port = between.addresses[0]
-        child = self.start_wait(where=f'nats://{host}:{port}/{self.prefix}?lease=20')
+        return between, f'nats://{host}:{port}/{self.prefix}?lease=20'
+
+    def test_one_whose_end_was_lost_on_its_way_is_received_once(self):
+        between, where = self.through_a_proxy()
+        child = self.start_wait(where=where)
+        child.send_signal(signal.SIGSTOP)
+        self.yoke('signal', self.peer, '1')
+        self.until('its delivery', lambda: self.stat(self.inbox)['held'] == 1)
+        paused, go_on = threading.Event(), threading.Event()
+        orders = [threading.Thread(target=between._order, args=(lambda: (paused.set(), go_on.wait()),)),
+                  threading.Thread(target=between.cut)]
+        orders[0].start()
+        paused.wait(tool.DEADLINE)
+        child.send_signal(signal.SIGCONT)
+        self.assertEqual(self.next(child)['number'], 1)
+        orders[1].start()
+        self.until('the order to cut', lambda: between.orders)
+        go_on.set()  # what it said of that one goes no further
+        for one in orders:
+            one.join(tool.DEADLINE)
+        self.yoke('signal', self.peer, '2', '--timeout', '60s')
+        self.assertEqual(self.next(child)['number'], 2)
+        self.end(child)
+
+    def test_none_is_lost_doubled_or_out_of_order_when_connections_break(self):
+        between, where = self.through_a_proxy()
+        child = self.start_wait(where=where)
         for number in range(1, CUTS * 10 + 1):
             self.yoke('signal', self.peer, str(number), '--timeout', '60s')
             if number % 10 == 5:
