@@ -156,7 +156,7 @@ struct yk_channel {
     char scope[33];                  /* of its messages' ids */
     char as[YOKE_PEER_NAME_MAX + 1]; /* of those that have a number; "": none */
     char owner[YK_OWNER_MOST];       /* what it makes is that one's: see names.h */
-    bool unseen;                     /* it does not say that it is there */
+    bool unseen;                     /* it does not say that it is there, and makes nothing */
 
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t left;

@@ -127,16 +127,22 @@ int yk_nats_port_add_stream(struct yk_hub *hub, const char *what, const char *na
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "making the consumer of a port");
 }
 
-/* Are both streams there? The second is made last. */
-static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
+bool yk_nats_port_has_stream(struct yk_hub *hub, const char *what, const char *name,
+                             uint64_t generation)
 {
     char stream[YK_NATS_SUBJECT_MOST];
     jsConsumerInfo *info = NULL;
 
-    yk_nats_stream(stream, hub, "parked", name, generation);
+    yk_nats_stream(stream, hub, what, name, generation);
     natsStatus status = js_GetConsumerInfo(&info, hub->js, stream, YK_NATS_CONSUMER, NULL, NULL);
     jsConsumerInfo_Destroy(info);
     return status == NATS_OK;
+}
+
+/* Are both streams there? The second is made last. */
+static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
+{
+    return yk_nats_port_has_stream(hub, "parked", name, generation);
 }
 
 static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)

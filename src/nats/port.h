@@ -56,6 +56,9 @@ int yk_nats_port_remove(const struct yk_address *address);
 /* Its stream and that one's consumer, which delivers so many at once that are not acknowledged. */
 int yk_nats_port_add_stream(struct yk_hub *hub, const char *what, const char *name,
                             const struct yk_nats_facts *facts, uint32_t depth, int64_t pending);
+/* Are both there? */
+bool yk_nats_port_has_stream(struct yk_hub *hub, const char *what, const char *name,
+                             uint64_t generation);
 
 /* ---- for the files of the port: see struct yk_channel_kind ---- */
 

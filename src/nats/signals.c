@@ -114,7 +114,11 @@ static int await_delivery(struct signals *signals, int64_t deadline, int64_t tim
             return lost(channel);
         if (result == 0 && !channel->queue) /* another thread was faster */
             continue;
-        if (result != -ETIMEDOUT || left <= slice)
+        if ((result != -ETIMEDOUT && result != -EHOSTUNREACH) || left <= slice)
+            return result;
+        if (result == -EHOSTUNREACH) /* a while without servers is waited for, as in a port */
+            result = yk_channel_sleep(channel, -1, -1, yk_nats_now() + AGAIN_NS);
+        if (result < 0 && result != -ETIMEDOUT)
             return result;
     }
 }
@@ -283,13 +287,9 @@ static ssize_t send_one(struct yk_channel *channel, const struct yoke_message *m
 
 /* ---- the kind -------------------------------------------------------------------------------- */
 
-/* Only its owner makes it, and nobody else makes anything of it whole. */
 static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
 {
-    (void)hub;
-    (void)name;
-    (void)generation;
-    return true;
+    return yk_nats_port_has_stream(hub, YK_SIGNALS, name, generation);
 }
 
 static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)
