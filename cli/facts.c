@@ -46,7 +46,7 @@ void yk_facts_ends(const struct yk_object_facts *facts, int way, struct yk_ends 
 
 bool yk_facts_has_count(const struct yk_object_facts *facts)
 {
-    bool in_kernel = strcmp(facts->kind, "signals") == 0 && facts->place[0] != '\0';
+    bool in_kernel = strcmp(facts->kind, "signals") == 0 && strcmp(facts->place, "kernel") == 0;
 
     return yk_facts_has_messages(facts) && (facts->known & YK_KNOWN_INSIDE) != 0 && !in_kernel;
 }

@@ -33,6 +33,16 @@ const char *yk_parse_as(const struct yk_usage *usage, const char *as)
     return as;
 }
 
+const char *yk_parse_as_somewhere(const struct yk_usage *usage, const char *as)
+{
+    char name[YK_LINK_ADDRESS];
+
+    /* not its place, which may have a password */
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(as, "@"), as);
+    yk_parse_as(usage, name);
+    return as;
+}
+
 void yk_link_options(const struct yk_usage *usage, const char *address, const char *as,
                      struct yoke_options *options, uint32_t *flags)
 {

@@ -19,6 +19,8 @@ bool yk_is_link(const char *address);
 
 /* The NAME of --as, which is a bare one. */
 const char *yk_parse_as(const struct yk_usage *usage, const char *as);
+/* NAME[@PLACE], where no address says the place. */
+const char *yk_parse_as_somewhere(const struct yk_usage *usage, const char *as);
 
 /*
  * Refuses --as without a link, a link without --as, and one named by both ends. Then fills in how to

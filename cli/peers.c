@@ -9,6 +9,7 @@
 #include "output.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yoke.h>
@@ -18,8 +19,8 @@ static const struct yk_usage usage = {
     "Usage: yoke peers [--place PLACE] [--json]\n"
     "Lists the peers that are there now: living processes that have joined under a\n"
     "name. The pid is that of the process which holds the name, as the kernel shows.\n\n"
-    "  SIGNALS   where it takes signals, memory or kernel ('yoke signal peer:NAME' or\n"
-    "            peer:NAME@kernel); '-': it takes none\n"
+    "  SIGNALS   where it takes signals, memory, kernel or nats ('yoke signal\n"
+    "            peer:NAME' or peer:NAME@PLACE); '-': it takes none\n"
     "  WAITING   how many wait there; '?': the kernel does not tell\n"
     "\n"
     "  --place P  those in that place: memory, or nats://HOST:PORT…, where the pid is\n"
@@ -67,10 +68,15 @@ static ssize_t list(const char *place, struct yoke_peer_info **ret_peers)
     }
 }
 
-/* Of a peer in a place across machines: not one of the same name in memory. */
+/* Of a peer in a place across machines: the one there, and not one of the same name in memory. */
 static bool find_inbox(const char *place, const char *peer, struct yk_object_facts *ret)
 {
-    return !strstr(place, "://") && yk_inspect_inbox(peer, ret) == 0;
+    char address[YK_ADDRESS_TEXT];
+
+    if (!strstr(place, "://"))
+        return yk_inspect_inbox(peer, ret) == 0;
+    snprintf(address, sizeof address, "signals:%s@%s", peer, place);
+    return yk_inspect(address, ret, NULL, NULL) == 0 && ret->attended;
 }
 
 static void print_json(const char *place, const struct yoke_peer_info *peers, size_t count)

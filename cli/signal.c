@@ -19,7 +19,7 @@ static const struct yk_usage usage = {
     "signal",
     "Usage: yoke signal ADDRESS NUMBER [OPTION...]\n"
     "       yoke signal ADDRESS --unix SIGNAL [OPTION...]\n"
-    "Sends peer:NAME (or peer:NAME@kernel) a signal: a number, and a value of 64\n"
+    "Sends peer:NAME (or peer:NAME@PLACE) a signal: a number, and a value of 64\n"
     "bits; 'yoke wait --as NAME' receives it. Or (--unix) one of the kernel's own,\n"
     "to the process that is proven to hold the name, never to a pid used again.\n\n"
     "  --as NAME      the peer as which it is sent\n"
@@ -57,7 +57,7 @@ static void take_option(struct request *request, int option)
 {
     switch (option) {
     case AS:
-        request->as = yk_parse_as(&usage, optarg);
+        request->as = yk_parse_as_somewhere(&usage, optarg);
         break;
     case VALUE:
         request->value = yk_parse_number(&usage, "--value", optarg, 0, UINT64_MAX);

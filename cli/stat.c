@@ -196,6 +196,11 @@ static void print_far(const struct yk_object_facts *facts)
         printf(", led by %s\n", far->server[0] ? far->server : "no server now");
     else
         printf(" on the only server\n");
+    if (strcmp(facts->kind, "signals") == 0) {
+        printf("a death       is noticed when its owner was silent for %s\n",
+               yk_format_duration(time, far->lease_ns));
+        return;
+    }
     if (yk_facts_is_port(facts))
         printf(
             "order         first in, first out, but for what is delivered again: that loses its place\n");

@@ -22,7 +22,7 @@
 
 static const struct yk_usage usage = {
     "wait",
-    "Usage: yoke wait --as NAME [OPTION...]\n"
+    "Usage: yoke wait --as NAME[@PLACE] [OPTION...]\n"
     "       yoke wait --for peer:NAME [--gone] [--timeout T]\n"
     "Joins as peer NAME, waits for a signal to it, and prints it. Or (--for) waits\n"
     "until a living process has joined as NAME.\n\n"
@@ -112,7 +112,7 @@ static void take_option(struct request *request, int option)
         request->timeout = yk_parse_duration(&usage, "--timeout", optarg);
         break;
     case AS:
-        request->as = yk_parse_as(&usage, optarg);
+        request->as = yk_parse_as_somewhere(&usage, optarg);
         break;
     case COUNT:
         request->count = yk_parse_number(&usage, "--count", optarg, 1, INT64_MAX);
@@ -228,17 +228,18 @@ static void print_text(const struct yoke_signal *signal)
 static int report_nothing(struct request *request)
 {
     char waited[YK_AGE_TEXT];
+    int length = (int)strcspn(request->as, "@"); /* not its place, which may have a password */
 
     if (request->follow && request->received > 0) {
         request->over = true;
         return YK_DONE;
     }
     if (request->timeout == YOKE_NOW)
-        yk_complain("there is no signal for peer:%s; %" PRIu64 " received before", request->as,
-                    request->received);
+        yk_complain("there is no signal for peer:%.*s; %" PRIu64 " received before", length,
+                    request->as, request->received);
     else
-        yk_complain("no signal came for peer:%s in %s; %" PRIu64 " received before", request->as,
-                    yk_format_duration(waited, request->timeout), request->received);
+        yk_complain("no signal came for peer:%.*s in %s; %" PRIu64 " received before", length,
+                    request->as, yk_format_duration(waited, request->timeout), request->received);
     return YK_NOTHING;
 }
 

@@ -622,8 +622,8 @@ YOKE_API int yoke_fd(yoke_endpoint *endpoint);
  * - -ECOMM, -EHOSTUNREACH and -EREMOTEIO as with ports there. While no server answers, what was received
  *   ahead is still had until the lease is over.
  * - yoke_peer_wait() looks ten times a second. pid and uid of yoke_peer_list() are as that process says
- *   itself. yoke_peer_accept(), yoke_peer_next(), yoke_peer_fd(), wait sets with such peers, and signals:
- *   -ENOTSUP; both sides open a link by its name.
+ *   itself. yoke_peer_accept(), yoke_peer_next(), yoke_peer_fd(), and wait sets with such peers: -ENOTSUP;
+ *   both sides open a link by its name.
  */
 
 typedef struct yoke_peer yoke_peer;
@@ -721,6 +721,22 @@ YOKE_API int yoke_peer_fd(yoke_peer *peer);
  * a standard one (below SIGRTMIN) that is sent again while it is pending is merged with it, so what
  * is received once may have been sent several times, and it has no value; those from SIGRTMIN to
  * SIGRTMAX are queued, each with its value.
+ *
+ * A peer that joined in the place nats:// takes its signals there, across machines. The same calls and
+ * promises; what differs:
+ *
+ * - Each signal asks the servers whether the peer's lease runs, and is then stored by them: two round
+ *   trips. So the sender is told that the peer was killed (-ENOENT) when its lease is over, and what was
+ *   sent until then goes with it. Room is there again a moment after a signal was received.
+ * - Who was stopped, or cut off, for longer than its lease while somebody else took its name receives no
+ *   more: -EOWNERDEAD; it leaves, and joins anew.
+ * - sender, pid (on the sender's machine) and uid are what the sender says (YOKE_SIGNAL_STATED). sequence
+ *   counts from 1 in each inbox. Of the options only depth counts; who may send is the servers' affair.
+ * - Sending may take 15 s: -ECOMM, in doubt, as no server answered whether it has the signal; -EINTR, a
+ *   signal handler ran meanwhile, and it may be so, too. The same signal, if it is the next that this process
+ *   sends to that peer, then arrives once. -EHOSTUNREACH: nothing was sent.
+ * - UNIX signals that this process catches are received beside them; to a peer there none can be sent
+ *   (-ENOTSUP): its process is another machine's.
  */
 
 /* How much is known of who sent a signal. */
@@ -755,26 +771,28 @@ struct yoke_signal {
  * yoke_close().
  *
  * -EBUSY (it has one; or somebody recovers what an earlier owner left), -EINVAL, -EADDRINUSE (in a
- * forked child: its parent is this peer), -ENOTSUP (a depth that the kernel has not), -EACCES,
- * -ENOSPC, -ENOMEM, -EMFILE, -ENFILE. May block for 250 ms, as yoke_open().
+ * forked child: its parent is this peer), -ENOTSUP (a depth that the kernel has not; the kernel, for a
+ * peer across machines), -EACCES, -ENOSPC, -ENOMEM, -EMFILE, -ENFILE. May block for 250 ms, as
+ * yoke_open(); across machines as that does there.
  */
 YOKE_API int yoke_signals_open(yoke_endpoint **ret_inbox, yoke_peer *peer, uint32_t flags,
                                const struct yoke_options *options);
 
 /*
  * Receives the next signal: 0, and *ret_signal is filled in. Any thread may, several at once, too.
- * What shared memory says of its sender is what that one states (YOKE_SIGNAL_STATED).
+ * What shared memory, or a place across machines, says of its sender is what that one states
+ * (YOKE_SIGNAL_STATED).
  *
  * -EAGAIN (none there, time-out 0), -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL, -EPERM (a forked
  * child), -EPROTO (somebody wrote what no yoke writes: that one is gone, the next may be good),
- * -EMFILE, -ENFILE (the first wait that is for UNIX signals, too).
+ * -EMFILE, -ENFILE (the first wait that is for UNIX signals, too), -EOWNERDEAD (across machines).
  */
 YOKE_API int yoke_signal_recv(yoke_endpoint *inbox, struct yoke_signal *ret_signal,
                               int64_t timeout_ns);
 
 /*
  * Sends a signal to a peer: TO is "peer:bob" (or "bob"), or "peer:bob@kernel" if that is where bob's
- * inbox is. FROM is the peer as which it is sent; NULL: nobody in particular. When it returns 0 the
+ * inbox is, or "peer:bob@nats://host" (or that by $YOKE_PLACE) where bob joined there. FROM is the peer as which it is sent; NULL: nobody in particular. When it returns 0 the
  * signal lies in the inbox of a living process. It never waits for room: -EAGAIN, full; this one
  * writes a sentence that says how many wait there. Thread-safe.
  *
@@ -785,7 +803,7 @@ YOKE_API int yoke_signal_recv(yoke_endpoint *inbox, struct yoke_signal *ret_sign
  * -EAGAIN; -ENOENT (nobody is that peer now); -ENOTSUP (it takes no signals, or not in this place);
  * -EACCES (its inbox's mode, or somebody else made what has its name); -EINVAL; -ENOSPC (as many
  * processes send to it as its inbox has places); -EADDRINUSE (FROM, in a forked child); -EPROTO,
- * -EPROTONOSUPPORT, -ENOMEM, -EMFILE, -ENFILE.
+ * -EPROTONOSUPPORT, -ENOMEM, -EMFILE, -ENFILE; across machines -ECOMM, -EINTR and -EHOSTUNREACH, too.
  */
 YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, uint64_t value);
 
@@ -797,7 +815,7 @@ YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, 
  *
  * -ENOENT (nobody is that peer), -EPERM (/proc does not show who holds the name: another user's, or
  * another PID namespace; or this process may not signal that one), -EINVAL, -EACCES, -ENOTSUP (before
- * Linux 5.3), -EMFILE, -ENFILE.
+ * Linux 5.3; or a peer in a place across machines), -EMFILE, -ENFILE.
  */
 YOKE_API int yoke_signal_kill(const char *peer, int unix_signal);
 

@@ -4,7 +4,8 @@
  * Signals come from two places: the peer's port (or its socket in the kernel), and the signalfd of
  * the UNIX signals that it catches. Where it catches any, it looks at both in turns, lest one keeps
  * the other waiting, and sleeps on a descriptor of both: the port's (notice.h) or the socket, and the
- * signalfd. Where it catches none, it sleeps as every receiver of a port does.
+ * signalfd. Where it catches none, it sleeps as every receiver of a port does. Across machines the port is
+ * the place's, an endpoint behind this one.
  *
  * An inbox belongs to the process that opened it: a signal is for a living process, and a forked
  * child is another one.
@@ -19,6 +20,7 @@
 #include "notice.h"
 #include "peer.h"
 #include "peer_lock.h"
+#include "place.h"
 #include "signal_socket.h"
 #include "signals.h"
 
@@ -26,18 +28,20 @@
 #define PLACES_DEFAULT 256 /* participants: the owner, and who sends */
 
 struct inbox {
-    struct yk_port port; /* in the kernel: only object.cancelled and object.visitors of it */
+    struct yk_port port; /* not in memory: only object.cancelled and object.visitors of it */
+    yoke_endpoint far;   /* across machines: self and operations; else those are NULL */
+    char name[YOKE_PEER_NAME_MAX + 1];
     bool kernel;
     struct yk_guarded_fd socket; /* in the kernel */
     int cancelling;              /* in the kernel: an eventfd; readable: cancelled */
-    struct yk_peer *peer;
-    uint64_t fork_stamp;  /* of the process that it belongs to */
-    yk_atomic32 signals;  /* the signalfd plus 1; 0: no UNIX signals are caught */
-    yk_atomic32 turn;     /* which of the two to look at first */
-    yk_atomic64 received; /* from the socket */
-    yk_atomic64 caught;   /* UNIX signals */
-    uint64_t catching;    /* which; this and all below under the process-wide mutex */
-    int descriptor;       /* yoke_fd(): an epoll of all sources; -1: not asked for */
+    struct yk_peer *peer;        /* NULL across machines, whose place knows it */
+    uint64_t fork_stamp;         /* of the process that it belongs to */
+    yk_atomic32 signals;         /* the signalfd plus 1; 0: no UNIX signals are caught */
+    yk_atomic32 turn;            /* which of the two to look at first */
+    yk_atomic64 received;        /* from the socket */
+    yk_atomic64 caught;          /* UNIX signals */
+    uint64_t catching;           /* which; this and all below under the process-wide mutex */
+    int descriptor;              /* yoke_fd(): an epoll of all sources; -1: not asked for */
 };
 
 static bool is_mine(const struct inbox *inbox)
@@ -47,7 +51,12 @@ static bool is_mine(const struct inbox *inbox)
 
 static const char *name_of(const struct inbox *inbox)
 {
-    return inbox->peer->object.fixed.name;
+    return inbox->name;
+}
+
+static bool is_far(const struct inbox *inbox)
+{
+    return inbox->far.operations != NULL;
 }
 
 static int signals_of(const struct inbox *inbox)
@@ -57,6 +66,11 @@ static int signals_of(const struct inbox *inbox)
 
 /* ---- what comes from where: 1 and the signal, 0 nothing now, or an error ---- */
 
+static int no_yoke_wrote(const struct inbox *inbox)
+{
+    return yk_fail(EPROTO, "peer:%s was sent a signal that no yoke wrote", name_of(inbox));
+}
+
 static int take_packet(struct yoke_signal *ret, const struct inbox *inbox,
                        const struct yk_signal_packet *packet, size_t size)
 {
@@ -64,7 +78,7 @@ static int take_packet(struct yoke_signal *ret, const struct inbox *inbox,
     memcpy(signal.sender, packet->sender, sizeof packet->sender);
     if (size != sizeof *packet ||
         (signal.sender[0] != '\0' && yk_name_check(YK_KIND_PEER, signal.sender) < 0))
-        return yk_fail(EPROTO, "peer:%s was sent a signal that no yoke wrote", name_of(inbox));
+        return no_yoke_wrote(inbox);
     *ret = signal;
     return 1;
 }
@@ -73,7 +87,11 @@ static int take_from_port(struct inbox *inbox, struct yoke_signal *ret, int64_t 
 {
     struct yk_signal_packet packet;
     struct yoke_message message = {.data = &packet, .capacity = sizeof packet};
-    ssize_t result = yk_port_recv_many(&inbox->port, &message, 1, timeout_ns);
+    ssize_t result =
+        is_far(inbox) ? inbox->far.operations->recv_many(inbox->far.self, &message, 1, timeout_ns)
+                      : yk_port_recv_many(&inbox->port, &message, 1, timeout_ns);
+    if (result == -EMSGSIZE)
+        return no_yoke_wrote(inbox);
     if (result < 0)
         return (int)result;
     result = take_packet(ret, inbox, &packet, message.size);
@@ -176,7 +194,9 @@ static int open_descriptor(struct inbox *inbox, int messages)
 
 static int descriptor(struct inbox *inbox)
 {
-    int messages = inbox->kernel ? inbox->socket.fd : yk_descriptor_open(&inbox->port.waiting);
+    int messages = inbox->kernel   ? inbox->socket.fd
+                   : is_far(inbox) ? inbox->far.operations->fd(inbox->far.self)
+                                   : yk_descriptor_open(&inbox->port.waiting);
     if (messages < 0)
         return messages;
     yk_process_lock();
@@ -210,11 +230,11 @@ static int look(struct inbox *inbox, struct yoke_signal *ret)
     return result == 0 && yk_load32_seq(&inbox->port.object.cancelled) ? -ECANCELED : result;
 }
 
-/* A port's sender may be stopped before it rings; the kernel never is. */
+/* A port's sender may be stopped before it rings; the kernel never is, and servers wake a place. */
 static int64_t slice_of(const struct inbox *inbox, int64_t deadline)
 {
     int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - yk_now();
-    return inbox->kernel || left < YK_SLICE ? left : YK_SLICE;
+    return inbox->kernel || is_far(inbox) || left < YK_SLICE ? left : YK_SLICE;
 }
 
 static int wait_for_all(struct inbox *inbox, struct yoke_signal *ret, int64_t timeout_ns)
@@ -225,14 +245,17 @@ static int wait_for_all(struct inbox *inbox, struct yoke_signal *ret, int64_t ti
         return fd;
     for (;;) {
         int result = look(inbox, ret);
-        if (result != 0)
+        bool away = result == -EHOSTUNREACH && timeout_ns != 0; /* a place's servers, for a while */
+        if (result != 0 && !away)
             return result < 0 ? result : 0;
         if (timeout_ns == 0)
             return -EAGAIN;
         int64_t slice = slice_of(inbox, deadline);
         if (slice <= 0)
-            return -ETIMEDOUT;
-        result = yk_sys_poll(fd, -1, slice);
+            return away ? result : -ETIMEDOUT;
+        if (away) /* its descriptor is readable as long as they are */
+            slice = slice < YK_SLICE ? slice : YK_SLICE;
+        result = yk_sys_poll(away ? signals_of(inbox) : fd, -1, slice);
         if (result < 0)
             return result;
     }
@@ -272,6 +295,8 @@ static int cancel(void *self)
     yk_fence_seq(); /* before the look who is inside, and before the bells */
     if (inbox->kernel) {
         yk_sys_ring(inbox->cancelling, 1);
+    } else if (is_far(inbox)) {
+        inbox->far.operations->cancel(inbox->far.self);
     } else {
         yk_wake_own(object);
         yk_ring_own(&inbox->port.waiting);
@@ -303,6 +328,10 @@ static void close_sources(struct inbox *inbox)
         yk_signal_socket_remove(&inbox->socket, inbox->peer);
         return;
     }
+    if (is_far(inbox)) {
+        inbox->far.operations->close(inbox->far.self);
+        return;
+    }
     if (is_mine(inbox))
         retire(inbox);
     yk_port_close(&inbox->port);
@@ -315,7 +344,8 @@ static void close_inbox(void *self)
     if (is_mine(inbox))
         yk_wait_for_visitors(&inbox->port.object);
     close_sources(inbox);
-    yk_peer_close_inbox(inbox->peer, inbox->fork_stamp);
+    if (!is_far(inbox))
+        yk_peer_close_inbox(inbox->peer, inbox->fork_stamp);
     free(inbox);
 }
 
@@ -373,14 +403,36 @@ static int open_in_kernel(struct inbox *inbox, const struct yoke_options *option
     return result;
 }
 
+static int open_far(struct inbox *inbox, const yoke_peer *peer, uint32_t flags,
+                    const struct yoke_options *options)
+{
+    struct yk_address address = peer->at;
+    if (flags & YOKE_SIGNALS_KERNEL)
+        return yk_fail(ENOTSUP,
+                       "peer:%s is in a place across machines: its signals wait there, and not in "
+                       "the kernel",
+                       address.name);
+    if (options->depth > 1u << 20)
+        return yk_fail(EINVAL, "a depth of %u is more than %u", options->depth, 1u << 20);
+    address.kind = YK_KIND_SIGNALS;
+    return address.place->open(&inbox->far, &address, YOKE_CREATE, options);
+}
+
 static int open_inbox(struct inbox *inbox, yoke_peer *peer, uint32_t flags,
                       const struct yoke_options *options)
 {
-    int result = yk_peer_open_inbox(peer, &inbox->peer);
+    const char *name;
+    int result = yk_peer_name(peer, &name);
     if (result < 0)
         return result;
+    strcpy(inbox->name, name);
     inbox->fork_stamp = yk_fork_stamp();
     inbox->descriptor = -1;
+    if (peer->elsewhere)
+        return open_far(inbox, peer, flags, options);
+    result = yk_peer_open_inbox(peer, &inbox->peer);
+    if (result < 0)
+        return result;
     result = flags & YOKE_SIGNALS_KERNEL ? open_in_kernel(inbox, options)
                                          : open_in_memory(inbox, options);
     if (result < 0)

@@ -658,6 +658,8 @@ YOKE_API int yoke_peer_join(yoke_peer **ret_peer, const char *name,
     if (result == 0 && address.place) {
         handle->elsewhere = address.place->peers;
         result = handle->elsewhere->join(&handle->self, address.where, address.name);
+        handle->at = address;
+        handle->joined = yk_fork_stamp();
     } else if (result == 0) {
         result = yk_peer_hold(&handle->peer, address.name, options ? options : &defaults);
     }
@@ -678,8 +680,8 @@ static bool counts_here(const struct yoke_peer *handle)
 int yk_peer_visit_begin(struct yoke_peer *handle)
 {
     if (handle->elsewhere)
-        return yk_fail(ENOTSUP, "a peer in a place across machines neither waits for links, which "
-                                "both sides open by name, nor takes signals");
+        return yk_fail(ENOTSUP, "a peer in a place across machines does not wait for links, which "
+                                "both sides open by name");
     yk_process_lock();
     if (!counts_here(handle)) /* the parent's threads are not here */
         yk_store32_relaxed(&handle->inside, 0);
@@ -696,6 +698,18 @@ int yk_peer_visit_begin(struct yoke_peer *handle)
 void yk_peer_visit_end(struct yoke_peer *handle)
 {
     yk_add32_seq(&handle->inside, UINT32_MAX);
+}
+
+int yk_peer_name(struct yoke_peer *handle, const char **ret)
+{
+    if (handle->elsewhere && handle->joined != yk_fork_stamp())
+        return yk_fail(EADDRINUSE,
+                       "peer:%s is the process that joined as it, and this is a child of that",
+                       handle->at.name);
+    int result = handle->elsewhere ? 0 : yk_peer_enter(&handle->peer);
+    if (result == 0)
+        *ret = handle->elsewhere ? handle->at.name : handle->peer->object.fixed.name;
+    return result;
 }
 
 YOKE_API int yoke_peer_leave(yoke_peer *peer)

@@ -5,6 +5,7 @@
 #ifndef YK_PEER_H
 #define YK_PEER_H
 
+#include "address.h"
 #include "notice.h"
 #include "yoke.h"
 
@@ -44,6 +45,8 @@ struct yoke_peer {
     struct yk_peer *peer;
     const struct yk_place_peers *elsewhere; /* in a place with peers of its own: `peer` is NULL */
     void *self;                             /* the place's */
+    struct yk_address at;                   /* elsewhere: its name there, and who joined */
+    uint64_t joined;                        /* (a process's fork stamp) */
     yk_atomic64 fork_stamp;                 /* the process that `inside` counts the threads of */
     yk_atomic32 cancelled;
     yk_atomic32 inside;       /* threads that wait through this handle */
@@ -73,6 +76,9 @@ int yk_peer_enter_link(struct yk_link *link);
 /* One more who holds the peer: the only one that receives its signals. -EBUSY: there is one. */
 int yk_peer_open_inbox(struct yoke_peer *handle, struct yk_peer **ret_peer);
 void yk_peer_close_inbox(struct yk_peer *peer, uint64_t fork_stamp);
+
+/* Its name. In a forked child: as yk_peer_enter(). */
+int yk_peer_name(struct yoke_peer *handle, const char **ret);
 
 /* A call that waits through the handle, which goes only after the end of it. 0, or as joining. */
 int yk_peer_visit_begin(struct yoke_peer *handle);

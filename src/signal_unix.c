@@ -35,6 +35,11 @@ static int send_signal(const char *peer, int number, const uint64_t *value)
 {
     struct yk_signal_address address;
     int result = yk_signal_address_parse(peer, &address);
+    if (result == 0 && address.place)
+        result = yk_fail(ENOTSUP,
+                         "peer:%s is in a place across machines: UNIX signals go to processes of "
+                         "this one, found by their names in memory",
+                         address.name);
     if (result < 0)
         return result;
     int fd = yk_peer_open_process(address.name);

@@ -19,6 +19,7 @@
 #include "base/sys.h"
 #include "peer.h"
 #include "peer_lock.h"
+#include "place.h"
 #include "port.h"
 #include "signal_socket.h"
 
@@ -29,9 +30,10 @@ struct target {
     union {
         struct yk_port port;
         struct yk_signal_socket socket;
+        yoke_endpoint far; /* self and operations */
     };
     struct yk_signal_address address;
-    char directory[256]; /* the name directory that it was found in */
+    char directory[256]; /* the name directory that it was found in; across machines: "" */
     uint32_t users;      /* this and all below under the process-wide mutex */
     uint64_t used;       /* when last, by counting */
     bool kept;           /* in `targets` */
@@ -45,29 +47,26 @@ static uint64_t turns, fork_stamp;
 int yk_signal_address_parse(const char *text, struct yk_signal_address *ret)
 {
     struct yk_signal_address parsed = {.kernel = false};
+    struct yk_address address;
     if (!text)
         return yk_fail(EINVAL, "whom to signal is NULL: peer:bob would name somebody");
     const char *name = strncmp(text, "peer:", 5) == 0 ? text + 5 : text;
     const char *place = strchr(name, '@');
     size_t length = place ? (size_t)(place - name) : strlen(name);
-    if (place && strcmp(place, "@kernel") == 0)
-        parsed.kernel = true;
-    else if (place && strstr(place, "://")) /* which may have a password in it */
-        return yk_fail(ENOTSUP,
-                       "%.*s: signals are in memory or in the kernel, and go to no other machine",
-                       (int)(length < 128 ? length : 128), name);
-    else if (place && strcmp(place, "@memory") != 0)
-        return yk_fail(ENOTSUP,
-                       "%.160s: the place '%.60s' is not to be had for signals, which are "
-                       "in memory or in the kernel",
-                       text, place + 1);
     if (length >= sizeof parsed.name)
         return yk_fail(EINVAL, "the name '%.20s…' is longer than %d bytes", name,
                        YOKE_PEER_NAME_MAX);
-    if (strchr(name, ':') && name == text)
-        return yk_fail(EINVAL, "'%.160s' does not name a peer: peer:bob would", text);
     memcpy(parsed.name, name, length);
+    if (strchr(parsed.name, ':') && name == text)
+        return yk_fail(EINVAL, "'%.160s' does not name a peer: peer:bob would", parsed.name);
     int result = yk_name_check(YK_KIND_PEER, parsed.name);
+    parsed.kernel = place && strcmp(place, "@kernel") == 0;
+    if (result == 0 && !parsed.kernel) {
+        result = yk_address_parse_peer(name, &address);
+        parsed.place = result == 0 ? address.place : NULL;
+    }
+    if (parsed.place)
+        strcpy(parsed.where, address.where);
     if (result == 0)
         *ret = parsed;
     return result;
@@ -77,7 +76,9 @@ int yk_signal_address_parse(const char *text, struct yk_signal_address *ret)
 
 static void close_target(struct target *target)
 {
-    if (target->address.kernel)
+    if (target->address.place)
+        target->far.operations->close(target->far.self);
+    else if (target->address.kernel)
         yk_signal_socket_lose(&target->socket);
     else
         yk_port_close(&target->port);
@@ -99,6 +100,8 @@ static int has_owner(struct yk_object *object)
 /* 1, 0, or why it can not be told. */
 static int lives(struct target *target)
 {
+    if (target->address.place)
+        return 1; /* else sending says -ESTALE: the question goes as far as the signal */
     if (target->address.kernel)
         return yk_signal_socket_lives(&target->socket);
     return yk_object_enter(&target->port.object) == 0 ? has_owner(&target->port.object) : 0;
@@ -152,10 +155,22 @@ static int find_in_memory(struct target *target, const struct yk_directory *dire
     return result;
 }
 
+static int find_far(struct target *target)
+{
+    static const struct yoke_options defaults = YOKE_OPTIONS_INIT;
+    const struct yk_signal_address *wanted = &target->address;
+    struct yk_address address = {.kind = YK_KIND_SIGNALS, .place = wanted->place, .whole = true};
+    strcpy(address.name, wanted->name);
+    strcpy(address.where, wanted->where);
+    return wanted->place->open(&target->far, &address, 0, &defaults);
+}
+
 /* -ESTALE: whoever was found is not there any more; look again. */
 static int find(struct target *target)
 {
     struct yk_directory directory;
+    if (target->address.place)
+        return find_far(target);
     int result = yk_directory_open(&directory, target->directory, true);
     if (result == -ENOENT)
         return yk_fail(ENOENT, "nobody is peer:%s", target->address.name);
@@ -205,6 +220,7 @@ static struct target *find_kept(const struct yk_signal_address *address, const c
         struct target *target = targets[i];
         if (target && target->address.kernel == address->kernel &&
             strcmp(target->address.name, address->name) == 0 &&
+            strcmp(target->address.where, address->where) == 0 &&
             strcmp(target->directory, directory) == 0)
             return target;
     }
@@ -300,6 +316,17 @@ static int send_in_memory(struct target *target, const struct yk_signal_packet *
     return (int)sent;
 }
 
+static int send_far(struct target *target, const struct yk_signal_packet *packet)
+{
+    union { /* it is only read */
+        const void *given;
+        void *data;
+    } bytes = {packet};
+    struct yoke_message message = {.data = bytes.data, .size = sizeof *packet};
+    ssize_t sent = target->far.operations->send_many(target->far.self, &message, 1, YOKE_NOW);
+    return sent < 0 ? (int)sent : 0;
+}
+
 /* -ESTALE: its receiver is gone. */
 static int send_to(struct target *target, const struct yk_signal_packet *packet)
 {
@@ -309,6 +336,8 @@ static int send_to(struct target *target, const struct yk_signal_packet *packet)
                        strerror(-alive));
     if (alive == 0)
         return -ESTALE;
+    if (target->address.place)
+        return send_far(target, packet);
     return target->address.kernel
                ? yk_signal_socket_send(&target->socket, target->address.name, packet)
                : send_in_memory(target, packet);
@@ -317,8 +346,9 @@ static int send_to(struct target *target, const struct yk_signal_packet *packet)
 static int send_packet(const struct yk_signal_address *address,
                        const struct yk_signal_packet *packet)
 {
-    char directory[256];
-    yk_directory_path(directory);
+    char directory[256] = "";
+    if (!address->place)
+        yk_directory_path(directory);
     for (int attempt = 0; attempt < TRIES; attempt++) {
         struct target *target = take_kept(address, directory);
         int result = target ? 0 : take_new(&target, address, directory);
@@ -338,22 +368,19 @@ YOKE_API int yoke_signal_send(yoke_peer *from, const char *to, uint32_t number, 
 {
     struct yk_signal_packet packet = {.value = value, .number = number};
     struct yk_signal_address address;
+    const char *name = "";
     int result = yk_signal_address_parse(to, &address);
     if (result == 0)
         result = yk_fork_init();
-    if (result == 0 && from && from->elsewhere)
-        result = yk_fail(ENOTSUP, "a peer in a place across machines sends no signals");
     if (result == 0 && from)
-        result = yk_peer_enter(&from->peer);
+        result = yk_peer_name(from, &name);
     if (result < 0)
         return result;
-    if (address.kernel)
-        packet.proof = from ? from->peer->object.lock.fd : -1;
+    if (address.kernel) /* a name elsewhere is proven by nothing here */
+        packet.proof = from && !from->elsewhere ? from->peer->object.lock.fd : -1;
     else
         packet.uid = yk_sys_effective_uid();
-    if (from) { /* without its end when it is of full length */
-        const char *name = from->peer->object.fixed.name;
-        memcpy(packet.sender, name, strnlen(name, sizeof packet.sender));
-    }
+    /* without its end when it is of full length */
+    memcpy(packet.sender, name, strnlen(name, sizeof packet.sender));
     return send_packet(&address, &packet);
 }

@@ -7,11 +7,13 @@
  * receive lives; whoever sends has another slot. inbox.c receives, signals.c sends.
  *
  * In the kernel it is a socket in the name directory, called after the peer's object
- * (signal_socket.h). Both carry the same packet.
+ * (signal_socket.h). In a place across machines it is whatever endpoint that place opens as one of
+ * this kind (place.h). All carry the same packet.
  */
 #ifndef YK_SIGNALS_H
 #define YK_SIGNALS_H
 
+#include "address.h"
 #include "memory/directory.h"
 #include "yoke.h"
 
@@ -20,7 +22,7 @@ struct yk_signal_packet {
     uint64_t value;
     uint32_t number;
     union {
-        uint32_t uid;  /* in memory */
+        uint32_t uid;  /* in memory, and across machines */
         int32_t proof; /* in the kernel: the sender's descriptor that has the lock of its name */
     };
     char sender[YOKE_PEER_NAME_MAX]; /* filled up with zeroes; no name: all of it */
@@ -29,10 +31,12 @@ _Static_assert(sizeof(struct yk_signal_packet) == 128, "a packet is the same eve
 
 #define YK_SIGNALS_OWNER 0 /* the slot of who receives */
 
-/* "bob", "peer:bob" or "peer:bob@kernel". */
+/* "bob", "peer:bob", "peer:bob@kernel", or in a place across machines, which $YOKE_PLACE may be, too. */
 struct yk_signal_address {
     char name[YOKE_PEER_NAME_MAX + 1];
     bool kernel;
+    const struct yk_place *place; /* across machines; NULL: on this one */
+    char where[YK_PLACE_MAX];     /* that one's text */
 };
 int yk_signal_address_parse(const char *text, struct yk_signal_address *ret);
 

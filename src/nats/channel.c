@@ -120,7 +120,7 @@ static int join(struct yk_channel *channel)
 {
     int result = channel->kind->join ? channel->kind->join(channel) : 0;
 
-    if (result < 0)
+    if (result < 0 || channel->unseen)
         return result;
     result = yk_here_enter(&channel->here, &channel->line, channel->kind->name, channel->name,
                            channel->facts.generation, describe(channel));
@@ -171,6 +171,7 @@ static void reset(struct yk_channel *channel)
     struct yk_channel fresh = {.kind = channel->kind,
                                .facts = channel->facts,
                                .parked = channel->parked,
+                               .unseen = channel->unseen,
                                .watched = channel->watched,
                                .cancel = channel->cancel,
                                .bell = channel->bell};
@@ -389,7 +390,10 @@ static int plan(struct yk_nats_facts *facts, const struct yk_channel_kind *kind,
                 uint32_t flags, const struct yoke_options *options)
 {
     int64_t most = natsConnection_GetMaxPayload(hub->connection) - YK_NATS_HEADERS_MOST;
+    int64_t ack_wait = hub->where.ack_wait_ns;
 
+    if (kind->ack_wait_ns > 0 && ack_wait > kind->ack_wait_ns)
+        ack_wait = kind->ack_wait_ns;
     *facts = (struct yk_nats_facts){
         .max_message = options->max_message ? options->max_message : MESSAGE_DEFAULT,
         .depth = options->depth ? options->depth : DEPTH_DEFAULT,
@@ -397,7 +401,7 @@ static int plan(struct yk_nats_facts *facts, const struct yk_channel_kind *kind,
         .max_parked = options->max_parked,
         .max_borrowed = options->max_borrowed ? options->max_borrowed : BORROWED_DEFAULT,
         .kept = (flags & YOKE_KEPT) != 0,
-        .ack_wait_ns = hub->where.ack_wait_ns,
+        .ack_wait_ns = ack_wait,
     };
     if (facts->max_parked == 0)
         facts->max_parked = facts->depth / 4 ? facts->depth / 4 : 1;
@@ -460,7 +464,7 @@ static int find(struct yk_channel *channel, struct yk_hub *hub, uint32_t flags)
 
     if (result == 0 && (flags & YOKE_EXCLUSIVE))
         return yk_fail(EEXIST, "%s is there already", channel->label);
-    if (result < 0 || kind->is_whole(hub, channel->name, facts->generation))
+    if (result < 0 || channel->unseen || kind->is_whole(hub, channel->name, facts->generation))
         return result;
     result = kind->make_whole(hub, channel->name, facts);
     return result < 0 && went(channel, hub) ? -ENOENT : result;
@@ -474,6 +478,7 @@ static int make(struct yk_channel *channel, struct yk_hub *hub, uint32_t flags,
     struct yk_nats_facts *facts = &channel->facts;
     int result = plan(facts, kind, hub, flags, options);
 
+    strcpy(facts->owner, channel->owner);
     if (result == 0)
         result = yk_nats_create(hub, kind->name, channel->name, facts);
     if (result < 0)

@@ -99,6 +99,7 @@ struct yk_channel;
 struct yk_channel_kind {
     const char *name;        /* "port": in subjects and sentences */
     uint32_t max_deliveries; /* unless options say so */
+    int64_t ack_wait_ns;     /* at most; 0: as the place says */
     bool
         names_senders; /* options.as is for messages' ids: the same message, sent by another process, is known */
     /* Its streams, of that generation: are they there? Makes what is missing; removes them. */
@@ -154,6 +155,8 @@ struct yk_channel {
     char state_subject[YK_NATS_SUBJECT_MOST + 64];
     char scope[33];                  /* of its messages' ids */
     char as[YOKE_PEER_NAME_MAX + 1]; /* of those that have a number; "": none */
+    char owner[YK_OWNER_MOST];       /* what it makes is that one's: see names.h */
+    bool unseen;                     /* it does not say that it is there, and makes nothing */
 
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t left;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "port.h"
+#include "signals.h"
 #include "streams.h"
 
 #define TEXT_MOST    700
@@ -298,8 +299,10 @@ static void check_fill(const struct check *check, const char *address,
     char cure[2 * ADDRESS_MOST + 64];
     uint64_t there = facts->waiting + facts->held;
     unsigned ways = strcmp(facts->kind, "link") == 0 ? 2 : 1;
+    bool signals = strcmp(facts->kind, YK_SIGNALS) == 0;
 
-    snprintf(cure, sizeof cure, "yoke stat %s (who has it open), yoke recv %s", address, address);
+    snprintf(cure, sizeof cure, "yoke stat %s (who has it open)%s%s", address,
+             signals ? "" : ", yoke recv ", signals ? "" : address);
     if (facts->depth > 0 && there >= (uint64_t)facts->depth * ways)
         find(check, YK_WARNING, address, cure,
              "is full, with %llu messages waiting and %llu held: senders wait, or get -EAGAIN; %u "
@@ -307,7 +310,7 @@ static void check_fill(const struct check *check, const char *address,
              (unsigned long long)facts->waiting, (unsigned long long)facts->held,
              facts->participants_used,
              plural(facts->participants_used, "process has", "processes have"));
-    else if (there > 0 && facts->participants_used == 0)
+    else if (there > 0 && facts->participants_used == 0 && !signals)
         find(check, YK_NOTE, address, NULL, "%llu %s, and no process has it open",
              (unsigned long long)there, plural(there, "message is there", "messages are there"));
 }
@@ -345,6 +348,17 @@ static void check_life(const struct check *check, const char *address,
 {
     char cure[ADDRESS_MOST + 16];
 
+    if (strcmp(facts->kind, YK_SIGNALS) == 0) {
+        snprintf(cure, sizeof cure, "yoke gc --place %s", check->where);
+        if (!facts->attended)
+            find(
+                check, YK_WARNING, address, cure,
+                "was the inbox of a peer that died, or lost its name: nobody can receive what is in "
+                "it, %llu %s",
+                (unsigned long long)(facts->waiting + facts->held),
+                plural(facts->waiting + facts->held, "signal", "signals"));
+        return;
+    }
     snprintf(cure, sizeof cure, "yoke rm %s", address);
     if (!facts->kept && facts->participants_used == 0)
         find(

@@ -4,14 +4,20 @@
  * Such a stream is dead for sure when a later word about its name says that the object went, or was made anew: the
  * name's messages are numbered in the order in which they were written, and the stream's own name has the number
  * of the one that made it. One whose name nobody speaks of any more, or only with smaller numbers, may have
- * outlived the stream of names, and is left alone.
+ * outlived the stream of names, and is left alone; but for an inbox of signals, which nobody finds without a name, when
+ * nobody is the peer who would receive from it.
+ *
+ * And the inboxes of peers who died, name and all: their signals were for nobody else.
  */
+#include "signals.h"
 #include "streams.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "peer.h"
 
 #define PAGE_MOST 100000 /* of pages of streams: far more than a server has */
 
@@ -24,7 +30,8 @@ static const struct sort {
 } sorts[] = {{"port", "port", true},
              {"parked", "port", false},
              {"link0", "link", true},
-             {"link1", "link", false}};
+             {"link1", "link", false},
+             {YK_SIGNALS, YK_SIGNALS, true}};
 
 static const struct sort *sort_of(const char *what)
 {
@@ -106,6 +113,18 @@ void yk_streams_fini(struct yk_streams *streams)
     *streams = (struct yk_streams){.all = NULL};
 }
 
+/* Of one that no name leads to. */
+static int nameless_state(struct yk_hub *hub, const struct yk_stream *stream,
+                          enum yk_stream_state *ret)
+{
+    char owner[YK_HERE_OWNER] = "?";
+    int result =
+        strcmp(stream->kind, YK_SIGNALS) == 0 ? yk_nats_peer_owner(hub, stream->name, owner) : 0;
+
+    *ret = result == 0 && owner[0] == '\0' ? YK_STREAM_DEAD : YK_STREAM_UNKNOWN;
+    return result;
+}
+
 int yk_stream_state(struct yk_hub *hub, const struct yk_stream *stream, enum yk_stream_state *ret)
 {
     struct yk_named named;
@@ -114,8 +133,8 @@ int yk_stream_state(struct yk_hub *hub, const struct yk_stream *stream, enum yk_
     if (result < 0 && result != -ENOENT)
         return result;
     if (result == -ENOENT || named.sequence < stream->generation || (named.there && !named.sound))
-        *ret = YK_STREAM_UNKNOWN;
-    else if (named.there && named.facts.generation == stream->generation)
+        return nameless_state(hub, stream, ret);
+    if (named.there && named.facts.generation == stream->generation)
         *ret = YK_STREAM_ALIVE;
     else
         *ret = YK_STREAM_DEAD;
@@ -156,6 +175,40 @@ static int clear(struct yk_hub *hub, const struct yk_stream *stream, bool dry_ru
     return each(&item, context);
 }
 
+/* ---- inboxes whose owners died --------------------------------------------------------------- */
+
+struct inboxes {
+    struct yk_hub *hub;
+    bool dry_run;
+    yk_tell_item *each;
+    void *context;
+};
+
+static int clear_inbox(const struct yk_named *named, void *context)
+{
+    const struct inboxes *inboxes = context;
+    struct yk_object_facts facts;
+    struct yk_presence nobody = {.all = NULL};
+    struct yk_gc_item item = {.what = "inbox"};
+    bool lives = true;
+
+    if (strcmp(named->kind, YK_SIGNALS) != 0 || !named->there || !named->sound)
+        return 0;
+    int result = yk_nats_signals_lives(inboxes->hub, named->name, &named->facts, &lives);
+    if (result < 0 || lives)
+        return result;
+    yk_look_at_named(inboxes->hub, named, &nobody, &facts);
+    if (!inboxes->dry_run)
+        result = yk_nats_signals_clear(inboxes->hub, named->name, &named->facts);
+    if (result < 0)
+        return result == -ENOENT ? 0 : result; /* somebody else was faster */
+    item.bytes = facts.memory_used;
+    snprintf(item.name, sizeof item.name, "%s:%s", named->kind, named->name);
+    snprintf(item.reason, sizeof item.reason, "its owner died, or lost the name; %llu signals",
+             (unsigned long long)(facts.waiting + facts.held));
+    return inboxes->each(&item, inboxes->context);
+}
+
 int yk_nats_collect(const char *where, bool dry_run, yk_tell_item *each, void *context)
 {
     YK_KEEP_ERRNO;
@@ -164,8 +217,10 @@ int yk_nats_collect(const char *where, bool dry_run, yk_tell_item *each, void *c
     int result = yk_look_hub(&hub, where);
 
     if (result == 0)
+        result = yk_look_names(hub, clear_inbox, &(struct inboxes){hub, dry_run, each, context});
+    if (result == 0)
         result = yk_streams_list(hub, &streams);
-    if (result < 0)
+    if (result != 0)
         return result;
     for (size_t i = 0; i < streams.count && result == 0; i++)
         result = clear(hub, &streams.all[i], dry_run, each, context);

@@ -9,7 +9,7 @@
 
 #include "names.h"
 
-#define YK_HERE_OWNER  17 /* bytes of the text that tells one owner from another, its end included */
+#define YK_HERE_OWNER  YK_OWNER_MOST
 #define YK_ASKED_RENEW 'h' /* the kind of its questions */
 
 /* One participant. Its owner guards it; entering and leaving wait for the servers, renewing does not. */

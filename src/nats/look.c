@@ -10,6 +10,7 @@
 
 #include "fork.h"
 #include "port.h"
+#include "signals.h"
 
 static const char strange[] = "%s: the answer is none of JetStream's";
 
@@ -432,6 +433,32 @@ static void look_at_port(struct yk_hub *hub, const char *name, uint64_t generati
         note_problem(ret, yk_nats_explain());
 }
 
+/* A port without parked messages, which goes with its owner. */
+static void look_at_signals(struct yk_hub *hub, const char *name, const struct yk_nats_facts *entry,
+                            struct yk_object_facts *ret)
+{
+    char stream[YK_NATS_SUBJECT_MOST];
+    struct yk_stream_facts main, none = {.consumers = 0};
+    struct yk_consumer_facts consumer;
+    int result = yk_nats_signals_lives(hub, name, entry, &ret->attended);
+
+    ret->kept = false;
+    ret->max_deliveries = ret->max_parked = ret->max_borrowed = 0;
+    yk_nats_stream(stream, hub, YK_SIGNALS, name, entry->generation);
+    if (result == 0)
+        result = yk_look_stream(hub, stream, &main);
+    if (result == 0)
+        result = yk_look_consumer(hub, stream, &consumer);
+    if (result == 0)
+        copy_traffic(ret, &main, &consumer, &none);
+    ret->far.incomplete = result == -ENOENT;
+    if (result == -ENOENT)
+        note_problem(ret, "its stream, or the consumer of that, is not there: whoever made it was "
+                          "interrupted, or somebody removed it, and not by yoke");
+    else if (result < 0)
+        note_problem(ret, yk_nats_explain());
+}
+
 /* What is on the way in a direction. */
 static void add_way(struct yk_object_facts *ret, int way, const struct yk_stream_facts *stream,
                     const struct yk_consumer_facts *consumer)
@@ -515,6 +542,8 @@ void yk_look_at_named(struct yk_hub *hub, const struct yk_named *named,
         look_at_port(hub, named->name, named->facts.generation, ret);
     else if (strcmp(named->kind, "link") == 0)
         look_at_link(hub, named->name, named->facts.generation, ret);
+    else if (strcmp(named->kind, YK_SIGNALS) == 0)
+        look_at_signals(hub, named->name, &named->facts, ret);
 }
 
 static int compare_people(const void *a, const void *b)
@@ -592,12 +621,14 @@ static int look_at(const struct yk_address *address, struct yk_object_facts *ret
 {
     YK_KEEP_ERRNO;
     struct yk_presence presence = {.all = NULL};
-    const char *kind = address->kind == YK_KIND_LINK ? "link" : "port";
+    const char *kind = address->kind == YK_KIND_LINK      ? "link"
+                       : address->kind == YK_KIND_SIGNALS ? YK_SIGNALS
+                                                          : "port";
     struct yk_named named;
     struct yk_hub *hub;
     int result = 0;
 
-    if (address->kind != YK_KIND_PORT && address->kind != YK_KIND_LINK)
+    if (address->kind == YK_KIND_PEER)
         result = yk_fail(ENOTSUP, "of %.128s in this place is told by 'yoke peers --place'",
                          address->name);
     if (result == 0)

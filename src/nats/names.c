@@ -224,7 +224,7 @@ int yk_nats_ensure_list(struct yk_hub *hub, const char *list)
 
 static json_t *facts_to_json(const char *kind, const struct yk_nats_facts *facts)
 {
-    return json_pack("{s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}",
+    return json_pack("{s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s, s:s}",
                      "kind", kind, "generation", (json_int_t)facts->generation, "closing",
                      (int)facts->closing, "max_message", (json_int_t)facts->max_message, "depth",
                      (json_int_t)facts->depth, "max_deliveries", (json_int_t)facts->max_deliveries,
@@ -232,24 +232,25 @@ static json_t *facts_to_json(const char *kind, const struct yk_nats_facts *facts
                      (json_int_t)facts->max_borrowed, "kept", (int)facts->kept, "replicas",
                      (json_int_t)facts->replicas, "ack_wait_ns", (json_int_t)facts->ack_wait_ns,
                      "created_ns", (json_int_t)facts->created_ns, "creator",
-                     (json_int_t)facts->creator, "host", facts->host);
+                     (json_int_t)facts->creator, "host", facts->host, "owner", facts->owner);
 }
 
 static bool facts_from_json(const char *data, size_t size, struct yk_nats_facts *facts)
 {
     json_int_t generation, max_message, depth, max_deliveries, max_parked, max_borrowed, replicas,
         ack_wait, created, creator;
-    const char *host;
+    const char *host, *owner = "";
     int kept, closing;
     json_t *object = json_loadb(data, size, 0, NULL);
     bool good =
         object &&
-        json_unpack(object, "{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s}",
+        json_unpack(object,
+                    "{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s, s?s}",
                     "generation", &generation, "closing", &closing, "max_message", &max_message,
                     "depth", &depth, "max_deliveries", &max_deliveries, "max_parked", &max_parked,
                     "max_borrowed", &max_borrowed, "kept", &kept, "replicas", &replicas,
                     "ack_wait_ns", &ack_wait, "created_ns", &created, "creator", &creator, "host",
-                    &host) == 0 &&
+                    &host, "owner", &owner) == 0 &&
         max_message >= 0 && max_message <= (json_int_t)YOKE_MESSAGE_MAX && depth > 0 &&
         depth <= 1 << 20 && max_deliveries >= 0 && max_deliveries <= UINT32_MAX &&
         max_parked >= 0 && max_parked <= UINT32_MAX && max_borrowed > 0 &&
@@ -270,6 +271,7 @@ static bool facts_from_json(const char *data, size_t size, struct yk_nats_facts 
             .created_ns = created,
             .creator = (int32_t)creator};
         snprintf(facts->host, sizeof facts->host, "%s", host);
+        snprintf(facts->owner, sizeof facts->owner, "%s", owner);
     }
     json_decref(object);
     return good;

@@ -19,6 +19,7 @@
 
 #define YK_NATS_TOKEN_MOST   (3 * YK_ENTRY_MAX) /* a name, encoded */
 #define YK_NATS_SUBJECT_MOST (YK_NATS_TOKEN_MOST + 128)
+#define YK_OWNER_MOST        17 /* bytes of the text that tells one owner from another, its end included */
 
 /* What is said of an object when it is made; it keeps that. */
 struct yk_nats_facts {
@@ -33,6 +34,8 @@ struct yk_nats_facts {
     int64_t created_ns; /* CLOCK_REALTIME of the creator */
     int32_t creator;    /* its process id */
     char host[65];      /* and machine */
+    char owner
+        [YK_OWNER_MOST]; /* of what goes with one owner of a peer's name: that one's number; "": of all else */
 };
 
 /* A name as one token of a subject, and as a part of a stream's name. */

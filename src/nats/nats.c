@@ -5,18 +5,26 @@
 #include "nats_link.h"
 #include "peer.h"
 #include "port.h"
+#include "signals.h"
 
 static bool carries(enum yk_kind kind)
 {
-    return kind == YK_KIND_PORT || kind == YK_KIND_LINK || kind == YK_KIND_PEER;
+    return kind == YK_KIND_PORT || kind == YK_KIND_LINK || kind == YK_KIND_PEER ||
+           kind == YK_KIND_SIGNALS;
 }
 
 static int open_endpoint(yoke_endpoint *endpoint, const struct yk_address *address, uint32_t flags,
                          const struct yoke_options *options)
 {
     YK_KEEP_ERRNO;
-    return address->kind == YK_KIND_LINK ? yk_nats_link_open(endpoint, address, flags, options)
-                                         : yk_nats_port_open(endpoint, address, flags, options);
+    switch (address->kind) {
+    case YK_KIND_LINK:
+        return yk_nats_link_open(endpoint, address, flags, options);
+    case YK_KIND_SIGNALS:
+        return yk_nats_signals_open(endpoint, address, flags, options);
+    default:
+        return yk_nats_port_open(endpoint, address, flags, options);
+    }
 }
 
 static int remove_object(const struct yk_address *address)

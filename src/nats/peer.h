@@ -16,9 +16,10 @@
 struct yk_nats_peer {
     struct yk_line line; /* first */
     char name[YOKE_PEER_NAME_MAX + 1];
-    unsigned users; /* with `next` and `links`, under the hub's peers_mutex */
+    unsigned users; /* with those up to `inbox`, under the hub's peers_mutex */
     struct yk_nats_peer *next;
     struct yk_nats_link *links;
+    bool inbox;            /* somebody has its inbox of signals open */
     pthread_mutex_t mutex; /* of the rest */
     struct yk_here here;
     json_t *description;
@@ -32,6 +33,11 @@ void yk_nats_peer_drop(struct yk_nats_peer *peer);
 bool yk_nats_peer_is_lost(struct yk_nats_peer *peer);
 /* Is it certainly not? */
 bool yk_nats_peer_is_certain(struct yk_nats_peer *peer);
+
+/* Who has the name, by the servers' word: its owner's number, "" if nobody has it. */
+int yk_nats_peer_owner(struct yk_hub *hub, const char *name, char owner[YK_HERE_OWNER]);
+/* The number of that message's owner, or "?". */
+void yk_nats_peer_read_owner(const char *data, size_t size, char owner[YK_HERE_OWNER]);
 
 extern const struct yk_place_peers yk_nats_peers; /* peers.c */
 

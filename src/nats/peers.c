@@ -56,8 +56,16 @@ static void leave(void *peer)
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* Who has the name: its owner's number, "" if nobody has it. */
-static int look(struct yk_hub *hub, const char *name, char owner[YK_HERE_OWNER])
+void yk_nats_peer_read_owner(const char *data, size_t size, char owner[YK_HERE_OWNER])
+{
+    json_t *said = json_loadb(data, size, 0, NULL);
+    const char *text = json_string_value(json_object_get(said, "owner"));
+
+    snprintf(owner, YK_HERE_OWNER, "%s", text && text[0] ? text : "?");
+    json_decref(said);
+}
+
+int yk_nats_peer_owner(struct yk_hub *hub, const char *name, char owner[YK_HERE_OWNER])
 {
     char token[YK_NATS_TOKEN_MOST], subject[YK_NATS_SUBJECT_MOST];
     uint64_t sequence;
@@ -69,11 +77,8 @@ static int look(struct yk_hub *hub, const char *name, char owner[YK_HERE_OWNER])
     owner[0] = '\0';
     if (result < 0 || !message)
         return result;
-    json_t *said =
-        json_loadb(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), 0, NULL);
-    const char *text = json_string_value(json_object_get(said, "owner"));
-    snprintf(owner, YK_HERE_OWNER, "%s", text && text[0] ? text : "?");
-    json_decref(said);
+    yk_nats_peer_read_owner(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),
+                            owner);
     natsMsg_Destroy(message);
     return 0;
 }
@@ -97,13 +102,13 @@ static int await(struct yk_hub *hub, const char *name, uint32_t what, int64_t ti
 {
     int64_t deadline = yk_nats_deadline(timeout_ns);
     char first[YK_HERE_OWNER], now[YK_HERE_OWNER];
-    int result = look(hub, name, first);
+    int result = yk_nats_peer_owner(hub, name, first);
 
     strcpy(now, first);
     while (result == 0 && !is_so(what, first, now)) {
         result = timeout_ns == 0 ? -EAGAIN : pause_until(deadline);
         if (result == 0)
-            result = look(hub, name, now);
+            result = yk_nats_peer_owner(hub, name, now);
     }
     return result;
 }

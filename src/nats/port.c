@@ -12,11 +12,12 @@
 #define WAITING_MOST       65536  /* receivers */
 #define CLUSTER_RESERVE    100000 /* messages */
 
-static void begin(struct yk_channel *channel)
+void yk_nats_port_begin(struct yk_channel *channel)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
     const struct yk_hub *hub = channel->line.hub;
     uint64_t generation = channel->facts.generation;
+    const char *what = channel->kind->name;
     char source[YK_NATS_SUBJECT_MOST], target[YK_NATS_SUBJECT_MOST];
 
     port->next =
@@ -25,10 +26,10 @@ static void begin(struct yk_channel *channel)
         (struct yk_ear){.line = &channel->line, .kind = YK_ASKED_WATCH, .arrived = yk_channel_hear};
     port->elections = (struct yk_ear){
         .line = &channel->line, .kind = YK_ASKED_ELECTED, .arrived = yk_nats_port_elected};
-    yk_nats_subject(channel->subject, hub, "port", channel->name, generation);
-    yk_nats_stream(target, hub, "port", channel->name, generation);
+    yk_nats_subject(channel->subject, hub, what, channel->name, generation);
+    yk_nats_stream(target, hub, what, channel->name, generation);
     yk_nats_subject(port->parked_subject, hub, "parked", channel->name, generation);
-    yk_nats_stream(source, hub, channel->parked ? "parked" : "port", channel->name, generation);
+    yk_nats_stream(source, hub, channel->parked ? "parked" : what, channel->name, generation);
     snprintf(port->next_subject, sizeof port->next_subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s",
              source, YK_NATS_CONSUMER);
     snprintf(port->consumer_subject, sizeof port->consumer_subject, "$JS.API.CONSUMER.INFO.%s.%s",
@@ -42,7 +43,7 @@ static void begin(struct yk_channel *channel)
 }
 
 /* From before it receives anything. */
-static int start(struct yk_channel *channel)
+int yk_nats_port_start(struct yk_channel *channel)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
     int result = 0;
@@ -52,7 +53,7 @@ static int start(struct yk_channel *channel)
     return result == 0 ? yk_nats_port_ask_before(port) : result;
 }
 
-static void deafen(struct yk_channel *channel)
+void yk_nats_port_deafen(struct yk_channel *channel)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
 
@@ -62,7 +63,7 @@ static void deafen(struct yk_channel *channel)
 }
 
 /* All that it has goes back. */
-static void end(struct yk_channel *channel)
+void yk_nats_port_end(struct yk_channel *channel)
 {
     for (struct yk_delivery *delivery; (delivery = channel->held) != NULL;) {
         channel->held = delivery->next;
@@ -74,7 +75,7 @@ static void end(struct yk_channel *channel)
     }
 }
 
-static void forget(struct yk_channel *channel)
+void yk_nats_port_forget(struct yk_channel *channel)
 {
     struct yk_nats_port *port = (struct yk_nats_port *)channel;
 
@@ -92,13 +93,19 @@ static void forget(struct yk_channel *channel)
 
 /* ---- its streams ----------------------------------------------------------------------------- */
 
-static int add_stream(struct yk_hub *hub, const char *what, const char *name,
-                      const struct yk_nats_facts *facts, int64_t most)
+/* In a cluster the servers' own bound is far off: see port_send.c. */
+static int64_t most_of(const struct yk_nats_facts *facts, uint32_t depth)
+{
+    return facts->replicas > 1 ? (int64_t)depth * 4 + CLUSTER_RESERVE : depth;
+}
+
+int yk_nats_port_add_stream(struct yk_hub *hub, const char *what, const char *name,
+                            const struct yk_nats_facts *facts, uint32_t depth, int64_t pending)
 {
     char stream[YK_NATS_SUBJECT_MOST];
     jsConsumerConfig consumer;
     jsErrCode code = 0;
-    int result = yk_channel_add_stream(hub, what, name, facts, most);
+    int result = yk_channel_add_stream(hub, what, name, facts, most_of(facts, depth));
 
     if (result < 0)
         return result;
@@ -108,7 +115,7 @@ static int add_stream(struct yk_hub *hub, const char *what, const char *name,
     consumer.AckPolicy = js_AckExplicit;
     consumer.AckWait = facts->ack_wait_ns;
     consumer.MaxDeliver = -1;
-    consumer.MaxAckPending = YK_NATS_PENDING_MOST;
+    consumer.MaxAckPending = pending;
     consumer.MaxWaiting = WAITING_MOST;
     natsStatus status;
     int64_t until = 0;
@@ -120,29 +127,31 @@ static int add_stream(struct yk_hub *hub, const char *what, const char *name,
     return status == NATS_OK ? 0 : yk_hub_fail(status, code, "making the consumer of a port");
 }
 
-/* Are both streams there? The second is made last. */
-static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
+bool yk_nats_port_has_stream(struct yk_hub *hub, const char *what, const char *name,
+                             uint64_t generation)
 {
     char stream[YK_NATS_SUBJECT_MOST];
     jsConsumerInfo *info = NULL;
 
-    yk_nats_stream(stream, hub, "parked", name, generation);
+    yk_nats_stream(stream, hub, what, name, generation);
     natsStatus status = js_GetConsumerInfo(&info, hub->js, stream, YK_NATS_CONSUMER, NULL, NULL);
     jsConsumerInfo_Destroy(info);
     return status == NATS_OK;
 }
 
-/* In a cluster the servers' own bound is far off: see port_send.c. */
-static int64_t most_of(const struct yk_nats_facts *facts, uint32_t depth)
+/* Are both streams there? The second is made last. */
+static bool is_whole(struct yk_hub *hub, const char *name, uint64_t generation)
 {
-    return facts->replicas > 1 ? (int64_t)depth * 4 + CLUSTER_RESERVE : depth;
+    return yk_nats_port_has_stream(hub, "parked", name, generation);
 }
 
 static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats_facts *facts)
 {
-    int result = add_stream(hub, "port", name, facts, most_of(facts, facts->depth));
+    int result =
+        yk_nats_port_add_stream(hub, "port", name, facts, facts->depth, YK_NATS_PENDING_MOST);
 
-    return result == 0 ? add_stream(hub, "parked", name, facts, most_of(facts, facts->max_parked))
+    return result == 0 ? yk_nats_port_add_stream(hub, "parked", name, facts, facts->max_parked,
+                                                 YK_NATS_PENDING_MOST)
                        : result;
 }
 
@@ -162,11 +171,11 @@ static const struct yk_channel_kind kind = {
     .is_whole = is_whole,
     .make_whole = make_whole,
     .remove_streams = remove_streams,
-    .begin = begin,
-    .start = start,
-    .deafen = deafen,
-    .end = end,
-    .forget = forget,
+    .begin = yk_nats_port_begin,
+    .start = yk_nats_port_start,
+    .deafen = yk_nats_port_deafen,
+    .end = yk_nats_port_end,
+    .forget = yk_nats_port_forget,
     .arrived = yk_nats_port_take_parked,
     .delivered = yk_nats_port_delivered,
     .told = yk_nats_port_told,

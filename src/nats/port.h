@@ -53,8 +53,20 @@ int yk_nats_port_open(yoke_endpoint *endpoint, const struct yk_address *address,
                       const struct yoke_options *options);
 int yk_nats_port_remove(const struct yk_address *address);
 
+/* Its stream and that one's consumer, which delivers so many at once that are not acknowledged. */
+int yk_nats_port_add_stream(struct yk_hub *hub, const char *what, const char *name,
+                            const struct yk_nats_facts *facts, uint32_t depth, int64_t pending);
+/* Are both there? */
+bool yk_nats_port_has_stream(struct yk_hub *hub, const char *what, const char *name,
+                             uint64_t generation);
+
 /* ---- for the files of the port: see struct yk_channel_kind ---- */
 
+void yk_nats_port_begin(struct yk_channel *channel);
+int yk_nats_port_start(struct yk_channel *channel);
+void yk_nats_port_deafen(struct yk_channel *channel);
+void yk_nats_port_end(struct yk_channel *channel);
+void yk_nats_port_forget(struct yk_channel *channel);
 ssize_t yk_nats_port_send(struct yk_channel *channel, const struct yoke_message *messages,
                           size_t count, int64_t timeout_ns);
 int yk_nats_port_await(struct yk_channel *channel, size_t wanted, int64_t timeout_ns);

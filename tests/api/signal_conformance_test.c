@@ -4,6 +4,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 enum {
     PROVES = 1, /* who sent, by the kernel's word */
     DEPTH = 2,  /* as many may wait as the owner says; else as the kernel lets */
+    REMOTE = 4, /* on servers: a death is known when a lease is over, and names are theirs */
 };
 
 struct subject {
@@ -26,7 +28,35 @@ static const struct subject subjects[] = {
     {"signals in the kernel", "peer:bob@kernel", YOKE_SIGNALS_KERNEL, PROVES},
 };
 
+/* Instead of these where tests/nats/with_server.py started a server, which is at $YOKE_NATS_URL. */
+static const struct subject remote_subjects[] = {
+    {"signals on NATS", "peer:bob", 0, DEPTH | REMOTE},
+};
+
 /* ---- the subject of a test: bob, who receives, in this process ---- */
+
+/* On a server each case, which is a process, has names of its own. */
+static const char *address_of(const struct subject *subject)
+{
+    static char address[288];
+
+    if (!(subject->can & REMOTE))
+        return subject->address;
+    if (address[0] == '\0')
+        snprintf(address, sizeof address, "%s@%s/signals%d?lease=5", subject->address,
+                 getenv("YOKE_NATS_URL"), (int)getpid());
+    return address;
+}
+
+/* As which one joins: of those on a server the place is part of it. */
+static const char *name_in(const struct subject *subject, const char *name)
+{
+    static char text[288];
+    const char *place = strstr(address_of(subject), "@nats://");
+
+    snprintf(text, sizeof text, "%s%s", name, place ? place : "");
+    return text;
+}
 
 struct bob {
     const struct subject *subject;
@@ -35,19 +65,25 @@ struct bob {
 };
 
 /* Of a mode that lets others see that the peer is there, whoever may send. */
-static yoke_peer *join_bob(void)
+static yoke_peer *join_bob(const struct subject *subject)
 {
     struct yoke_options options = YOKE_OPTIONS_INIT;
     yoke_peer *peer;
 
     options.mode = 0666;
-    must(yoke_peer_join(&peer, "bob", &options));
+    int64_t until = now_ns() + SOON_MS * MS;
+    int result;
+    /* the name of one who was killed on a server is free when its lease is over */
+    do
+        result = yoke_peer_join(&peer, name_in(subject, "bob"), &options);
+    while (result == -EADDRINUSE && (subject->can & REMOTE) && now_ns() < until);
+    must(result);
     return peer;
 }
 
 static struct bob bob_make(const struct subject *subject)
 {
-    struct bob bob = {.subject = subject, .peer = join_bob()};
+    struct bob bob = {.subject = subject, .peer = join_bob(subject)};
 
     must(yoke_signals_open(&bob.inbox, bob.peer, subject->flags, NULL));
     return bob;
@@ -61,7 +97,7 @@ static void bob_drop(struct bob *bob)
 
 static void send_to(const struct subject *subject, uint32_t number)
 {
-    must(yoke_signal_send(NULL, subject->address, number, number * UINT64_C(1000000007)));
+    must(yoke_signal_send(NULL, address_of(subject), number, number * UINT64_C(1000000007)));
 }
 
 static void expect(yoke_endpoint *inbox, uint32_t number)
@@ -85,11 +121,11 @@ static uint32_t fill(const struct subject *subject)
 {
     uint32_t count = 0;
 
-    while (yoke_signal_send(NULL, subject->address, count, count * UINT64_C(1000000007)) == 0) {
+    while (yoke_signal_send(NULL, address_of(subject), count, count * UINT64_C(1000000007)) == 0) {
         count++;
         assert_true(count < 1000000);
     }
-    must_fail(yoke_signal_send(NULL, subject->address, 0, 0), EAGAIN);
+    must_fail(yoke_signal_send(NULL, address_of(subject), 0, 0), EAGAIN);
     assert_non_null(strstr(yoke_explain(), "peer:bob"));
     return count;
 }
@@ -103,14 +139,14 @@ static void signals_come_whole_and_in_order(void **state)
     struct yoke_signal signal;
     yoke_peer *alice;
 
-    must(yoke_peer_join(&alice, "alice", NULL));
+    must(yoke_peer_join(&alice, name_in(subject, "alice"), NULL));
     for (uint32_t round = 0; round < 50; round++) {
         for (uint32_t i = 0; i < 5; i++)
             send_to(subject, round * 5 + i);
         for (uint32_t i = 0; i < 5; i++)
             expect(bob.inbox, round * 5 + i);
     }
-    must(yoke_signal_send(alice, subject->address, UINT32_MAX, UINT64_MAX));
+    must(yoke_signal_send(alice, address_of(subject), UINT32_MAX, UINT64_MAX));
     must(yoke_signal_recv(bob.inbox, &signal, YOKE_NOW));
     assert_int_equal(signal.number, UINT32_MAX);
     assert_true(signal.value == UINT64_MAX);
@@ -309,7 +345,7 @@ static int role_sends_three_and_stays(void *argument)
 static void who_sends_is_told_that_the_owner_is_gone(void **state)
 {
     struct acting acting = {.subject = *state};
-    const char *address = acting.subject->address;
+    const char *address = address_of(acting.subject);
 
     must_fail(yoke_signal_send(NULL, address, 1, 1), ENOENT);
     baton_make(&acting.done);
@@ -317,6 +353,10 @@ static void who_sends_is_told_that_the_owner_is_gone(void **state)
     baton_take(&acting.done);
     send_to(acting.subject, 1);
     role_kill(owner);
+    int64_t until = now_ns() + SOON_MS * MS;
+    while ((acting.subject->can & REMOTE) && yoke_signal_send(NULL, address, 1, 1) != -ENOENT &&
+           now_ns() < until)
+        ; /* its lease is not over */
     must_fail(yoke_signal_send(NULL, address, 2, 2), ENOENT);
     struct bob bob = bob_make(acting.subject);
     assert_none(bob.inbox); /* what waited went with the dead one */
@@ -332,6 +372,7 @@ static void what_a_killed_sender_sent_arrives(void **state)
     struct bob bob = bob_make(*state);
     struct acting acting = {.subject = *state};
 
+    address_of(*state); /* the child's, too */
     baton_make(&acting.done);
     pid_t sender = role_start(role_sends_three_and_stays, &acting);
     baton_take(&acting.done);
@@ -372,12 +413,14 @@ static int role_is_another_user(void *argument)
     const struct subject *subject = argument;
 
     become_user(1);
-    must_fail(yoke_signal_send(NULL, subject->address, 1, 1), EACCES);
+    must_fail(yoke_signal_send(NULL, address_of(subject), 1, 1), EACCES);
     return 0;
 }
 
 static void other_users_may_not_unless_the_mode_says_so(void **state)
 {
+    if (((const struct subject *)*state)->can & REMOTE)
+        return; /* the servers' accounts say who may */
     share_directory();
     struct bob bob = bob_make(*state);
     assert_int_equal(role_wait(role_start(role_is_another_user, *state), SOON_MS), 0);
@@ -391,9 +434,9 @@ static void bad_input_gets_an_answer(void **state)
     struct yoke_options options = YOKE_OPTIONS_INIT;
     yoke_endpoint *inbox = NULL;
     struct yoke_signal signal;
-    yoke_peer *peer = join_bob();
+    yoke_peer *peer = join_bob(subject);
 
-    must_fail(yoke_signal_send(NULL, subject->address, 1, 1), ENOTSUP); /* it takes none yet */
+    must_fail(yoke_signal_send(NULL, address_of(subject), 1, 1), ENOTSUP); /* it takes none yet */
     must_fail(yoke_signals_open(NULL, peer, subject->flags, NULL), EINVAL);
     must_fail(yoke_signals_open(&inbox, NULL, subject->flags, NULL), EINVAL);
     must_fail(yoke_signals_open(&inbox, peer, subject->flags | 0x80u, NULL), EINVAL);
@@ -443,5 +486,6 @@ static const struct expectation expectations[] = {
 
 int main(void)
 {
-    return conform(subjects, expectations);
+    return getenv("YOKE_NATS_URL") ? conform(remote_subjects, expectations)
+                                   : conform(subjects, expectations);
 }

@@ -599,7 +599,7 @@ static void bad_input_is_refused_and_changes_nothing(void **state)
     must_fail(yoke_signal_send(NULL, "port:bob", 1, 1), EINVAL);
     must_fail(yoke_signal_send(NULL, "peer:a/b", 1, 1), EINVAL);
     must_fail(yoke_signal_send(NULL, "peer:bob@nowhere", 1, 1), ENOTSUP);
-    must_fail(yoke_signal_send(NULL, "peer:bob@", 1, 1), ENOTSUP);
+    must_fail(yoke_signal_send(NULL, "peer:bob@", 1, 1), EINVAL);
     must_fail(yoke_signal_kill(NULL, SIGTERM), EINVAL);
     must_fail(yoke_send(bob.inbox, "x", 1, YOKE_NOW), ENOTSUP);
     must_fail(yoke_recv(bob.inbox, &byte, 1, YOKE_NOW), ENOTSUP);
