@@ -206,12 +206,33 @@ static int accept_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t spin_n
     }
 }
 
+/* In a place with peers of its own, which opens what it finds; `any`: or a link that has something. */
+static int next_elsewhere(yoke_endpoint **ret_link, const yoke_peer *peer, bool any,
+                          int64_t timeout_ns)
+{
+    yoke_endpoint *fresh = yk_endpoint_new(YK_KIND_LINK), *ready = NULL;
+    if (!fresh)
+        return -ENOMEM;
+    int result = peer->elsewhere->next(peer->self, fresh, any ? &ready : NULL, timeout_ns);
+    if (result == YOKE_NEXT_OPENED)
+        *ret_link = fresh;
+    else
+        free(fresh);
+    if (result == YOKE_NEXT_READY)
+        *ret_link = ready;
+    return result;
+}
+
 YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,
                               const struct yoke_options *options, int64_t timeout_ns)
 {
     int result = check_wait(peer, ret_link, timeout_ns);
     if (result == 0 && options && options->struct_size != sizeof *options)
         result = yk_fail(EINVAL, "the options were not initialised with YOKE_OPTIONS_INIT");
+    if (result == 0 && peer->elsewhere) {
+        result = next_elsewhere(ret_link, peer, false, timeout_ns);
+        return result < 0 ? result : 0;
+    }
     if (result == 0)
         result = yk_peer_visit_begin(peer);
     if (result < 0)
@@ -241,6 +262,8 @@ static int next_link(yoke_endpoint **ret_link, yoke_peer *peer, int64_t timeout_
 YOKE_API int yoke_peer_next(yoke_peer *peer, yoke_endpoint **ret_link, int64_t timeout_ns)
 {
     int result = check_wait(peer, ret_link, timeout_ns);
+    if (result == 0 && peer->elsewhere)
+        return next_elsewhere(ret_link, peer, true, timeout_ns);
     if (result == 0)
         result = yk_peer_visit_begin(peer);
     if (result < 0)
@@ -315,6 +338,8 @@ YOKE_API int yoke_peer_fd(yoke_peer *peer)
 {
     if (!peer)
         return yk_fail(EINVAL, "the peer is NULL");
+    if (peer->elsewhere)
+        return peer->elsewhere->fd(peer->self);
     int result = yk_peer_visit_begin(peer);
     if (result < 0)
         return result;

@@ -32,6 +32,12 @@ struct yk_place_peers {
     void (*leave)(void *peer); /* also in a child of who joined */
     int (*wait)(const char *where, const char *name, uint32_t what, int64_t timeout_ns);
     ssize_t (*list)(const char *where, struct yoke_peer_info *infos, size_t capacity);
+    /*
+     * yoke_peer_next(): YOKE_NEXT_OPENED, and `fresh` (from yk_endpoint_new()) is that link, or YOKE_NEXT_READY and
+     * *ret_ready. And yoke_peer_accept(), where ret_ready is NULL.
+     */
+    int (*next)(void *peer, yoke_endpoint *fresh, yoke_endpoint **ret_ready, int64_t timeout_ns);
+    int (*fd)(void *peer);
 };
 
 struct yk_place {

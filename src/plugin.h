@@ -23,6 +23,7 @@ struct yk_plugin_host {
 
 #define YK_PLUGIN_LAYOUT                                                                     \
     (unsigned)(sizeof(struct yk_place) * 31 + sizeof(struct yk_place_view) * 67 +            \
+               sizeof(struct yk_place_peers) * 83 +                                          \
                sizeof(struct yk_plugin_host) * 71 + sizeof(struct yk_tapped) * 73 +          \
                sizeof(struct yk_gc_item) * 79 + sizeof(struct yk_endpoint_operations) * 37 + \
                sizeof(struct yoke_endpoint) * 41 + sizeof(struct yk_object_facts) * 43 +     \

@@ -174,7 +174,9 @@ static void reset(struct yk_channel *channel)
                                .unseen = channel->unseen,
                                .watched = channel->watched,
                                .cancel = channel->cancel,
-                               .bell = channel->bell};
+                               .bell = channel->bell,
+                               .also = -1,
+                               .endpoint = channel->endpoint};
 
     drop_everything(channel);
     strcpy(fresh.name, channel->name);
@@ -698,6 +700,7 @@ int yk_channel_open(yoke_endpoint *endpoint, struct yk_channel *channel,
         snprintf(channel->as, sizeof channel->as, "%s", options->as);
     channel->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     channel->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    channel->also = -1;
     if (channel->cancel < 0 || channel->bell < 0)
         result = yk_fail(EMFILE, "no descriptor for an endpoint");
     if (result == 0)
@@ -715,5 +718,9 @@ int yk_channel_open(yoke_endpoint *endpoint, struct yk_channel *channel,
     }
     endpoint->self = channel;
     endpoint->operations = operations;
+    pthread_mutex_lock(&channel->mutex);
+    channel->endpoint = endpoint;
+    yk_nats_ring(channel->also); /* what came while it was opened may be received now */
+    pthread_mutex_unlock(&channel->mutex);
     return 0;
 }

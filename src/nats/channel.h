@@ -153,6 +153,7 @@ struct yk_channel {
     bool parked;                        /* ports: receives those */
     char subject[YK_NATS_SUBJECT_MOST]; /* where it sends to, and that stream's state */
     char state_subject[YK_NATS_SUBJECT_MOST + 64];
+    yoke_endpoint *endpoint;         /* whose it is, once it is open */
     char scope[33];                  /* of its messages' ids */
     char as[YOKE_PEER_NAME_MAX + 1]; /* of those that have a number; "": none */
     char owner[YK_OWNER_MOST];       /* what it makes is that one's: see names.h */
@@ -164,6 +165,7 @@ struct yk_channel {
     bool cancelled, closing;
     int cancel; /* readable once it is cancelled */
     int bell;   /* readable while there is a delivery in `queue`, or it is cancelled */
+    int also;   /* rung with it; -1: none */
     uint64_t token, numbered;
     struct yk_question *questions;
     struct yk_delivery *queue, *queue_end, *held;

@@ -74,10 +74,8 @@ void yk_channel_acknowledge(struct yk_channel *channel, struct yk_delivery *deli
 
 void yk_channel_ring(struct yk_channel *channel)
 {
-    uint64_t one = 1;
-
-    if (write(channel->bell, &one, sizeof one) < 0)
-        return; /* it is rung already */
+    yk_nats_ring(channel->bell);
+    yk_nats_ring(channel->also);
 }
 
 void yk_channel_silence(struct yk_channel *channel)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SENTENCE_MOST 480
 
@@ -76,6 +77,22 @@ void yk_nats_make_plain(char *text)
     for (; *text; text++)
         if (*text < ' ' || *text > '~')
             *text = '?';
+}
+
+void yk_nats_ring(int bell)
+{
+    uint64_t one = 1;
+
+    if (bell >= 0 && write(bell, &one, sizeof one) < 0)
+        return; /* it is rung already */
+}
+
+void yk_nats_silence(int bell)
+{
+    uint64_t count;
+
+    if (bell >= 0 && read(bell, &count, sizeof count) < 0)
+        return; /* it was not rung */
 }
 
 void yk_nats_random_hex(char *text, size_t bytes)

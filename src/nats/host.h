@@ -34,6 +34,10 @@ void yk_nats_make_plain(char *text);
 /* `bytes` random bytes as lower case hex digits, and the end of the text. */
 void yk_nats_random_hex(char *text, size_t bytes);
 
+/* An eventfd: readable from now on, and not any more. -1: none. */
+void yk_nats_ring(int bell);
+void yk_nats_silence(int bell);
+
 /*
  * First in each function that the library calls: errno is the program's, and what is called here changes it.
  */

@@ -4,12 +4,10 @@
 #include "nats_link.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST         "ends"
 #define FUSE         1000 /* messages beyond the depth, which the sender keeps to */
 #define WAITING_MOST 16
 #define ASKED_ENDS   'e'
@@ -19,99 +17,23 @@
 #define BARRIER_MS   2000
 #define SETTLED      3 /* part of a lease, after connecting, in which those who are there say so again */
 
-/* ---- what is said of an end ------------------------------------------------------------------ */
+/* ---- what is said of its ends ----------------------------------------------------------------- */
 
-static void end_subject(char subject[YK_NATS_SUBJECT_MOST + 8], const struct yk_nats_link *link,
-                        int side)
-{
-    char base[YK_NATS_SUBJECT_MOST];
-
-    yk_nats_subject(base, link->channel.line.hub, LIST, link->channel.name,
-                    link->channel.facts.generation);
-    snprintf(subject, YK_NATS_SUBJECT_MOST + 8, "%s.%d", base, side);
-}
-
-static char *end_to_text(const struct yk_end *end)
-{
-    json_t *steps = json_array();
-
-    for (size_t i = 0; steps && i < end->step_count; i++)
-        json_array_append_new(steps, json_pack("[I, I]", (json_int_t)end->steps[i].upto,
-                                               (json_int_t)end->steps[i].count));
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:o, s:I}", "state",
-                  end->state == YK_END_OPEN ? "open" : "closed", "owner", end->owner, "consumer",
-                  end->consumer, "delivered", steps, "perhaps", (json_int_t)end->perhaps);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    return text;
-}
-
-static void take_steps(struct yk_end *end, const json_t *steps)
-{
-    json_int_t upto, count;
-
-    for (size_t i = 0; i < json_array_size(steps) && end->step_count < YK_STEPS_MOST; i++)
-        if (json_unpack(json_array_get(steps, i), "[I, I]", &upto, &count) == 0 && upto > 0 &&
-            count > 0 && count < UINT32_MAX)
-            end->steps[end->step_count++] =
-                (struct yk_step){.upto = (uint64_t)upto, .count = (uint32_t)count};
-}
-
-/* False: no yoke wrote that. */
-static bool end_from_text(const char *data, size_t size, struct yk_end *ret)
-{
-    const char *state, *owner, *consumer;
-    json_int_t perhaps;
-    json_t *steps, *object = json_loadb(data, size, 0, NULL);
-    bool good = object &&
-                json_unpack(object, "{s:s, s:s, s:s, s:o, s:I}", "state", &state, "owner", &owner,
-                            "consumer", &consumer, "delivered", &steps, "perhaps", &perhaps) == 0 &&
-                perhaps >= 0 && strlen(owner) < sizeof ret->owner &&
-                strlen(consumer) < sizeof ret->consumer;
-
-    if (good) {
-        *ret = (struct yk_end){.state = strcmp(state, "open") == 0 ? YK_END_OPEN : YK_END_CLOSED,
-                               .perhaps = (uint64_t)perhaps};
-        strcpy(ret->owner, owner);
-        strcpy(ret->consumer, consumer);
-        take_steps(ret, steps);
-    }
-    json_decref(object);
-    return good;
-}
-
+/* From whom to whom, which is what an end's word is known by. */
 static int read_end(const struct yk_nats_link *link, int side, struct yk_end *ret)
 {
-    char subject[YK_NATS_SUBJECT_MOST + 8];
-    uint64_t word;
-    natsMsg *message;
+    bool mine = side == link->side;
 
-    end_subject(subject, link, side);
-    int result = yk_nats_last_word(link->channel.line.hub, LIST, subject, &word, &message);
-    if (result < 0)
-        return result;
-    *ret = (struct yk_end){.state = YK_END_NEW};
-    if (message &&
-        !end_from_text(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), ret))
-        result = yk_fail(EPROTO, "what the place says of %s was written by no yoke",
-                         link->channel.label);
-    natsMsg_Destroy(message);
-    ret->word = word;
-    return result;
+    return yk_end_read(link->channel.line.hub, mine ? link->me : link->other,
+                       mine ? link->other : link->me, link->channel.facts.generation, ret);
 }
 
 /* -EOWNERDEAD: somebody else did meanwhile. */
 static int write_end(const struct yk_nats_link *link, struct yk_end *end)
 {
-    char subject[YK_NATS_SUBJECT_MOST + 8];
-    char *text = end_to_text(end);
+    int result = yk_end_write(link->channel.line.hub, link->me, link->other,
+                              link->channel.facts.generation, end);
 
-    if (!text)
-        return yk_fail(ENOMEM, "no memory for the end of a link");
-    end_subject(subject, link, link->side);
-    int result = yk_nats_write_word(link->channel.line.hub, subject, text, end->word, &end->word);
-    free(text);
     return result == -EEXIST ? yk_nats_link_lost(link) : result;
 }
 
@@ -167,7 +89,7 @@ static void end_spoke(struct yk_ear *ear, uint64_t token, natsMsg *message)
 
     (void)token;
     pthread_mutex_lock(&link->channel.mutex);
-    if (end_from_text(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), &end))
+    if (yk_end_parse(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), &end))
         take_word(link, &end);
     pthread_mutex_unlock(&link->channel.mutex);
     natsMsg_Destroy(message);
@@ -401,18 +323,11 @@ static int make_whole(struct yk_hub *hub, const char *name, const struct yk_nats
 
 static int remove_streams(struct yk_hub *hub, const char *name, uint64_t generation)
 {
-    char base[YK_NATS_SUBJECT_MOST], filter[sizeof base + 2], list[YK_NATS_PREFIX_MOST + 8];
-    jsOptions options;
     int result = 0;
 
     for (int i = 0; i < 2 && result == 0; i++)
         result = yk_channel_remove_stream(hub, ways[i], name, generation);
-    yk_nats_subject(base, hub, LIST, name, generation);
-    snprintf(filter, sizeof filter, "%s.>", base);
-    sprintf(list, "%s-" LIST, hub->where.prefix);
-    jsOptions_Init(&options);
-    options.Stream.Purge.Subject = filter;
-    js_PurgeStream(hub->js, list, &options, NULL); /* what stays is of no use to anybody */
+    yk_ends_remove(hub, name, generation);
     return result;
 }
 
@@ -454,6 +369,11 @@ static int join(struct yk_channel *channel)
     if (result == 0) {
         link->next_open = peer->links;
         peer->links = link;
+        pthread_mutex_lock(&channel->mutex);
+        link->peer = peer;
+        pthread_mutex_unlock(&channel->mutex);
+        if (peer->serves)
+            yk_nats_link_serve(link, peer->bell);
     }
     pthread_mutex_unlock(&hub->peers_mutex);
     if (result < 0) {
@@ -461,9 +381,6 @@ static int join(struct yk_channel *channel)
         return yk_fail(EADDRINUSE, "%s is open in this process as peer:%s already", channel->label,
                        link->me);
     }
-    pthread_mutex_lock(&channel->mutex);
-    link->peer = peer;
-    pthread_mutex_unlock(&channel->mutex);
     return 0;
 }
 
@@ -478,17 +395,22 @@ static void leave(struct yk_channel *channel)
             *at = link->next_open;
             break;
         }
+    if (link->peer->served == link)
+        link->peer->served = NULL;
     pthread_mutex_unlock(&hub->peers_mutex);
+    /* somebody may have come to the other end of whom this one has not heard */
+    yk_nats_peer_suspect(link->peer, link->other, channel->facts.generation);
     yk_nats_peer_drop(link->peer);
 }
 
 /* From now on what the other end says of itself is heard; what it said before is asked for. */
 static int meet(struct yk_nats_link *link)
 {
-    char subject[YK_NATS_SUBJECT_MOST + 8];
+    char subject[YK_END_SUBJECT];
     struct yk_end theirs;
 
-    end_subject(subject, link, 1 - link->side);
+    yk_end_subject(subject, link->channel.line.hub, link->other, link->me,
+                   link->channel.facts.generation);
     int result = yk_ear_open_at(&link->ends, subject);
     if (result == 0)
         result = read_end(link, 1 - link->side, &theirs);
@@ -507,7 +429,7 @@ static int start(struct yk_channel *channel)
 {
     struct yk_nats_link *link = (struct yk_nats_link *)channel;
     struct yk_end end;
-    int result = yk_nats_ensure_list(channel->line.hub, LIST);
+    int result = yk_ends_ensure(channel->line.hub);
 
     if (result == 0)
         result = read_end(link, link->side, &end);
@@ -516,6 +438,7 @@ static int start(struct yk_channel *channel)
     if (result < 0)
         return result;
     end.state = YK_END_OPEN;
+    end.left[0] = '\0';
     strcpy(end.owner, channel->here.owner);
     result = take_over(link, &end);
     if (result < 0)
@@ -528,7 +451,15 @@ static int start(struct yk_channel *channel)
     result = make_consumer(link, end.consumer);
     if (result == 0)
         result = yk_ear_open(&link->next);
-    return result == 0 ? meet(link) : result;
+    if (result == 0)
+        result = meet(link);
+    if (result == 0) {
+        pthread_mutex_lock(&channel->mutex);
+        link->started = true;
+        yk_nats_link_emptied(channel); /* where it is watched, it asks for messages by itself */
+        pthread_mutex_unlock(&channel->mutex);
+    }
+    return result;
 }
 
 static void deafen(struct yk_channel *channel)
@@ -558,6 +489,7 @@ static void end(struct yk_channel *channel)
     natsMsg_Destroy(answer);
     yk_nats_link_count_up(link, &end);
     end.state = YK_END_CLOSED;
+    strcpy(end.left, link->theirs.owner);
     write_end(link, &end);
 }
 
@@ -567,7 +499,7 @@ static void forget(struct yk_channel *channel)
 
     link->peer = NULL;
     link->mine = link->theirs = (struct yk_end){.state = YK_END_NEW};
-    link->lost = link->known = link->broken = false;
+    link->lost = link->known = link->broken = link->removed = link->started = false;
     link->absent = 0;
     link->asked = link->until = 0;
     link->waiting = 0;

@@ -226,7 +226,7 @@ static void ask(struct yk_nats_link *link, size_t wanted, int64_t now)
     struct yk_channel *channel = &link->channel;
     char reply[YK_NATS_REPLY_MOST], text[96], subject[sizeof link->source + 96];
 
-    if (link->lost || link->broken || link->making || channel->closing || link->credit > 0 ||
+    if (!link->started || link->lost || link->broken || link->making || channel->closing || link->credit > 0 ||
         now < link->until)
         return;
     if (channel->facts.max_deliveries == UINT32_MAX || wanted > ahead(channel))
@@ -245,8 +245,10 @@ void yk_nats_link_receiving_tick(struct yk_nats_link *link, int64_t now)
 {
     struct yk_channel *channel = &link->channel;
 
-    if (!link->next.subscription || channel->queue || !(link->waiting > 0 || channel->watched))
+    if (!link->started || channel->queue || !(link->waiting > 0 || channel->watched))
         return;
+    if (link->broken) /* whoever was told so could not mend it then */
+        yk_channel_ring(channel);
     if (link->credit > 0 && now > link->until) { /* not even an answer: is the consumer there? */
         link->broken = true;
         yk_channel_ring(channel);
@@ -283,6 +285,63 @@ int yk_nats_link_watch(struct yk_channel *channel)
     yk_nats_link_emptied(channel);
     return 0;
 }
+
+/* ---- for who waits for all links of a peer --------------------------------------------------- */
+
+void yk_nats_link_serve(struct yk_nats_link *link, int bell)
+{
+    pthread_mutex_lock(&link->channel.mutex);
+    link->channel.also = bell;
+    yk_nats_link_watch(&link->channel);
+    pthread_mutex_unlock(&link->channel.mutex);
+}
+
+/* One that is only just being opened is nobody's to receive from yet. */
+static bool is_to_be_had(const struct yk_channel *channel)
+{
+    return channel->endpoint && !channel->closing;
+}
+
+bool yk_nats_link_is_ready(struct yk_nats_link *link)
+{
+    struct yk_channel *channel = &link->channel;
+
+    pthread_mutex_lock(&channel->mutex);
+    bool ready = is_to_be_had(channel) &&
+                 (channel->queue || link->lost || link->removed ||
+                  link->theirs.state == YK_END_CLOSED || link->theirs.state == YK_END_DIED);
+    pthread_mutex_unlock(&channel->mutex);
+    return ready;
+}
+
+bool yk_nats_link_needs_mending(struct yk_nats_link *link, int64_t now)
+{
+    struct yk_channel *channel = &link->channel;
+
+    pthread_mutex_lock(&channel->mutex);
+    bool needs = is_to_be_had(channel) && !channel->cancelled && link->broken && !link->removed &&
+                 !link->lost && !channel->queue && now - link->mended >= AGAIN_NS;
+    if (needs) {
+        link->mended = now;
+        channel->inside++; /* so it is not closed meanwhile */
+    }
+    pthread_mutex_unlock(&channel->mutex);
+    return needs;
+}
+
+int yk_nats_link_mend(struct yk_nats_link *link)
+{
+    struct yk_channel *channel = &link->channel;
+
+    pthread_mutex_lock(&channel->mutex);
+    int result = yk_nats_link_renew(link);
+    link->removed = result == -ENOENT;
+    yk_nats_link_emptied(channel); /* it asks for what there is */
+    yk_channel_leave(channel);
+    return result;
+}
+
+/* ---- what is given back ---------------------------------------------------------------------- */
 
 /* Before newer ones, and the one that was sent first first. */
 void yk_nats_link_give_back(struct yk_channel *channel, struct yk_delivery *delivery)

@@ -13,32 +13,8 @@
 #define YK_NATS_LINK_H
 
 #include "channel.h"
+#include "ends.h"
 #include "peer.h"
-
-#define YK_STEPS_MOST 64
-
-/* How often messages were delivered to earlier owners, up to and including a sequence. */
-struct yk_step {
-    uint64_t upto;
-    uint32_t count;
-};
-
-enum yk_end_state {
-    YK_END_NEW, /* nobody was there yet */
-    YK_END_OPEN,
-    YK_END_CLOSED,
-    YK_END_DIED,
-};
-
-/* What the stream PREFIX-ends says of one. */
-struct yk_end {
-    enum yk_end_state state;
-    uint64_t word; /* the sequence of its message; 0: there is none */
-    char owner[17], consumer[17];
-    struct yk_step steps[YK_STEPS_MOST];
-    size_t step_count;
-    uint64_t perhaps; /* up to here a message may have been delivered without being counted */
-};
 
 struct yk_nats_link {
     struct yk_channel channel; /* first */
@@ -59,6 +35,7 @@ struct yk_nats_link {
     int64_t asked;         /* when it was asked for */
     bool known;            /* the state of the stream that it sends to: */
     uint64_t first, last;  /* the oldest that is not released, or an older one; the newest */
+    bool started;          /* it can be asked for messages */
     unsigned waiting;      /* calls that receive */
     bool broken;           /* a delivery was lost, or the consumer was: there is to be a new one */
     bool making;           /* it is being made: what is asked of it now, no server hears */
@@ -66,6 +43,8 @@ struct yk_nats_link {
     uint64_t asking;       /* the token of the request for more */
     size_t credit;         /* what may yet come for it */
     int64_t until;         /* then it is over */
+    bool removed;          /* so it was found when there was to be a new consumer */
+    int64_t mended;        /* when that was tried last for who waits for all of the peer's links */
     uint64_t dropped;      /* delivered too often */
 };
 
@@ -88,6 +67,19 @@ int yk_nats_link_renew(struct yk_nats_link *link);
 int yk_nats_link_check(struct yk_nats_link *link);
 /* The same, but the servers are asked only where it is not certain. */
 int yk_nats_link_own(struct yk_nats_link *link);
+
+/*
+ * For peer_next.c, under the hub's peers_mutex: from now on messages are asked for without a call that receives, and
+ * `bell`, too, is rung when there is something. And: is there, so that receiving would not wait?
+ */
+void yk_nats_link_serve(struct yk_nats_link *link, int bell);
+bool yk_nats_link_is_ready(struct yk_nats_link *link);
+/*
+ * The same: does nothing come any more, so that there is to be a new consumer? Then it stays, though it be closed
+ * meanwhile, until yk_nats_link_mend() has tried that: 0, or as yk_nats_link_renew().
+ */
+bool yk_nats_link_needs_mending(struct yk_nats_link *link, int64_t now);
+int yk_nats_link_mend(struct yk_nats_link *link);
 
 /* link_receive.c, link_send.c: see struct yk_channel_kind. */
 ssize_t yk_nats_link_send(struct yk_channel *channel, const struct yoke_message *messages,

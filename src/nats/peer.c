@@ -14,6 +14,8 @@ static void arrived(struct yk_line *line, char kind, uint64_t token, natsMsg *me
     pthread_mutex_lock(&peer->mutex);
     if (kind == YK_ASKED_RENEW)
         yk_here_answer(&peer->here, token, message);
+    else if (kind == YK_ASKED_WORDS)
+        yk_nats_peer_waiting_answer(peer, message);
     pthread_mutex_unlock(&peer->mutex);
     natsMsg_Destroy(message);
 }
@@ -25,12 +27,24 @@ static void tick(struct yk_line *line, int64_t now)
     pthread_mutex_lock(&peer->mutex);
     if (yk_here_is_due(&peer->here, now))
         yk_here_renew(&peer->here, now, json_incref(peer->description));
+    yk_nats_peer_waiting_tick(peer, now);
+    pthread_mutex_unlock(&peer->mutex);
+}
+
+static void interrupted(struct yk_line *line, bool over)
+{
+    struct yk_nats_peer *peer = (struct yk_nats_peer *)line;
+
+    (void)over;
+    pthread_mutex_lock(&peer->mutex);
+    peer->asked = 0; /* what was said meanwhile was missed */
     pthread_mutex_unlock(&peer->mutex);
 }
 
 static void peer_free(struct yk_nats_peer *peer)
 {
     yk_hub_remove(&peer->line);
+    yk_nats_peer_end_waiting(peer);
     pthread_mutex_destroy(&peer->mutex);
     json_decref(peer->description);
     free(peer);
@@ -45,7 +59,9 @@ static int join(struct yk_nats_peer **ret, struct yk_hub *hub, const char *name)
     strcpy(peer->name, name);
     peer->description = yk_here_describe();
     pthread_mutex_init(&peer->mutex, NULL);
-    peer->line = (struct yk_line){.hub = hub, .arrived = arrived, .tick = tick};
+    yk_nats_peer_init_waiting(peer);
+    peer->line =
+        (struct yk_line){.hub = hub, .arrived = arrived, .tick = tick, .interrupted = interrupted};
     yk_hub_add(hub, &peer->line);
     struct yk_here here;
     int result =

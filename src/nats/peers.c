@@ -1,11 +1,14 @@
 /*
- * peers.c - who is there, in a place: joining without a link, waiting for others to come and go, and all of them.
+ * peers.c - who is there, in a place: joining without a link, waiting for others to come and go, and all of them; and
+ * who waits for a peer's links.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api.h"
 #include "fork.h"
@@ -16,7 +19,31 @@
 struct handle {
     unsigned forks; /* as yk_nats_forks() in the process that joined */
     struct yk_nats_peer *peer;
+    int cancel;            /* an eventfd: readable once it is left */
+    pthread_mutex_t mutex; /* of the rest */
+    pthread_cond_t left;
+    unsigned inside; /* calls */
 };
+
+/* In the process that it is used in. */
+static int handle_start(struct handle *handle, struct yk_hub *hub, const char *name)
+{
+    int cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (cancel < 0)
+        return yk_fail(errno, "no descriptor for a peer: %s", strerror(errno));
+    int result = yk_nats_peer_hold(&handle->peer, hub, name);
+    if (result < 0) {
+        close(cancel);
+        return result;
+    }
+    handle->cancel = cancel;
+    handle->inside = 0;
+    pthread_mutex_init(&handle->mutex, NULL);
+    pthread_cond_init(&handle->left, NULL);
+    handle->forks = yk_nats_forks();
+    return 0;
+}
 
 static int join(void **ret_peer, const char *where, const char *name)
 {
@@ -28,7 +55,7 @@ static int join(void **ret_peer, const char *where, const char *name)
         return yk_fail(ENOMEM, "no memory for a peer");
     int result = yk_hub_get(&hub, where);
     if (result == 0) {
-        result = yk_nats_peer_hold(&handle->peer, hub, name);
+        result = handle_start(handle, hub, name);
         if (result < 0)
             yk_hub_put(hub);
     }
@@ -36,7 +63,6 @@ static int join(void **ret_peer, const char *where, const char *name)
         free(handle);
         return result;
     }
-    handle->forks = yk_nats_forks();
     *ret_peer = handle;
     return 0;
 }
@@ -48,10 +74,99 @@ static void leave(void *peer)
 
     if (handle->forks == yk_nats_forks()) { /* else it is the parent's */
         struct yk_hub *hub = handle->peer->line.hub;
+        yk_nats_ring(handle->cancel);
+        pthread_mutex_lock(&handle->mutex);
+        while (handle->inside > 0)
+            pthread_cond_wait(&handle->left, &handle->mutex);
+        pthread_mutex_unlock(&handle->mutex);
         yk_nats_peer_drop(handle->peer);
         yk_hub_put(hub);
+        pthread_cond_destroy(&handle->left);
+        pthread_mutex_destroy(&handle->mutex);
     }
+    close(handle->cancel);
     free(handle);
+}
+
+/* ---- waiting for links ----------------------------------------------------------------------- */
+
+/* A child is no peer by what it inherited: it joins, which its parent may stand in the way of. */
+static int rejoin(struct handle *handle)
+{
+    struct yk_nats_peer *parents = handle->peer;
+    int inherited = handle->cancel;
+    struct yk_hub *hub;
+    int result = yk_hub_get(&hub, parents->line.hub->place);
+
+    if (result < 0)
+        return result;
+    result = handle_start(handle, hub, parents->name);
+    if (result < 0) {
+        yk_hub_put(hub);
+        return result;
+    }
+    close(inherited);
+    yk_nats_peer_forget_waiting(parents);
+    return 0;
+}
+
+static int begin(struct handle *handle)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of the first calls in a child */
+    int result = 0;
+
+    if (handle->forks != yk_nats_forks()) {
+        pthread_mutex_lock(&mutex);
+        if (handle->forks != yk_nats_forks())
+            result = rejoin(handle);
+        pthread_mutex_unlock(&mutex);
+    }
+    if (result < 0)
+        return result;
+    pthread_mutex_lock(&handle->mutex);
+    handle->inside++;
+    pthread_mutex_unlock(&handle->mutex);
+    return 0;
+}
+
+static void end(struct handle *handle)
+{
+    pthread_mutex_lock(&handle->mutex);
+    if (--handle->inside == 0)
+        pthread_cond_broadcast(&handle->left);
+    pthread_mutex_unlock(&handle->mutex);
+}
+
+static int next(void *peer, yoke_endpoint *fresh, yoke_endpoint **ret_ready, int64_t timeout_ns)
+{
+    YK_KEEP_ERRNO;
+    struct handle *handle = peer;
+    int result = begin(handle);
+
+    if (result < 0)
+        return result;
+    result = yk_nats_peer_serve(handle->peer);
+    if (result == 0)
+        result = yk_nats_peer_next(handle->peer, handle->cancel, fresh, ret_ready, timeout_ns);
+    end(handle);
+    return result;
+}
+
+static int descriptor(void *peer)
+{
+    YK_KEEP_ERRNO;
+    struct handle *handle = peer;
+    int result = begin(handle);
+
+    if (result < 0)
+        return result;
+    result = yk_nats_peer_serve(handle->peer);
+    if (result == 0) {
+        result = handle->peer->bell;
+        yk_nats_ring(result); /* whoever asks first learns what is there */
+    }
+    end(handle);
+    return result;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -188,4 +303,6 @@ const struct yk_place_peers yk_nats_peers = {
     .leave = leave,
     .wait = wait_for_peer,
     .list = list,
+    .next = next,
+    .fd = descriptor,
 };

@@ -13,83 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../api/api.h"
-
-#define LEASE_S 3
-
-/* Each test, which is a process, has a prefix of its own, and its children have that of their parent. */
-static const char *place(void)
-{
-    static char text[256];
-
-    if (text[0] == '\0')
-        snprintf(text, sizeof text, "@%s/link%d?lease=%d", getenv("YOKE_NATS_URL"), (int)getpid(),
-                 LEASE_S);
-    return text;
-}
-
-/* -EADDRINUSE is awaited: the name of one that was killed is free when its lease is over. */
-static yoke_endpoint *open_with(const char *me, const char *other, struct yoke_options options,
-                                uint32_t flags)
-{
-    yoke_endpoint *link;
-    char address[320];
-    int result = -EADDRINUSE;
-    int64_t until = now_ns() + SOON_MS * MS;
-
-    snprintf(address, sizeof address, "link:%s%s", other, place());
-    options.as = me;
-    while (result == -EADDRINUSE && now_ns() < until)
-        result = yoke_open(&link, address, flags | YOKE_CREATE, &options);
-    must(result);
-    return link;
-}
-
-static yoke_endpoint *open_as(const char *me, const char *other)
-{
-    return open_with(me, other, (struct yoke_options)YOKE_OPTIONS_INIT, 0);
-}
-
-static void send_numbers(yoke_endpoint *link, uint64_t first, uint64_t last)
-{
-    for (uint64_t i = first; i <= last; i++)
-        send_number(link, i);
-}
-
-static uint32_t expect_number(yoke_endpoint *link, uint64_t number)
-{
-    uint64_t got = 0;
-    struct yoke_message message = {.data = &got, .capacity = sizeof got};
-
-    assert_int_equal(must(yoke_recv_many(link, &message, 1, SOON_MS * MS)), 1);
-    assert_int_equal(got, number);
-    assert_int_equal(message.flags, message.deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0);
-    return message.deliveries;
-}
-
-/* ---- roles ---- */
-
-struct part {
-    struct baton ready, go;
-    int result;
-};
-
-static struct part *part_new(void)
-{
-    struct part *part = shared_new(sizeof *part);
-
-    place(); /* the children's, too */
-    baton_make(&part->ready);
-    baton_make(&part->go);
-    return part;
-}
-
-static void part_drop(struct part *part)
-{
-    baton_drop(&part->ready);
-    baton_drop(&part->go);
-    shared_drop(part, sizeof *part);
-}
+#include "links.h"
 
 /* Borrows five and releases the second and the fourth. */
 static int role_releases_some(void *context)
@@ -487,15 +411,6 @@ static void removing_it_ends_those_who_have_it(void **state)
 
 /* ---- peers ---- */
 
-static const char *peer_name(const char *name)
-{
-    static char text[4][320];
-    static unsigned next;
-
-    snprintf(text[next % 4], sizeof text[0], "%s%s", name, place());
-    return text[next++ % 4];
-}
-
 static int role_joins(void *context)
 {
     struct part *part = context;
@@ -575,16 +490,12 @@ static void what_peers_here_can_not_do_is_refused(void **state)
 
     (void)state;
     must(yoke_peer_join(&alice, peer_name("alice"), NULL));
-    must_fail(yoke_peer_accept(alice, &got, NULL, YOKE_NOW), ENOTSUP);
-    must_fail(yoke_peer_next(alice, &got, YOKE_NOW), ENOTSUP);
-    must_fail(yoke_peer_fd(alice), ENOTSUP);
     must_fail(yoke_signals_open(&got, alice, YOKE_SIGNALS_KERNEL, NULL), ENOTSUP);
     must_fail(yoke_signal_kill("peer:bob@nats://me:secret@127.0.0.1:1", 0), ENOTSUP);
     assert_null(strstr(yoke_explain(), "secret"));
     must_fail(yoke_open(&got, "stream:bob@nats://me:secret@127.0.0.1:1", YOKE_READ, NULL), ENOTSUP);
     assert_null(strstr(yoke_explain(), "secret"));
     must(yoke_set_create(&set));
-    must_fail(yoke_set_add_peer(set, alice, NULL), ENOTSUP);
     must_fail(yoke_set_add_gone(set, peer_name("bob"), NULL), ENOTSUP);
     yoke_set_close(set);
     must_fail(yoke_peer_wait("bob@nowhere", YOKE_PEER_HERE, YOKE_NOW), ENOTSUP);
