@@ -622,8 +622,14 @@ YOKE_API int yoke_fd(yoke_endpoint *endpoint);
  * - -ECOMM, -EHOSTUNREACH and -EREMOTEIO as with ports there. While no server answers, what was received
  *   ahead is still had until the lease is over.
  * - yoke_peer_wait() looks ten times a second. pid and uid of yoke_peer_list() are as that process says
- *   itself. yoke_peer_accept(), yoke_peer_next(), yoke_peer_fd(), and wait sets with such peers: -ENOTSUP;
- *   both sides open a link by its name.
+ *   itself. yoke_set_add_gone() of such a peer: -ENOTSUP.
+ * - yoke_peer_accept() and yoke_peer_next() ask the servers who is new. With time-out 0 that is what
+ *   they know then, but a message counts once it has come here: of one sent just now yoke_peer_next()
+ *   may say -EAGAIN, and yoke_peer_fd() is readable in a moment. Where no server answers, time-out 0
+ *   is -EHOSTUNREACH, and others wait; what was opened meanwhile is found when one answers again, within
+ *   a third of a lease. A link whose opener was killed is there all the same. One that can not be opened
+ *   is tried again 250 ms later, then ever more seldom, in the end every 10 s. -EOWNERDEAD: the peer's name is
+ *   another's by now; leave, and join anew.
  */
 
 typedef struct yoke_peer yoke_peer;

@@ -398,8 +398,9 @@ static void leave(struct yk_channel *channel)
     if (link->peer->served == link)
         link->peer->served = NULL;
     pthread_mutex_unlock(&hub->peers_mutex);
-    /* somebody may have come to the other end of whom this one has not heard */
-    yk_nats_peer_suspect(link->peer, link->other, channel->facts.generation);
+    if (channel
+            ->endpoint) /* somebody may have come to the other end of whom this one has not heard */
+        yk_nats_peer_suspect(link->peer, link->other, channel->facts.generation);
     yk_nats_peer_drop(link->peer);
 }
 

@@ -302,6 +302,14 @@ static bool is_to_be_had(const struct yk_channel *channel)
     return channel->endpoint && !channel->closing;
 }
 
+bool yk_nats_link_is_open(struct yk_nats_link *link)
+{
+    pthread_mutex_lock(&link->channel.mutex);
+    bool open = link->channel.endpoint != NULL;
+    pthread_mutex_unlock(&link->channel.mutex);
+    return open;
+}
+
 bool yk_nats_link_is_ready(struct yk_nats_link *link)
 {
     struct yk_channel *channel = &link->channel;

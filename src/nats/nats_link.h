@@ -73,6 +73,7 @@ int yk_nats_link_own(struct yk_nats_link *link);
  * `bell`, too, is rung when there is something. And: is there, so that receiving would not wait?
  */
 void yk_nats_link_serve(struct yk_nats_link *link, int bell);
+bool yk_nats_link_is_open(struct yk_nats_link *link); /* or only just being opened */
 bool yk_nats_link_is_ready(struct yk_nats_link *link);
 /*
  * The same: does nothing come any more, so that there is to be a new consumer? Then it stays, though it be closed

@@ -37,10 +37,25 @@ static void ring(const struct yk_nats_peer *peer)
     yk_nats_ring(peer->door);
 }
 
+static struct yk_newcomer *find(const struct yk_nats_peer *peer, const char *other,
+                                uint64_t generation)
+{
+    struct yk_newcomer *newcomer = peer->newcomers;
+
+    while (newcomer && (strcmp(newcomer->other, other) != 0 || newcomer->generation != generation))
+        newcomer = newcomer->next;
+    return newcomer;
+}
+
+/* Behind all others; unless there was a new word about it meanwhile. */
 static void put(struct yk_nats_peer *peer, struct yk_newcomer *newcomer)
 {
     struct yk_newcomer **at = &peer->newcomers;
 
+    if (find(peer, newcomer->other, newcomer->generation)) {
+        free(newcomer);
+        return;
+    }
     while (*at)
         at = &(*at)->next;
     newcomer->next = NULL;
@@ -49,10 +64,8 @@ static void put(struct yk_nats_peer *peer, struct yk_newcomer *newcomer)
 
 static void add(struct yk_nats_peer *peer, const char *other, uint64_t generation)
 {
-    struct yk_newcomer *newcomer = peer->newcomers;
+    struct yk_newcomer *newcomer = find(peer, other, generation);
 
-    while (newcomer && (strcmp(newcomer->other, other) != 0 || newcomer->generation != generation))
-        newcomer = newcomer->next;
     if (newcomer) {
         newcomer->not_before = 0; /* there is a new word */
         return;
@@ -270,16 +283,18 @@ static int look_at_words(struct yk_nats_peer *peer)
     return result < 0 ? result : 0;
 }
 
-static bool is_open(struct yk_nats_peer *peer, const char *other)
+/* 0: the link is not open here; 1: it is; -EBUSY: another thread opens it just now, if it can. */
+static int is_open(struct yk_nats_peer *peer, const char *other)
 {
     struct yk_hub *hub = peer->line.hub;
-    bool open = false;
+    struct yk_nats_link *link;
 
     pthread_mutex_lock(&hub->peers_mutex);
-    for (const struct yk_nats_link *link = peer->links; link && !open; link = link->next_open)
-        open = strcmp(link->other, other) == 0;
+    for (link = peer->links; link && strcmp(link->other, other) != 0; link = link->next_open)
+        ;
+    int result = !link ? 0 : yk_nats_link_is_open(link) ? 1 : -EBUSY;
     pthread_mutex_unlock(&hub->peers_mutex);
-    return open;
+    return result;
 }
 
 static int open_link(struct yk_nats_peer *peer, const char *other, yoke_endpoint *fresh)
@@ -313,9 +328,9 @@ static bool is_for_the_caller(int error)
 /* 1: it is open here now; 0: it is not to be opened; or why it could not be, and then it is tried again. */
 static int decide(struct yk_nats_peer *peer, struct yk_newcomer *newcomer, yoke_endpoint *fresh)
 {
-    int result = 0;
+    int open = is_open(peer, newcomer->other), result = open < 0 ? open : 0;
 
-    if (!is_open(peer, newcomer->other))
+    if (open == 0)
         result = yk_end_is_news(peer->line.hub, peer->name, newcomer->other, newcomer->generation);
     if (result == 1) {
         int opened = open_link(peer, newcomer->other, fresh);

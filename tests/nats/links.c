@@ -8,14 +8,19 @@
 
 #include "links.h"
 
+static char text_of_place[256];
+
+void place_with_lease(int seconds)
+{
+    snprintf(text_of_place, sizeof text_of_place, "@%s/link%d?lease=%d", getenv("YOKE_NATS_URL"),
+             (int)getpid(), seconds);
+}
+
 const char *place(void)
 {
-    static char text[256];
-
-    if (text[0] == '\0')
-        snprintf(text, sizeof text, "@%s/link%d?lease=%d", getenv("YOKE_NATS_URL"), (int)getpid(),
-                 LEASE_S);
-    return text;
+    if (text_of_place[0] == '\0')
+        place_with_lease(3);
+    return text_of_place;
 }
 
 yoke_endpoint *open_with(const char *me, const char *other, struct yoke_options options,

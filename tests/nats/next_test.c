@@ -64,6 +64,7 @@ static int64_t accept_one(void *peer)
 
 static void who_opened_before_counts_and_who_opens_later_is_awaited(void **state)
 {
+    place_with_lease(HOUR_S);
     yoke_endpoint *alices = open_as("alice", "bob"), *carols, *bobs = UNTOUCHED, *second;
     yoke_peer *bob = join("bob");
     struct worker worker;
@@ -101,6 +102,7 @@ static void who_opened_before_counts_and_who_opens_later_is_awaited(void **state
 
 static void several_that_accept_get_one_each(void **state)
 {
+    place_with_lease(HOUR_S);
     yoke_peer *bob = join("bob");
     struct worker workers[2];
     yoke_endpoint *theirs[2], *ours[2];
@@ -125,6 +127,7 @@ static void several_that_accept_get_one_each(void **state)
 
 static void newcomers_messages_and_ends_come_one_after_the_other(void **state)
 {
+    place_with_lease(HOUR_S);
     yoke_peer *bob = join("bob");
     yoke_endpoint *alices = open_as("alice", "bob");
     yoke_endpoint *bobs = opened_by(bob, "alice");
@@ -162,6 +165,7 @@ static void gather(yoke_endpoint *link)
 
 static void links_take_turns_and_hide_no_newcomer(void **state)
 {
+    place_with_lease(HOUR_S);
     yoke_peer *bob = join("bob");
     yoke_endpoint *theirs[3], *ours[3], *link;
     const char *const names[] = {"alice", "carol", "dave"};
@@ -345,6 +349,7 @@ static bool is_readable(int fd, int timeout_ms)
 
 static void the_descriptor_is_readable_whenever_next_would_not_wait(void **state)
 {
+    place_with_lease(HOUR_S);
     yoke_peer *bob = join("bob");
     int fd = (int)must(yoke_peer_fd(bob));
     yoke_set *set;
@@ -425,6 +430,7 @@ static int64_t next_or_error(void *context)
 
 static void links_may_be_opened_and_closed_during_a_wait(void **state)
 {
+    place_with_lease(HOUR_S);
     yoke_peer *bob = join("bob");
     yoke_endpoint *alices = open_as("alice", "bob"), *bobs = opened_by(bob, "alice"), *got;
     void *context[] = {bob, &got};
@@ -472,6 +478,7 @@ static int role_is_a_child_of_bob(void *context)
 
 static void a_forked_child_joins_when_its_parent_has_left(void **state)
 {
+    place_with_lease(HOUR_S);
     struct part *part = part_new();
     yoke_peer *bob = join("bob");
     void *context[] = {bob, part};
@@ -565,6 +572,7 @@ static int role_is_cut_off_while_it_waits(void *context)
 
 static void what_came_while_the_connection_was_lost_is_found(void **state)
 {
+    place_with_lease(HOUR_S);
     struct part *part = part_new();
     pid_t pid = role_start(role_is_cut_off_while_it_waits, part);
     yoke_endpoint *carols = open_as("carol", "bob");
