@@ -365,16 +365,14 @@ static void the_descriptor_is_readable_whenever_next_would_not_wait(void **state
     yoke_endpoint *bobs = opened_by(bob, "alice");
     while (is_readable(fd, 0)) /* its own opening may ring once more */
         nothing_is_there(bob);
-    send_numbers(alices, 1, 2);
-    yoke_endpoint *ready;
-    do
-        assert_true(is_readable(fd, SOON_MS));
-    while (yoke_peer_next(bob, &ready, YOKE_NOW) == -EAGAIN);
-    assert_ptr_equal(ready, bobs);
-    assert_int_equal(recv_number(bobs, YOKE_NOW), 1);
+    send_numbers(alices, 1, 10);
     assert_true(is_readable(fd, SOON_MS));
-    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
-    assert_int_equal(recv_number(bobs, YOKE_NOW), 2);
+    gather(bobs);
+    for (uint64_t i = 1; i <= 10; i++) {
+        assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
+        assert_true(is_readable(fd, 0)); /* it is there yet, and the next call would not wait */
+        assert_int_equal(recv_number(bobs, YOKE_NOW), i);
+    }
     must(yoke_set_create(&set));
     must(yoke_set_add_peer(set, bob, &set));
     while (is_readable(fd, 0))
@@ -384,6 +382,32 @@ static void the_descriptor_is_readable_whenever_next_would_not_wait(void **state
     assert_ptr_equal(event.peer, bob);
     assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
     yoke_set_close(set);
+    yoke_close(bobs);
+    yoke_peer_leave(bob);
+}
+
+static void who_accepts_takes_nothing_from_who_waits_for_all(void **state)
+{
+    place_with_lease(HOUR_S);
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *alices = open_as("alice", "bob"), *bobs = opened_by(bob, "alice"), *carols;
+    int fd = (int)must(yoke_peer_fd(bob));
+    struct worker worker;
+
+    (void)state;
+    worker_start(&worker, accept_one, bob);
+    worker_wait_asleep(&worker);
+    while (is_readable(fd, 0))
+        must_fail(yoke_peer_next(bob, &carols, YOKE_NOW), EAGAIN);
+    worker_wait_asleep(&worker);
+    send_number(alices, 6);
+    worker_wait_asleep(&worker);
+    assert_true(is_readable(fd, SOON_MS));
+    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
+    carols = open_as("carol", "bob");
+    yoke_close((yoke_endpoint *)(uintptr_t)must(worker_join(&worker)));
+    yoke_close(carols);
+    yoke_close(alices);
     yoke_close(bobs);
     yoke_peer_leave(bob);
 }
@@ -639,6 +663,7 @@ int main(void)
         api_test(a_removed_link_is_ready_until_it_is_closed),
         api_test(a_link_that_can_not_be_opened_holds_up_nobody),
         api_test(the_descriptor_is_readable_whenever_next_would_not_wait),
+        api_test(who_accepts_takes_nothing_from_who_waits_for_all),
         api_test(a_wait_ends_by_a_signal_or_when_the_peer_is_left),
         api_test(links_may_be_opened_and_closed_during_a_wait),
         api_test(a_forked_child_joins_when_its_parent_has_left),
