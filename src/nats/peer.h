@@ -43,6 +43,7 @@ struct yk_nats_peer {
     bool due;      /* there may be a word that was not looked at */
     bool missed;   /* one that was may have been forgotten: all are to be looked at again */
     int64_t asked; /* when that was asked for */
+    int64_t until; /* a word that was heard is stored by then, or never */
     struct yk_newcomer *newcomers;
 };
 

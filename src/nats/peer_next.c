@@ -21,9 +21,10 @@
 
 #include "nats_link.h"
 
-#define ASKED_KIND 'o'  /* of the ear */
-#define ASKS       3    /* in a lease: is there a word that was not heard? */
-#define LOOK_MOST  1024 /* words at once: others want to be served, too */
+#define ASKED_KIND 'o'                /* of the ear */
+#define ASKS       3                  /* in a lease: is there a word that was not heard? */
+#define STORED_NS  (5 * YK_SECOND_NS) /* a cluster tells of a word before it has stored it */
+#define LOOK_MOST  1024               /* words at once: others want to be served, too */
 #define PAUSE_NS \
     (250 *       \
      YK_MILLISECOND_NS) /* before a link that could not be opened is tried again, the first time */
@@ -134,6 +135,7 @@ static void heard(struct yk_ear *ear, uint64_t token, natsMsg *message)
     natsMsg_Destroy(message); /* it may yet be refused: the servers are asked */
     pthread_mutex_lock(&peer->mutex);
     peer->due = true;
+    peer->until = yk_nats_now() + STORED_NS;
     ring(peer);
     pthread_mutex_unlock(&peer->mutex);
 }
@@ -153,7 +155,8 @@ void yk_nats_peer_waiting_tick(struct yk_nats_peer *peer, int64_t now)
         return;
     if (peer->here.lost || peer->due || *find_due(peer, now)) {
         ring(peer);
-    } else if (peer->asked == 0 || now - peer->asked >= peer->line.hub->lease_ns / ASKS) {
+    } else if (peer->asked == 0 || now < peer->until ||
+               now - peer->asked >= peer->line.hub->lease_ns / ASKS) {
         peer->asked = now;
         yk_ends_ask(&peer->line, YK_ASKED_WORDS, peer->name, peer->seen + 1);
     }
