@@ -167,7 +167,7 @@ void yk_nats_peer_waiting_tick(struct yk_nats_peer *peer, int64_t now)
 void yk_nats_peer_init_waiting(struct yk_nats_peer *peer)
 {
     peer->bell = peer->door = -1;
-    peer->words = (struct yk_ear){&peer->line, ASKED_KIND, NULL, heard};
+    peer->words = (struct yk_ear){.line = &peer->line, .kind = ASKED_KIND, .arrived = heard};
     pthread_mutex_init(&peer->looking, NULL);
 }
 

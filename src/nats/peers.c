@@ -112,14 +112,13 @@ static int rejoin(struct handle *handle)
 
 static int begin(struct handle *handle)
 {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of the first calls in a child */
     int result = 0;
 
     if (handle->forks != yk_nats_forks()) {
-        pthread_mutex_lock(&mutex);
+        pthread_mutex_lock(&yk_nats_reopening);
         if (handle->forks != yk_nats_forks())
             result = rejoin(handle);
-        pthread_mutex_unlock(&mutex);
+        pthread_mutex_unlock(&yk_nats_reopening);
     }
     if (result < 0)
         return result;
