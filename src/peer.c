@@ -679,8 +679,6 @@ static bool counts_here(const struct yoke_peer *handle)
 
 int yk_peer_visit_begin(struct yoke_peer *handle)
 {
-    if (handle->elsewhere)
-        return yk_fail(ENOTSUP, "a peer in a place across machines takes no signals");
     yk_process_lock();
     if (!counts_here(handle)) /* the parent's threads are not here */
         yk_store32_relaxed(&handle->inside, 0);

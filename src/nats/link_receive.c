@@ -226,8 +226,8 @@ static void ask(struct yk_nats_link *link, size_t wanted, int64_t now)
     struct yk_channel *channel = &link->channel;
     char reply[YK_NATS_REPLY_MOST], text[96], subject[sizeof link->source + 96];
 
-    if (!link->started || link->lost || link->broken || link->making || channel->closing || link->credit > 0 ||
-        now < link->until)
+    if (!link->started || link->lost || link->broken || link->making || channel->closing ||
+        link->credit > 0 || now < link->until)
         return;
     if (channel->facts.max_deliveries == UINT32_MAX || wanted > ahead(channel))
         wanted = ahead(channel);
