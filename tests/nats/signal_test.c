@@ -19,8 +19,9 @@
 /* Each test, which is a process, has a prefix of its own, and its children have that of their parent. */
 static const char *in_place(const char *name)
 {
-    static char place[256], text[4][320];
-    static unsigned next;
+    static char place[256]; /* from before there are threads */
+    static _Thread_local char text[4][320];
+    static _Thread_local unsigned next;
 
     if (place[0] == '\0')
         snprintf(place, sizeof place, "@%s/signal%d?lease=%d", getenv("YOKE_NATS_URL"),
@@ -409,6 +410,8 @@ static int64_t send_each(void *context)
 
     for (uint32_t i = 0; i < EACH && result == 0; i++)
         result = try_to_send(thread * EACH + i);
+    if (result < 0)
+        fprintf(stderr, "thread %u: %d: %s\n", thread, result, yoke_explain());
     return result;
 }
 
