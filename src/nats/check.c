@@ -263,7 +263,7 @@ static int check_left_over(const struct check *check, const struct yk_stream *st
     enum yk_stream_state state;
     int result = yk_stream_state(check->hub, stream, &state);
 
-    snprintf(cure, sizeof cure, "yoke gc --place %s", check->where);
+    snprintf(cure, sizeof cure, "yoke gc --place '%s'", check->where);
     if (result == 0 && state == YK_STREAM_DEAD)
         find(check, YK_WARNING, stream->stream, cure,
              "%s:%s, whose stream this was, is removed: whoever did that was interrupted, and %llu "
@@ -320,7 +320,7 @@ static void check_parked(const struct check *check, const char *address,
 {
     char cure[ADDRESS_MOST + 32];
 
-    snprintf(cure, sizeof cure, "yoke recv %s --parked", address);
+    snprintf(cure, sizeof cure, "yoke recv '%s' --parked", address);
     if (facts->parked > 0)
         find(check, YK_WARNING, address, cure,
              "%llu %s delivered %u times without success and parked%s",
@@ -349,7 +349,7 @@ static void check_life(const struct check *check, const char *address,
     char cure[ADDRESS_MOST + 16];
 
     if (strcmp(facts->kind, YK_SIGNALS) == 0) {
-        snprintf(cure, sizeof cure, "yoke gc --place %s", check->where);
+        snprintf(cure, sizeof cure, "yoke gc --place '%s'", check->where);
         if (!facts->attended)
             find(
                 check, YK_WARNING, address, cure,
@@ -359,7 +359,7 @@ static void check_life(const struct check *check, const char *address,
                 plural(facts->waiting + facts->held, "signal", "signals"));
         return;
     }
-    snprintf(cure, sizeof cure, "yoke rm %s", address);
+    snprintf(cure, sizeof cure, "yoke rm '%s'", address);
     if (!facts->kept && facts->participants_used == 0)
         find(
             check, YK_NOTE, address, cure,
@@ -372,11 +372,12 @@ static void check_problem(const struct check *check, const char *address,
 {
     char cure[2 * ADDRESS_MOST + 64];
 
-    snprintf(cure, sizeof cure, "%s%s", facts->far.broken ? "yoke rm " : "",
-             facts->far.broken ? address : "");
+    cure[0] = '\0';
+    if (facts->far.broken)
+        snprintf(cure, sizeof cure, "yoke rm '%s'", address);
     if (strcmp(facts->kind, "port") == 0)
         snprintf(cure + strlen(cure), sizeof cure - strlen(cure),
-                 "%syoke port create %s --place %s", facts->far.broken ? " && " : "", facts->name,
+                 "%syoke port create %s --place '%s'", facts->far.broken ? " && " : "", facts->name,
                  check->where);
     if (facts->far.incomplete)
         find(check, YK_WARNING, address, cure, "%s", facts->problem);

@@ -59,9 +59,10 @@ int yk_hub_fail(natsStatus status, jsErrCode code, const char *what)
     case NATS_NOT_PERMITTED:
     case NATS_SSL_ERROR:
     case NATS_SECURE_CONNECTION_REQUIRED:
-    case NATS_SECURE_CONNECTION_WANTED:
         return yk_fail(EACCES, "%s: the server does not let us in (%s)", what,
                        natsStatus_GetText(status));
+    case NATS_SECURE_CONNECTION_WANTED:
+        return yk_fail(EACCES, "%s: the server has no TLS", what);
     case NATS_NO_RESPONDERS:
     case NATS_NO_SERVER_SUPPORT:
         return yk_fail(
@@ -278,6 +279,7 @@ static int connect_hub(struct yk_hub *hub)
 static int check_server(struct yk_hub *hub)
 {
     jsAccountInfo *account = NULL;
+    const char *said = NULL;
     jsErrCode code;
     natsStatus status;
     int64_t until = 0;
@@ -292,6 +294,9 @@ static int check_server(struct yk_hub *hub)
         return natsConnection_HasHeaderSupport(hub->connection) == NATS_OK
                    ? 0
                    : yk_fail(ENOTSUP, "the server is too old: nats-server 2.2 or newer is needed");
+    if (status == NATS_TIMEOUT && /* who may not ask gets no answer */
+        natsConnection_GetLastError(hub->connection, &said) == NATS_NOT_PERMITTED)
+        return yk_fail(EACCES, "asking for JetStream: this user may not: %.300s", said ? said : "");
     if (status == NATS_TIMEOUT || code == JSNotEnabledErr || code == JSNotEnabledForAccountErr ||
         status == NATS_NOT_FOUND)
         status = NATS_NO_RESPONDERS;

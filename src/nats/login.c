@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NKEY_LENGTH 56 /* characters of a public key, the first is its kind */
 
@@ -16,6 +17,28 @@ static const char *variable(const char *name)
     const char *value = secure_getenv(name);
 
     return value && value[0] != '\0' ? value : NULL;
+}
+
+/* The client says of a file that is not there only that there is an error. */
+static int check_file(const char *name)
+{
+    const char *path = variable(name);
+
+    if (!path || access(path, R_OK) == 0)
+        return 0;
+    return yk_fail(EACCES, "the file that %s names, %.200s, can not be read: %s", name, path,
+                   strerror(errno));
+}
+
+static int check_files(void)
+{
+    static const char *const names[] = {"NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_CERT",
+                                        "NATS_KEY"};
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < sizeof names / sizeof *names; i++)
+        result = check_file(names[i]);
+    return result;
 }
 
 static int refuse(natsStatus status, const char *name)
@@ -82,8 +105,10 @@ int yk_nats_login(natsOptions *options, const struct yk_nats_where *where)
     const char *user = variable("NATS_USER"), *password = variable("NATS_PASSWORD");
     const char *token = variable("NATS_TOKEN"), *credentials = variable("NATS_CREDS");
     const char *nkey = variable("NATS_NKEY");
-    int result = use_tls(options, where->tls);
+    int result = check_files();
 
+    if (result == 0)
+        result = use_tls(options, where->tls);
     if (result == 0 && credentials)
         result = refuse(natsOptions_SetUserCredentialsFromFiles(options, credentials, NULL),
                         "NATS_CREDS");

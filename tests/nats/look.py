@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -408,35 +409,35 @@ class Doctor(Place):
         address = self.make('jobs', '--max-deliveries', '1', '--max-parked', '1')
         self.park_one(address)
         self.assert_finding('warning', 'no more can be, and the next such are dropped',
-                            f'yoke recv {address} --parked')
+                            f"yoke recv '{address}' --parked")
 
     def test_a_name_without_its_streams_and_the_cure(self):
         self.make()
-        cure = f'yoke port create jobs --place {self.where}'
+        cure = f"yoke port create jobs --place '{self.where}'"
         for what in ('STREAM.DELETE.{}-parked-jobs-1', 'CONSUMER.DELETE.{}-parked-jobs-1.receivers'):
             self.connect().api(what.format(self.prefix))
             self.assert_finding('warning', 'its streams are not all there', cure)
-            self.yoke(*cure.split()[1:])
+            self.yoke(*shlex.split(cure)[1:])
             self.assertEqual(self.findings(severity='warning'), [])
 
     def test_a_port_whose_stream_somebody_removed_and_the_cure(self):
         address = self.make()
-        cure = f'yoke rm {address} && yoke port create jobs --place {self.where}'
+        cure = f"yoke rm '{address}' && yoke port create jobs --place '{self.where}'"
         for what in ('STREAM.DELETE.{}', 'CONSUMER.DELETE.{}.receivers'):
             (stream,) = [name for name in self.streams() if '-port-' in name]
             self.connect().api(what.format(stream))
             self.assert_finding('fault', 'was removed, and not by yoke', cure)
             for command in cure.split(' && '):
-                self.yoke(*command.split()[1:])
+                self.yoke(*shlex.split(command)[1:])
             self.assertEqual(self.findings(severity='fault'), [])
 
     def test_streams_without_their_name_and_the_cure(self):
         self.make()
         self.yoke('send', f'port:jobs@{self.where}', 'a')
         self.connect().store(f'{self.prefix}.names.port.jobs', b'')
-        cure = f'yoke gc --place {self.where}'
+        cure = f"yoke gc --place '{self.where}'"
         self.assert_finding('warning', '1 message was left behind', cure)
-        self.yoke(*cure.split()[1:])
+        self.yoke(*shlex.split(cure)[1:])
         self.assertEqual(self.findings(severity='warning'), [])
 
     def test_what_no_yoke_wrote(self):
@@ -466,9 +467,9 @@ class Doctor(Place):
         for _ in holder, None:  # its lease runs on for a while: as if that were over
             self.end(holder)
         connection.api(f'STREAM.PURGE.{self.prefix}-here')
-        cure = f'yoke rm port:jobs@{self.where}'
+        cure = f"yoke rm 'port:jobs@{self.where}'"
         self.assert_finding('note', 'is transient, and nobody takes part', cure)
-        self.yoke(*cure.split()[1:])
+        self.yoke(*shlex.split(cure)[1:])
 
 
 class OtherServers(Place):

@@ -53,10 +53,10 @@ def needed(path):
 
 
 class Module(unittest.TestCase):
-    def complaint(self, directory):
+    def complaint(self, directory, **more):
         """What the tool says when it is to find modules there."""
         done = subprocess.run([TOOL, "recv", f"port:x@{NOWHERE}", "--timeout", "0"], stdin=subprocess.DEVNULL, text=True,
-                              capture_output=True, env=os.environ | {"YOKE_PLUGINS": directory})
+                              capture_output=True, env=os.environ | {"YOKE_PLUGINS": directory} | more)
         self.assertNotEqual(done.returncode, 0)
         self.assertEqual(done.stdout, "")
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -110,6 +110,17 @@ class Module(unittest.TestCase):
             said = self.complaint(directory)
         self.assertIn("the package yoke-nats", said)
         self.assertIn("libgone.so", said)
+
+    def test_doctor_knows_what_to_do_about_a_missing_module(self):
+        with tempfile.TemporaryDirectory() as directory:
+            done = subprocess.run([TOOL, "doctor", "--place", NOWHERE], stdin=subprocess.DEVNULL, text=True,
+                                  capture_output=True, env=os.environ | {"YOKE_PLUGINS": directory})
+        self.assertIn("install the package yoke-nats", done.stdout)
+
+    def test_file_to_log_in_with_that_is_missing_is_named(self):
+        for name in ("NATS_CREDS", "NATS_NKEY", "NATS_CA"):
+            said = self.complaint(os.environ["YOKE_PLUGINS"], **{name: "/not/there"})
+            self.assertIn(f"the file that {name} names, /not/there, can not be read", said)
 
     def test_file_that_is_no_module_is_refused(self):
         with tempfile.TemporaryDirectory() as directory:

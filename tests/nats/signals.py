@@ -125,7 +125,7 @@ class Signals(look.Place):
 
     def test_what_a_dead_peer_left_is_told_and_cleared(self):
         self.kill_bob()
-        cure = f'yoke gc --place {self.where}'
+        cure = f"yoke gc --place '{self.where}'"
         self.until('the end of the lease', lambda: self.findings(severity='warning') != [])
         self.assert_finding('warning', 'nobody can receive what is in it, 1 signal', cure)
         would = json.loads(self.yoke('gc', '--place', self.where, '--dry-run', '--json'))
