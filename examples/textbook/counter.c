@@ -21,12 +21,17 @@ struct shared {
     long mended;
 };
 
-static void count_up(yoke_region *region, struct shared *shared, int dies)
+static void take(yoke_region *region, struct shared *shared)
 {
     if (yoke_lock_acquire(region, &shared->lock, YOKE_FOREVER) == YOKE_OWNER_DIED) {
         shared->begun = shared->count; /* what it began never happened */
         shared->mended++;
     }
+}
+
+static void count_up(yoke_region *region, struct shared *shared, int dies)
+{
+    take(region, shared);
     shared->begun++;
     if (dies)
         raise(SIGKILL);
@@ -58,7 +63,9 @@ int main(void)
     while (wait(NULL) > 0)
         ;
     struct shared *shared = yoke_region_data(region);
+    take(region, shared); /* who died may have been the last of them */
     printf("counted %ld, and mended after %ld that died with the lock\n", shared->count,
            shared->mended);
+    yoke_lock_release(region, &shared->lock);
     return yoke_region_close(region);
 }
