@@ -3,10 +3,9 @@ is lost, and what comes twice says so.
 
     bridges.py [--cluster] [WORD...]
 
-Where the long proofs get a share of their time ($YOKE_LONG_SECONDS), a cluster has one of the tests, by $YOKE_SEED.
+Where the long proofs get a share of their time, a cluster has one of the tests (servers.TURNS).
 """
 
-import os
 import pathlib
 import random
 import signal
@@ -193,7 +192,7 @@ class Bridge(tool.Case):
 if __name__ == '__main__':
     servers.require()
     sys.argv = [word for word in sys.argv if word != '--cluster']
-    if cluster and 'YOKE_LONG_SECONDS' in os.environ:
-        way = ('to', 'from')[int(os.environ.get('YOKE_SEED', '1')) % 2]
-        sys.argv.append(f'test_{way}_the_servers_all_of_them')
+    turn = servers.take_turn('bridges to', 'bridges from') if cluster else None
+    if turn:
+        sys.argv.append(f'test_{turn.split()[-1]}_the_servers_all_of_them')
     tool.main()

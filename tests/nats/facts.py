@@ -423,5 +423,7 @@ class Facts(tool.Case):
 
 if __name__ == '__main__':
     servers.require()
+    if cluster:
+        servers.take_turn('facts')
     sys.argv = [word for word in sys.argv if word != '--cluster']
     tool.main(json_needed=False)

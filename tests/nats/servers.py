@@ -45,6 +45,21 @@ def require():
         sys.exit(77)
 
 
+# What takes a cluster for long: where the long proofs get a share of their time, each seed has one of these.
+TURNS = ('bridges to', 'faults of links', 'bridges from', 'facts')
+
+
+def take_turn(*names):
+    """Which of these it is to be; None: all, as there is time. Skips the test where it is another one's turn."""
+    if 'YOKE_LONG_SECONDS' not in os.environ:
+        return None
+    turn = TURNS[int(os.environ.get('YOKE_SEED', '1')) % len(TURNS)]
+    if turn not in names:
+        print(f'this seed has the turn of "{turn}"')
+        sys.exit(77)
+    return turn
+
+
 def version():
     line = subprocess.run([find(), '--version'], capture_output=True, text=True, check=True).stdout
     return line.strip().rsplit('v', 1)[-1]

@@ -1,5 +1,5 @@
 /*
- * signal_test.c - what signals on NATS promise beside what all signals do (signal_conformance_test.c): that only the
+ * inbox_test.c - what signals on NATS promise beside what all signals do (signal_conformance_test.c): that only the
  * living owner of the name receives, also where one is only thought dead. Runs beside a nats-server of its own
  * (with_server.py).
  */
