@@ -261,12 +261,40 @@ static bool read_info(const struct yk_stored *stored, size_t prefix, struct yoke
     return true;
 }
 
+/* Those that were met so far: who says once more that he is there, meanwhile, is met again. */
+struct met {
+    char (*names)[YOKE_PEER_NAME_MAX + 1]; /* owned */
+    size_t count, room;
+};
+
+static bool was_met(const struct met *met, const char *name)
+{
+    for (size_t i = 0; i < met->count; i++)
+        if (strcmp(met->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int note_met(struct met *met, const char *name)
+{
+    if (met->count == met->room) {
+        size_t room = met->room ? 2 * met->room : 16;
+        void *names = realloc(met->names, room * sizeof *met->names);
+        if (!names)
+            return yk_fail(ENOMEM, "no memory for a list of peers");
+        met->names = names;
+        met->room = room;
+    }
+    strcpy(met->names[met->count++], name);
+    return 0;
+}
+
 static ssize_t list_all(struct yk_hub *hub, struct yoke_peer_info *infos, size_t capacity)
 {
     char stream[YK_NATS_PREFIX_MOST + 8], filter[YK_NATS_PREFIX_MOST + 32];
+    struct met met = {.names = NULL};
     struct yk_stored stored;
     uint64_t from = 1;
-    size_t count = 0;
     int result;
 
     snprintf(stream, sizeof stream, "%s-here", hub->where.prefix);
@@ -274,14 +302,16 @@ static ssize_t list_all(struct yk_hub *hub, struct yoke_peer_info *infos, size_t
     while ((result = yk_api_next(hub, stream, from, filter, &stored)) == 1) {
         struct yoke_peer_info info;
         from = stored.sequence + 1;
-        if (read_info(&stored, (size_t)prefix, &info)) {
-            if (count < capacity)
-                infos[count] = info;
-            count++;
-        }
+        bool is_new = read_info(&stored, (size_t)prefix, &info) && !was_met(&met, info.name);
         yk_stored_fini(&stored);
+        if (is_new && met.count < capacity)
+            infos[met.count] = info;
+        result = is_new ? note_met(&met, info.name) : 0;
+        if (result < 0)
+            break;
     }
-    return result < 0 && result != -ENOENT ? result : (ssize_t)count;
+    free(met.names);
+    return result < 0 && result != -ENOENT ? result : (ssize_t)met.count;
 }
 
 static ssize_t list(const char *where, struct yoke_peer_info *infos, size_t capacity)

@@ -465,6 +465,27 @@ static void peers_come_and_go_and_are_listed(void **state)
     part_drop(part);
 }
 
+#define MANY 20
+
+/* Each says six times in a lease that it is there, also while they are listed. */
+static void each_of_many_is_listed_once(void **state)
+{
+    struct yoke_peer_info infos[2 * MANY];
+    yoke_peer *peers[MANY];
+    char name[32];
+
+    (void)state;
+    setenv("YOKE_PLACE", place() + 1, 1);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "peer-%d", i);
+        must(yoke_peer_join(&peers[i], name, NULL));
+    }
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(must(yoke_peer_list(infos, 2 * MANY)), MANY);
+    for (int i = 0; i < MANY; i++)
+        yoke_peer_leave(peers[i]);
+}
+
 static void a_killed_peer_is_gone_when_its_lease_is_over(void **state)
 {
     struct part *part = part_new();
@@ -517,6 +538,7 @@ int main(void)
         api_test(a_full_link_says_that_nobody_is_there),
         api_test(removing_it_ends_those_who_have_it),
         api_test(peers_come_and_go_and_are_listed),
+        api_test(each_of_many_is_listed_once),
         api_test(a_killed_peer_is_gone_when_its_lease_is_over),
         api_test(what_peers_here_can_not_do_is_refused),
     };
