@@ -24,6 +24,7 @@
 #define SENTENCE_MOST    512
 #define AWAY_MS          2000
 #define STREAM_MOST      255 /* bytes of a stream's name, by the servers */
+#define AROUND_NAME      30  /* "-signals-", "-" and a generation */
 #define OPEN_TRIES       8   /* each is lost to another one that creates or removes */
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -578,18 +579,18 @@ int yk_channel_check(const struct yk_channel_kind *kind, uint32_t flags,
     return 0;
 }
 
-/* It is a part of the name of a stream: of a link, both peers' names are. */
-static int check_length(const struct yk_channel *channel)
+int yk_channel_check_name(const char *kind, const char *name)
 {
     char token[YK_NATS_TOKEN_MOST];
+    int most = STREAM_MOST - YK_NATS_PREFIX_MOST - AROUND_NAME;
 
-    yk_nats_encode(token, channel->name);
-    if (strlen(token) + YK_NATS_PREFIX_MOST + 30 > STREAM_MOST)
+    yk_nats_encode(token, name);
+    if (strlen(token) > (size_t)most)
         return yk_fail(
             EINVAL,
-            "%s: its name, of a link those of both peers, takes %zu bytes here, where letters, digits, "
-            "'_' and '-' count 1 and others 3, and has %d",
-            channel->label, strlen(token), STREAM_MOST - YK_NATS_PREFIX_MOST - 30);
+            "%s:%s: its name, of a link those of both peers, takes %zu bytes here, where "
+            "letters, digits, '_' and '-' count 1 and others 3, and has %d",
+            kind, name, strlen(token), most);
     return 0;
 }
 
@@ -704,7 +705,7 @@ int yk_channel_open(yoke_endpoint *endpoint, struct yk_channel *channel,
     if (channel->cancel < 0 || channel->bell < 0)
         result = yk_fail(EMFILE, "no descriptor for an endpoint");
     if (result == 0)
-        result = check_length(channel);
+        result = yk_channel_check_name(channel->kind->name, channel->name);
     if (result == 0)
         result = yk_hub_get(&hub, channel->place);
     if (result == 0) {

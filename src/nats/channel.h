@@ -190,6 +190,8 @@ int yk_channel_open(yoke_endpoint *endpoint, struct yk_channel *channel,
 /* What can be refused of any: memory's flags, priorities, the policy once. */
 int yk_channel_check(const struct yk_channel_kind *kind, uint32_t flags,
                      const struct yoke_options *options);
+/* It is a part of the name of a stream, which has a bound: -EINVAL. */
+int yk_channel_check_name(const char *kind, const char *name);
 int yk_channel_remove(const struct yk_channel_kind *kind, const char *place, const char *name);
 /* A work-queue stream for its messages. */
 int yk_channel_add_stream(struct yk_hub *hub, const char *what, const char *name,

@@ -461,7 +461,7 @@ static int wait_for_some(struct yk_channel *channel, size_t batch, int64_t deadl
         int result = ask_once(channel, batch, batch > 1, time, now + time + GRACE_NS);
         batch = 1;
         if (result == -EAGAIN && !port->swept)
-            is_behind(channel);
+            is_behind(channel); /* it sweeps; what is there comes to the next request */
         if (result == -ENXIO) {
             nobody_since = nobody_since ? nobody_since : now;
             result = after_nobody(channel, nobody_since, deadline);

@@ -28,7 +28,6 @@
 #define AGAIN_NS      (50 * YK_MILLISECOND_NS) /* while no server has the answer */
 #define OPEN_TRIES    4
 #define ASKED_OWNER   'q'
-#define STREAM_MOST   255 /* bytes of a stream's name, by the servers */
 
 struct signals {
     struct yk_nats_port port;  /* first */
@@ -462,26 +461,12 @@ static int claim(struct yk_nats_peer *peer)
     return taken ? yk_fail(EBUSY, "peer:%s has its inbox open already", peer->name) : 0;
 }
 
-static int check_length(const struct yk_address *address)
-{
-    char token[YK_NATS_TOKEN_MOST];
-
-    yk_nats_encode(token, address->name);
-    if (strlen(token) + YK_NATS_PREFIX_MOST + 40 > STREAM_MOST)
-        return yk_fail(
-            EINVAL,
-            "signals:%s: the name takes %zu bytes here, where letters, digits, '_' and '-' count 1 "
-            "and others 3, and has %d",
-            address->name, strlen(token), STREAM_MOST - YK_NATS_PREFIX_MOST - 40);
-    return 0;
-}
-
 static int open_owner(yoke_endpoint *endpoint, const struct yk_address *address,
                       const struct yoke_options *options)
 {
     struct yk_nats_peer *peer;
     struct yk_hub *hub;
-    int result = check_length(address);
+    int result = yk_channel_check_name(YK_SIGNALS, address->name);
 
     if (result == 0)
         result = yk_hub_get(&hub, address->where);
