@@ -24,6 +24,8 @@ struct yk_port_fixed {
  */
 #define YK_PORT_RINGS_OFFSET sizeof(struct yk_shm_waiters)
 
+#define YK_FOLLOWED 16 /* pools are used in turns of 8 blocks at least */
+
 #define YK_PORT_LAYOUT                                                             \
     (sizeof(struct yk_shm_waiters) << 48 | sizeof(struct yk_ring_geometry) << 32 | \
      sizeof(struct yk_shm_ring) << 16 | sizeof(struct yk_shm_block) << 8 | YK_CELL_LAP_BITS)
@@ -42,6 +44,11 @@ struct yk_port {
     yk_atomic64 open[YOKE_PRIORITIES_MAX]; /* what yk_ring_commit() keeps */
     yk_atomic32 cursor;
     yk_atomic32 used; /* blocks that were ever used; also in the slot, for the recoverer */
+    /*
+     * A guess, private: senders take the blocks of their pools in turn, so what came after a block once
+     * comes after it again. `last_came` is the last one, `followed` by which, those that differ little.
+     */
+    yk_atomic32 last_came, followed[YK_FOLLOWED];
 };
 
 int yk_port_open(struct yk_port *port, const char *name, uint32_t flags,

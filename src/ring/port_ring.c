@@ -406,9 +406,17 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
     return 0;
 }
 
-void yk_ring_prefetch_tail(const struct yk_ring *ring, uint32_t number, uint64_t hint)
+void yk_ring_prefetch_cell(const struct yk_ring *ring, uint32_t number, uint64_t position)
 {
-    yk_prefetch_write(position_cell(ring, yk_ring_shm(ring, number), hint + 1));
+    yk_prefetch_write(position_cell(ring, yk_ring_shm(ring, number), position));
+}
+
+void yk_ring_prefetch_block(const struct yk_ring *ring, uint32_t block)
+{
+    const unsigned char *lines = (const unsigned char *)yk_ring_block(ring, block);
+    yk_prefetch(lines);
+    if (ring->geometry.block_stride > 64)
+        yk_prefetch(lines + 64);
 }
 
 bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number)

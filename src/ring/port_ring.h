@@ -234,8 +234,10 @@ static inline void yk_ring_hint(yk_atomic64 *hint, uint64_t position)
 int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, uint64_t *hint,
                    uint64_t *open, uint64_t *ret_sequence);
 
-/* Fetches the cells that the commits after the next one at *hint will write. */
-void yk_ring_prefetch_tail(const struct yk_ring *ring, uint32_t number, uint64_t hint);
+/* Fetches the cell of a position that will be written soon. */
+void yk_ring_prefetch_cell(const struct yk_ring *ring, uint32_t number, uint64_t position);
+/* Fetches the header of a block, and the bytes of a small message, that will be read soon. */
+void yk_ring_prefetch_block(const struct yk_ring *ring, uint32_t block);
 
 /*
  * Has the full ring become so empty that many can be sent? Looks at a place to which the receivers
