@@ -8,6 +8,10 @@
  * is visible, or that look sees the bit. This holds only while both sides take part (`membarrier` in
  * their side); otherwise the fence is made. A side that comes back without it, while the other
  * still thinks that it has it, is woken 100 ms late at worst.
+ *
+ * Who lies down for nearly each message pays more than fences cost: some microseconds, and an interruption of the
+ * other side. So it takes `membarrier` back, and calls it a last time. Whoever sends has then either looked
+ * before that call, so that its message is seen after it, or sees that it is to make the fence.
  */
 #include "link.h"
 
@@ -20,6 +24,11 @@
 #include "base/trace.h"
 #include "endpoint_options.h"
 #include "peer.h"
+
+/* After so many waits a receiver thinks about how often it lay down, for how many messages each time. */
+#define WAITS      8
+#define OFTEN      (WAITS / 2)
+#define FEW_A_TIME 8
 
 /* Looks at the next slot without a pause and without a clock: some round trips, also of far cores. */
 #define SHORT_SPIN 4000
@@ -118,6 +127,7 @@ static void joined(struct yk_object *object)
     for (int i = 0; i < 2; i++)
         yk_store32_relaxed(&link->inside[i], 0);
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
+    link->waiting.fenced = false;
     yk_store32_relaxed(&side->membarrier, link->membarrier);
     yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
     wake_any_side(link, 1 - my_side(link));         /* it may wait for us: yoke_link_wait() */
@@ -384,6 +394,7 @@ static inline void wake_other(struct yk_link *link, enum yk_reason reason)
 {
     uint32_t other = 1 - my_side(link);
     const struct yk_shm_link *shm = link->shm;
+    yk_fence_compiler(); /* the change before the look who is to make the fence: choose_fences() */
     if (yk_likely(link->membarrier && yk_load32_relaxed(&shm->sides[other].membarrier)))
         yk_fence_compiler();
     else
@@ -428,6 +439,28 @@ static void explain(const struct yk_link *link, ssize_t result, size_t capacity)
 /*
  * Tries, and if need be waits until the attempt is not 0. Whoever waits is inside to the very end.
  */
+/*
+ * Before the receiving thread waits. Only it lies down in the row for messages, so no other thread can be
+ * about to look at that row for want of a membarrier() while `membarrier` becomes 1 again.
+ */
+static void choose_fences(struct yk_link *link)
+{
+    struct yk_waiting *waiting = &link->waiting;
+    if (++link->waits < WAITS)
+        return;
+    uint64_t messages = link->in.taken - link->waits_from;
+    bool often = waiting->naps >= OFTEN && messages <= (uint64_t)waiting->naps * FEW_A_TIME;
+    link->waits = waiting->naps = 0;
+    link->waits_from = link->in.taken;
+    if (often == waiting->fenced || !waiting->barrier)
+        return;
+    /* relaxed: the membarrier() below is what counts, and to be late with a 1 is a fence too many */
+    yk_store32_relaxed(&link->shm->sides[my_side(link)].membarrier, !often);
+    if (often)
+        yk_sys_membarrier();
+    waiting->fenced = often;
+}
+
 static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, void *context,
                             size_t capacity, int64_t timeout_ns)
 {
@@ -437,6 +470,8 @@ static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, v
     bool enters = result == 0 && yk_load32_relaxed(&link->inside[way]) == 0;
     if (enters)
         go_in(link, way);
+    if (enters && way == RECEIVING)
+        choose_fences(link);
     if (result == 0)
         result = yk_wait(&link->waiting, attempt, context, reason, timeout_ns);
     if (yk_unlikely(result < 0))
@@ -730,6 +765,7 @@ static ssize_t recv_one(struct yk_link *link, void *buffer, size_t capacity, int
 static ssize_t recv_soon(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
 {
     go_in(link, RECEIVING);
+    choose_fences(link);
     for (int i = 0; link->run >= STREAMING && i < LAG; i++)
         yk_pause();
     link->run = 0;

@@ -31,14 +31,14 @@ enum yk_side_state {
  *            | CLOSED; a recoverer:  | side       | SYNC link.end    | as soon as somebody
  *            | DIED                  |            |                  | recovers
  * membarrier | its process, when it  | the other  | relaxed: see     | the old one's: a fence too
- *            | joins                 | side       | wake_other()     | many, or a wake-up that
- *            |                       |            |                  | is 100 ms late
+ *            | joins; its receiving  | side       | wake_other(),    | many, or a wake-up that
+ *            | thread                |            | choose_fences()  | is 100 ms late
  * left       | its process, before   | its name's | SYNC link.end    | an old one: the link is
  *            | CLOSED                | next owner |                  | offered once more (peer.c)
  */
 struct yk_shm_link_side {
     yk_atomic32 state;      /* enum yk_side_state */
-    yk_atomic32 membarrier; /* 1: before its threads sleep they call membarrier() */
+    yk_atomic32 membarrier; /* 1: before its threads sleep they call membarrier(); 0: make fences */
     yk_atomic64 left;       /* CLOSED: the other side's slot word at that moment */
     uint64_t pad[6];
 };
@@ -69,6 +69,8 @@ struct yk_link {
     bool membarrier;        /* this process's threads may do without fences */
     yk_atomic32 inside[2];  /* private: a thread is in a call that waits: to receive, to send */
     uint32_t run;           /* messages received in a row without waiting */
+    uint32_t waits;         /* to receive, since it was last thought about whether that is often: */
+    uint64_t waits_from;    /* from this message on */
     struct yk_notice peers; /* the doorbell of the peer that it is open as (peer_next.c) */
     bool noticed;           /* it has been begun */
     struct yk_link *next;   /* the open links of this process (peer.c) */

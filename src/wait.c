@@ -289,6 +289,20 @@ static ssize_t spin(struct yk_waiting *waiting, yk_attempt attempt, void *contex
     return 0;
 }
 
+/* What keeps the look behind the bit, and lets it see what was changed before another look at the row. */
+static void look_behind_bit(struct yk_waiting *waiting, enum yk_reason row)
+{
+    bool fenced = !waiting->barrier;
+    if (!fenced && row == YK_WAIT_RECEIVE) {
+        waiting->naps++;
+        fenced = waiting->fenced;
+    }
+    if (fenced)
+        yk_fence_seq(); /* SYNC wait.receive, wait.room */
+    else
+        yk_sys_membarrier();
+}
+
 /*
  * One time that the thread lies down. Returns what the attempt said, or what ended the sleep (0:
  * look again).
@@ -305,10 +319,7 @@ static ssize_t sleep_once(struct yk_waiting *waiting, yk_attempt attempt, void *
     if (row != YK_WAIT_ALONE) {
         yk_add32_seq(&waiting->sleepers[row], 1);
         set_bit(waiting, row);
-        if (waiting->barrier)
-            yk_sys_membarrier();
-        else
-            yk_fence_seq(); /* the bit before the look: SYNC wait.receive, wait.room */
+        look_behind_bit(waiting, row);
     }
     ssize_t result = attempt(context, reason);
     if (result == 0 && yk_load32_seq(&object->cancelled))

@@ -59,6 +59,10 @@ struct yk_waiting {
      */
     bool barrier;
     bool
+        fenced; /* they make the fence, and need no membarrier(), before they look at the row for messages */
+    uint32_t
+        naps; /* how often the receiving thread lay down where `barrier` is; link.c begins anew */
+    bool
         personal; /* a wake-up is meant for this one alone, and not passed on when it is not used */
     yk_atomic32 sleepers[YK_WAIT_REASONS]; /* this process's threads; private */
     yk_atomic64 descriptor;                /* yoke_fd(): yk_descriptor_of() */

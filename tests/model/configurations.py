@@ -5,6 +5,7 @@ def port(senders, receivers, *more):
     return ["SENDERS=%d" % senders, "RECEIVERS=%d" % receivers] + list(more)
 
 
+ADAPT = ["MEMBARRIER", "ADAPT", "CONSUMERS=1", "MSGS=3", "TAKES=3", "FAULTS=1"]
 MARKS = ["MSGS=3", "EACH=2", "TRIES=3", "BORROWS=1", "RETURNS=0"]
 
 FAST = [
@@ -49,6 +50,7 @@ FAST = [
      "store buffers: a descriptor, with fences"),
     ("wakeup-tso-poll-membarrier", "wakeup", ["MEMBARRIER", "CONSUMERS=1", "POLLERS=1", "TAKES=2", "FAULTS=1"],
      "store buffers: a descriptor, whose sender makes no fence"),
+    ("wakeup-tso-adapt", "wakeup", ADAPT, "store buffers: a sleeper that asks for fences, and takes that back"),
 ]
 
 LONG = [
@@ -141,6 +143,9 @@ FAULTS = [
      "disarmed before it is rung, by one who stops in between"),
     ("wakeup", "NO_FENCE", TSO, "store buffers: neither a fence nor a membarrier"),
     ("wakeup", "NO_FENCE", TSO + ["POLLERS=1"], "store buffers: the same with a descriptor"),
+    ("wakeup", "NO_LAST_BARRIER", ADAPT, "store buffers: who asks for fences does not see to it that it was heard"),
+    ("wakeup", "STAYS_FENCED", ADAPT, "store buffers: who takes that back still relies on them"),
+    ("wakeup", "ASKED_EARLY", ADAPT, "store buffers: who sends looks whether it is asked before it has sent"),
 ]
 
 MUTANTS = [("%s-mutant-%s%s" % (model, fault.lower().replace("_", "-"), "-poll" if "POLLERS" in " ".join(defines) else ""),

@@ -39,7 +39,10 @@
 #endif
 #define BELLS 8 /* 2^32 in the C code */
 
-/* Who makes the fence: the change itself, the producer (FENCE), or who lies down (membarrier). */
+/*
+ * Who makes the fence: the change itself, the producer (FENCE), or who lies down (MEMBARRIER); with ADAPT
+ * as well it does that, or asks the producers for theirs, as it likes: choose_fences().
+ */
 #ifdef SHARED /* the consumers are threads of one process, with one slot */
 #define SLOT(who) 0
 #else
@@ -52,6 +55,7 @@
 byte items;              /* visible to all */
 byte pending[PRODUCERS + 1]; /* in the store buffer of its processor; the last: consumers', empty */
 byte sleeps;             /* the row YK_WAIT_RECEIVE */
+bool asks;               /* a side's `membarrier` is 0; one consumer only */
 byte polls;              /* the row YK_WAIT_DESCRIPTOR */
 byte bell[CONSUMERS];    /* of each slot: the futex */
 byte armed[CONSUMERS];   /* the notice of each slot: odd is armed */
@@ -180,6 +184,9 @@ inline ring_descriptors()
 
 inline publish()
 {
+#ifdef MUTANT_ASKED_EARLY
+    atomic { DIE; ok = asks };
+#endif
     atomic { DIE;
 #ifdef PORT
         items++; /* yk_ring_commit(): yk_cas_seq(EMPTY -> FULL) */
@@ -199,6 +206,15 @@ inline message_came()
 {
 #ifdef FENCE
     atomic { DIE; FLUSH(me) }; /* yk_fence_seq() */
+#endif
+#ifdef ADAPT
+#ifndef MUTANT_ASKED_EARLY
+    atomic { DIE; ok = asks }; /* yk_load32_relaxed(membarrier) */
+#endif
+    if
+    :: ok -> atomic { DIE; FLUSH(me); ok = 0 } /* yk_fence_seq() */
+    :: else
+    fi;
 #endif
     atomic { DIE; to_wake = sleeps }; /* the rows */
     atomic { DIE; row = polls };
@@ -244,6 +260,7 @@ proctype producer(byte me)
     goto out;
 died:
     atomic { n = 0; s = 0; row = 0; number = 0; to_wake = 0; ok = 0;
+        FLUSH(me); /* 100 ms later at the latest, when everybody looks */
         excuse_all();
 #ifdef STOP
         halted++
@@ -252,7 +269,7 @@ died:
 out:
     atomic { n = 0; ended++ }
 }
-/* A store buffer drains whenever it likes, whatever becomes of the process. */
+/* A store buffer drains whenever it likes. */
 proctype processor(byte me)
 {
 end:
@@ -308,6 +325,29 @@ inline attempt()
 #endif
 #define QUIET (ended == PRODUCERS && items == 0 && NOTHING_PENDING)
 
+/* choose_fences(), which counts; here any time is the right one. */
+inline choose_fences()
+{
+#ifdef ADAPT
+    if
+    :: !fenced ->
+        atomic { DIE; asks = 1 }; /* yk_store32_relaxed(membarrier) */
+#ifndef MUTANT_NO_LAST_BARRIER
+        membarrier();
+#endif
+        fenced = 1
+    :: fenced ->
+        atomic { DIE; asks = 0 };
+#ifndef MUTANT_STAYS_FENCED
+        fenced = 0
+#endif
+    :: true
+    fi
+#else
+    skip
+#endif
+}
+
 /* sleep_once() */
 inline sleep_once()
 {
@@ -316,7 +356,10 @@ inline sleep_once()
 #endif
     atomic { DIE; sleepers[SLOT(me)]++ }; /* yk_add32_seq(sleepers): of this process */
     atomic { DIE; sleeps = sleeps | BIT(me) }; /* set_bit(): yk_or_seq */
-    membarrier();
+    if
+    :: !fenced -> membarrier()
+    :: else /* yk_fence_seq(), as set_bit() was */
+    fi;
 #ifndef MUTANT_NO_SECOND_LOOK
     attempt();
 #endif
@@ -405,7 +448,7 @@ inline arm()
 proctype consumer(byte me)
 {
     byte n, k, s, row, heard, cpu = PRODUCERS;
-    bool ok, got, last, leaving, mortal = CONSUMERS_DIE;
+    bool ok, got, last, leaving, fenced, mortal = CONSUMERS_DIE;
     do
     :: n < TAKES && !leaving ->
         attempt();
@@ -421,6 +464,7 @@ proctype consumer(byte me)
             :: else
             fi
         :: !got && me >= POLLERS ->
+            choose_fences();
             do
             :: !got && !leaving -> sleep_once()
             :: got || leaving -> break
@@ -443,7 +487,7 @@ died:
     /* it may have been woken for what others are waiting for; its bits and its notice stay */
     atomic { asleep[me] = 0; excuse_all() };
 out:
-    atomic { n = 0; s = 0; row = 0; heard = 0; ok = 0; got = 0; last = 0; leaving = 0; since[me] = 0; complete[me] = 0 }
+    atomic { n = 0; s = 0; row = 0; heard = 0; ok = 0; got = 0; last = 0; leaving = 0; fenced = 0; since[me] = 0; complete[me] = 0 }
 }
 
 init {
