@@ -182,7 +182,8 @@ static void set_quick(struct request *request)
 static void check_far(const struct request *request)
 {
     if (strncmp(request->place, "nats://", 7) != 0)
-        yk_usage_error(&usage, "--place '%s': other places than nats://HOST:PORT are measured without it",
+        yk_usage_error(&usage,
+                       "--place '%s': other places than nats://HOST:PORT are measured without it",
                        request->place);
     if (request->against || request->report)
         yk_usage_error(&usage, "--place goes with neither --against nor --report");
@@ -190,8 +191,8 @@ static void check_far(const struct request *request)
         yk_usage_error(&usage, "--place measures the cases latency and rate");
     for (size_t i = 0; i < request->plan.size_count; i++)
         if (request->plan.sizes[i] > BENCH_FAR_SIZE_MAX)
-            yk_usage_error(&usage, "--size %zu: with --place they are %zu bytes at most", request->plan.sizes[i],
-                           BENCH_FAR_SIZE_MAX);
+            yk_usage_error(&usage, "--size %zu: with --place they are %zu bytes at most",
+                           request->plan.sizes[i], BENCH_FAR_SIZE_MAX);
 }
 
 static int measure_far(const struct request *request)
@@ -203,7 +204,7 @@ static int measure_far(const struct request *request)
         .sizes = request->plan.size_count ? request->plan.sizes : sizes,
         .size_count = request->plan.size_count ? request->plan.size_count : 2,
         .rounds = request->rounds,
-        .time_ns = request->rounds_only   ? request->time_ns
+        .time_ns = request->rounds_only  ? request->time_ns
                    : request->plan.quick ? FAR_QUICK_NS
                                          : FAR_NS,
         .json = request->json,
@@ -217,16 +218,11 @@ static void parse_options(struct request *request, int argc, char **argv)
 {
     enum { QUICK = YK_OPTION_FIRST, CASE, SIZE, AGAINST, ROUNDS, TIME, REPORT, PLACE, JSON };
     static const struct option options[] = {
-        {"quick", no_argument, NULL, QUICK},
-        {"case", required_argument, NULL, CASE},
-        {"size", required_argument, NULL, SIZE},
-        {"against", required_argument, NULL, AGAINST},
-        {"rounds", required_argument, NULL, ROUNDS},
-        {"time", required_argument, NULL, TIME},
-        {"report", required_argument, NULL, REPORT},
-        {"place", required_argument, NULL, PLACE},
-        {"json", no_argument, NULL, JSON},
-        YK_OPTION_END,
+        {"quick", no_argument, NULL, QUICK},         {"case", required_argument, NULL, CASE},
+        {"size", required_argument, NULL, SIZE},     {"against", required_argument, NULL, AGAINST},
+        {"rounds", required_argument, NULL, ROUNDS}, {"time", required_argument, NULL, TIME},
+        {"report", required_argument, NULL, REPORT}, {"place", required_argument, NULL, PLACE},
+        {"json", no_argument, NULL, JSON},           YK_OPTION_END,
     };
     int64_t time_ns = 0;
     int option;

@@ -151,9 +151,9 @@ static const struct goal all_goals[] = {
      0, ANY, idle_of, UP_TO(0), "a second"},
     {"wake-ups while idle in poll on yoke_set_fd", &bench_yoke_set, TOPIC(WAKE), BENCH_POLL,
      0, ANY, idle_of, UP_TO(0), "a second"},
-    {"opening and closing one more endpoint", &bench_yoke_link, TOPIC(OPEN), BENCH_BLOCK,
+    {"opening one more endpoint", &bench_yoke_link, TOPIC(OPEN), BENCH_BLOCK,
      0, ANY, microseconds_of, UP_TO(50), "us"},
-    {"opening and closing one more endpoint", &bench_yoke_port, TOPIC(OPEN), BENCH_BLOCK,
+    {"opening one more endpoint", &bench_yoke_port, TOPIC(OPEN), BENCH_BLOCK,
      0, ANY, microseconds_of, UP_TO(50), "us"},
 };
 /* clang-format on */

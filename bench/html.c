@@ -366,13 +366,16 @@ static void write_fan_in(struct page *page)
 
 static void write_open(struct page *page)
 {
+    struct bench_figures figures;
+    char text[BENCH_VALUE_TEXT];
+
     if (!need_topic(page, BENCH_TOPIC_OPEN))
         return;
-    fputs("<p>Opening and closing one more endpoint on an object that exists, in a process that "
-          "has one open already. Raw: mapping a file, or attaching a System V segment, looking at "
-          "it once, and letting go of it.</p>\n",
+    fputs("<p>Opening one more endpoint on an object that exists, in a process that has one open "
+          "already; closing it again is beside it. Raw: mapping a file, or attaching a System V "
+          "segment, and looking at it once; closing lets go of it.</p>\n",
           page->out);
-    begin_table(page, "System|" FIGURE_TITLES);
+    begin_table(page, "System|" FIGURE_TITLES "|#Closing");
     for (size_t i = 0; i < page->results->row_count; i++) {
         const struct bench_row *row = &page->results->rows[i];
 
@@ -381,6 +384,10 @@ static void write_open(struct page *page)
         fputs("<tr>", page->out);
         system_cell(page, row->system);
         figure_cells(page, row);
+        if (bench_row_figures(row, &figures))
+            cell(page, "n", "%s", bench_time_text(text, figures.closing));
+        else
+            cell(page, "n", "-");
         fputs("</tr>\n", page->out);
     }
     end_table(page);

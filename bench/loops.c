@@ -28,18 +28,23 @@ const struct bench_loops bench_calling_loops = {calling_ping, calling_pong, call
 
 int bench_reopen(const struct bench_run *run, const struct bench_batch *batch)
 {
-    double *time = batch->times;
+    uint64_t done = 0;
 
-    for (uint64_t done = 0; done < batch->count; time++) {
+    for (size_t entry = 0; done < batch->count; entry++) {
         uint64_t left = batch->count - done, group = left < batch->group ? left : batch->group;
-        uint64_t start = bench_now();
+        uint64_t opening = 0, closing = 0;
 
         for (uint64_t group_end = done + group; done < group_end; done++) {
-            int error = run->system->reopen(run->state);
+            uint64_t start = bench_now(), opened;
+            int error = run->system->reopen(run->state, &opened);
             if (error < 0)
                 return error;
+            opening += opened - start;
+            closing += bench_now() - opened;
         }
-        *time = (double)(bench_now() - start) / (double)group;
+        batch->times[entry] = (double)opening / (double)group;
+        if (batch->closings)
+            batch->closings[entry] = (double)closing / (double)group;
     }
     return 0;
 }

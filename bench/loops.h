@@ -157,7 +157,7 @@ BENCH_INLINE int bench_produce(void *state, const struct bench_batch *batch,
 /* For every system that has send() and recv(): loops.c. */
 extern const struct bench_loops bench_calling_loops;
 
-/* Opens and closes `count` times; one entry of `times` for each, or for `group` of them. */
+/* Opens and closes `count` times; one entry of `times` and `closings` for each, or for `group` of them. */
 int bench_reopen(const struct bench_run *run, const struct bench_batch *batch);
 
 #endif

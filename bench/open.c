@@ -7,6 +7,8 @@
  */
 #include "limit.h"
 
+#include "loops.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,7 +62,7 @@ static int raw_open_setup(struct bench_run *run)
     return 0;
 }
 
-static int raw_open_reopen(void *data)
+static int raw_open_reopen(void *data, uint64_t *ret_opened)
 {
     const struct file *state = data;
     int fd = open(state->path, O_RDWR | O_CLOEXEC), error = 0;
@@ -73,6 +75,7 @@ static int raw_open_reopen(void *data)
         error = -errno;
     } else {
         look_at(memory);
+        *ret_opened = bench_now();
         munmap(memory, OBJECT_SIZE);
     }
     close(fd);
@@ -120,7 +123,7 @@ static int raw_shmat_setup(struct bench_run *run)
     return error;
 }
 
-static int raw_shmat_reopen(void *data)
+static int raw_shmat_reopen(void *data, uint64_t *ret_opened)
 {
     const struct segment *state = data;
     void *memory = shmat(state->id, NULL, 0);
@@ -128,6 +131,7 @@ static int raw_shmat_reopen(void *data)
     if (memory == (void *)-1) /* NOLINT: shmat() has it so */
         return -errno;
     look_at(memory);
+    *ret_opened = bench_now();
     shmdt(memory);
     return 0;
 }

@@ -124,6 +124,9 @@ static void add_more(struct yk_table *table, const struct bench_row *row,
 
     if (row->idle_wakeups >= 0)
         yk_table_add(table, "%.1f wake-ups/s idle", row->idle_wakeups);
+    else if (row->setting.topic == BENCH_TOPIC_OPEN)
+        yk_table_add(table, "closing %s, p99 %s", bench_time_text(p50, figures->closing),
+                     bench_time_text(p99, bench_histogram_percentile(&row->singles, 99)));
     else if (!bench_row_is_rate(row))
         yk_table_add(table, "p50 %s, p99 %s", bench_time_text(p50, median),
                      bench_time_text_like(p99, bench_histogram_percentile(&row->singles, 99),
@@ -395,6 +398,8 @@ static void add_json_figures(yk_json *object, const struct bench_results *result
         add_json_rates(object, results, row, figures);
     else
         add_json_times(object, row);
+    if (row->setting.topic == BENCH_TOPIC_OPEN)
+        yk_json_real(object, "closing", figures->closing);
 }
 
 static void add_json_counts(yk_json *object, const struct bench_row *row)

@@ -201,6 +201,11 @@ double bench_spread(double *values, size_t count)
 }
 
 /* Over the samples kept, of which there is at least one. */
+static double closing_of(const struct bench_sample *sample)
+{
+    return sample->closing;
+}
+
 static double median_of(const struct bench_row *row, double of(const struct bench_sample *),
                         double *ret_spread)
 {
@@ -227,6 +232,7 @@ bool bench_row_figures(const struct bench_row *row, struct bench_figures *ret_fi
     figures.value = value * unit_factor(row);
     figures.limit = median_of(row, limit_of, NULL) * unit_factor(row);
     figures.ratio = median_of(row, ratio_of, &figures.ratio_spread);
+    figures.closing = median_of(row, closing_of, NULL);
     figures.per_second = bench_row_is_rate(row) ? value : 1e9 / value;
     *ret_figures = figures;
     return true;

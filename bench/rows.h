@@ -47,6 +47,7 @@ struct bench_figures {
     double value, limit, ratio;  /* medians */
     double spread, ratio_spread; /* NAN: one sample has none */
     double per_second;           /* messages, or round trips */
+    double closing;              /* nanoseconds; BENCH_OPEN */
 };
 
 const char *bench_topic_name(enum bench_topic topic);

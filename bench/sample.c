@@ -71,12 +71,12 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median_of_times(const struct bench_batch *batch)
+static double median_of_times(const struct bench_batch *batch, double *times)
 {
-    uint64_t times = (batch->count + batch->group - 1) / batch->group;
+    uint64_t count = (batch->count + batch->group - 1) / batch->group;
 
-    qsort(batch->times, times, sizeof *batch->times, compare_doubles);
-    return batch->times[times / 2];
+    qsort(times, count, sizeof *times, compare_doubles);
+    return times[count / 2];
 }
 
 static uint64_t at_most(uint64_t value, uint64_t most)
@@ -117,9 +117,11 @@ static double lead_times(struct task *task, const struct bench_run *run, struct 
     double value;
 
     lead_batch(&task->worker, run, batch, at_most(count, TIMES_MAX * batch->group));
-    value = median_of_times(batch);
+    value = median_of_times(batch, batch->times);
     if (!ret_sample)
         return value;
+    if (batch->closings)
+        ret_sample->closing = median_of_times(batch, batch->closings);
     if (batch->group > 1) {
         batch->group = 1;
         lead_batch(&task->worker, run, batch, at_most(count, SINGLES));
@@ -171,6 +173,8 @@ static void work(void *argument)
     system_batch = bench_worker_batch(&task->worker, size);
     system_batch.times = bench_worker_memory(&task->worker, TIMES_MAX * sizeof(double));
     limit_batch = system_batch;
+    if (task->run->setting.what == BENCH_OPEN)
+        system_batch.closings = bench_worker_memory(&task->worker, TIMES_MAX * sizeof(double));
     limit_batch.size = task->limit->setting.size;
     bench_worker_join(&task->worker, task->limit);
     bench_worker_join(&task->worker, task->run);

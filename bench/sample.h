@@ -20,6 +20,7 @@ struct bench_pace {
 struct bench_sample {
     double value;
     double limit_before, limit_after;
+    double closing;                 /* BENCH_OPEN: nanoseconds */
     struct bench_histogram singles; /* not of rates: round trips; reading the clock is in each */
 };
 

@@ -74,8 +74,10 @@ struct bench_batch {
     unsigned char *message; /* what to send, and */
     unsigned char *buffer;  /* where to receive: private, `size` bytes each */
     /* for ping only */
-    double *times;    /* nanoseconds a round trip, one entry for each ... */
-    uint64_t group;   /* ... so many round trips */
+    double *times;  /* nanoseconds a round trip, one entry for each ... */
+    uint64_t group; /* ... so many round trips */
+    double *
+        closings; /* BENCH_OPEN: `times` are those of opening, and these those of closing; or NULL */
     uint64_t rest_ns; /* so long before each group, not timed, the other side may lie down */
 };
 
@@ -123,8 +125,8 @@ struct bench_system {
 
     /* The limit that it is compared with; NULL, or an answer of NULL: the one of all others. */
     const struct bench_system *(*limit_for)(const struct bench_setting *setting);
-    /* BENCH_OPEN: opens one more endpoint on what exists, and closes it. */
-    int (*reopen)(void *state);
+    /* BENCH_OPEN: opens one more endpoint on what exists, says when it had, and closes it. */
+    int (*reopen)(void *state, uint64_t *ret_opened);
     /*
      * In the parent, when both workers have joined: lets go of what only they need (ends of a
      * pipe), so that each of them can notice the end of the other.

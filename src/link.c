@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -314,8 +315,9 @@ static bool look(struct yk_object *object)
 
 void yk_link_expel(struct yk_link *link)
 {
-    if (link->membarrier)
-        yk_sys_membarrier(); /* `cancelled` (endpoint.c) before the look who is inside: go_in() */
+    /* `cancelled` (endpoint.c) before the look which other thread is inside: go_in() */
+    if (link->membarrier && !__libc_single_threaded)
+        yk_sys_membarrier();
     for (int i = 0; i < 2; i++) {
         while (yk_load32_acquire(&link->inside[i]) != 0) {
             yk_wake_own(&link->object);

@@ -11,6 +11,7 @@
  * of a wait set in which the link is (yoke-set).
  */
 #include "../limit.h"
+#include "../loops.h"
 #include "in_place.h"
 #include "peers.h"
 #include "polled.h"
@@ -137,12 +138,13 @@ static int yoke_link_recv(void *data, enum bench_channel channel, void *buffer, 
     return (size_t)got == size ? 0 : -EBADMSG;
 }
 
-static int yoke_link_reopen(void *data)
+static int yoke_link_reopen(void *data, uint64_t *ret_opened)
 {
     const struct link *state = data;
     yoke_endpoint *link;
     int error = yoke_open(&link, state->address[1], 0, &state->options);
 
+    *ret_opened = bench_now();
     return error < 0 ? error : yoke_close(link);
 }
 

@@ -7,6 +7,7 @@
  * means no spinning at all (spin_ns 0), spinning means no sleep within any time that a sample
  * takes, polling that the receiver sleeps in poll() on the port's descriptor.
  */
+#include "../loops.h"
 #include "in_place.h"
 #include "peers.h"
 #include "polled.h"
@@ -119,12 +120,13 @@ static int yoke_port_recv(void *data, enum bench_channel channel, void *buffer, 
     return (size_t)got == size ? 0 : -EBADMSG;
 }
 
-static int yoke_port_reopen(void *data)
+static int yoke_port_reopen(void *data, uint64_t *ret_opened)
 {
     const struct ports *state = data;
     yoke_endpoint *port;
     int error = yoke_open(&port, state->address[BENCH_TO_0], 0, &state->options);
 
+    *ret_opened = bench_now();
     return error < 0 ? error : yoke_close(port);
 }
 
