@@ -155,12 +155,18 @@ static bool succeed(void)
     return true;
 }
 
-static bool go_round(void)
+/* So many messages after the beginning of the first lap. */
+static bool go_to(uint64_t messages)
 {
-    for (uint64_t i = 0; i < 2 * spsc_ring.mask + 3; i++)
+    for (uint64_t i = 0; i < messages; i++)
         if (!send_next() || !spsc_recv(0))
             return false;
     return true;
+}
+
+static bool go_round(void)
+{
+    return go_to(2 * spsc_ring.mask + 3);
 }
 
 static bool empty(void)
@@ -412,15 +418,6 @@ static bool sender_behind(void)
 }
 
 /* ---- around the lap that renews the receipts, which is the second one where stamps wrap ---- */
-
-/* So many messages after the beginning of the first lap. */
-static bool go_to(uint64_t messages)
-{
-    for (uint64_t i = 0; i < messages; i++)
-        if (!send_next() || !spsc_recv(0))
-            return false;
-    return true;
-}
 
 static bool renewing_next(void)
 {
