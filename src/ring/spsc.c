@@ -7,6 +7,8 @@
  *   send     1 slot `sent` is free: sent - released < depth   2 the bytes, into the slot or a free
  *            piece of the buffer   3 the word, with the lap's stamp (store): sent
  *   take     1 the stamp of slot `taken` is this lap's   2 taken + 1 (store)   3 the caller reads
+ *   renew    (before 2 of take, where the lap is the last of its period, or a receipt may be about the
+ *            message) its receipt is written with its stamp: what it said of it, else nothing
  *   release  in order: released + 1 (store), and beyond those released before. Out of order: a
  *            receipt says `done`
  *   mark     a bit of the word: the sender says that it may have sent the message before. It goes with
@@ -24,16 +26,26 @@
  *   I2  released <= taken, and sent - released <= depth: the sender writes slot i only when
  *       i - depth is released, and a piece of the buffer only when the message that it held is.
  *   I3  Each word has one writer, so no step can fail, and none needs to be tried again.
- *   I4  A receipt bears its message's stamp: one that is left behind means nothing a lap later, so
- *       nobody has to clear it, and no death between clearing and releasing can matter. (Stamps have
- *       32 bits: 2^32 laps later, which is 2^35 messages at least, one that stayed in its slot all that
- *       time is believed again. Who dies then with that very message in hand has it taken for released.)
+ *   I4  A receipt bears its message's stamp: one that is left behind means nothing in later laps, so
+ *       nobody has to clear it, and no death between clearing and releasing can matter. A stamp comes
+ *       again after 2^32 laps, but no receipt that is read is older than YK_SPSC_PERIOD laps: see below.
  *
  * Stopping (or dying) after any step. Sender before 3: bytes that nobody looks at; whoever comes
  * back writes them anew. After 3: sent. Receiver after 2 of take: in hand, so recovery gives it
  * back, marked. After `released`: acknowledged. Between a receipt `done` and `released`: the
  * receipt decides, it is not delivered again. Recovery that is broken off and done again finds its
  * own receipts: no delivery is counted twice, and none drops a message too early.
+ *
+ * Why no receipt that is read is older than a period (I4). (a) Who releases a message of a renewing
+ * lap, the last of each period, took it himself, since a receiver begins at `released`, and took it
+ * the slow way, which renews, since the index alone tells which lap that is. So once it is
+ * released, the receipt in its slot is of that lap or a later one. (b) A receipt is read for
+ * message i only when `released` is beyond i - depth, so all messages before i in that slot are
+ * released. By (a) then, between the lap of the receipt and that of i no lap renews: they are one
+ * period apart at most. Deaths and stops change nothing in this, wherever they come: what a dead
+ * one had not released its successor takes, and renews, again, and it says the same again. A
+ * renewed receipt may say nothing: that is as good as none, as zeroed memory is in the lap whose
+ * stamp is 0. What a hostile sender writes there harms its own messages alone.
  *
  * Why no fence between the bytes and the word, or between reading and `released`: a release store
  * orders both. Why no lock against two receivers: the life lock of the side (memory/participant.c).
@@ -447,6 +459,8 @@ void yk_spsc_resume_sender(struct yk_spsc_sender *sender)
 
 /* ---- receive ---- */
 
+_Static_assert(YK_SPSC_PERIOD < UINT64_C(1) << 32, "no receipt sees its stamp again");
+
 static struct yk_spsc_lent *lent_at(const struct yk_spsc_receiver *receiver, uint64_t index)
 {
     return &receiver->lent[index & receiver->ring.mask];
@@ -471,11 +485,13 @@ static uint64_t one_more(uint64_t receipt)
     return count < COUNT_MASK ? count + 1 : count;
 }
 
-/* It goes out (again): who dies from now on had it in hand. How many deliveries that makes. */
+/*
+ * It goes out (again): who dies from now on had it in hand. How many deliveries that makes. The receipt
+ * is written also where it was not about this message: renewed.
+ */
 static uint32_t count_delivery(const struct yk_spsc *ring, uint64_t index, uint64_t receipt)
 {
-    if (receipt & YK_SPSC_AGAIN)
-        write_receipt(ring, index, receipt & COUNT_MASK);
+    write_receipt(ring, index, receipt & COUNT_MASK);
     return (uint32_t)one_more(receipt);
 }
 
@@ -504,8 +520,20 @@ static void step_over(struct yk_spsc_receiver *receiver, uint64_t index)
 }
 
 /*
- * A message that was delivered before, to a process that died: is it to be delivered again? Else it
- * is passed. One that nobody had is delivered, whatever its mark says.
+ * How far from `taken` on may messages be taken without a look at their receipts? Not at all, while
+ * there may be any; else up to this period's last lap, which is not ahead if it is this one.
+ */
+static void look_ahead(struct yk_spsc_receiver *receiver)
+{
+    uint32_t slots_log2 = receiver->ring.geometry.slots_log2;
+    uint64_t last_lap = receiver->taken >> slots_log2 | (YK_SPSC_PERIOD - 1);
+    bool slow = receiver->taken < receiver->receipts_until;
+    receiver->quick_until = slow ? 0 : last_lap << slots_log2;
+}
+
+/*
+ * A message that may have been delivered before, to a process that died: is it to be delivered (again)?
+ * Else it is passed. One that nobody had is delivered, whatever its mark says.
  */
 static bool is_due(struct yk_spsc_receiver *receiver, uint64_t index, uint32_t marked,
                    uint32_t *ret_deliveries)
@@ -522,6 +550,7 @@ static bool is_due(struct yk_spsc_receiver *receiver, uint64_t index, uint32_t m
         count_one(&ring->shm->dropped);
     }
     step_over(receiver, index);
+    look_ahead(receiver);
     lent_at(receiver, index)->state = YK_SPSC_RELEASED;
     if (index == receiver->released)
         advance(receiver);
@@ -569,8 +598,8 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         /* an honest sender waits for `released`; of another one each message has its place in `lent` */
         if (index - receiver->released >= ring->geometry.depth)
             return -EPROTO;
-        bool fresh = index >= receiver->receipts_until;
-        if (!fresh && !is_due(receiver, index, marked, &message.deliveries))
+        bool quick = index < receiver->quick_until;
+        if (!quick && !is_due(receiver, index, marked, &message.deliveries))
             continue;
         int result = decode(ring, index, word, &message);
         if (result < 0)
@@ -578,6 +607,8 @@ int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity, struct yk
         if (message.size > capacity)
             return -EMSGSIZE;
         step_over(receiver, index);
+        if (!quick)
+            look_ahead(receiver);
         *lent_at(receiver, index) = (struct yk_spsc_lent){.bytes = message.bytes,
                                                           .tag = message.tag,
                                                           .size = message.size,
@@ -599,7 +630,7 @@ bool yk_spsc_recv_big(struct yk_spsc_receiver *receiver, void *buffer, size_t ca
     struct yk_spsc_message message;
     /* SYNC spsc.publish acquire */
     uint64_t word = yk_load_acquire(yk_spsc_word(yk_spsc_slot(ring, index)));
-    if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index) || index < receiver->receipts_until ||
+    if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index) || index >= receiver->quick_until ||
         receiver->released != index || decode(ring, index, word, &message) < 0 ||
         message.size > capacity)
         return false;
@@ -676,6 +707,7 @@ void yk_spsc_resume_receiver(struct yk_spsc_receiver *receiver)
         if (read_receipt(ring, i) != 0)
             receiver->receipts_until = i + 1;
     }
+    look_ahead(receiver);
 }
 
 uint64_t yk_spsc_recover_receiver(const struct yk_spsc *ring)

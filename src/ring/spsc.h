@@ -46,6 +46,11 @@
  */
 #define YK_SPSC_DONE  (UINT64_C(1) << 31)
 #define YK_SPSC_AGAIN (UINT64_C(1) << 30)
+/*
+ * The last of so many laps renews the receipts (spsc.c). Fewer than the 2^32 after which a stamp comes
+ * again; so many that it costs nothing, and so few that every test that lasts comes by.
+ */
+#define YK_SPSC_PERIOD (UINT64_C(1) << 16)
 
 /*
  * field    | written by              | read by     | order              | a crash leaves
@@ -136,11 +141,12 @@ struct yk_spsc_lent {
 /* The receiver's private state. `lent` has an entry for each slot. */
 struct yk_spsc_receiver {
     struct yk_spsc ring;
-    uint64_t taken;          /* the next message's index */
-    uint64_t released;       /* all before it are released */
-    uint64_t receipts_until; /* from here on no message was delivered before */
-    uint64_t returned;       /* how many entries of `lent` are YK_SPSC_RETURNED */
+    uint64_t taken;       /* the next message's index */
+    uint64_t released;    /* all before it are released */
+    uint64_t quick_until; /* those before it are taken without a look at their receipts */
+    uint64_t returned;    /* how many entries of `lent` are YK_SPSC_RETURNED */
     struct yk_spsc_lent *lent;
+    uint64_t receipts_until; /* from here on no message was delivered before */
 };
 
 /* A message in the receiver's hand. */
@@ -204,8 +210,9 @@ void yk_spsc_resume_receiver(struct yk_spsc_receiver *receiver);
 int yk_spsc_take(struct yk_spsc_receiver *receiver, uint64_t capacity,
                  struct yk_spsc_message *ret_message);
 /*
- * The same, copied and released at once, where the message is fresh, fits, and no other is lent:
- * true, and its size; else nothing happened. yk_spsc_recv_small() below is for small ones alone.
+ * The same, copied and released at once, where the message is fresh, fits, no other is lent, and the
+ * lap renews no receipts: true, and its size; else nothing happened. yk_spsc_recv_small() below is for
+ * small ones alone.
  */
 bool yk_spsc_recv_big(struct yk_spsc_receiver *receiver, void *buffer, size_t capacity,
                       size_t *ret_size);
@@ -316,7 +323,7 @@ static inline bool yk_spsc_send_small(struct yk_spsc_sender *sender, const void 
 
 /*
  * Takes, copies and releases the next message where it is small, fresh, without tag and mark, and
- * fits, and no other is lent: true, and its size; else nothing happened.
+ * fits, no other is lent, and the lap renews no receipts: true, and its size; else nothing happened.
  */
 static inline bool yk_spsc_recv_small(struct yk_spsc_receiver *receiver, void *buffer,
                                       size_t capacity, size_t *ret_size)
@@ -329,7 +336,7 @@ static inline bool yk_spsc_recv_small(struct yk_spsc_receiver *receiver, void *b
     if ((uint32_t)(word >> 32) != yk_spsc_stamp(ring, index))
         return false;
     if (size > ring->geometry.slot_stride - YK_SPSC_BYTES || size > capacity ||
-        index < receiver->receipts_until || receiver->released != index)
+        index >= receiver->quick_until || receiver->released != index)
         return false;
     /* relaxed: only for who comes after this process's death; then it was in hand */
     yk_store_relaxed(&ring->shm->taken, index + 1);

@@ -32,10 +32,14 @@ static uint64_t word_at(uint64_t index)
     return yk_spsc_word(yk_spsc_slot(&spsc_ring, index))->raw;
 }
 
+static uint64_t stamp_of(uint64_t index)
+{
+    return (index / (spsc_ring.mask + 1) + 1) & UINT32_MAX;
+}
+
 static bool stamp_says(uint64_t index)
 {
-    uint64_t lap = index / (spsc_ring.mask + 1);
-    return word_at(index) >> 32 == ((lap + 1) & UINT32_MAX);
+    return word_at(index) >> 32 == stamp_of(index);
 }
 
 /* As positions: how many messages came before. */
@@ -274,6 +278,23 @@ static bool released_rightly(uint32_t position)
     return fail("message %u is released, and nobody has acknowledged it", position);
 }
 
+/*
+ * A receipt that bears the stamp of a message which may come now or later is about that very message: somebody
+ * had it, and not less often than the receipt says.
+ */
+static bool receipt_is_true(uint32_t position)
+{
+    const struct spsc_message_fate *one = &ledger()->message[position];
+    uint64_t index = spsc_base + position, receipt = spsc_ring.receipts[index & spsc_ring.mask].raw;
+    uint32_t count = receipt & (YK_SPSC_AGAIN - 1);
+    if (receipt >> 32 != stamp_of(index) || (uint32_t)receipt == 0)
+        return true;
+    if (one->seen + one->slack == 0)
+        return fail("message %u has a receipt, and nobody had it", position);
+    return count <= (uint32_t)one->seen + one->slack ||
+           fail("message %u was delivered %u times, says its receipt", position, count);
+}
+
 bool spsc_holds_invariants(void)
 {
     const struct spsc_ledger *book = ledger();
@@ -294,6 +315,9 @@ bool spsc_holds_invariants(void)
     for (uint32_t i = gone; i < sent; i++)
         if (!lies_there(i, id_at(i)))
             return fail("message %u is sent, and not whole", i);
+    for (uint32_t i = gone; i - gone <= spsc_ring.mask && i < SPSC_MOST; i++)
+        if (!receipt_is_true(i))
+            return false;
     for (uint32_t i = 0; i <= book->sent; i++)
         if (book->message[i].fate == HAND &&
             !spsc_bytes_match(id_at(i), book->message[i].bytes, spsc_size_of(id_at(i))))

@@ -94,7 +94,7 @@ extern uint64_t spsc_base; /* the first message's index */
 
 /*
  * `memory`: SPSC_IMAGE_MAX bytes, 128-byte aligned; `world` beside it. `wrap`: the stamps run over 2^32 within
- * the first laps.
+ * the first laps, and receipts that are as old lie about.
  */
 void spsc_open(const struct spsc_setup *setup, bool wrap, unsigned char *memory,
                struct spsc_world *world);

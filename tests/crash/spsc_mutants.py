@@ -63,10 +63,12 @@ MUTANTS = [
     ("recv-not-taken", "the short way of receiving does not store `taken`", [
         ("    yk_store_relaxed(&ring->shm->taken, index + 1);\n    yk_fence_compiler();\n", "")]),
     ("recv-overtakes", "the short way of receiving acknowledges what is lent, too", [
-        ("index < receiver->receipts_until || receiver->released != index)", "index < receiver->receipts_until)")]),
+        ("index >= receiver->quick_until || receiver->released != index)", "index >= receiver->quick_until)")]),
     ("recv-without-receipt", "the short way of receiving does not look at receipts", [
-        ("        index < receiver->receipts_until || receiver->released != index)",
+        ("        index >= receiver->quick_until || receiver->released != index)",
          "        receiver->released != index)")]),
+    ("recv-big-without-receipt", "that of receiving big ones does not look at receipts", [
+        ("index >= receiver->quick_until ||\n        receiver->released != index || decode", "receiver->released != index || decode")]),
     ("not-taken", "`taken` is not stored", [
         ("    yk_store_relaxed(&receiver->ring.shm->taken, receiver->taken);", "")]),
     ("taken-after-the-caller", "`taken` is stored with the next take", [
@@ -124,7 +126,34 @@ MUTANTS = [
     ("due-once-too-often", "one delivery more than max_deliveries", [
         ("count + marked < ring->geometry.max_deliveries", "count + marked <= ring->geometry.max_deliveries")]),
     ("again-stays", "`again` is not cleared when the message goes out", [
-        ("    if (receipt & YK_SPSC_AGAIN)\n        write_receipt(ring, index, receipt & COUNT_MASK);", "")]),
+        ("    write_receipt(ring, index, receipt & COUNT_MASK);", "    write_receipt(ring, index, receipt);")]),
+    ("never-renewed", "a receipt is written only when `again` goes", [
+        ("    write_receipt(ring, index, receipt & COUNT_MASK);",
+         "    if (receipt & YK_SPSC_AGAIN)\n        write_receipt(ring, index, receipt & COUNT_MASK);")]),
+    ("renewed-to-nothing", "a receipt that is renewed forgets what it said of its message", [
+        ("    write_receipt(ring, index, receipt & COUNT_MASK);", "    write_receipt(ring, index, 0);")]),
+    ("renewed-unstamped", "a receipt is renewed with the stamp that it had", [
+        ("    write_receipt(ring, index, receipt & COUNT_MASK);",
+         "    yk_store_relaxed(&ring->receipts[index & ring->mask],\n"
+         "                     yk_load_relaxed(&ring->receipts[index & ring->mask]) & ~YK_SPSC_AGAIN);")]),
+    ("take-renews-nothing", "in the lap that renews, a take does not", [
+        ("        bool quick = index < receiver->quick_until;",
+         "        bool quick = index < receiver->quick_until || index >= receiver->receipts_until;")]),
+    ("renewing-begins-late", "the first message of the lap that renews is taken the short way", [
+        ("slow ? 0 : last_lap << slots_log2;", "slow ? 0 : (last_lap << slots_log2) + 1;")]),
+    ("renewing-ends-early", "the last message of the lap that renews is taken the short way", [
+        ("    uint64_t last_lap = receiver->taken >> slots_log2 | (YK_SPSC_PERIOD - 1);",
+         "    uint64_t last_lap = (receiver->taken + 1) >> slots_log2 | (YK_SPSC_PERIOD - 1);")]),
+    ("renewing-is-over", "one who is in the lap that renews looks ahead to the next", [
+        ("    uint64_t last_lap = receiver->taken >> slots_log2 | (YK_SPSC_PERIOD - 1);",
+         "    uint64_t last_lap = ((receiver->taken >> slots_log2) + 1) | (YK_SPSC_PERIOD - 1);")]),
+    ("receipts-over-early", "a look ahead forgets that there are receipts", [
+        ("    bool slow = receiver->taken < receiver->receipts_until;",
+         "    bool slow = receiver->taken + 1 < receiver->receipts_until;")]),
+    ("resume-forgets-renewing", "a new receiver does not ask whether it is in the lap that renews", [
+        ("            receiver->receipts_until = i + 1;\n    }\n    look_ahead(receiver);",
+         "            receiver->receipts_until = i + 1;\n    }\n"
+         "    receiver->quick_until = receiver->receipts_until > released ? 0 : UINT64_MAX;")]),
     ("resume-at-taken", "a new receiver begins at `taken`, which recovery leaves", [
         ("    yk_store_release(&ring->shm->taken, released);\n    return given_back;", "    return given_back;"),
         ("    uint64_t released = yk_load_acquire(&ring->shm->released);\n    receiver->released",

@@ -30,6 +30,12 @@ size_t spsc_image_size;
 struct yk_spsc spsc_ring;
 uint64_t spsc_base;
 
+/*
+ * Where stamps wrap, each slot still has one of these, with the stamp that it had in lap 0 and has again in the lap
+ * after the renewing one. Whoever believes it loses a message, or counts a delivery that was none.
+ */
+static const uint64_t old_receipts[] = {YK_SPSC_DONE, YK_SPSC_AGAIN | 1, 1};
+
 void spsc_open(const struct spsc_setup *setup, bool wrap, unsigned char *memory,
                struct spsc_world *world)
 {
@@ -43,11 +49,13 @@ void spsc_open(const struct spsc_setup *setup, bool wrap, unsigned char *memory,
     memset(spsc_image, 0, spsc_image_size);
     memset((void *)spsc_world, 0, sizeof *spsc_world);
     yk_spsc_attach(&spsc_ring, geometry, memory);
-    /* The first lap bears the last stamp but one: 2^32 - 1, then 0 and 1 follow. */
+    /* The first lap bears the last stamp, 2^32 - 1. Then come 0, in a lap that renews the receipts, and 1. */
     spsc_base = wrap ? UINT64_C(0xfffffffe) << geometry->slots_log2 : 0;
     spsc_ring.shm->released.raw = spsc_ring.shm->taken.raw = spsc_base;
-    for (uint64_t i = 0; i <= spsc_ring.mask; i++)
-        yk_spsc_word(yk_spsc_slot(&spsc_ring, i))->raw = wrap ? UINT64_C(0xfffffffe) << 32 : 0;
+    for (uint64_t i = 0; i <= spsc_ring.mask && wrap; i++) {
+        yk_spsc_word(yk_spsc_slot(&spsc_ring, i))->raw = UINT64_C(0xfffffffe) << 32;
+        spsc_ring.receipts[i].raw = UINT64_C(1) << 32 | old_receipts[i % 3];
+    }
     spsc_bytes_match(0, spsc_image, 1); /* makes the pattern, once */
     spsc_resume_sender(0);
     spsc_resume_receiver(0);
@@ -147,12 +155,18 @@ static bool succeed(void)
     return true;
 }
 
-static bool go_round(void)
+/* So many messages after the beginning of the first lap. */
+static bool go_to(uint64_t messages)
 {
-    for (uint64_t i = 0; i < 2 * spsc_ring.mask + 3; i++)
+    for (uint64_t i = 0; i < messages; i++)
         if (!send_next() || !spsc_recv(0))
             return false;
     return true;
+}
+
+static bool go_round(void)
+{
+    return go_to(2 * spsc_ring.mask + 3);
 }
 
 static bool empty(void)
@@ -403,6 +417,70 @@ static bool sender_behind(void)
     return full() && spsc_recv(0) && (spsc_recv(0), true);
 }
 
+/* ---- around the lap that renews the receipts, which is the second one where stamps wrap ---- */
+
+static bool renewing_next(void)
+{
+    return go_to(spsc_ring.mask) && full();
+}
+
+static bool renewing(void)
+{
+    return go_to(spsc_ring.mask + 1) && full();
+}
+
+static bool renewing_for_the_last(void)
+{
+    return go_to(2 * spsc_ring.mask + 1) && full();
+}
+
+/* One of the lap before is lent, or was released after a younger one. */
+static bool renewing_while_lent(void)
+{
+    return renewing_next() && take(2);
+}
+
+static bool renewing_out_of_order(void)
+{
+    return renewing_while_lent() && (spsc_release(0, (uint32_t)spsc_in_hand(true)), true);
+}
+
+static bool renewing_returned(void)
+{
+    return renewing() && take(1) && (spsc_return(0, (uint32_t)spsc_in_hand(false)), true);
+}
+
+static bool renewing_dead(void)
+{
+    return renewing() && take(1) && die();
+}
+
+static bool renewing_succeeded(void)
+{
+    return renewing() && take(1) && (take(1), succeed());
+}
+
+/* Its receiver began before it, at the first message, and in the middle; and takes it over without one in hand. */
+static bool renewing_begun_before(void)
+{
+    return go_to(spsc_ring.mask) && succeed() && full();
+}
+
+static bool renewing_begun_there(void)
+{
+    return go_to(spsc_ring.mask + 1) && succeed() && full();
+}
+
+static bool renewing_begun_within(void)
+{
+    return go_to(spsc_ring.mask + 2) && succeed() && full();
+}
+
+static bool renewed_by_two(void)
+{
+    return renewing_begun_within() && take(1) && succeed();
+}
+
 static const struct {
     const char *name;
     bool (*build)(void);
@@ -449,6 +527,18 @@ static const struct {
     START(sender_dead),
     START(both_dead),
     START(sender_behind),
+    START(renewing_next),
+    START(renewing),
+    START(renewing_for_the_last),
+    START(renewing_while_lent),
+    START(renewing_out_of_order),
+    START(renewing_returned),
+    START(renewing_dead),
+    START(renewing_succeeded),
+    START(renewing_begun_before),
+    START(renewing_begun_there),
+    START(renewing_begun_within),
+    START(renewed_by_two),
 };
 #define PATTERNS 3
 const int spsc_start_count = (int)(sizeof starts / sizeof starts[0]) * PATTERNS;

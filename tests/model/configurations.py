@@ -8,6 +8,8 @@ def port(senders, receivers, *more):
 ADAPT = ["MEMBARRIER", "ADAPT", "CONSUMERS=1", "MSGS=3", "TAKES=3", "FAULTS=1"]
 MARKS = ["MSGS=3", "EACH=2", "TRIES=3", "BORROWS=1", "RETURNS=0"]
 
+COME_AGAIN = ["STAMPS=3", "MSGS=6", "TRIES=6", "UNITS=0", "RETURNS=0"]
+
 FAST = [
     ("port-1-2", "port", port(1, 2, "MSGS=2", "TRIES=1"), "one sender, two receivers; one of the three may die"),
     ("port-2-1", "port", port(2, 1, "MSGS=1", "TRIES=1"), "two senders, one receiver; one of the three may die"),
@@ -32,6 +34,9 @@ FAST = [
     ("link-worn-out", "link", ["MSGS=2", "TRIES=3", "UNITS=0", "RETURNS=2", "MAX_DELIVERIES=1"],
      "a message is dropped when it was delivered too often"),
     ("link-once", "link", ["MSGS=2", "TRIES=2", "UNITS=0", "ONCE=1"], "policy once"),
+    ("link-old-receipts", "link", ["MSGS=3", "TRIES=3", "UNITS=0", "OLD_RECEIPTS"],
+     "in each slot a receipt whose stamp comes again after a lap that renews"),
+    ("link-stamps-come-again", "link", COME_AGAIN, "so long that stamps come again; a death, and somebody new"),
     ("lock-2", "lock", ["PROCESSES=2", "ROUNDS=2"], "two want the lock, twice; a death, and somebody new"),
     ("lock-3", "lock", ["PROCESSES=3", "ROUNDS=1"], "three want the lock; a death, and somebody new"),
     ("lock-3-alive", "lock", ["PROCESSES=3", "ROUNDS=2", "FAULTS=0", "REJOINS=0", "LEAVES=0"],
@@ -68,6 +73,7 @@ LONG = [
     ("link-long", "link", ["MSGS=3", "TRIES=3"], "in slots and in the buffer; a death, and somebody new"),
     ("link-two-deaths-long", "link", ["FAULTS=2", "REJOINS=2", "MSGS=2", "TRIES=2"], "and two of them"),
     ("link-four-long", "link", ["MSGS=4", "TRIES=4", "UNITS=0", "RETURNS=2"], "four messages over three laps; a death"),
+    ("link-stamps-come-again-long", "link", COME_AGAIN + ["FAULTS=2", "REJOINS=2"], "stamps come again; two deaths"),
     ("lock-3-long", "lock", ["PROCESSES=3", "ROUNDS=1", "FAULTS=2", "REJOINS=2", "LEAVES=0"],
      "three want the lock; two deaths, two new ones"),
     ("wakeup-port-2-2-long", "wakeup", ["PORT", "PRODUCERS=2", "MSGS=1"], "two senders, two sleepers"),
@@ -124,8 +130,8 @@ FAULTS = [
     ("link", "PIECES_FORGOTTEN", BUFFER, "a new sender does not know the buffer's pieces in use"),
     ("link", "PIECES_OVERLAP", ["MSGS=4", "TRIES=4", "RETURNS=0", "FAULTS=0", "REJOINS=0"],
      "a piece is one unit too long for its place"),
-    ("link", "STAMPS_COME_AGAIN", ["STAMPS=3", "MSGS=6", "TRIES=6", "UNITS=0"],
-     "stamps come again while an old receipt is there (in the C code after 2^32 laps)"),
+    ("link", "NEVER_RENEWED", COME_AGAIN, "a receipt is left in its slot until its stamp comes again"),
+    ("link", "RESUME_FORGETS_RENEWING", COME_AGAIN, "a new receiver does not ask whether its lap renews"),
     ("lock", "NO_GENERATION", ["PROCESSES=2"], "who holds it signs without its generation"),
     ("lock", "TAKE_FROM_ANYBODY", ["PROCESSES=2"], "a death is not proved"),
     ("lock", "TAKE_STORE", ["PROCESSES=2"], "the lock is taken by a plain store"),
@@ -154,5 +160,6 @@ MUTANTS = [("%s-mutant-%s%s" % (model, fault.lower().replace("_", "-"), "-poll" 
 # Some of these are tried each time, all of them by --mutants.
 SOME = """port-mutant-commit-store port-mutant-move-store port-mutant-settled-blindly port-mutant-release-cell-first
 port-mutant-recover-frees-held port-mutant-no-second-look link-mutant-word-first link-mutant-receipt-without-stamp
-link-mutant-release-before-copy link-mutant-recover-taken-first lock-mutant-no-generation lock-mutant-no-second-look
-wakeup-mutant-no-second-look wakeup-mutant-wake-first wakeup-mutant-disarm-first-poll wakeup-mutant-no-fence""".split()
+link-mutant-release-before-copy link-mutant-recover-taken-first link-mutant-never-renewed lock-mutant-no-generation
+lock-mutant-no-second-look wakeup-mutant-no-second-look wakeup-mutant-wake-first wakeup-mutant-disarm-first-poll
+wakeup-mutant-no-fence""".split()

@@ -35,6 +35,9 @@
 #ifndef STAMPS
 #define STAMPS 4 /* 2^32 in the C code */
 #endif
+#ifndef PERIOD
+#define PERIOD 2 /* laps, the last of which renews the receipts; 2^16 in the C code */
+#endif
 #ifndef START
 #define START (SLOTS * (STAMPS - 2)) /* of this lap the stamp is the last one, then comes 0 */
 #endif
@@ -293,6 +296,29 @@ inline step_over()
 #endif
 }
 
+/* look_ahead(): those before `quick` are taken without a look at their receipts. */
+inline look_ahead()
+{
+    if
+    :: next < until -> quick = 0
+    :: else -> quick = ((next / SLOTS) | (PERIOD - 1)) * SLOTS
+    fi
+}
+
+/* count_delivery(): `often`; the receipt is written anew, also where it was another message's. */
+inline count_delivery()
+{
+    often = ONE_MORE(note);
+#ifdef MUTANT_NEVER_RENEWED
+    if
+    :: note & AGAIN -> atomic { DIE; WRITE_RECEIPT(note & OFTEN) }
+    :: else
+    fi
+#else
+    atomic { DIE; WRITE_RECEIPT(note & OFTEN) } /* write_receipt() */
+#endif
+}
+
 /* It goes out: what a receiver may rely on. */
 inline handed_out()
 {
@@ -317,11 +343,7 @@ inline take()
         od;
         atomic { lent[SLOT(j)] = LENT; returned--; hands[MESSAGE(j)]++ };
         read_receipt();
-        often = ONE_MORE(note);
-        if
-        :: note & AGAIN -> atomic { DIE; WRITE_RECEIPT(note & OFTEN) } /* count_delivery() */
-        :: else
-        fi;
+        count_delivery();
         got = 1
     :: else ->
         do
@@ -339,11 +361,11 @@ inline take()
             fi;
             often = 1; note = 0;
             if
-            :: j < until -> read_receipt() /* is_due() */
+            :: j >= quick -> read_receipt() /* is_due() */
             :: else
             fi;
             if
-            :: j < until && ((note & DONE) || (note & OFTEN) >= MAX_DELIVERIES) ->
+            :: j >= quick && ((note & DONE) || (note & OFTEN) >= MAX_DELIVERIES) ->
                 if
                 :: !(note & DONE) ->
                     atomic { DIE; /* write_receipt(): dropped, and not too early */
@@ -353,6 +375,7 @@ inline take()
                 :: else
                 fi;
                 step_over();
+                look_ahead();
                 lent[SLOT(j)] = FREED;
                 if
                 :: j == done -> advance()
@@ -360,15 +383,9 @@ inline take()
                 fi
             :: else ->
                 if
-                :: j < until ->
-                    often = ONE_MORE(note);
-                    if
-                    :: note & AGAIN -> atomic { DIE; WRITE_RECEIPT(note & OFTEN) } /* count_delivery() */
-                    :: else
-                    fi
-                :: else
+                :: j >= quick -> count_delivery(); step_over(); look_ahead()
+                :: else -> step_over()
                 fi;
-                step_over();
                 lent[SLOT(j)] = LENT; got = 1; break
             fi
         od
@@ -478,6 +495,14 @@ inline resume_receiver()
         j++
     :: else -> break
     od;
+#ifdef MUTANT_RESUME_FORGETS_RENEWING
+    if
+    :: until > next -> quick = 0
+    :: else -> quick = 255
+    fi;
+#else
+    look_ahead();
+#endif
     atomic { j = 0; note = 0 }
 }
 
@@ -538,7 +563,7 @@ inline drop_locks()
 #define PRIVATE_BOTH byte n, m, j, next, seen, need, at, begin, note; bool ok
 #define PRIVATE_SENDER \
     byte first, end, piece_offset[PIECES], piece_size[PIECES], piece_index[PIECES]; bool around
-#define PRIVATE_RECEIVER byte done, until, returned, often, lent[SLOTS]; bool got
+#define PRIVATE_RECEIVER byte done, until, quick, returned, often, lent[SLOTS]; bool got
 
 inline forget_sender()
 {
@@ -552,8 +577,8 @@ inline forget_sender()
 
 inline forget_receiver()
 {
-    j = 0; next = 0; need = 0; at = 0; begin = 0; note = 0; ok = 0; done = 0; until = 0; returned = 0; often = 0;
-    got = 0;
+    j = 0; next = 0; need = 0; at = 0; begin = 0; note = 0; ok = 0; done = 0; until = 0; quick = 0; returned = 0;
+    often = 0; got = 0;
     m = 0;
     do
     :: m < SLOTS -> lent[m] = 0; m++
@@ -735,7 +760,11 @@ init {
         byte k;
         do
         :: k < SLOTS -> /* as the lap before left it */
-            stamp[k] = (STAMP(START) + STAMPS - 1) % STAMPS; k++
+            stamp[k] = (STAMP(START) + STAMPS - 1) % STAMPS;
+#ifdef OLD_RECEIPTS /* whose stamp comes again two laps on: one of the two laps before that renews */
+            receipt[k] = (STAMP(START + 2 * SLOTS) << 4) | DONE;
+#endif
+            k++
         :: else -> k = 0; break
         od;
         alive[SENDER] = 1; used[SENDER] = 1; alive[RECEIVER] = 1; used[RECEIVER] = 1;

@@ -1096,6 +1096,110 @@ static void rings_go_on_when_their_stamps_begin_anew(void **state)
     }
 }
 
+/* Each way to receive a message, while the other side keeps the ring full. */
+enum { SHORT_WAY, BIG_WAY, TAKEN, ALL_TAKEN, YOUNGEST_FIRST, TAKEN_OVER, WAYS };
+
+static void must_take_all(struct play *play, uint64_t first, uint64_t count, uint32_t deliveries)
+{
+    for (uint64_t i = 0; i < count; i++)
+        must_take(play, first + i, 11, deliveries);
+}
+
+/* The ring is full from message `first` on, all of 11 bytes. How many are released. */
+static uint64_t receive_by(struct play *play, int way, uint64_t first)
+{
+    unsigned char got[200];
+    size_t size = 0;
+    uint64_t depth = play->geometry.depth, base = play->receiver.taken;
+    if ((way == SHORT_WAY && yk_spsc_recv_small(&play->receiver, got, sizeof got, &size)) ||
+        (way == BIG_WAY && yk_spsc_recv_big(&play->receiver, got, sizeof got, &size))) {
+        assert_bytes(got, first, 11);
+        return 1;
+    }
+    if (way < ALL_TAKEN) {
+        must_recv(play, first, 11, 1);
+        return 1;
+    }
+    must_take_all(play, first, depth, 1);
+    if (way == TAKEN_OVER) {
+        assert_int_equal(replace_receiver(play), depth);
+        must_take_all(play, first, depth, 2);
+    }
+    for (uint64_t i = 0; i < depth; i++)
+        assert_int_equal(
+            yk_spsc_release(&play->receiver, base + (way == ALL_TAKEN ? i : depth - 1 - i)), 1);
+    return depth;
+}
+
+/*
+ * What lap 0 left is there when its stamp comes again, if nobody has renewed it: then the last message
+ * that a receiver had in hand when it died would be taken for released.
+ */
+static void receipt_is_not_believed_when_its_stamp_comes_again(void **state)
+{
+    static const uint64_t left[] = {YK_SPSC_DONE, YK_SPSC_AGAIN | 1, 1};
+    (void)state;
+    for (int i = 0; i < WAYS * 3 * 8; i++) {
+        struct play play;
+        uint64_t id = 0, next = 0, depth = 1 + (uint64_t)i / WAYS / 3, end;
+        open_play(&play, (uint32_t)depth, 200);
+        uint64_t slots = play.receiver.ring.mask + 1, reborn = UINT64_C(1) << 32;
+        make_old(&play, reborn * slots - 2 * slots);
+        for (uint64_t k = 0; k < slots; k++)
+            play.receiver.ring.receipts[k].raw = UINT64_C(1) << 32 | left[i / WAYS % 3];
+        for (end = 2 * slots; next < end;) {
+            for (; id - next < depth; id++)
+                must_send(&play, id, 11);
+            next += receive_by(&play, i % WAYS, next);
+        }
+        for (; id - next < depth; id++)
+            must_send(&play, id, 11);
+        must_take_all(&play, next, depth, 1);
+        assert_int_equal(replace_receiver(&play), depth);
+        must_take_all(&play, next, depth, 2);
+        assert_int_equal(dropped(&play), 0);
+        close_play(&play);
+    }
+}
+
+/* Over whole periods; nearly all of their messages go the short way. */
+static void no_receipt_gets_older_than_a_period(void **state)
+{
+    struct play play;
+    unsigned char got[64];
+    size_t size;
+    (void)state;
+    open_play(&play, 8, 200);
+    const struct yk_spsc *ring = &play.receiver.ring;
+    uint64_t slots = ring->mask + 1, slow = 0;
+    make_old(&play, (YK_SPSC_PERIOD + 5) * slots);
+    for (uint64_t i = 0; i < slots; i++) /* one in each slot, of this lap */
+        must_send(&play, i, 11);
+    must_take_all(&play, 0, slots, 1);
+    assert_int_equal(replace_receiver(&play), slots);
+    for (uint64_t i = 0; i < slots; i++)
+        must_recv(&play, i, 11, 2);
+    for (uint64_t i = 0; i < 3 * YK_SPSC_PERIOD * slots; i++) {
+        uint64_t receipt, lap = play.receiver.taken / slots;
+        assert_int_equal(yk_spsc_send(&play.sender, "12345678", 8, 0, false), 1);
+        if (!yk_spsc_recv_small(&play.receiver, got, sizeof got, &size)) {
+            struct yk_spsc_message message;
+            assert_int_equal(lap % YK_SPSC_PERIOD, YK_SPSC_PERIOD - 1);
+            assert_int_equal(yk_spsc_take(&play.receiver, UINT64_MAX, &message), 1);
+            assert_int_equal(message.deliveries, 1);
+            assert_int_equal(yk_spsc_release(&play.receiver, message.index), 1);
+            slow++;
+        }
+        /* of the slot that comes next */
+        receipt = ring->receipts[play.receiver.taken & ring->mask].raw;
+        lap = play.receiver.taken / slots;
+        assert_in_range(lap + 1 - (receipt >> 32), 1, YK_SPSC_PERIOD);
+    }
+    assert_int_equal(slow, 3 * slots);
+    assert_int_equal(redelivered(&play), slots);
+    close_play(&play);
+}
+
 /* ---- hostile ---------------------------------------------------------------------------------- */
 
 static unsigned touched; /* so that reading is not left out */
@@ -1398,6 +1502,8 @@ int main(void)
         cmocka_unit_test(counts_say_what_is_where),
         cmocka_unit_test(whatever_is_done_the_model_knows_what_comes_next),
         cmocka_unit_test(rings_go_on_when_their_stamps_begin_anew),
+        cmocka_unit_test(receipt_is_not_believed_when_its_stamp_comes_again),
+        cmocka_unit_test(no_receipt_gets_older_than_a_period),
         cmocka_unit_test(no_value_anywhere_leads_out_of_the_array),
         cmocka_unit_test(no_mixture_of_values_leads_out_of_the_array),
         cmocka_unit_test(words_that_no_yoke_wrote_are_called_so),
