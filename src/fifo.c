@@ -304,6 +304,16 @@ static bool is_deserted(int fd)
     return yk_sys_lock_byte(fd, USERS) == 0;
 }
 
+/*
+ * Under the change: nobody alive makes or removes it, and there is no stream. Its file may have users all the
+ * same: they had it open when somebody removed it, who died at that.
+ */
+static bool is_half_gone(const struct yk_directory *directory, int fd, const char *name)
+{
+    struct yk_fifo_facts facts;
+    return read_facts(directory, fd, name, &facts) == -ENOENT;
+}
+
 /* ---- opening ---- */
 
 /*
@@ -364,11 +374,16 @@ static int create_locked(const struct yk_directory *directory, int fd,
     char path[YK_ENTRY_MAX];
     yk_fifo_entry(path, plan->name);
     int there = is_at(fd, directory, path);
-    if (there != 1 || !is_deserted(fd))
+    if (there != 1)
         return there < 0 ? there : -EAGAIN;
     int result = check_plain(fd, directory, plan->name);
     if (result < 0)
         return result;
+    if (!is_deserted(fd)) {
+        if (is_half_gone(directory, fd, plan->name))
+            unmake(directory, fd, plan->name);
+        return -EAGAIN;
+    }
     result = read_facts(directory, fd, plan->name, ret);
     if (result == 0 && ret->kept)
         return -EAGAIN;
@@ -508,7 +523,7 @@ int yk_fifo_enter(struct yk_fifo *fifo)
 
 /* ---- closing and removing ---- */
 
-/* Through `fd`, which may be a user's own. True when nobody else uses it, and it is gone now. */
+/* Through `fd`, which may be a user's own. True when nobody else uses it, or it was half gone: it is gone now. */
 static bool unmake_if_deserted(const struct yk_directory *directory, int fd, const char *name,
                                bool also_kept, bool dry_run)
 {
@@ -518,8 +533,8 @@ static bool unmake_if_deserted(const struct yk_directory *directory, int fd, con
     yk_fifo_entry(path, name);
     if (begin_change(&change, directory, fd, name, 0) < 0)
         return false; /* somebody else is at it; or this is not the owner's */
-    bool is =
-        is_at(fd, directory, path) == 1 && check_plain(fd, directory, name) == 0 && is_deserted(fd);
+    bool is = is_at(fd, directory, path) == 1 && check_plain(fd, directory, name) == 0 &&
+              (is_deserted(fd) || is_half_gone(directory, fd, name));
     int result = is && !also_kept ? read_facts(directory, fd, name, &facts) : -ENOENT;
     is = is && (result == -ENOENT || result == -EPROTO || (result == 0 && !facts.kept));
     if (is && !dry_run)

@@ -18,8 +18,8 @@
  * -------------------+--------------------------------------------------------------
  * make: file, FIFO,  | a file without its line, perhaps a FIFO: there is no stream;
  * then the line      | made anew by the next who wants one, cleared by gc
- * remove: the line,  | the same
- * the FIFO, the file |
+ * remove: the line,  | the same; those who use it have it still, as if it were
+ * the FIFO, the file | removed, and whoever wants the name finishes that
  */
 #ifndef YK_FIFO_H
 #define YK_FIFO_H

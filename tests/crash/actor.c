@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #include "inspect.h"
+#include "peer.h"
+#include "place/channel.h"
 #include "port.h"
 #include "stream.h"
 #include "yoke.h"
@@ -174,6 +176,7 @@ struct port_plan port_plan = {.depth = 4, .priorities = 1, .participants = 6, .m
 #define HANDLES        2
 #define LOANS_MOST     16
 #define NAPS           4
+#define FDS_MOST       256
 
 /* Sleeps in a futex, or over descriptors? */
 static bool task_sleeps(pid_t pid, pid_t tid)
@@ -208,7 +211,8 @@ static yoke_peer *peers[HANDLES];
 static yoke_set *set;
 static int last_member;
 static int pair[2]; /* 0: none yet */
-static int common_file;
+static int files[ACTORS_MAX]; /* of each actor */
+static uint32_t my_number;
 static enum verb receives_by[HANDLES];
 static uint64_t seen_event[HANDLES];
 static const void *borrowed[LOANS_MOST];
@@ -384,9 +388,9 @@ static int64_t read_record(const struct order *order, struct answer *answer)
 
 static int64_t move_record(const struct order *order)
 {
-    lseek(common_file, 0, order->verb == DO_MOVE_OUT ? SEEK_END : SEEK_SET);
-    int64_t result =
-        yoke_move(endpoints[order->handle], common_file, RECORD_SIZE, order->timeout_ns);
+    int file = files[my_number];
+    lseek(file, 0, order->verb == DO_MOVE_OUT ? SEEK_END : SEEK_SET);
+    int64_t result = yoke_move(endpoints[order->handle], file, RECORD_SIZE, order->timeout_ns);
     return result == RECORD_SIZE ? 1 : result;
 }
 
@@ -635,9 +639,10 @@ static int64_t close_set(void)
     return yoke_set_close(closed);
 }
 
+/* One in memory. */
 static bool is_stream(const yoke_endpoint *endpoint)
 {
-    return endpoint && endpoint->kind == YK_KIND_STREAM;
+    return endpoint && endpoint->kind == YK_KIND_STREAM && endpoint->operations->waiting;
 }
 
 static uint64_t bytes_there(const yoke_endpoint *endpoint)
@@ -646,8 +651,43 @@ static uint64_t bytes_there(const yoke_endpoint *endpoint)
     return yk_bytes_guess(&stream->ring, YK_BYTES_READING);
 }
 
+/* The number of the file of this kind that the process has open. */
+static uint64_t number_of_file(const char *part)
+{
+    char path[64], target[512];
+    struct stat facts;
+    for (int fd = 0; fd < FDS_MOST; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t size = readlink(path, target, sizeof target - 1);
+        target[size > 0 ? size : 0] = '\0';
+        if (strstr(target, part) && fstat(fd, &facts) == 0)
+            return facts.st_ino;
+    }
+    return 0;
+}
+
+/* What nothing can be left in, or be looked at without being taken, is told by its own number. 0: it is something else. */
+static uint64_t own_number(uint32_t handle)
+{
+    yoke_endpoint *endpoint = endpoints[handle];
+    uint64_t number = peers[0] ? peers[0]->peer->object.fixed.nonce : 0;
+    if (!endpoint)
+        return handle == 0 ? number : 0;
+    if (endpoint->kind == YK_KIND_SIGNALS && ((struct yk_port *)endpoint->self)->object.fixed.nonce != 0)
+        return ((struct yk_port *)endpoint->self)->object.fixed.nonce;
+    if (endpoint->kind == YK_KIND_SIGNALS)
+        return number; /* the socket is its peer's */
+    if (endpoint->kind == YK_KIND_LINK && !endpoint->operations)
+        return endpoint->object.fixed.nonce;
+    if (endpoint->kind == YK_KIND_STREAM)
+        return is_stream(endpoint) ? 0 : number_of_file("/.fifo-");
+    return endpoint->operations ? ((struct yk_channel *)endpoint->self)->queues.record.nonce : 0;
+}
+
 static int64_t mark(const struct order *order)
 {
+    if (own_number(order->handle) != 0)
+        return 0;
     if (is_stream(endpoints[order->handle])) {
         struct order bytes = {.handle = order->handle, .priority = (uint32_t)order->value};
         return write_record(&bytes);
@@ -662,7 +702,9 @@ static int64_t read_mark(const struct order *order, struct answer *answer)
 {
     struct order borrow = {.verb = DO_BORROW, .handle = order->handle};
     struct order back = {.verb = DO_RETURN, .handle = order->handle};
-    answer->value = 0;
+    answer->value = own_number(order->handle);
+    if (answer->value != 0)
+        return 0;
     if (!endpoints[order->handle]) {
         answer->value = furniture(order->handle)->mark;
         return 0;
@@ -919,6 +961,7 @@ static __attribute__((noreturn)) void serve_once_more(struct board *board, uint3
 
 static void serve(struct board *board)
 {
+    my_number = (uint32_t)(board - boards);
     serve_once_more(board, 0);
 }
 
@@ -949,23 +992,26 @@ void actors_open(void)
 {
     boards = shared_memory(ACTORS_MAX * sizeof *boards);
     pids_seen = shared_memory(PIDS_MAX / 8);
-    common_file = memfd_create("crash", MFD_CLOEXEC);
+    for (int i = 0; i < ACTORS_MAX; i++)
+        files[i] = memfd_create("crash", MFD_CLOEXEC);
 }
 
-void actors_file_begin(uint64_t id)
+void actor_file_begin(const struct actor *actor, uint64_t id)
 {
     struct record record;
+    int file = files[actor->number];
     fill(&record, id);
-    if (ftruncate(common_file, 0) != 0 || pwrite(common_file, &record, sizeof record, 0) != sizeof record)
+    if (ftruncate(file, 0) != 0 || pwrite(file, &record, sizeof record, 0) != sizeof record)
         abort();
 }
 
-bool actors_file_has(uint64_t *ret_id)
+bool actor_file_has(const struct actor *actor, uint64_t *ret_id)
 {
     struct record record;
     struct stat facts;
-    if (fstat(common_file, &facts) != 0 || facts.st_size != 2 * RECORD_SIZE ||
-        pread(common_file, &record, sizeof record, RECORD_SIZE) != sizeof record)
+    int file = files[actor->number];
+    if (fstat(file, &facts) != 0 || facts.st_size != 2 * RECORD_SIZE ||
+        pread(file, &record, sizeof record, RECORD_SIZE) != sizeof record)
         return false;
     *ret_id = is_whole(&record) ? record.id : UINT64_MAX;
     return true;

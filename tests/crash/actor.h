@@ -33,9 +33,10 @@ enum verb {
     DO_GC,
     /*
      * What tells one object from another: a region's word, the first message of a port, how many bytes
-     * (modulo STREAM_MARK_MOST, so that others may write so many) there are in a stream.
+     * (modulo STREAM_MARK_MOST, so that others may write so many) there are in a stream; of all others a
+     * number that they have as they are made.
      */
-    DO_MARK,      /* leaves `value` in it */
+    DO_MARK,      /* leaves `value` in it, where that can be */
     DO_READ_MARK, /* 0: new */
     /* in a region */
     DO_LOCK,
@@ -73,7 +74,7 @@ enum verb {
     /* on a stream; what is written is a record that says its number, `value` */
     DO_WRITE, /* priority not 0: just so many bytes */
     DO_READ,
-    DO_MOVE_OUT, /* a record, to the end of the file that all actors have */
+    DO_MOVE_OUT, /* a record, to the end of the actor's file */
     DO_MOVE_IN,  /* a record, from its beginning */
     DO_INSIDE, /* somebody is within the side `value` of the ring in memory: 1 */
     DO_THERE,  /* how many bytes there are to be read */
@@ -176,10 +177,10 @@ struct answer actor_ask(struct actor *actor, const struct order *order);
 #define ask(actor, ...) actor_ask(actor, &(struct order){__VA_ARGS__})
 #define tell(actor, ...) actor_tell(actor, &(struct order){__VA_ARGS__})
 
-/* Of the file that all actors have: its bytes so far; what it begins with is one record, `id`. */
-void actors_file_begin(uint64_t id);
+/* Each has a file, which outlives it. It begins with one record, `id`. */
+void actor_file_begin(const struct actor *actor, uint64_t id);
 /* Does it end with a record that was moved there, and which? */
-bool actors_file_has(uint64_t *ret_id);
+bool actor_file_has(const struct actor *actor, uint64_t *ret_id);
 
 /* Sleeps in a futex, or over descriptors, within what it was told to do? */
 bool actor_sleeps(const struct actor *actor);

@@ -102,7 +102,7 @@ LONG_CHECKS = [
     ["bytes_schedules", "--processes", "3", "--seconds", "600"],
 ]
 
-WORLD = ["tools", "bytes_model", "coroutine"]
+WORLD = ["tools", "shuffle", "bytes_model", "coroutine"]
 STREAM = mutants.Ring(["ring/bytes.c"], MUTANTS, CHECKS, LONG_CHECKS,
                       {"bytes_schedules": WORLD + ["walk", "bytes_schedules"],
                        "bytes_sweep": WORLD + ["stepper", "bytes_sweep"]})

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -552,9 +553,32 @@ static void say(struct leftovers *left, const char *what, const char *name)
     snprintf(left->text + used, sizeof left->text - used, " %s%s", what, name);
 }
 
-static bool is_name(const char *file)
+static bool begins(const char *text, const char *with)
 {
-    return strncmp(file, "region.", 7) == 0 || strncmp(file, "port.", 5) == 0 || strncmp(file, "stream.", 7) == 0;
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* What a file of a name directory counts as. */
+static uint32_t *count_of(const char *file, struct leftovers *left)
+{
+    static const char *const kinds[] = {"region.", "port.", "stream.", "link.", "peer.", "signals."};
+    const char *kernel = strstr(file, "@kernel");
+    if (begins(file, ".live-"))
+        return &left->live_files;
+    if (begins(file, ".fifo-"))
+        return &left->fifos;
+    if (begins(file, ".end"))
+        return &left->ends;
+    if (begins(file, ".signals-"))
+        return &left->sockets;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (begins(file, kinds[i]))
+            return !kernel               ? &left->names
+                   : begins(file, "port") ? &left->kernel_ports
+                   : begins(file, "link") ? &left->kernel_links
+                                          : &left->kernel_streams;
+    }
+    return &left->others;
 }
 
 static void count_files(const char *path, struct leftovers *left, bool intents)
@@ -566,16 +590,57 @@ static void count_files(const char *path, struct leftovers *left, bool intents)
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
             continue;
         bool there = fstatat(dirfd(stream), name, &facts, AT_SYMLINK_NOFOLLOW) == 0;
-        if (!intents && strncmp(name, ".intents-", 9) == 0)
+        if (!intents && begins(name, ".intents-"))
             continue;
-        if (!intents && strncmp(name, ".lock-", 6) == 0 && there && facts.st_size == 0)
+        if (!intents && begins(name, ".lock-") && there && facts.st_size == 0)
             continue;
-        uint32_t *kind = intents                              ? &left->intents
-                         : strncmp(name, ".live-", 6) == 0    ? &left->live_files
-                         : is_name(name)                      ? &left->names
-                                                              : &left->others;
-        (*kind)++;
+        (*(intents ? &left->intents : count_of(name, left)))++;
         say(left, intents ? "intent " : "", name);
+    }
+    if (stream)
+        closedir(stream);
+}
+
+/* ---- message queues: where one mounts their file system they are files ---- */
+
+static char queues[300]; /* "": they can not be seen */
+
+bool leftovers_open(void)
+{
+    const char *base = getenv("TMPDIR");
+    snprintf(queues, sizeof queues, "%s/crash-queues-XXXXXX", base && base[0] ? base : "/tmp");
+    if (!mkdtemp(queues)) {
+        queues[0] = '\0';
+        return false;
+    }
+    if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("mqueue", queues, "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
+        return true;
+    rmdir(queues);
+    queues[0] = '\0';
+    return false;
+}
+
+bool leftovers_see_queues(void)
+{
+    return queues[0] != '\0';
+}
+
+void leftovers_close(void)
+{
+    if (queues[0] && umount2(queues, MNT_DETACH) == 0)
+        rmdir(queues);
+    queues[0] = '\0';
+}
+
+static void count_queues(struct leftovers *left)
+{
+    DIR *stream = queues[0] ? opendir(queues) : NULL;
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        left->queues++;
+        say(left, "queue ", entry->d_name);
     }
     if (stream)
         closedir(stream);
@@ -612,6 +677,7 @@ void leftovers_count(const char *directory, struct leftovers *ret)
     count_files(directory, ret, false);
     count_files(intents, ret, true);
     each_segment(count_segment, ret);
+    count_queues(ret);
 }
 
 static uint64_t sizes_in(const char *path)
@@ -673,5 +739,7 @@ void leftovers_clear(const char *directory)
     snprintf(intents, sizeof intents, "%s/.intents-%u", directory, geteuid());
     remove_files(intents);
     remove_files(directory);
+    if (queues[0])
+        remove_files(queues);
     each_segment(remove_segment, NULL);
 }

@@ -7,7 +7,8 @@
  * after which shared memory reads otherwise. A kill anywhere between two of those leaves the same; a sample of them is
  * tried all the same.
  *
- * What is left of a killed process is looked for in $YOKE_DIR and among the System V segments.
+ * What is left of a killed process is looked for in $YOKE_DIR, among the System V segments and, where their file
+ * system can be mounted (leftovers_open), among the POSIX message queues.
  */
 #ifndef CRASH_KILL_H
 #define CRASH_KILL_H
@@ -84,14 +85,24 @@ void places_free(struct places *places);
 
 struct leftovers {
     uint32_t names, intents, live_files, others, segments;
-    char text[400];
+    /* of the kernel place: names of ports, links and streams; FIFOs of streams and of links' ends; queues */
+    uint32_t kernel_ports, kernel_links, kernel_streams, fifos, ends, queues;
+    uint32_t sockets; /* of inboxes in the kernel */
+    char text[600];
 };
+
+/* In an IPC namespace of its own: all queues that are there are ours. False: they can not be seen here, and are not counted. */
+bool leftovers_open(void);
+bool leftovers_see_queues(void);
+void leftovers_close(void);
 
 /* `directory`: $YOKE_DIR. Of segments, only those that our actors made. */
 void leftovers_count(const char *directory, struct leftovers *ret);
 static inline bool leftovers_none(const struct leftovers *left)
 {
-    return left->names + left->intents + left->live_files + left->others + left->segments == 0;
+    return left->names + left->intents + left->live_files + left->others + left->segments + left->kernel_ports +
+               left->kernel_links + left->kernel_streams + left->fifos + left->ends + left->queues + left->sockets ==
+           0;
 }
 
 /* A number that differs with the sizes of the files, and with how far the segments' headers are filled in. */

@@ -38,16 +38,6 @@
 #define AT_ONCE_NS 40000000
 #define BUSY_NS    INT64_C(15000000000)
 
-struct run run;
-
-static void note(const char *who, const char *what, long long result)
-{
-    size_t used = strlen(run.log);
-    if (used < sizeof run.log - 40)
-        snprintf(run.log + used, sizeof run.log - used, "%s%s %s %lld", used ? ", " : "", who, what,
-                 result);
-}
-
 static const char *where(void)
 {
     static char text[1200], second[40] = "";
@@ -61,221 +51,6 @@ static const char *where(void)
                                      : "",
              run.log);
     return text;
-}
-
-const char *name_of(const struct actor *actor)
-{
-    return actor == S             ? "S"
-           : actor == W           ? "W"
-           : actor == V           ? "V"
-           : actor == run.partner ? "B"
-                                  : "N";
-}
-
-struct answer does(struct actor *actor, struct order order)
-{
-    struct answer answer = actor_ask(actor, &order);
-    note(name_of(actor), verb_names[order.verb],
-         answer.result == 1 && order.verb == DO_RECV ? (long long)answer.value : answer.result);
-    if (answer.result == -ETIME)
-        wrong("%s's %s never %s", name_of(actor), verb_names[order.verb],
-              actor->board->begun ? "ended" : "began");
-    if (answer.took_ns > INT64_C(3000000000) && getenv("YOKE_VERBOSE"))
-        fprintf(stderr, "# slow: %s's %s took %lld ms\n#   %s\n", name_of(actor),
-                verb_names[order.verb], (long long)answer.took_ns / 1000000, where());
-    if (answer.took_ns > totals->slowest_ns && order.timeout_ns == 0)
-        totals->slowest_ns = answer.took_ns;
-    return answer;
-}
-/* ---- the sleeper ---- */
-
-void sleeper_begins(struct order order)
-{
-    order.timeout_ns = LONG_NS;
-    run.told_ns = monotonic_ns();
-    actor_tell(W, &order);
-    run.sleeper_waits = true;
-    if (!actor_fell_asleep(W))
-        wrong("W did not fall asleep in its %s", verb_names[order.verb]);
-}
-
-/* What W waits for is there: it must notice soon. */
-struct answer sleeper_ends(const char *what)
-{
-    struct answer answer = {.result = -ETIME};
-    if (!run.sleeper_waits)
-        return answer;
-    bool heard = actor_hear(W, &answer, SOON_MS);
-    note("W", heard ? "got" : "missed it",
-         heard ? (answer.value ? (long long)answer.value : answer.result) : 0);
-    if (!heard)
-        wrong("W sleeps on, though %s", what);
-    run.sleeper_waits = !heard;
-    run.slept_ns = answer.took_ns;
-    return answer;
-}
-
-bool sleeper_ended(void)
-{
-    return run.sleeper_waits && W->board->answered == W->board->told;
-}
-
-/* ---- messages ---- */
-
-static const struct world *world_of(const struct scene *scene);
-
-void sends(struct actor *actor, uint64_t id)
-{
-    struct order order = world_of(run.scene)->send;
-    order.value = id;
-    if (run.paired && order.verb == DO_WRITE)
-        order.timeout_ns = LONG_NS; /* the other one may have died inside: until that is noticed */
-    struct answer answer = does(actor, order);
-    if (answer.result == 1)
-        run.sent[id] = 2;
-    else
-        wrong("%s can not send %llu: %lld %s", name_of(actor), (unsigned long long)id,
-              (long long)answer.result, answer.sentence);
-}
-
-void received(const struct actor *actor, const struct answer *answer)
-{
-    if (answer->value >= IDS || run.sent[answer->value] == 0) {
-        wrong("%s received %llx, which nobody sent", name_of(actor),
-              (unsigned long long)answer->value);
-        return;
-    }
-    run.got[answer->value]++;
-    run.deliveries[answer->value] = (uint8_t)answer->deliveries;
-}
-
-void drains(struct actor *actor)
-{
-    for (int i = 0; i < 4 * DEPTH; i++) {
-        struct answer answer = does(actor, world_of(run.scene)->recv);
-        if (answer.result != 1) {
-            if (answer.result != -EAGAIN)
-                wrong("%s's recv gave %lld %s", name_of(actor), (long long)answer.result,
-                      answer.sentence);
-            return;
-        }
-        received(actor, &answer);
-    }
-}
-
-void ledger_is_complete(void)
-{
-    for (int i = 0; i < IDS; i++) {
-        if (run.got[i] > 1)
-            wrong("message %d came %u times", i, run.got[i]);
-        if (run.sent[i] == 2 && run.got[i] == 0 && !run.lost_ok[i])
-            wrong("message %d was sent and is lost", i);
-    }
-}
-
-void victim_answered(const struct answer *answer)
-{
-    const struct order *call = &run.scene->call;
-    switch (call->verb) {
-    case DO_RECV:
-    case DO_RECV_ONE:
-    case DO_BORROW:
-    case DO_BORROW_ONE:
-    case DO_READ:
-    case DO_SIGNAL_RECV:
-        if (answer->result == 1)
-            received(V, answer);
-        break;
-    case DO_SEND:
-    case DO_SEND_ONE:
-    case DO_WRITE:
-    case DO_SIGNAL:
-        if (answer->result == 1)
-            run.sent[call->value] = 2;
-        break;
-    case DO_SEND_TWO:
-        for (int64_t i = 0; i < answer->result; i++)
-            run.sent[call->value + (uint64_t)i] = 2;
-        break;
-    case DO_COMMIT:
-    case DO_COMMIT_MANY:
-        if (answer->result == 0)
-            run.sent[1] = 2;
-        break;
-    default:
-        break;
-    }
-}
-
-void victim_leaves(void)
-{
-    DOES(V, .verb = DO_CLOSE, .handle = 1);
-    DOES(V, .verb = DO_CLOSE);
-    actor_end(V);
-    V = NULL;
-}
-
-/* ---- one run ---- */
-
-static const struct world *world_of(const struct scene *scene)
-{
-    return scene->world ? scene->world : scene->port ? &port_world : &region_world;
-}
-
-static void open_world(const struct scene *scene)
-{
-    run.scene = scene;
-    run.log[0] = '\0';
-    S = actor_start();
-    W = actor_start();
-    V = NULL;
-    world_of(scene)->open();
-}
-
-static void closes(struct actor *actor)
-{
-    MUST(0, actor, .verb = DO_CLOSE, .handle = 1);
-    MUST(0, actor, .verb = DO_CLOSE);
-}
-
-static void close_world(void)
-{
-    struct leftovers left;
-    if (run.sleeper_waits) {
-        actor_kill(W);
-        W = NULL;
-    } else {
-        closes(W);
-    }
-    closes(S);
-    if (run.scene->rings || world_of(run.scene)->lasts) {
-        /* the next user takes away what nobody has open any more */
-        actors_kill_all();
-        struct actor *next = actor_start();
-        if (DOES(next, .verb = DO_GC).result < 0)
-            wrong("what is left can not be collected");
-        actor_end(next);
-    }
-    leftovers_count(directory, &left);
-    if (!leftovers_none(&left) && W)
-        wrong("left behind:%s", left.text);
-    actors_kill_all();
-    leftovers_clear(directory);
-    run.sleeper_waits = false;
-}
-
-static void reset_run(void)
-{
-    run.log[0] = '\0';
-    run.ended = run.paired = false;
-    run.where = AT_PLACE;
-    run.woken = 0;
-    run.word = run.count = 0;
-    run.slept_ns = 0;
-    memset(run.sent, 0, sizeof run.sent);
-    memset(run.got, 0, sizeof run.got);
-    memset(run.lost_ok, 0, sizeof run.lost_ok);
-    memset(run.deliveries, 0, sizeof run.deliveries);
 }
 
 /* Everything up to the victim's call. */
@@ -304,22 +79,6 @@ static enum where go_there(const struct scene *scene, const struct place *place)
     return where;
 }
 
-static void new_world(const struct scene *scene)
-{
-    actors_kill_all();
-    leftovers_clear(directory);
-    run.sleeper_waits = false;
-    open_world(scene);
-}
-
-/* Something went wrong: begin the next run with everybody new. */
-static void renew_world(const struct scene *scene, uint64_t failures)
-{
-    if (totals->failures == failures && !run.sleeper_waits)
-        return;
-    new_world(scene);
-}
-
 /* False: there is nothing to be seen of it. */
 static bool take_there(const struct scene *scene)
 {
@@ -338,15 +97,6 @@ static void then_kill(const struct scene *scene)
     victim_kill(V);
     V = NULL;
     scene->after_kill();
-}
-
-/* By SIGSTOP, now and then: else it is the tracer that does not let it go on. */
-static void stand(void)
-{
-    if (run.where == AT_SLEEP)
-        victim_hold(V); /* asleep, and nobody wakes it */
-    else if (run.place.steps % 2 == 0 && victim_freeze(V))
-        __atomic_add_fetch(&totals->frozen, 1, __ATOMIC_SEQ_CST);
 }
 
 static void then_go_on(const struct scene *scene)
@@ -464,33 +214,6 @@ static bool survey(const struct scene *scene, uint64_t *random, struct places *r
     if (done)
         __atomic_add_fetch(&totals->instructions, ret->instructions, __ATOMIC_SEQ_CST);
     return done;
-}
-
-static const struct {
-    const struct scene *scenes;
-    const uint32_t *count;
-} families[] = {
-    {region_scenes, &region_scene_count}, {port_scenes, &port_scene_count},
-    {stream_scenes, &stream_scene_count}, {signal_scenes, &signal_scene_count},
-    {peer_scenes, &peer_scene_count},     {set_scenes, &set_scene_count},
-    {kernel_scenes, &kernel_scene_count},
-};
-#define FAMILIES (sizeof families / sizeof families[0])
-
-uint32_t library_scene_count(void)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < FAMILIES; i++)
-        count += *families[i].count;
-    return count;
-}
-
-const struct scene *library_scene(uint32_t number)
-{
-    size_t family = 0;
-    for (; number >= *families[family].count; family++)
-        number -= *families[family].count;
-    return &families[family].scenes[number];
 }
 
 /* The partner's call, surveyed while V is right before its own. */

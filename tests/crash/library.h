@@ -25,6 +25,7 @@ struct world {
     void (*join)(struct actor *actor); /* as one more that sends */
     struct order send, recv;           /* `value` is the number */
     uint32_t depth;                    /* messages that fit; 0: not to be told */
+    void (*balanced)(void); /* everybody but S and W is gone: all is there, and whole. Or NULL */
 };
 
 struct scene {
@@ -56,7 +57,8 @@ extern const struct scene region_scenes[], port_scenes[], stream_scenes[], signa
     peer_scenes[], set_scenes[], kernel_scenes[];
 extern const uint32_t region_scene_count, port_scene_count, stream_scene_count, signal_scene_count,
     peer_scene_count, set_scene_count, kernel_scene_count;
-extern const struct world region_world, port_world;
+extern const struct world region_world, port_world, stream_world, peer_world, signal_world,
+    kernel_signal_world, port_set_world, kernel_port_world, kernel_stream_world;
 
 #define PARTNERS 50 /* the message of who dies beside V */
 
@@ -69,6 +71,7 @@ struct run {
     bool ended;  /* V's call was over */
     int then;    /* after the other one's death V goes on: 1 */
     struct actor *survivor, *sleeper, *victim, *partner, *holder;
+    const struct actor *mover; /* whose file bytes are moved from, or to */
     uint64_t word;  /* of the lock, before the call */
     uint64_t count; /* of the event */
     uint32_t woken; /* how often `asleep` did something */
@@ -81,6 +84,7 @@ struct run {
     uint8_t got[IDS];
     uint8_t lost_ok[IDS]; /* V may have acknowledged it */
     uint8_t deliveries[IDS];
+    uint32_t may_lose; /* of all messages so many more: takers died in the midst */
     char log[900];
 };
 extern struct run run;
@@ -90,6 +94,17 @@ extern struct run run;
 #define V run.victim
 
 const char *name_of(const struct actor *actor);
+void note(const char *who, const char *what, long long result);
+const struct world *world_of(const struct scene *scene);
+
+/* A world with S and W in it; all of it anew; the same if something went wrong; its end, where nothing may be left. */
+void open_world(const struct scene *scene);
+void new_world(const struct scene *scene);
+void renew_world(const struct scene *scene, uint64_t failures);
+void close_world(void);
+void reset_run(void);
+/* V stands: by SIGSTOP, now and then, else it is the tracer that does not let it go on. */
+void stand(void);
 
 /* Asks, and notes it; what never ends is wrong. */
 struct answer does(struct actor *actor, struct order order);

@@ -30,12 +30,15 @@ static void join_port(struct actor *actor)
     open_port(actor, OUT);
 }
 
-static const struct world ports = {.family = "kernel",
-                                   .lasts = true,
-                                   .open = open_port_world,
-                                   .join = join_port,
-                                   .send = {.verb = DO_SEND, .handle = OUT},
-                                   .recv = {.verb = DO_RECV, .handle = IN}};
+static void all_is_balanced(void);
+
+const struct world kernel_port_world = {.family = "kernel",
+                                        .balanced = all_is_balanced,
+                                        .lasts = true,
+                                        .open = open_port_world,
+                                        .join = join_port,
+                                        .send = {.verb = DO_SEND, .handle = OUT},
+                                        .recv = {.verb = DO_RECV, .handle = IN}};
 
 static void open_stream(struct actor *actor, uint32_t handle)
 {
@@ -54,12 +57,13 @@ static void join_stream(struct actor *actor)
     open_stream(actor, OUT);
 }
 
-static const struct world streams = {.family = "kernel",
-                                     .lasts = true,
-                                     .open = open_stream_world,
-                                     .join = join_stream,
-                                     .send = {.verb = DO_WRITE, .handle = OUT},
-                                     .recv = {.verb = DO_READ, .handle = IN}};
+const struct world kernel_stream_world = {.family = "kernel",
+                                          .balanced = all_is_balanced,
+                                          .lasts = true,
+                                          .open = open_stream_world,
+                                          .join = join_stream,
+                                          .send = {.verb = DO_WRITE, .handle = OUT},
+                                          .recv = {.verb = DO_READ, .handle = IN}};
 
 /* A link's two ends are S's and V's, and both have it as handle 0. */
 static void open_link_world(void)
@@ -86,9 +90,9 @@ static void open_link(struct actor *actor)
 
 static void opens(struct actor *actor, uint32_t handle)
 {
-    if (run.scene->world == &ports)
+    if (run.scene->world == &kernel_port_world)
         open_port(actor, handle);
-    else if (run.scene->world == &streams)
+    else if (run.scene->world == &kernel_stream_world)
         open_stream(actor, handle);
     else
         open_link(actor);
@@ -277,7 +281,7 @@ static void last_killed(void)
 static bool name_is_withheld(void)
 {
     struct answer answer =
-        run.scene->world == &ports
+        run.scene->world == &kernel_port_world
             ? DOES(S, .verb = DO_PORT_OPEN, .name = "x@kernel", .handle = IN, .flags = YOKE_CREATE)
             : DOES(S, .verb = DO_STREAM_OPEN, .name = "x@kernel", .handle = IN,
                    .flags = YOKE_CREATE | YOKE_READ);
@@ -342,15 +346,17 @@ static void removed_stopped(void)
 
 /* -- moving: what is moved in goes in one piece; out of it, too -- */
 
-static void one_to_move(void)
+static void mover_opens_out(void)
 {
-    actors_file_begin(1);
+    opens(V, OUT);
+    actor_file_begin(V, 1);
 }
 
-static void two_to_move(void)
+static void mover_opens_in(void)
 {
-    actors_file_begin(1);
-    sends_two();
+    opens(V, IN);
+    run.mover = V;
+    actor_file_begin(V, 1);
 }
 
 static void move_out_stopped(void)
@@ -363,7 +369,7 @@ static void move_out_finished(const struct answer *answer)
     uint64_t id = 0;
     if (answer->result != 1)
         wrong("V's move gave %lld %s", (long long)answer->result, answer->sentence);
-    if (!actors_file_has(&id) || id != 10)
+    if (!actor_file_has(run.mover, &id) || id != 10)
         wrong("the file has %llx", (unsigned long long)id);
     run.got[10]++;
     victim_leaves();
@@ -397,14 +403,14 @@ static void link_wait_stopped(void)
 
 const struct scene kernel_scenes[] = {
     {.name = "kernel port: send",
-     ON(ports),
+     ON(kernel_port_world),
      .before = victim_opens_out,
      .call = {.verb = DO_SEND, .handle = OUT, .value = 1},
      .after_kill = send_killed,
      .while_stopped = send_stopped,
      .after_finish = send_finished},
     {.name = "kernel port: send, waiting for room",
-     ON(ports),
+     ON(kernel_port_world),
      .alone = true,
      .arrange = fills,
      .before = victim_opens_out,
@@ -414,7 +420,7 @@ const struct scene kernel_scenes[] = {
      .while_stopped = room_stopped,
      .after_finish = send_finished},
     {.name = "kernel port: recv",
-     ON(ports),
+     ON(kernel_port_world),
      .arrange = sends_two,
      .before = victim_opens_in,
      .call = {.verb = DO_RECV, .handle = IN},
@@ -422,7 +428,7 @@ const struct scene kernel_scenes[] = {
      .while_stopped = recv_stopped,
      .after_finish = recv_finished},
     {.name = "kernel port: recv, waiting",
-     ON(ports),
+     ON(kernel_port_world),
      .alone = true,
      .before = victim_opens_in,
      .call = {.verb = DO_RECV, .handle = IN, .timeout_ns = LONG_NS},
@@ -431,20 +437,20 @@ const struct scene kernel_scenes[] = {
      .while_stopped = recv_waits_stopped,
      .after_finish = recv_finished},
     {.name = "kernel port: open",
-     ON(ports),
+     ON(kernel_port_world),
      .call = {.verb = DO_PORT_OPEN, .name = "x@kernel", .handle = OUT, .flags = YOKE_CREATE},
      .after_kill = all_is_balanced,
      .while_stopped = open_stopped,
      .after_finish = open_finished},
     {.name = "kernel port: close",
-     ON(ports),
+     ON(kernel_port_world),
      .before = victim_opens_out,
      .call = {.verb = DO_CLOSE, .handle = OUT},
      .after_kill = all_is_balanced,
      .while_stopped = open_stopped,
      .after_finish = open_finished},
     {.name = "kernel port: close as last user",
-     ON(ports),
+     ON(kernel_port_world),
      .alone = true,
      .before = victim_is_last,
      .call = {.verb = DO_CLOSE, .handle = OUT},
@@ -452,7 +458,7 @@ const struct scene kernel_scenes[] = {
      .while_stopped = last_stopped,
      .after_finish = last_finished},
     {.name = "kernel port: remove",
-     ON(ports),
+     ON(kernel_port_world),
      .alone = true,
      .call = {.verb = DO_REMOVE, .name = "port:x@kernel"},
      .after_kill = removed_killed,
@@ -498,14 +504,14 @@ const struct scene kernel_scenes[] = {
      .while_stopped = link_wait_stopped,
      .after_finish = open_finished},
     {.name = "kernel stream: write",
-     ON(streams),
+     ON(kernel_stream_world),
      .before = victim_opens_out,
      .call = {.verb = DO_WRITE, .handle = OUT, .value = 1},
      .after_kill = send_killed,
      .while_stopped = send_stopped,
      .after_finish = send_finished},
     {.name = "kernel stream: read",
-     ON(streams),
+     ON(kernel_stream_world),
      .arrange = sends_two,
      .before = victim_opens_in,
      .call = {.verb = DO_READ, .handle = IN},
@@ -513,7 +519,7 @@ const struct scene kernel_scenes[] = {
      .while_stopped = recv_stopped,
      .after_finish = recv_finished},
     {.name = "kernel stream: read, waiting",
-     ON(streams),
+     ON(kernel_stream_world),
      .alone = true,
      .before = victim_opens_in,
      .call = {.verb = DO_READ, .handle = IN, .timeout_ns = LONG_NS},
@@ -522,24 +528,23 @@ const struct scene kernel_scenes[] = {
      .while_stopped = recv_waits_stopped,
      .after_finish = recv_finished},
     {.name = "kernel stream: move in",
-     ON(streams),
-     .arrange = one_to_move,
-     .before = victim_opens_out,
+     ON(kernel_stream_world),
+     .before = mover_opens_out,
      .call = {.verb = DO_MOVE_IN, .handle = OUT, .value = 1},
      .after_kill = send_killed,
      .while_stopped = send_stopped,
      .after_finish = send_finished},
     {.name = "kernel stream: move out",
-     ON(streams),
+     ON(kernel_stream_world),
      .alone = true,
-     .arrange = two_to_move,
-     .before = victim_opens_in,
+     .arrange = sends_two,
+     .before = mover_opens_in,
      .call = {.verb = DO_MOVE_OUT, .handle = IN},
      .after_kill = recv_killed,
      .while_stopped = move_out_stopped,
      .after_finish = move_out_finished},
     {.name = "kernel stream: open",
-     ON(streams),
+     ON(kernel_stream_world),
      .call = {.verb = DO_STREAM_OPEN,
               .name = "x@kernel",
               .handle = IN,
@@ -548,14 +553,14 @@ const struct scene kernel_scenes[] = {
      .while_stopped = open_stopped,
      .after_finish = open_finished},
     {.name = "kernel stream: close",
-     ON(streams),
+     ON(kernel_stream_world),
      .before = victim_opens_out,
      .call = {.verb = DO_CLOSE, .handle = OUT},
      .after_kill = all_is_balanced,
      .while_stopped = open_stopped,
      .after_finish = open_finished},
     {.name = "kernel stream: close as last user",
-     ON(streams),
+     ON(kernel_stream_world),
      .alone = true,
      .before = victim_is_last,
      .call = {.verb = DO_CLOSE, .handle = OUT},
@@ -563,7 +568,7 @@ const struct scene kernel_scenes[] = {
      .while_stopped = last_stopped,
      .after_finish = last_finished},
     {.name = "kernel stream: remove",
-     ON(streams),
+     ON(kernel_stream_world),
      .alone = true,
      .call = {.verb = DO_REMOVE, .name = "stream:x@kernel"},
      .after_kill = removed_killed,

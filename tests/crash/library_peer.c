@@ -25,7 +25,7 @@ static void join_peers(struct actor *actor)
 }
 
 /* Who dies beside V dies in joining, unless the scene has something else. */
-static const struct world peer_world = {
+const struct world peer_world = {
     .family = "peer",
     .lasts = true,
     .open = open_peer_world,

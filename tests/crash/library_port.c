@@ -22,11 +22,14 @@ static void join_port(struct actor *actor)
     MUST(0, actor, .verb = DO_PORT_OPEN);
 }
 
+static void ledger_is_balanced(void);
+
 const struct world port_world = {.family = "port",
                                  .open = open_port_world,
                                  .join = join_port,
                                  .send = {.verb = DO_SEND},
-                                 .recv = {.verb = DO_RECV}};
+                                 .recv = {.verb = DO_RECV},
+                                 .balanced = ledger_is_balanced};
 
 static void opens_port(void)
 {

@@ -26,8 +26,12 @@ static void join_region(struct actor *actor)
     MUST(0, actor, .verb = DO_REGION_OPEN);
 }
 
-const struct world region_world = {
-    .family = "region", .open = open_region_world, .join = join_region};
+static void region_is_whole(void);
+
+const struct world region_world = {.family = "region",
+                                   .open = open_region_world,
+                                   .join = join_region,
+                                   .balanced = region_is_whole};
 
 static void opens_region(void)
 {
@@ -260,6 +264,19 @@ static void unit_finished(const struct answer *answer)
         MUST(0, W, .verb = DO_SEMAPHORE_RELEASE);
     }
     MUST(0, V, .verb = DO_SEMAPHORE_RELEASE);
+    units_are_back();
+}
+
+/* Nobody has the lock, whether or not its last owner died; and both units are there. */
+static void region_is_whole(void)
+{
+    struct answer answer = DOES(S, .verb = DO_LOCK, .timeout_ns = LONG_NS);
+    if (answer.result != YOKE_LOCKED && answer.result != YOKE_OWNER_DIED)
+        wrong("nobody is there, and the lock is not to be had: %lld %s", (long long)answer.result,
+              answer.sentence);
+    MUST(0, S, .verb = DO_UNLOCK);
+    MUST(YOKE_LOCKED, S, .verb = DO_LOCK, .timeout_ns = LONG_NS);
+    MUST(0, S, .verb = DO_UNLOCK);
     units_are_back();
 }
 

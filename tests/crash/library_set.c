@@ -31,12 +31,12 @@ static void opens_port(struct actor *actor)
     MUST(0, actor, .verb = DO_PORT_OPEN, .handle = MEMBER);
 }
 
-static const struct world port_sets = {.family = "set",
-                                       .lasts = true,
-                                       .open = open_ports,
-                                       .join = join_port,
-                                       .send = {.verb = DO_SEND, .handle = SENDER},
-                                       .recv = {.verb = DO_RECV, .handle = MEMBER}};
+const struct world port_set_world = {.family = "set",
+                                     .lasts = true,
+                                     .open = open_ports,
+                                     .join = join_port,
+                                     .send = {.verb = DO_SEND, .handle = SENDER},
+                                     .recv = {.verb = DO_RECV, .handle = MEMBER}};
 
 static void open_streams(void)
 {
@@ -101,7 +101,7 @@ static const struct world link_sets = {.family = "set",
 static void opens_member(struct actor *actor)
 {
     const struct world *world = run.scene->world;
-    if (world == &port_sets)
+    if (world == &port_set_world)
         opens_port(actor);
     else if (world == &stream_sets)
         opens_stream(actor);
@@ -465,22 +465,22 @@ static void looking_finished(const struct answer *answer)
     }
 
 const struct scene set_scenes[] = {
-    OWN_SET(port_sets, "port", .alone = false),
+    OWN_SET(port_set_world, "port", .alone = false),
     OWN_SET(stream_sets, "stream", .alone = false),
     OWN_SET(signal_sets, "inbox", .alone = false),
     OWN_SET(link_sets, "link", .partner = BESIDE_LINKS),
-    OTHERS_SET(port_sets, "port", .verb = DO_SEND, .handle = SENDER),
+    OTHERS_SET(port_set_world, "port", .verb = DO_SEND, .handle = SENDER),
     OTHERS_SET(stream_sets, "stream", .verb = DO_WRITE, .handle = SENDER),
     OTHERS_SET(signal_sets, "inbox", .verb = DO_SIGNAL, .name = "r"),
     {.name = "ask for a set's descriptor",
-     ON(port_sets),
+     ON(port_set_world),
      .before = victim_has_set,
      .call = {.verb = DO_SET_FD},
      .after_kill = set_killed,
      .while_stopped = set_stopped,
      .after_finish = set_finished},
     {.name = "cancel a set",
-     ON(port_sets),
+     ON(port_set_world),
      .before = victim_set_is_armed,
      .call = {.verb = DO_SET_CANCEL},
      .after_kill = set_killed,

@@ -47,13 +47,17 @@ static void join_signals(struct actor *actor)
     MUST(0, actor, .verb = DO_PEER_JOIN, .name = "b");
 }
 
-static const struct world memory_world = {.family = "signal",
-                                          .lasts = true,
-                                          .open = open_signal_world,
-                                          .join = join_signals,
-                                          .send = {.verb = DO_SIGNAL, .name = "w"},
-                                          .recv = {.verb = DO_SIGNAL_RECV, .handle = INBOX}};
-static const struct world kernel_world = {.family = "signal",
+static void inbox_is_balanced(void);
+
+const struct world signal_world = {.family = "signal",
+                                   .balanced = inbox_is_balanced,
+                                   .lasts = true,
+                                   .open = open_signal_world,
+                                   .join = join_signals,
+                                   .send = {.verb = DO_SIGNAL, .name = "w"},
+                                   .recv = {.verb = DO_SIGNAL_RECV, .handle = INBOX}};
+const struct world kernel_signal_world = {.balanced = inbox_is_balanced,
+                                          .family = "signal",
                                           .lasts = true,
                                           .open = open_signal_world,
                                           .join = join_signals,
@@ -383,9 +387,10 @@ static void catch_finished(const struct answer *answer)
 /* ---- the scenes, in memory and in the kernel ---- */
 
 #define IN_MEMORY           \
-    .world = &memory_world, \
+    .world = &signal_world, \
     .plan = {.depth = DEPTH, .priorities = 1, .participants = PLACES, .max_message = 32}
-#define IN_KERNEL .world = &kernel_world, .plan = {.depth = DEPTH, .policy = YOKE_SIGNALS_KERNEL}
+#define IN_KERNEL \
+    .world = &kernel_signal_world, .plan = {.depth = DEPTH, .policy = YOKE_SIGNALS_KERNEL}
 
 #define SENDS(place_name) .call = {.verb = DO_SIGNAL, .name = place_name, .value = 1}
 

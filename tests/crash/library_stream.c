@@ -37,12 +37,15 @@ static void join_stream(struct actor *actor)
         OPENS_IN(actor);
 }
 
-static const struct world stream_world = {
+static void stream_is_balanced(void);
+
+const struct world stream_world = {
     .family = "stream",
     .open = open_stream_world,
     .join = join_stream,
     .send = {.verb = DO_WRITE, .handle = OUT},
     .recv = {.verb = DO_READ, .handle = IN},
+    .balanced = stream_is_balanced,
 };
 
 static bool is_inside(enum yk_bytes_side side)
@@ -344,17 +347,19 @@ static void read_waits_finished(const struct answer *answer)
     read_finished(answer);
 }
 
-/* -- moving: out to the end of the common file, in from its beginning -- */
+/* -- moving: out to the end of V's file, in from its beginning -- */
 
-static void two_to_move(void)
+static void mover_opens_in(void)
 {
-    actors_file_begin(1);
-    writes_two();
+    OPENS_IN(V);
+    run.mover = V;
+    actor_file_begin(V, 1);
 }
 
-static void one_to_move(void)
+static void mover_opens_out(void)
 {
-    actors_file_begin(1);
+    OPENS_OUT(V);
+    actor_file_begin(V, 1);
 }
 
 /*
@@ -373,7 +378,7 @@ static bool half_is_left(void)
 static void file_has_it(bool dead, bool half)
 {
     uint64_t id = 10;
-    bool moved = actors_file_has(&id);
+    bool moved = actor_file_has(run.mover, &id);
     if (id != 10)
         wrong("the file has %llx", (unsigned long long)id);
     run.lost_ok[10] = moved || half;
@@ -850,8 +855,8 @@ const struct scene stream_scenes[] = {
      .pair_kills = true},
     {.name = "move out",
      ON_STREAM,
-     .arrange = two_to_move,
-     .before = opens_in,
+     .arrange = writes_two,
+     .before = mover_opens_in,
      .call = {.verb = DO_MOVE_OUT, .handle = IN},
      .after_kill = move_out_killed,
      .while_stopped = move_out_stopped,
@@ -859,8 +864,7 @@ const struct scene stream_scenes[] = {
      .pair_kills = true},
     {.name = "move in",
      ON_STREAM,
-     .arrange = one_to_move,
-     .before = opens_out,
+     .before = mover_opens_out,
      .call = {.verb = DO_MOVE_IN, .handle = OUT, .value = 1},
      .after_kill = move_in_killed,
      .while_stopped = move_in_stopped,

@@ -23,7 +23,7 @@ static const struct {
     {"yoke_region_create",
      "lifecycle",
      {"create transient", "create kept", "create over a dead name"}},
-    {"yoke_region_open", "lifecycle", {"open", "region open read-only", "open a dead name"}},
+    {"yoke_region_open", "lifecycle", {"open", "open read-only", "open a dead name"}},
     {"yoke_region_close", "lifecycle", {"close as last user", "close not as last user"}},
     {"yoke_region_remove", "lifecycle", {"remove", "remove what is in use", "remove a dead name"}},
     {"yoke_remove", "lifecycle", {"remove", "remove what is in use", "remove a dead name"}},
@@ -63,6 +63,33 @@ static const struct {
 };
 #define ALONE (sizeof alone / sizeof alone[0])
 
+static const struct {
+    const struct scene *scenes;
+    const uint32_t *count;
+} families[] = {
+    {region_scenes, &region_scene_count}, {port_scenes, &port_scene_count},
+    {stream_scenes, &stream_scene_count}, {signal_scenes, &signal_scene_count},
+    {peer_scenes, &peer_scene_count},     {set_scenes, &set_scene_count},
+    {kernel_scenes, &kernel_scene_count},
+};
+#define FAMILIES (sizeof families / sizeof families[0])
+
+uint32_t library_scene_count(void)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < FAMILIES; i++)
+        count += *families[i].count;
+    return count;
+}
+
+const struct scene *library_scene(uint32_t number)
+{
+    size_t family = 0;
+    for (; number >= *families[family].count; family++)
+        number -= *families[family].count;
+    return &families[family].scenes[number];
+}
+
 static char functions[NAMES_MOST][48];
 static uint32_t function_count;
 
@@ -78,8 +105,7 @@ static FILE *source(const char *path)
     return fopen(name, "re");
 }
 
-/* What the library exports. */
-static bool read_functions(void)
+bool library_functions(void)
 {
     char word[200];
     FILE *map = source("src/yoke.map");
@@ -94,7 +120,17 @@ static bool read_functions(void)
     return function_count > 0;
 }
 
-static char *text_of(const char *path)
+uint32_t library_function_count(void)
+{
+    return function_count;
+}
+
+const char *library_function(uint32_t number)
+{
+    return functions[number];
+}
+
+char *source_text(const char *path)
 {
     FILE *file = source(path);
     char *text = NULL;
@@ -117,7 +153,7 @@ static bool covers(const struct scene *scene, const char *function)
 
 /* ---- the table ---- */
 
-static const char *why_alone(const char *function)
+const char *library_why_alone(const char *function)
 {
     for (size_t i = 0; i < ALONE; i++) {
         if (strcmp(alone[i].function, function) == 0)
@@ -165,11 +201,11 @@ static uint32_t describe(const char *function, char *ret, size_t size)
 void library_print_table(void)
 {
     static char row[3500];
-    if (!read_functions())
+    if (!library_functions())
         return;
     printf("| function | killed | stopped | pair | scenes |\n| --- | --- | --- | --- | --- |\n");
     for (uint32_t i = 0; i < function_count; i++) {
-        if (!why_alone(functions[i]) && describe(functions[i], row, sizeof row) > 0)
+        if (!library_why_alone(functions[i]) && describe(functions[i], row, sizeof row) > 0)
             fputs(row, stdout);
     }
     printf("\n| function | touches no shared state: |\n| --- | --- |\n");
@@ -185,7 +221,7 @@ static uint32_t check_elsewhere(void)
     for (size_t i = 0; i < ELSEWHERE; i++) {
         char path[100];
         snprintf(path, sizeof path, "tests/crash/%s.c", elsewhere[i].program);
-        char *text = text_of(path);
+        char *text = source_text(path);
         for (uint32_t k = 0; k < 6 && elsewhere[i].scenes[k]; k++) {
             char name[200];
             snprintf(name, sizeof name, "\"%s\"", elsewhere[i].scenes[k]);
@@ -204,11 +240,11 @@ void no_function_is_overlooked(void **state)
     static char row[3500];
     uint32_t overlooked = 0;
     (void)state;
-    if (!read_functions())
+    if (!library_functions())
         skip_test("YOKE_SOURCE_DIR does not say where yoke.map is");
-    char *readme = text_of("tests/crash/README.md");
+    char *readme = source_text("tests/crash/README.md");
     for (uint32_t i = 0; i < function_count; i++) {
-        const char *why = why_alone(functions[i]);
+        const char *why = library_why_alone(functions[i]);
         uint32_t scenes = describe(functions[i], row, sizeof row);
         if (!why && scenes == 0)
             print_error("nobody is killed in %s: it needs a scene (tests/crash/library_*.c), or a "

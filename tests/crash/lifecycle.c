@@ -1,6 +1,6 @@
 /*
  * lifecycle.c - a process is killed, or stopped for ever, anywhere in creating, opening, closing, removing or clearing
- * up an object.
+ * up an object, of any kind (lifecycle_kinds.c) in memory or in the kernel.
  *
  * For each *scene* (what there is, and what the victim does) the call is surveyed once (kill.h), then repeated for each of its
  * places with new processes, against the library as it ships:
@@ -22,9 +22,12 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "campaign.h"
+#include "lifecycle_kinds.h"
 #include "support.h"
 #include "yoke.h"
 
@@ -55,57 +58,99 @@ enum leads {
     TO_NEW = 4, /* what was made since, without one */
 };
 
-enum act { CREATE, CREATE_KEPT, CREATE_EXCLUSIVE, OPEN, OPEN_READ_ONLY, CLOSE, REMOVE, GC, CREATE_OTHER, CREATE_THIRD, REPLACE };
-
-enum kind { REGION, PORT, STREAM };
-
-struct scene {
+/* What is done to an object; with each kind to which it can be done it is a scene, "KIND NAME". */
+struct template {
     const char *name;
-    enum kind kind;
+    uint32_t only; /* these kinds (a bit each); 0: all */
     enum setup setup;
     enum before before;
     enum act act;
-    uint32_t leads;      /* after a death in the midst */
-    uint32_t done_leads; /* when the call was over; 0: the same */
-    enum setup broken_setup; /* what was there before the breaker came */
+    uint32_t leads;          /* after a death in the midst */
+    uint32_t done_leads;     /* when the call was over; 0: the same */
+    enum setup broken_setup; /* what there was before the breaker came */
+    enum before broken_before;
     enum act breaker;
 };
 
-#define EACH(scene_name, ...) \
-    {"region " scene_name, REGION, __VA_ARGS__}, {"port " scene_name, PORT, __VA_ARGS__}, {"stream " scene_name, STREAM, __VA_ARGS__}
+#define ANY  (TO_OLD | TO_NOTHING | TO_NEW)
+#define ONLY(kind) (1u << (kind))
+/* Of an inbox only what was left half-done: opening, closing and collecting one is library's. */
+#define INBOXES (ONLY(INBOX) | ONLY(KERNEL_INBOX))
+#define NAMED   (~(INBOXES | ONLY(PEER)))
+#define NO_INBOX (~INBOXES)
+#define OF_PROCESS (INBOXES | ONLY(PEER))
 
-static const struct scene scenes[] = {
-    EACH("create transient", NOTHING, FRESH, CREATE, TO_NOTHING, 0, 0, 0),
-    EACH("create kept", NOTHING, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0),
-    EACH("create what is there", KEPT, FRESH, CREATE_KEPT, TO_OLD, 0, 0, 0),
-    EACH("create what is in use", HELD_TRANSIENT, FRESH, CREATE, TO_OLD, 0, 0, 0),
-    EACH("create exclusively what is there", KEPT, FRESH, CREATE_EXCLUSIVE, TO_OLD, 0, 0, 0),
-    EACH("create over a dead name", DEAD_NAME, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0),
-    EACH("open", KEPT, FRESH, OPEN, TO_OLD, 0, 0, 0),
-    EACH("open what is in use", HELD_TRANSIENT, FRESH, OPEN, TO_OLD, 0, 0, 0),
-    {"region open read-only", REGION, KEPT, FRESH, OPEN_READ_ONLY, TO_OLD, 0, 0, 0},
-    EACH("open a dead name", DEAD_NAME, FRESH, OPEN, TO_NOTHING, 0, 0, 0),
-    EACH("close as last user", NOTHING, CREATED, CLOSE, TO_NOTHING, 0, 0, 0),
-    EACH("close kept as last user", KEPT, OPENED, CLOSE, TO_OLD, 0, 0, 0),
-    EACH("close not as last user", HELD_TRANSIENT, OPENED, CLOSE, TO_OLD, 0, 0, 0),
-    EACH("remove", KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
-    EACH("remove what is in use", HELD_KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
-    EACH("remove transient in use", HELD_TRANSIENT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0),
-    EACH("remove a dead name", DEAD_NAME, FRESH, REMOVE, TO_NOTHING, 0, 0, 0),
-    EACH("collect a dead name", DEAD_NAME, FRESH, GC, TO_NOTHING, 0, 0, 0),
-    {"region collect nothing", REGION, KEPT, FRESH, GC, TO_OLD, 0, 0, 0},
-    {"region broken creation, create", REGION, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE_KEPT},
-    {"region broken creation, create another", REGION, BROKEN, FRESH, CREATE_OTHER, TO_NOTHING | TO_NEW, 0, NOTHING, CREATE_KEPT},
-    {"region broken creation, remove", REGION, BROKEN, FRESH, REMOVE, TO_NOTHING | TO_NEW, TO_NOTHING, NOTHING, CREATE_KEPT},
-    {"region broken creation, collect", REGION, BROKEN, FRESH, GC, TO_NOTHING | TO_NEW, 0, NOTHING, CREATE_KEPT},
-    {"port broken transient creation, create", PORT, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE},
-    {"stream broken transient creation, create", STREAM, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATE},
-    {"region broken removal, create", REGION, BROKEN, FRESH, CREATE_KEPT, TO_OLD | TO_NOTHING | TO_NEW, TO_NEW | TO_OLD, KEPT, REMOVE},
-    {"region broken removal, open", REGION, BROKEN, FRESH, OPEN, TO_OLD | TO_NOTHING, 0, KEPT, REMOVE},
-    {"region broken removal, remove", REGION, BROKEN, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, KEPT, REMOVE},
-    {"region broken removal, collect", REGION, BROKEN, FRESH, GC, TO_OLD | TO_NOTHING, 0, KEPT, REMOVE},
+static const struct template templates[] = {
+    {"create transient", NO_INBOX, NOTHING, FRESH, CREATE, TO_NOTHING, 0, 0, 0, 0},
+    {"create kept", 0, NOTHING, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0, 0},
+    {"create what is there", 0, KEPT, FRESH, CREATE_KEPT, TO_OLD, 0, 0, 0, 0},
+    {"create what is in use", NO_INBOX, HELD_TRANSIENT, FRESH, CREATE, TO_OLD, 0, 0, 0, 0},
+    {"create exclusively what is there", 0, KEPT, FRESH, CREATE_EXCLUSIVE, TO_OLD, 0, 0, 0, 0},
+    {"create over a dead name", 0, DEAD_NAME, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, 0, 0, 0},
+    {"create over a dead process's", ONLY(PEER), DEAD_NAME, FRESH, CREATE, TO_NOTHING, 0, 0, 0, 0},
+    {"open", 0, KEPT, FRESH, OPEN, TO_OLD, 0, 0, 0, 0},
+    {"open what is in use", 0, HELD_TRANSIENT, FRESH, OPEN, TO_OLD, 0, 0, 0, 0},
+    {"open read-only", 0, KEPT, FRESH, OPEN_READ_ONLY, TO_OLD, 0, 0, 0, 0},
+    {"open a dead name", 0, DEAD_NAME, FRESH, OPEN, TO_NOTHING, 0, 0, 0, 0},
+    {"close as last user", NO_INBOX, NOTHING, CREATED, CLOSE, TO_NOTHING, 0, 0, 0, 0},
+    {"close kept as last user", NAMED, KEPT, OPENED, CLOSE, TO_OLD, 0, 0, 0, 0},
+    {"close not as last user", NAMED, HELD_TRANSIENT, OPENED, CLOSE, TO_OLD, 0, 0, 0, 0},
+    {"remove", 0, KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0, 0},
+    {"remove what is in use", 0, HELD_KEPT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0, 0},
+    {"remove transient in use", 0, HELD_TRANSIENT, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, 0, 0, 0},
+    {"remove a dead name", 0, DEAD_NAME, FRESH, REMOVE, TO_NOTHING, 0, 0, 0, 0},
+    {"collect a dead name", NO_INBOX, DEAD_NAME, FRESH, GC, TO_NOTHING, 0, 0, 0, 0},
+    {"collect nothing", NAMED, KEPT, FRESH, GC, TO_OLD, 0, 0, 0, 0},
+    {"broken creation, create", 0, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, FRESH, CREATE_KEPT},
+    {"broken creation, create another", NAMED, BROKEN, FRESH, CREATE_OTHER, TO_NOTHING | TO_NEW, 0, NOTHING, FRESH, CREATE_KEPT},
+    {"broken creation, remove", 0, BROKEN, FRESH, REMOVE, TO_NOTHING | TO_NEW, TO_NOTHING, NOTHING, FRESH, CREATE_KEPT},
+    {"broken creation, collect", NAMED, BROKEN, FRESH, GC, TO_NOTHING | TO_NEW, 0, NOTHING, FRESH, CREATE_KEPT},
+    {"broken transient creation, create", 0, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, FRESH, CREATE},
+    {"broken transient creation, collect", 0, BROKEN, FRESH, GC, TO_NOTHING, 0, NOTHING, FRESH, CREATE},
+    {"broken joining, join", OF_PROCESS, BROKEN, FRESH, CREATE, TO_NOTHING, 0, NOTHING, FRESH, CREATE},
+    {"broken joining, join as another", OF_PROCESS, BROKEN, FRESH, CREATE_OTHER, TO_NOTHING, 0, NOTHING, FRESH, CREATE},
+    {"broken leaving, join", OF_PROCESS, BROKEN, FRESH, CREATE, TO_NOTHING, 0, NOTHING, CREATED, CLOSE},
+    {"broken removal, create", 0, BROKEN, FRESH, CREATE_KEPT, ANY, TO_NEW | TO_OLD, KEPT, FRESH, REMOVE},
+    {"broken removal, open", 0, BROKEN, FRESH, OPEN, TO_OLD | TO_NOTHING, 0, KEPT, FRESH, REMOVE},
+    {"broken removal, remove", 0, BROKEN, FRESH, REMOVE, TO_OLD | TO_NOTHING, TO_NOTHING, KEPT, FRESH, REMOVE},
+    {"broken removal, collect", NAMED, BROKEN, FRESH, GC, TO_OLD | TO_NOTHING, 0, KEPT, FRESH, REMOVE},
+    {"broken last close, create", 0, BROKEN, FRESH, CREATE_KEPT, TO_NOTHING | TO_NEW, TO_NEW, NOTHING, CREATED, CLOSE},
+    {"broken last close, open", 0, BROKEN, FRESH, OPEN, TO_NOTHING, 0, NOTHING, CREATED, CLOSE},
+    {"broken last close, collect", 0, BROKEN, FRESH, GC, TO_NOTHING, 0, NOTHING, CREATED, CLOSE},
 };
-#define SCENES (sizeof scenes / sizeof scenes[0])
+#define TEMPLATES (sizeof templates / sizeof templates[0])
+
+struct scene {
+    char name[80];
+    const struct kind *kind;
+    struct template what;
+};
+
+static struct scene scenes[TEMPLATES * KINDS];
+static uint32_t scene_count;
+
+static bool is_possible(const struct template *what, uint32_t kind)
+{
+    return (what->only == 0 || what->only >> kind & 1) && kind_can(&kinds[kind], what->act) &&
+           kind_can(&kinds[kind], what->breaker) &&
+           (what->setup != KEPT || kind_can(&kinds[kind], CREATE_KEPT));
+}
+
+/* Each template with each kind, as far as it can be. */
+static void list_scenes(void)
+{
+    for (uint32_t i = 0; i < TEMPLATES; i++) {
+        for (uint32_t kind = 0; kind < KINDS; kind++) {
+            struct scene *scene = &scenes[scene_count];
+            if (!is_possible(&templates[i], kind))
+                continue;
+            scene->kind = &kinds[kind];
+            scene->what = templates[i];
+            snprintf(scene->name, sizeof scene->name, "%s %s", scene->kind->name, templates[i].name);
+            scene_count++;
+        }
+    }
+}
 
 /* After a kill, one fresh process makes one of these calls first. */
 enum aftermath { THEN_CREATE, THEN_EXCLUSIVE, THEN_OPEN, THEN_OTHER, THEN_GC, THEN_REMOVE, AFTERMATHS };
@@ -114,9 +159,6 @@ static const char *const aftermath_names[] = {"create", "create exclusively", "o
 /* While one stands, another makes one of these. */
 static const enum act meanwhile[] = {CREATE, CREATE_EXCLUSIVE, OPEN, REMOVE, REPLACE, CREATE_THIRD, GC};
 #define MEANWHILES (sizeof meanwhile / sizeof meanwhile[0])
-
-static const char *const act_names[] = {"create",     "create kept", "create exclusively", "open",           "open read-only", "close",
-                                        "remove",     "collect",     "create another",     "create a third",    "remove and create"};
 
 /* ---- one run ------------------------------------------------------------------------------------------ */
 
@@ -127,6 +169,8 @@ static struct run {
     uint32_t then;
     bool ended;   /* the victim's call was over */
     struct actor *survivor, *victim;
+    struct actor *first; /* of a link: who has the end that the survivor would have */
+    uint64_t old;        /* what the object that was there is told by */
     char log[600];
 } run;
 
@@ -143,59 +187,39 @@ static const char *where(void)
     const struct scene *scene = run.scene;
     int used = snprintf(text, sizeof text, "--scene '%s' --mode %s --place %u.%u%s", scene->name, run.mode == KILL ? "kill" : "stop",
                         run.place.stops, run.place.steps, run.ended ? " (the call was over)" : "");
-    if (scene->setup == BROKEN)
+    if (scene->what.setup == BROKEN)
         used += snprintf(text + used, sizeof text - (size_t)used, " --broken %u.%u", run.broken.stops, run.broken.steps);
     snprintf(text + used, sizeof text - (size_t)used, " --then %u (%s)\n#   %s", run.then,
              run.mode == KILL ? aftermath_names[run.then % AFTERMATHS] : act_names[meanwhile[run.then % MEANWHILES]], run.log);
     return text;
 }
 
-static struct order order_of(const struct scene *scene, enum act act)
+static bool is_first(const struct actor *actor)
 {
-    static const enum verb creates[] = {DO_REGION_CREATE, DO_PORT_OPEN, DO_STREAM_OPEN}, opens[] = {DO_REGION_OPEN, DO_PORT_OPEN, DO_STREAM_OPEN},
-                           removes[] = {DO_REMOVE_REGION, DO_REMOVE_PORT, DO_REMOVE};
-    uint32_t end = scene->kind == STREAM ? YOKE_WRITE : 0;
-    struct order order = {.verb = creates[scene->kind], .flags = YOKE_CREATE | end};
-    switch (act) {
-    case CREATE:
-    case REPLACE:
-        break;
-    case CREATE_KEPT:
-        order.flags |= YOKE_KEPT;
-        break;
-    case CREATE_EXCLUSIVE:
-        order.flags |= YOKE_EXCLUSIVE;
-        break;
-    case OPEN:
-        order = (struct order){.verb = opens[scene->kind], .flags = end};
-        break;
-    case OPEN_READ_ONLY:
-        order = (struct order){.verb = DO_REGION_OPEN, .flags = YOKE_READ_ONLY};
-        break;
-    case CLOSE:
-        order = (struct order){.verb = DO_CLOSE};
-        break;
-    case REMOVE:
-        order = (struct order){.verb = removes[scene->kind], .name = scene->kind == STREAM ? "stream:x" : NULL};
-        break;
-    case GC:
-        order = (struct order){.verb = DO_GC};
-        break;
-    case CREATE_OTHER:
-    case CREATE_THIRD:
-        order.name = act == CREATE_OTHER ? "other" : "third";
-        order.handle = 1;
-        break;
+    return actor == run.survivor || actor == run.first;
+}
+
+/* What comes before it: of an inbox, that its peer joins. */
+static struct answer prepare(struct actor *actor, enum act what, const char *who)
+{
+    struct answer answer = {.result = 0};
+    const char *name = kind_joins(run.scene->kind, what);
+    if (name) {
+        answer = ask(actor, .verb = DO_PEER_JOIN, .name = name);
+        note(who, "join", &answer);
     }
-    return order;
+    return answer;
 }
 
 /* Tells an actor to do it, and notes what came of it. */
 static struct answer act(struct actor *actor, enum act what, const char *who)
 {
-    struct order order = order_of(run.scene, what);
-    struct answer answer = actor_ask(actor, &order);
-    note(who, act_names[what], &answer);
+    struct order order = kind_order(run.scene->kind, what, is_first(actor));
+    struct answer answer = prepare(actor, what, who);
+    if (answer.result == 0) {
+        answer = actor_ask(actor, &order);
+        note(who, act_names[what], &answer);
+    }
     if (answer.took_ns > totals->slowest_ns)
         totals->slowest_ns = answer.took_ns;
     if (answer.result == -ETIME)
@@ -203,43 +227,81 @@ static struct answer act(struct actor *actor, enum act what, const char *who)
     return answer;
 }
 
+/* A seat is one process's: it is taken. */
+static bool is_taken(const struct answer *answer)
+{
+    return run.scene->kind->seat && answer->result == -EADDRINUSE;
+}
+
 static uint64_t read_mark(struct actor *actor, const char *who)
 {
-    struct answer answer = ask(actor, .verb = DO_READ_MARK);
+    struct answer answer = ask(actor, .verb = DO_READ_MARK, .handle = run.scene->kind->create.handle);
     if (answer.result < 0)
         wrong("%s can not read what it has open: %lld %s", who, (long long)answer.result, answer.sentence);
     return answer.value;
+}
+
+static void closes(struct actor *actor)
+{
+    ask(actor, .verb = DO_CLOSE, .handle = 1);
+    ask(actor, .verb = DO_CLOSE);
+}
+
+/* It has made the object: that is the old one. */
+static void leave_mark(struct actor *actor)
+{
+    ask(actor, .verb = DO_MARK, .value = TOKEN, .handle = run.scene->kind->create.handle);
+    run.old = read_mark(actor, "its maker");
 }
 
 /* An object with its mark, made by a process that then ends: properly, or (transient) by dying. */
 static void make_old(bool kept)
 {
     struct actor *maker = actor_start();
+    run.first = maker;
     act(maker, kept ? CREATE_KEPT : CREATE, "maker");
-    ask(maker, .verb = DO_MARK, .value = TOKEN);
+    leave_mark(maker);
     if (kept)
-        ask(maker, .verb = DO_CLOSE);
+        closes(maker);
     actor_end(maker);
+    run.first = NULL;
+}
+
+static void set_up(const struct scene *scene);
+
+static bool start_victim(const struct scene *scene)
+{
+    struct order order = kind_order(scene->kind, scene->what.act, false);
+    return victim_begin(run.victim, &order);
+}
+
+/* The breaker's call as a scene of its own. */
+static struct scene breaking_of(const struct scene *scene)
+{
+    struct scene breaking = *scene;
+    breaking.what.setup = scene->what.broken_setup;
+    breaking.what.before = scene->what.broken_before;
+    breaking.what.act = scene->what.breaker;
+    return breaking;
 }
 
 static void break_it(const struct scene *scene)
 {
-    struct actor *breaker = actor_start();
-    struct order order = order_of(scene, scene->breaker);
-    if (scene->broken_setup == KEPT)
-        make_old(true);
-    if (!victim_begin(breaker, &order))
+    struct scene breaking = breaking_of(scene);
+    set_up(&breaking);
+    if (!start_victim(&breaking))
         wrong("the breaker could not be traced");
-    victim_go(breaker, &run.broken);
-    victim_kill(breaker);
+    victim_go(run.victim, &run.broken);
+    victim_kill(run.victim);
 }
 
 /* What there is before the victim comes. */
 static void set_up(const struct scene *scene)
 {
-    run.survivor = NULL;
+    run.survivor = run.first = NULL;
     run.log[0] = '\0';
-    switch (scene->setup) {
+    run.old = 0;
+    switch (scene->what.setup) {
     case NOTHING:
         break;
     case KEPT:
@@ -251,24 +313,20 @@ static void set_up(const struct scene *scene)
     case HELD_KEPT:
     case HELD_TRANSIENT:
         run.survivor = actor_start();
-        act(run.survivor, scene->setup == HELD_KEPT ? CREATE_KEPT : CREATE, "survivor");
-        ask(run.survivor, .verb = DO_MARK, .value = TOKEN);
+        act(run.survivor, scene->what.setup == HELD_KEPT ? CREATE_KEPT : CREATE, "survivor");
+        leave_mark(run.survivor);
         break;
     case BROKEN:
         break_it(scene);
         break;
     }
     run.victim = actor_start();
-    if (scene->before == OPENED)
+    if (scene->what.before == OPENED)
         act(run.victim, OPEN, "victim");
-    else if (scene->before == CREATED)
+    else if (scene->what.before == CREATED)
         act(run.victim, CREATE, "victim");
-}
-
-static bool start_victim(const struct scene *scene)
-{
-    struct order order = order_of(scene, scene->act);
-    return victim_begin(run.victim, &order);
+    else
+        prepare(run.victim, scene->what.act, "victim");
 }
 
 static void kill_victim(void)
@@ -289,22 +347,58 @@ static const char *describe(uint32_t leads)
 static uint32_t what_is_open(struct actor *actor)
 {
     uint64_t mark = read_mark(actor, "the next one");
-    if (mark != 0 && mark != TOKEN)
+    if (mark == run.old && run.old != 0)
+        return TO_OLD;
+    if (mark != 0 && !run.scene->kind->numbered)
         wrong("the object has the mark %llx, which nobody left", (unsigned long long)mark);
-    return mark == TOKEN ? TO_OLD : TO_NEW;
+    return TO_NEW;
+}
+
+/* Of what can not be opened only its maker: is it there? */
+static uint32_t look_from_outside(struct actor *actor)
+{
+    struct order order = run.scene->kind->look;
+    struct answer answer = actor_ask(actor, &order);
+    note("then", "look", &answer);
+    if (answer.result >= 0)
+        return TO_OLD;
+    if (answer.result != -EAGAIN && answer.result != -ENOENT)
+        wrong("looking for it: %lld %s", (long long)answer.result, answer.sentence);
+    return TO_NOTHING;
 }
 
 /* Opens it to see what the name leads to. */
 static uint32_t look(struct actor *actor)
 {
+    if (run.scene->kind->look.verb != DO_NOTHING)
+        return look_from_outside(actor);
     struct answer answer = act(actor, OPEN, "then");
     if (answer.result == -ENOENT)
         return TO_NOTHING;
     if (answer.result < 0) {
         wrong("opening: %lld %s", (long long)answer.result, answer.sentence);
-        return 7;
+        return ANY;
     }
     return what_is_open(actor);
+}
+
+static bool name_is_there(void)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", directory, run.scene->kind->entry);
+    return access(path, F_OK) == 0;
+}
+
+/* What there is belongs together: nothing is left of anything that is gone. */
+static bool hangs_together(const struct leftovers *left)
+{
+    bool in_kernel = strstr(run.scene->kind->entry, "@kernel") != NULL, nameless = run.survivor && !name_is_there();
+    uint32_t queues = left->kernel_ports + 2 * left->kernel_links;
+    return left->intents == 0 && left->others == 0 &&
+           left->live_files == left->names + left->kernel_ports + left->kernel_links &&
+           left->segments == left->names + (nameless && !in_kernel) &&
+           (left->queues == queues || !leftovers_see_queues()) && left->fifos == left->kernel_streams &&
+           left->ends <= 2 * left->kernel_links && left->sockets <= left->names;
 }
 
 /* The next call was on another name, or collected: all that a dead one left half-done must be gone. */
@@ -312,8 +406,7 @@ static void check_cleared(void)
 {
     struct leftovers left;
     leftovers_count(directory, &left);
-    bool nameless = run.survivor && left.names == 0; /* the survivor's, removed */
-    if (left.intents != 0 || left.others != 0 || left.live_files != left.names || left.segments != left.names + nameless)
+    if (!hangs_together(&left))
         wrong("after the next yoke call (on another name) there is still:%s", left.text);
 }
 
@@ -323,10 +416,12 @@ static uint32_t aftermath(struct actor *next, enum aftermath what)
     switch (what) {
     case THEN_CREATE:
         answer = act(next, CREATE, "then");
+        if (is_taken(&answer) && run.survivor && !run.scene->kind->first)
+            return TO_OLD; /* the survivor's */
         if (answer.result != 0)
             wrong("creating the name again failed");
         /* nothing or new: not to be told apart */
-        return answer.result != 0 ? 7 : what_is_open(next) == TO_OLD ? TO_OLD : TO_NEW | TO_NOTHING;
+        return answer.result != 0 ? ANY : what_is_open(next) == TO_OLD ? TO_OLD : TO_NEW | TO_NOTHING;
     case THEN_EXCLUSIVE:
         answer = act(next, CREATE_EXCLUSIVE, "then");
         if (answer.result == 0)
@@ -340,8 +435,9 @@ static uint32_t aftermath(struct actor *next, enum aftermath what)
         answer = act(next, CREATE_OTHER, "then");
         if (answer.result != 0)
             wrong("creating another name failed");
-        ask(next, .verb = DO_CLOSE, .handle = 1);
-        check_cleared();
+        closes(next);
+        if (!run.scene->kind->leaves)
+            check_cleared();
         return look(next);
     case THEN_GC:
         answer = act(next, GC, "then");
@@ -365,44 +461,43 @@ static void check_survivor(void)
     if (!run.survivor)
         return;
     uint64_t mark = read_mark(run.survivor, "the survivor");
-    if (mark != TOKEN)
-        wrong("the survivor's object reads %llx instead of %llx", (unsigned long long)mark, (unsigned long long)TOKEN);
-    struct answer first = {0}, second = {0};
-    switch (run.scene->kind) {
-    case PORT:
-        first = ask(run.survivor, .verb = DO_SEND, .value = 77);
-        break;
-    case STREAM:
-        first = ask(run.survivor, .verb = DO_WRITE, .priority = STREAM_MARK_MOST);
-        break;
-    case REGION:
-        first = ask(run.survivor, .verb = DO_LOCK);
-        second = ask(run.survivor, .verb = DO_UNLOCK);
-        break;
+    if (mark != run.old)
+        wrong("the survivor's object reads %llx instead of %llx", (unsigned long long)mark, (unsigned long long)run.old);
+    for (int i = 0; i < 2; i++) {
+        struct order use = run.scene->kind->use[i];
+        struct answer answer = {.result = 0};
+        if (use.verb == DO_NOTHING)
+            continue;
+        answer = actor_ask(run.survivor, &use);
+        bool other_left = run.scene->kind->first && (answer.result == -EPIPE || answer.result == -EOWNERDEAD);
+        if (answer.result != run.scene->kind->use_gives[i] && !other_left)
+            wrong("the survivor can not use it: %s gives %lld %s", verb_names[use.verb], (long long)answer.result,
+                  answer.sentence);
     }
-    if (first.result < (run.scene->kind == REGION ? 0 : 1) || second.result < 0)
-        wrong("the survivor can not use it: %lld, %lld %s", (long long)first.result, (long long)second.result, first.sentence);
 }
 
 /* Closes and removes everything (`only`: the next process's one call was the removal); then nothing may be left. */
 static void tear_down(struct actor *next, bool only)
 {
     struct leftovers left;
-    ask(next, .verb = DO_CLOSE);
-    ask(next, .verb = DO_CLOSE, .handle = 1);
+    const struct kind *kind = run.scene->kind;
+    closes(next);
     actor_end(next);
     if (run.victim) {
-        ask(run.victim, .verb = DO_CLOSE);
-        ask(run.victim, .verb = DO_CLOSE, .handle = 1);
+        closes(run.victim);
         actor_end(run.victim);
     }
     if (run.survivor) {
-        ask(run.survivor, .verb = DO_CLOSE);
+        closes(run.survivor);
         actor_end(run.survivor);
     }
-    if (!only) {
+    run.survivor = run.first = NULL;
+    if (!only || kind->leaves) {
         struct actor *remover = actor_start();
-        act(remover, REMOVE, "at last");
+        if (kind_can(kind, REMOVE))
+            act(remover, REMOVE, "at last");
+        if (kind->leaves)
+            act(remover, GC, "at last");
         actor_end(remover);
     }
     leftovers_count(directory, &left);
@@ -424,7 +519,7 @@ static void kill_there(void)
     kill_victim();
     struct actor *next = actor_start();
     uint32_t leads = aftermath(next, (enum aftermath)(run.then % AFTERMATHS));
-    uint32_t may = run.ended && scene->done_leads ? scene->done_leads : scene->leads;
+    uint32_t may = run.ended && scene->what.done_leads ? scene->what.done_leads : scene->what.leads;
     if ((leads & may) == 0)
         wrong("the name leads to %s; it should lead to %s", describe(leads), describe(may));
     check_survivor();
@@ -435,6 +530,8 @@ static void kill_there(void)
 
 static bool may_answer(enum act what, int64_t result)
 {
+    if (run.scene->kind->seat && result == -EADDRINUSE)
+        return what <= OPEN || what == REPLACE; /* who has the seat is another one */
     switch (what) {
     case CREATE:
     case CREATE_KEPT:
@@ -451,8 +548,9 @@ static bool may_answer(enum act what, int64_t result)
         return result == 0 || result == -ENOENT;
     case GC:
         return result >= 0;
+    default:
+        return false;
     }
-    return false;
 }
 
 /* The other's call while the victim stands. 0 or more: done. */
@@ -480,7 +578,9 @@ static void check_successor(struct actor *other, uint64_t mark)
     uint64_t his = read_mark(other, "the other");
     if (his != mark)
         wrong("what the other has open reads %llx instead of %llx", (unsigned long long)his, (unsigned long long)mark);
-    if (run.scene->act != REMOVE) {
+    if (run.scene->what.act != REMOVE && !name_is_there())
+        wrong("the name of what the other has open is gone");
+    if (run.scene->what.act != REMOVE && !run.scene->kind->seat) {
         struct answer answer = act(third, OPEN, "third");
         if (answer.result != 0)
             wrong("the name of what the other has open is gone");
@@ -490,6 +590,21 @@ static void check_successor(struct actor *other, uint64_t mark)
             ask(third, .verb = DO_CLOSE);
     }
     actor_end(third);
+}
+
+/* It went on and ended its call; `other`, if any, has made or opened one by doing `what`. */
+static void check_victim(const struct answer *answer, enum act what, const struct actor *other, uint64_t mark)
+{
+    enum act act = run.scene->what.act;
+    bool removed = what == REMOVE || what == REPLACE, opens = act <= OPEN && answer->result == 0;
+    if (!may_answer(act, answer->result) && !(removed && answer->result == -ENOENT))
+        wrong("the victim went on, and its call failed");
+    if (opens && other && run.scene->kind->seat && other != run.first)
+        wrong("the victim and the other are both what only one can be");
+    else if (opens && other && !removed && read_mark(run.victim, "the victim") != mark)
+        wrong("the victim and the other have the same name open, but two objects");
+    if (act == OPEN && answer->result == -ENOENT && !removed && (run.scene->what.leads & TO_NOTHING) == 0)
+        wrong("the victim did not find what was there");
 }
 
 static void stop_there(void)
@@ -506,12 +621,14 @@ static void stop_there(void)
     run.ended = victim_go(run.victim, &run.place) == AT_END;
 
     struct actor *other = actor_start();
+    if (scene->kind->first && !run.survivor)
+        run.first = other; /* it comes to the other end */
     int64_t result = other_acts(other, what);
     bool has = result == 0 && (what == CREATE || what == CREATE_EXCLUSIVE || what == OPEN || what == REPLACE);
     uint64_t mark = has ? read_mark(other, "the other") : 0;
     if (has && mark == 0) {
         mark = SUCCESSOR;
-        ask(other, .verb = DO_MARK, .value = mark);
+        ask(other, .verb = DO_MARK, .value = mark, .handle = scene->kind->create.handle);
     }
     check_survivor();
 
@@ -523,15 +640,8 @@ static void stop_there(void)
     } else {
         struct answer answer = {.result = -ETIME};
         actor_hear(run.victim, &answer, SOON_MS);
-        note("victim", act_names[scene->act], &answer);
-        bool removed = what == REMOVE || what == REPLACE;
-        if (!may_answer(scene->act, answer.result) && !(removed && answer.result == -ENOENT))
-            wrong("the victim went on, and its call failed");
-        bool opens = scene->act <= OPEN && answer.result == 0;
-        if (opens && has && !removed && read_mark(run.victim, "the victim") != mark)
-            wrong("the victim and the other have the same name open, but two objects");
-        if (scene->act == OPEN && answer.result == -ENOENT && !removed && (scene->leads & TO_NOTHING) == 0)
-            wrong("the victim did not find what was there");
+        note("victim", act_names[scene->what.act], &answer);
+        check_victim(&answer, what, has ? other : NULL, mark);
     }
     if (has)
         check_successor(other, mark);
@@ -579,6 +689,24 @@ static bool survey(const struct scene *scene, uint64_t *random, struct places *r
     return done;
 }
 
+/* What cannot be done to this kind does not follow. */
+static bool may_follow(const struct kind *kind, enum mode mode, uint32_t then)
+{
+    static const enum act calls[AFTERMATHS] = {CREATE, CREATE_EXCLUSIVE, CLOSE, CREATE_OTHER, GC, REMOVE};
+    return kind_can(kind, mode == KILL ? calls[then % AFTERMATHS] : meanwhile[then % MEANWHILES]);
+}
+
+/* With little time, so many of a scene's places that other scenes have their share. */
+#define PLACES_EACH 16
+
+static bool is_chosen(const struct places *places, const struct scene *scene, enum mode mode, uint64_t *random)
+{
+    uint64_t one_in = scene->what.setup == BROKEN ? 8 : mode == STOP ? 3 : 1;
+    if (options.seconds < 1e6 && one_in * PLACES_EACH < places->count)
+        one_in = places->count / PLACES_EACH;
+    return random_of(random) % one_in == 0;
+}
+
 static void run_places(const struct scene *scene, enum mode mode, uint64_t *random)
 {
     struct places places;
@@ -586,7 +714,7 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
     if (options.one_place) {
         run.place = options.place;
         for (uint32_t then = 0; then < choices; then++) {
-            if (options.then < 0 || options.then == (int)then)
+            if (may_follow(scene->kind, mode, then) && (options.then < 0 || options.then == (int)then))
                 one_run(mode, then);
         }
         return;
@@ -598,12 +726,15 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
     uint32_t first = (uint32_t)random_of(random);
     for (uint32_t i = 0; i <= places.count && !time_is_over(); i++) {
         run.place = i < places.count ? places.list[i] : (struct place){UINT32_MAX, 0};
-        if (options.thorough) {
-            for (uint32_t then = 0; then < choices && !time_is_over(); then++)
+        for (uint32_t then = 0; options.thorough && then < choices && !time_is_over(); then++) {
+            if (may_follow(scene->kind, mode, then))
                 one_run(mode, then);
-        } else if (random_of(random) % (scene->setup == BROKEN ? 8 : mode == STOP ? 3 : 1) == 0) {
-            one_run(mode, (first + i) % choices);
         }
+        if (options.thorough || !is_chosen(&places, scene, mode, random))
+            continue;
+        while (!may_follow(scene->kind, mode, (first + i) % choices))
+            first++;
+        one_run(mode, (first + i) % choices);
     }
     places_free(&places);
 }
@@ -614,13 +745,18 @@ static void run_places(const struct scene *scene, enum mode mode, uint64_t *rand
 static uint64_t signature(void)
 {
     struct leftovers left;
-    uint64_t hash = 0;
+    uint64_t sum = 0, word = 0;
     leftovers_count(directory, &left);
     for (const char *c = left.text; *c; c++) {
-        if (*c < '0' || *c > '9') /* numbers differ from run to run */
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+        /* numbers differ from run to run, and so does the order in which files come */
+        if (!strchr(" 0123456789abcdef", *c))
+            word = (word ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+        if (*c == ' ' || c[1] == '\0') {
+            sum += word;
+            word = UINT64_C(0xcbf29ce484222325);
+        }
     }
-    return hash + leftovers_sizes(directory);
+    return sum + leftovers_sizes(directory);
 }
 
 static void run_broken(const struct scene *scene, enum mode mode, uint64_t *random)
@@ -628,7 +764,7 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
     struct places places;
     uint64_t seen[64];
     uint32_t seen_count = 0;
-    struct scene breaking = {.name = scene->name, .kind = scene->kind, .setup = scene->broken_setup, .act = scene->breaker};
+    struct scene breaking = breaking_of(scene);
     if (options.one_broken) {
         run.broken = options.broken;
         run_places(scene, mode, random);
@@ -667,7 +803,7 @@ static const char *scene_name(uint32_t scene)
 static void run_scene(uint32_t scene, enum mode mode, uint64_t *random)
 {
     run.scene = &scenes[scene];
-    if (run.scene->setup == BROKEN)
+    if (run.scene->what.setup == BROKEN)
         run_broken(run.scene, mode, random);
     else
         run_places(run.scene, mode, random);
@@ -675,10 +811,11 @@ static void run_scene(uint32_t scene, enum mode mode, uint64_t *random)
 
 int main(int argc, char **argv)
 {
-    static const struct campaign campaign = {
+    list_scenes();
+    const struct campaign campaign = {
         .usage = "lifecycle [--long] [--seed N] [--seconds N] [--lanes N] [--scene NAME] [--mode kill|stop] "
                  "[--place STOPS.STEPS] [--broken STOPS.STEPS] [--then N]",
-        .scenes = SCENES,
+        .scenes = scene_count,
         .modes = 2,
         .name = scene_name,
         .run = run_scene,

@@ -218,7 +218,7 @@ LONG_CHECKS = [
     ["sweep", "--mode", "pair", "--seconds", "900"],
 ]
 
-WORLD = ["tools", "world", "starts", "operations", "model", "coroutine"]
+WORLD = ["tools", "shuffle", "world", "starts", "operations", "model", "coroutine"]
 
 
 class Ring:

@@ -240,7 +240,7 @@ LONG_CHECKS = [
     ["spsc_sweep", "--mode", "pair", "--seconds", "600"],
 ]
 
-WORLD = ["tools", "spsc_starts", "spsc_operations", "spsc_model", "coroutine"]
+WORLD = ["tools", "shuffle", "spsc_starts", "spsc_operations", "spsc_model", "coroutine"]
 LINK = mutants.Ring(["ring/spsc.c", "ring/spsc.h"], MUTANTS, CHECKS, LONG_CHECKS,
                     {"spsc_schedules": WORLD + ["walk", "spsc_schedules"],
                      "spsc_sweep": WORLD + ["stepper", "spsc_sweep"]}, ["spsc_operations"])

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shuffle.h"
+
 extern char why[256];
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* false */
 
@@ -23,14 +25,6 @@ bool seen_add(struct seen *seen, uint64_t hash); /* true: it is new */
 _Noreturn void give_up(const char *what);
 
 double seconds_now(void);
-uint64_t random_next(uint64_t *state);
 bool random_chance(uint64_t *state, double share);
-
-/* The numbers 0 .. total - 1, each once, in an order that the seed decides. */
-struct shuffle {
-    uint64_t total, factor, offset;
-};
-struct shuffle shuffle_make(uint64_t total, uint64_t seed);
-uint64_t shuffle_at(const struct shuffle *shuffle, uint64_t i);
 
 #endif
