@@ -69,11 +69,24 @@ static void restore_owner_rights(int fd, mode_t mode)
     (void)!chmod(path, (facts.st_mode & 07777) | (mode & 0700));
 }
 
+/*
+ * Where a program has closed its standard descriptors, what it, or YOKE_LOG, says there would be
+ * written into a lock file, or over the memory of a pair: no file of yoke's has one of their numbers.
+ */
+static int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int above = yk_sys_duplicate(fd);
+    yk_sys_close(fd);
+    return above == -EINVAL ? -EMFILE : above; /* no more than three may be open */
+}
+
 int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
     int saved = errno;
     flags |= O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-    int fd = (int)CALL(openat(dir, path, flags, mode));
+    int fd = above_standard((int)CALL(openat(dir, path, flags, mode)));
     if (fd >= 0 && (flags & O_CREAT))
         restore_owner_rights(fd, mode);
     errno = saved;
@@ -93,7 +106,7 @@ int yk_sys_reopen(int fd, int flags)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return (int)CALL(open(path, flags | O_CLOEXEC | O_NOCTTY));
+    return above_standard((int)CALL(open(path, flags | O_CLOEXEC | O_NOCTTY)));
 }
 
 ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset)
@@ -436,7 +449,7 @@ int yk_sys_membarrier(void)
 
 int yk_sys_memfd(const char *name, uint64_t size)
 {
-    int fd = (int)CALL(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    int fd = above_standard((int)CALL(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)));
     if (fd < 0)
         return fd;
     int result = (int)CALL(fchmod(fd, 0600)); /* 0777 unless told */
@@ -492,7 +505,7 @@ int yk_sys_file_flags(int fd)
 
 int yk_sys_duplicate(int fd)
 {
-    return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 int yk_sys_replace(int fd, int by)
