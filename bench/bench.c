@@ -248,6 +248,8 @@ static void parse_options(struct request *request, int argc, char **argv)
             break;
         case TIME:
             time_ns = yk_parse_duration(&usage, "--time", optarg);
+            if (time_ns == 0)
+                yk_usage_error(&usage, "--time '%s': nothing can be measured in no time", optarg);
             break;
         case REPORT:
             request->report = optarg;

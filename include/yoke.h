@@ -47,7 +47,14 @@
  * is closed once, by one thread, while no other thread is inside a call on it, except one that
  * waits there (it gets -ECANCELED), and none begins another. A call that was not to wait is not
  * waiting. Where threads may be inside or between calls, yoke_cancel() first, join them, then
- * close.
+ * close. No call is a cancellation point: a thread that pthread_cancel() is to end comes back from
+ * its call first, and yoke_cancel() ends the wait there. (Not so in the place nats://: no thread may be
+ * cancelled in a call there.) In a signal handler no function of yoke's may be called, not even
+ * yoke_cancel(): it could be waiting for what it interrupted.
+ *
+ * Descriptors. What a handle has open is closed by closing the handle, and not otherwise: who closes
+ * all descriptors that there are (closefrom(3), some ways to become a daemon) and goes on with its
+ * handles is dead for all others, and they take its place beside it.
  *
  * Fork. A child may go on using every handle that its parent had open: at its first call it joins
  * as a participant of its own. What the parent had borrowed, loaned or locked stays the parent's.

@@ -43,18 +43,38 @@
 
 #define NO_MEMORY_NAP INT64_C(1000000)
 
-/* Runs the call until no signal interrupts it; leaves the caller's errno alone. */
-#define CALL(expression)                         \
-    ({                                           \
-        int saved_ = errno;                      \
-        long result_;                            \
-        do                                       \
-            result_ = (long)(expression);        \
-        while (result_ == -1 && errno == EINTR); \
-        if (result_ == -1)                       \
-            result_ = -errno;                    \
-        errno = saved_;                          \
-        result_;                                 \
+/* Makes the call once; leaves the caller's errno alone. */
+#define DIRECT(expression)                 \
+    ({                                     \
+        int saved_ = errno;                \
+        long result_ = (long)(expression); \
+        if (result_ == -1)                 \
+            result_ = -errno;              \
+        errno = saved_;                    \
+        result_;                           \
+    })
+
+/*
+ * The same for what POSIX lets pthread_cancel() end: a thread that ended here would leave locks taken and
+ * handles half-changed. So it goes on until it is back in its program.
+ */
+#define ONCE(expression)                                             \
+    ({                                                               \
+        int cancelled_;                                              \
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled_); \
+        long once_ = DIRECT(expression);                             \
+        pthread_setcancelstate(cancelled_, NULL);                    \
+        once_;                                                       \
+    })
+
+/* Until no signal interrupts it. */
+#define CALL(expression)                \
+    ({                                  \
+        long called_;                   \
+        do                              \
+            called_ = ONCE(expression); \
+        while (called_ == -EINTR);      \
+        called_;                        \
     })
 
 /* A umask that takes the owner's own rights away would lock this user out of what it just made. */
@@ -69,11 +89,24 @@ static void restore_owner_rights(int fd, mode_t mode)
     (void)!chmod(path, (facts.st_mode & 07777) | (mode & 0700));
 }
 
+/*
+ * Where a program has closed its standard descriptors, what it, or YOKE_LOG, says there would be
+ * written into a lock file, or over the memory of a pair: no file of yoke's has one of their numbers.
+ */
+static int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int above = yk_sys_duplicate(fd);
+    yk_sys_close(fd);
+    return above == -EINVAL ? -EMFILE : above; /* no more than three may be open */
+}
+
 int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
 {
     int saved = errno;
     flags |= O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-    int fd = (int)CALL(openat(dir, path, flags, mode));
+    int fd = above_standard((int)CALL(openat(dir, path, flags, mode)));
     if (fd >= 0 && (flags & O_CREAT))
         restore_owner_rights(fd, mode);
     errno = saved;
@@ -83,9 +116,7 @@ int yk_sys_open(int dir, const char *path, int flags, mode_t mode)
 
 int yk_sys_close(int fd)
 {
-    int saved = errno;
-    close(fd); /* never again after EINTR: on Linux the descriptor is gone */
-    errno = saved;
+    (void)ONCE(close(fd)); /* never again after EINTR: on Linux the descriptor is gone */
     return 0;
 }
 
@@ -93,7 +124,7 @@ int yk_sys_reopen(int fd, int flags)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return (int)CALL(open(path, flags | O_CLOEXEC | O_NOCTTY));
+    return above_standard((int)CALL(open(path, flags | O_CLOEXEC | O_NOCTTY)));
 }
 
 ssize_t yk_sys_read_all(int fd, void *buffer, size_t capacity, off_t offset)
@@ -230,10 +261,12 @@ int yk_sys_mkdir_at(int dir, const char *path, mode_t mode)
 {
     int saved = errno;
     int result = (int)CALL(mkdirat(dir, path, mode));
-    int fd = result < 0 ? -1 : openat(dir, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = result < 0
+                 ? -1
+                 : (int)ONCE(openat(dir, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (fd >= 0) {
         restore_owner_rights(fd, mode);
-        close(fd);
+        yk_sys_close(fd);
     }
     errno = saved;
     return result;
@@ -274,7 +307,10 @@ int yk_sys_rename_exclusive(int from_dir, const char *from, int to_dir, const ch
 static int byte_lock(int fd, int command, short type, off_t byte, off_t count, struct flock *ret)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};
-    int result = (int)CALL(fcntl(fd, command, &lock));
+    int result;
+    do /* which is no cancellation point, but where it waits for a lock */
+        result = (int)DIRECT(fcntl(fd, command, &lock));
+    while (result == -EINTR);
     if (ret)
         *ret = lock;
     return result == -EACCES ? -EAGAIN : result;
@@ -436,7 +472,7 @@ int yk_sys_membarrier(void)
 
 int yk_sys_memfd(const char *name, uint64_t size)
 {
-    int fd = (int)CALL(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    int fd = above_standard((int)CALL(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)));
     if (fd < 0)
         return fd;
     int result = (int)CALL(fchmod(fd, 0600)); /* 0777 unless told */
@@ -492,7 +528,7 @@ int yk_sys_file_flags(int fd)
 
 int yk_sys_duplicate(int fd)
 {
-    return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    return (int)CALL(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 int yk_sys_replace(int fd, int by)
@@ -611,14 +647,8 @@ int yk_sys_epoll_remove(int epoll, int fd)
 
 int yk_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int64_t timeout_ns)
 {
-    int saved = errno;
     int result = timeout_ns > 0 ? yk_sys_poll(epoll, -1, timeout_ns) : 1; /* in nanoseconds */
-    if (result > 0) {
-        result = epoll_wait(epoll, events, count, 0);
-        result = result < 0 ? -errno : result;
-    }
-    errno = saved;
-    return result;
+    return result > 0 ? (int)ONCE(epoll_wait(epoll, events, count, 0)) : result;
 }
 
 int yk_sys_timer(void)
@@ -659,10 +689,7 @@ int yk_sys_inotify_remove(int fd, int wd)
 static int wait_ready(struct pollfd *fds, size_t count, int64_t timeout_ns)
 {
     struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    int saved = errno;
-    int result = ppoll(fds, count, timeout_ns < 0 ? NULL : &time, NULL);
-    result = result < 0 ? -errno : result;
-    errno = saved;
+    int result = (int)ONCE(ppoll(fds, count, timeout_ns < 0 ? NULL : &time, NULL));
     if (result != -ENOMEM)
         return result;
     /* as if nothing came in a short time */
@@ -750,17 +777,12 @@ int yk_sys_futex_wait(const yk_atomic32 *word, uint32_t expected, int64_t timeou
 {
     /* Plain FUTEX_WAIT with a time-out: the only form that returns EINTR under SA_RESTART. */
     struct timespec time = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    int saved = errno;
-    long result = syscall(SYS_futex, &word->raw, FUTEX_WAIT, expected, &time, NULL, 0);
-    if (result < 0)
-        result = -errno;
-    errno = saved;
-    return (int)result;
+    return (int)DIRECT(syscall(SYS_futex, &word->raw, FUTEX_WAIT, expected, &time, NULL, 0));
 }
 
 int yk_sys_futex_wake(const yk_atomic32 *word, int count)
 {
-    return (int)CALL(syscall(SYS_futex, &word->raw, FUTEX_WAKE, count, NULL, NULL, 0));
+    return (int)DIRECT(syscall(SYS_futex, &word->raw, FUTEX_WAKE, count, NULL, NULL, 0));
 }
 
 int yk_sys_pidfd_open(int32_t pid)
@@ -883,7 +905,7 @@ int yk_sys_datagram_bind(int dir, const char *path, mode_t mode, int64_t group)
         result = (int)CALL(fchmodat(dir, path, mode, 0));
     if (result == 0)
         return fd;
-    close(fd);
+    yk_sys_close(fd);
     return result;
 }
 
@@ -965,7 +987,7 @@ int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void
     DIR *stream = fdopendir(fd);
     if (!stream) {
         result = -errno;
-        close(fd);
+        yk_sys_close(fd);
     } else {
         struct dirent *entry;
         do {
@@ -1007,9 +1029,7 @@ int64_t yk_now_wall(void)
 void yk_nap(int64_t ns)
 {
     struct timespec time = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    int saved = errno;
-    nanosleep(&time, NULL);
-    errno = saved;
+    (void)ONCE(nanosleep(&time, NULL));
 }
 
 int64_t yk_deadline(int64_t timeout_ns)

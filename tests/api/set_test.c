@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -583,6 +584,62 @@ static void waits_end_by_cancel_time_and_signal(void **state)
     must_fail(interrupted_result(wait_in_a_new_set, NULL), EINTR);
 }
 
+static void thread_that_is_cancelled_comes_back_from_its_call_first(void **state)
+{
+    yoke_set *set = set_make();
+    struct worker worker;
+
+    (void)state;
+    worker_start(&worker, wait_for_long, set);
+    worker_wait_asleep(&worker);
+    assert_int_equal(pthread_cancel(worker.thread), 0);
+    must(yoke_set_cancel(set));
+    int64_t result = worker_join(&worker);
+    assert_true(result == -ECANCELED || result == -EINTR);
+    yoke_set_close(set);
+}
+
+static void *come_and_go(void *rounds)
+{
+    yoke_endpoint *port;
+    yoke_peer *peer;
+
+    for (;; pthread_testcancel()) {
+        if (yoke_peer_join(&peer, "bob", NULL) == 0)
+            yoke_peer_leave(peer);
+        if (yoke_open(&port, "port:jobs", 0, NULL) == 0) {
+            yoke_fd(port);
+            yoke_close(port);
+        }
+        atomic_fetch_add((atomic_uint *)rounds, 1);
+    }
+    return NULL;
+}
+
+static void thread_that_is_cancelled_leaves_nothing_locked_and_nothing_open(void **state)
+{
+    yoke_endpoint *port = port_make("jobs", NULL), *first = port_join("jobs");
+
+    (void)state;
+    must(yoke_fd(first)); /* the process's own inotify instance stays */
+    yoke_close(first);
+    int before = open_descriptors();
+    for (int i = 0; i < 100; i++) {
+        struct worker worker = {.result = 0};
+        atomic_uint rounds = 0;
+
+        assert_int_equal(pthread_create(&worker.thread, NULL, come_and_go, &rounds), 0);
+        while (atomic_load(&rounds) == 0)
+            sched_yield();
+        assert_int_equal(pthread_cancel(worker.thread), 0);
+        worker_join(&worker);
+        yoke_peer_leave(join("bob"));
+    }
+    yoke_close(port_join("jobs"));
+    assert_int_equal(open_descriptors(), before);
+    yoke_close(port);
+}
+
 static int role_makes_its_own(void *argument)
 {
     yoke_set *parents = argument, *set = set_make();
@@ -635,6 +692,8 @@ int main(void)
         api_test(a_set_can_be_polled_itself),
         api_test(thousand_endpoints_share_one_wait),
         api_test(waits_end_by_cancel_time_and_signal),
+        api_test(thread_that_is_cancelled_comes_back_from_its_call_first),
+        api_test(thread_that_is_cancelled_leaves_nothing_locked_and_nothing_open),
         api_test(a_child_makes_its_own_set),
     };
     return cmocka_run_group_tests(tests, api_setup, NULL);

@@ -90,6 +90,7 @@ WRONG += [
     (['send', 'port:x', '--tag', '18446744073709551616', 'm'], "'18446744073709551616'"),
     (['recv', 'port:x', '--count', '0'], '--count'),
     (['recv', 'port:x', '--count', '-3'], "'-3'"),
+    (['bench', '--time', '0'], "--time '0'"),
 ]
 WRONG += [
     ([command, 'port:x', '--timeout', time], f"--timeout '{time}'")

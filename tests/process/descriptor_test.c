@@ -573,6 +573,78 @@ static void all_of_it_works_where_io_uring_and_newer_calls_are_forbidden(void **
     assert_int_equal(role_wait(role_start(role_works_without_them, NULL), 3 * SOON_MS), 0);
 }
 
+/* A program that has closed its standard descriptors, and goes on talking. */
+static void talk(void)
+{
+    static const char words[] = "what nobody should have to read\n";
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        (void)!write(fd, words, sizeof words - 1);
+}
+
+static int role_sends_in_silence(void *argument)
+{
+    yoke_endpoint *const *ports = argument;
+    bool sent = true;
+
+    talk();
+    for (int i = 0; i < 4; i++) {
+        sent = sent && yoke_send(ports[i], "x", 1, YOKE_NOW) == 0;
+        talk();
+    }
+    return sent ? 0 : 1;
+}
+
+/* Assertions would be silent, too: what failed is told by the number. */
+static int role_works_in_silence(void *argument)
+{
+    yoke_endpoint *ports[4], *end;
+    const int *pair = argument;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        close(fd);
+    for (int i = 0; i < 4; i++) {
+        char address[] = "port:silent0";
+        address[strlen(address) - 1] = (char)('0' + i);
+        if (yoke_open(&ports[i], address, 0, NULL) < 0)
+            return 1;
+        talk();
+    }
+    for (int i = 0; i < 2; i++) {
+        if (yoke_open_descriptor(&end, pair[i], NULL) < 0)
+            return 2;
+        talk();
+    }
+    return role_wait(role_start(role_sends_in_silence, ports), SOON_MS) == 0 ? 0 : 3;
+}
+
+static void what_is_said_where_standard_descriptors_are_closed_is_written_into_nothing(void **state)
+{
+    const struct yoke_options small = {sizeof small, 64, 8, 0, 8, 0, 0, 0, 1, 0, -1, -1, NULL, 0};
+    yoke_endpoint *keepers[4], *end, *other;
+    char name[] = "silent0";
+    int pair[2];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        name[strlen(name) - 1] = (char)('0' + i);
+        keepers[i] = port_make(name, &small);
+    }
+    must(yoke_pair(pair, NULL));
+    assert_int_equal(role_wait(role_start(role_works_in_silence, pair), SOON_MS), 0);
+    for (int i = 0; i < 4; i++) {
+        name[strlen(name) - 1] = (char)('0' + i);
+        other = port_join(name);
+        yoke_close(other);
+        yoke_close(keepers[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        must(yoke_open_descriptor(&end, pair[i], NULL));
+        yoke_close(end);
+        close(pair[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +659,7 @@ int main(void)
         api_test(death_in_another_pid_namespace_is_told),
         api_test(many_deaths_at_once_are_all_told),
         api_test(all_of_it_works_where_io_uring_and_newer_calls_are_forbidden),
+        api_test(what_is_said_where_standard_descriptors_are_closed_is_written_into_nothing),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);
