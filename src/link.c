@@ -42,6 +42,10 @@
 #define STREAMING 32
 #define LAG       32
 
+/* Of messages that take no more lines of 64 bytes than this all are fetched while one waits for them. */
+#define LINES_FETCHED 3u
+#define LINE          64u
+
 enum { RECEIVING, SENDING };
 
 #define UNNAMED "(unnamed)" /* as the other peer, in sentences */
@@ -747,6 +751,7 @@ static bool recv_now(struct yk_link *link, void *buffer, size_t capacity, size_t
     if (!yk_spsc_recv_small(&link->in, buffer, capacity, ret_size) &&
         !yk_spsc_recv_big(&link->in, buffer, capacity, ret_size))
         return false;
+    link->size = (uint32_t)*ret_size;
     TRACE_RECEIVED(link, *ret_size);
     wake_other(link, YK_WAIT_ROOM);
     return true;
@@ -763,6 +768,17 @@ static ssize_t recv_one(struct yk_link *link, void *buffer, size_t capacity, int
     return received < 0 ? received : (ssize_t)message.size;
 }
 
+/*
+ * How many lines of the next message, if it is as big as the last one, lie behind the one that is looked at.
+ * Fetched while one waits they come over together with it. Of more than a few most would be fetched while the
+ * sender still writes them, and have to go back.
+ */
+static uint32_t lines_behind(const struct yk_link *link)
+{
+    uint32_t bytes = YK_SPSC_BYTES + link->size, lines = (bytes + LINE - 1) / LINE;
+    return lines <= LINES_FETCHED && bytes <= link->in.ring.geometry.slot_stride ? lines - 1 : 0;
+}
+
 /* A message that comes within about a round trip is had without a system call or a clock. */
 static ssize_t recv_soon(struct yk_link *link, void *buffer, size_t capacity, int64_t timeout_ns)
 {
@@ -771,8 +787,12 @@ static ssize_t recv_soon(struct yk_link *link, void *buffer, size_t capacity, in
     for (int i = 0; link->run >= STREAMING && i < LAG; i++)
         yk_pause();
     link->run = 0;
-    for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++)
-        ;
+    uint32_t behind = lines_behind(link);
+    const unsigned char *slot = yk_spsc_slot(&link->in.ring, link->in.taken);
+    for (int i = 0; i < SHORT_SPIN && !yk_spsc_peek(&link->in); i++) {
+        for (uint32_t line = 1; line <= behind; line++)
+            yk_prefetch(slot + line * LINE);
+    }
     ssize_t size = recv_one(link, buffer, capacity, timeout_ns);
     go_out(link, RECEIVING);
     return size;
@@ -797,6 +817,7 @@ ssize_t yk_link_recv(struct yk_link *link, void *buffer, size_t capacity, int64_
     if (yk_likely(yk_link_entered(link) && buffer &&
                   yk_spsc_recv_small(&link->in, buffer, capacity, &size))) {
         link->run++;
+        link->size = (uint32_t)size;
         TRACE_RECEIVED(link, size);
         wake_other(link, YK_WAIT_ROOM);
         return (ssize_t)size;

@@ -69,6 +69,7 @@ struct yk_link {
     bool membarrier;        /* this process's threads may do without fences */
     yk_atomic32 inside[2];  /* private: a thread is in a call that waits: to receive, to send */
     uint32_t run;           /* messages received in a row without waiting */
+    uint32_t size;          /* of the last one that was received the short way: a guess */
     uint32_t waits;         /* to receive, since it was last thought about whether that is often: */
     uint64_t waits_from;    /* from this message on */
     struct yk_notice peers; /* the doorbell of the peer that it is open as (peer_next.c) */
