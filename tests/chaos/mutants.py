@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Deliberate faults in the library: does chaos find them?
+"""Deliberate faults in the library: does chaos find them? Or another program that tries all of it?
 
-usage: mutants.py --source DIR --work DIR [--only NAME,...] [--seconds N] [--seed N]
+usage: mutants.py --source DIR --work DIR [--program chaos-chaos|crash-pairs|crash-lifecycle] [--only NAME,...]
+                  [--seconds N] [--seed N]
 
 By hand: each takes a build and up to a minute. DIR is copied to the work directory, built there with meson, and changed back
-after each. A mutant is found when chaos fails, or hangs and is ended.
+after each. A mutant is found when the program fails, or hangs and is ended.
 """
 import argparse
 import pathlib
@@ -63,6 +64,10 @@ MUTANTS = [
      "    close_all(descriptor);\n    free(descriptor);", "    close_all(descriptor);"),
     ("leak-name", "what a dead process began to create is not undone", "src/memory/recovery.c",
      "        yk_recover_intent(walk->directory, walk->intents, entry);", "        (void)entry;"),
+    ("half-gone", "a kernel stream that somebody died removing is left as long as it is in use", "src/fifo.c",
+     "        if (is_half_gone(directory, fd, plan->name))\n", "        if (false && is_half_gone(directory, fd, plan->name))\n"),
+    ("leak-end", "a kernel link's second FIFO stays", "src/memory/recovery.c",
+     "    for (int side = 0; ends && side < 2; side++)", "    for (int side = 0; ends && side < 1; side++)"),
 ]
 
 
@@ -82,12 +87,12 @@ def mutate(source, mutant):
     return path, text
 
 
-def run(work, seconds, seed):
+def run(work, program, seconds, seed):
     build = work / "build"
-    done = subprocess.run(["ninja", "-C", build, "tests/chaos-chaos", "tests/isolate"], capture_output=True, text=True)
+    done = subprocess.run(["ninja", "-C", build, f"tests/{program}", "tests/isolate"], capture_output=True, text=True)
     if done.returncode:
         return "does not build", done.stdout[-600:]
-    command = [build / "tests/isolate", build / "tests/chaos-chaos", "--seed", str(seed), "--seconds", str(seconds)]
+    command = [build / "tests/isolate", build / "tests" / program, "--seed", str(seed), "--seconds", str(seconds)]
     begun = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     first = [line for line in (done.stderr + done.stdout).splitlines() if "fault" in line or "wrong" in line]
@@ -99,6 +104,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
     parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--program", default="chaos-chaos")
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
@@ -114,7 +120,7 @@ def main():
             continue
         path, text = mutate(source, mutant)
         try:
-            result, how = run(options.work, options.seconds, options.seed)
+            result, how = run(options.work, options.program, options.seconds, options.seed)
         finally:
             path.write_text(text)
         missed += result != "found"

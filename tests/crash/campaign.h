@@ -45,7 +45,8 @@ struct campaign {
     const char *(*name)(uint32_t scene);
     const char *(*family)(uint32_t scene); /* or NULL */
     void (*run)(uint32_t scene, enum mode mode, uint64_t *random);
-    void (*complete)(void **state); /* or NULL: a test of its own, before: do the scenes cover what they should? */
+    void (*complete)(void **state); /* or NULL: a test of its own: do the scenes cover what they should? */
+    const char *complete_name;
     const char *(*where)(void); /* how to come back to the run that goes on now: options, and what happened */
 };
 

@@ -347,6 +347,7 @@ int main(int argc, char **argv)
         .run = run_scene,
         .where = where,
         .complete = no_function_is_overlooked,
+        .complete_name = "no_function_is_overlooked",
     };
     if (argc == 2 && strcmp(argv[1], "--table") == 0) {
         library_print_table();

@@ -699,10 +699,15 @@ static bool may_follow(const struct kind *kind, enum mode mode, uint32_t then)
 /* With little time, so many of a scene's places that other scenes have their share. */
 #define PLACES_EACH 16
 
+static bool is_bounded(void)
+{
+    return options.seconds < 1e6 && !options.thorough;
+}
+
 static bool is_chosen(const struct places *places, const struct scene *scene, enum mode mode, uint64_t *random)
 {
     uint64_t one_in = scene->what.setup == BROKEN ? 8 : mode == STOP ? 3 : 1;
-    if (options.seconds < 1e6 && one_in * PLACES_EACH < places->count)
+    if (is_bounded() && one_in * PLACES_EACH < places->count)
         one_in = places->count / PLACES_EACH;
     return random_of(random) % one_in == 0;
 }
@@ -759,11 +764,15 @@ static uint64_t signature(void)
     return sum + leftovers_sizes(directory);
 }
 
+/* With little time: so many deaths of the breaker's, and so many of what they leave. */
+#define DEATHS_EACH 12
+#define STATES_EACH 2
+
 static void run_broken(const struct scene *scene, enum mode mode, uint64_t *random)
 {
     struct places places;
     uint64_t seen[64];
-    uint32_t seen_count = 0;
+    uint32_t seen_count = 0, states = 0;
     struct scene breaking = breaking_of(scene);
     if (options.one_broken) {
         run.broken = options.broken;
@@ -774,7 +783,10 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
         wrong("the breaker's call could not be surveyed");
         return;
     }
-    for (uint32_t i = 0; i < places.count && !time_is_over(); i++) {
+    for (uint32_t i = 0; i < places.count && !time_is_over() && (states < STATES_EACH || !is_bounded()); i++) {
+        bool last = states == 0 && i + 1 == places.count;
+        if (is_bounded() && !last && random_of(random) % places.count >= DEATHS_EACH)
+            continue;
         run.broken = places.list[i];
         break_it(scene);
         uint64_t one = signature();
@@ -782,11 +794,14 @@ static void run_broken(const struct scene *scene, enum mode mode, uint64_t *rand
         bool known = seen_count == sizeof seen / sizeof seen[0];
         for (uint32_t k = 0; k < seen_count && !known; k++)
             known = seen[k] == one;
-        if (known)
+        if (known && !last)
             continue;
-        seen[seen_count++] = one;
-        if (!options.thorough && random_of(random) % 4 != 0)
+        if (!known)
+            seen[seen_count++] = one;
+        bool chosen = options.thorough || random_of(random) % (is_bounded() ? 2 : 4) == 0;
+        if (!chosen && !last)
             continue;
+        states++;
         __atomic_add_fetch(&totals->states, 1, __ATOMIC_SEQ_CST);
         run_places(scene, mode, random);
     }
