@@ -249,7 +249,10 @@ typedef struct yoke_semaphore yoke_semaphore;
  */
 YOKE_API int yoke_lock_acquire(yoke_region *region, yoke_lock *lock, int64_t timeout_ns);
 
-/* Releases it. Only the thread that took it may, through the same handle: else -EPERM. */
+/*
+ * Releases it. Only the thread that took it may, through the same handle: else -EPERM. A thread that
+ * ends without having released it leaves it taken until its process ends, or closes the handle.
+ */
 YOKE_API int yoke_lock_release(yoke_region *region, yoke_lock *lock);
 
 /* How many bytes of region memory a semaphore of `units` takes (a multiple of 8). */
@@ -286,10 +289,11 @@ YOKE_API int yoke_semaphore_value(yoke_region *region, yoke_semaphore *semaphore
 YOKE_API int yoke_event_notify(yoke_region *region, yoke_event *event);
 
 /*
- * Waits until the event was notified more often than *seen says, then stores the new count there
- * and returns 0. *seen is the caller's own (in private memory): start with yoke_event_count() to
- * wait for what comes next, with 0 for anything since the region was made. No notification is
- * missed between two waits. -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED, -EINVAL.
+ * Waits until the event's count is another one than *seen (it was notified since, or the memory was
+ * made anew), then stores the new count there and returns 0. *seen is the caller's own (in private
+ * memory): start with yoke_event_count() to wait for what comes next, with 0 for anything since the
+ * region was made. No notification is missed between two waits. -EAGAIN, -ETIMEDOUT, -EINTR,
+ * -ECANCELED, -EINVAL.
  */
 YOKE_API int yoke_event_wait(yoke_region *region, yoke_event *event, uint64_t *seen,
                              int64_t timeout_ns);

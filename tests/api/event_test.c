@@ -272,6 +272,19 @@ static void wait_ends_by_time_signal_cancel_and_close(void **state)
     yoke_region_close(region);
 }
 
+/* A waiter that remembers more than there was would wait for ever. */
+static void event_that_was_made_anew_is_told(void **state)
+{
+    yoke_region *region = region_make(name, 4096);
+    uint64_t seen = 7;
+
+    (void)state;
+    must(yoke_event_wait(region, &in(region)->ping, &seen, YOKE_NOW));
+    assert_int_equal(seen, 0);
+    must_fail(yoke_event_wait(region, &in(region)->ping, &seen, YOKE_NOW), EAGAIN);
+    yoke_region_close(region);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +296,7 @@ int main(void)
         api_test(forked_child_waits_through_its_parents_handle),
         api_test(bad_places_and_null_are_refused),
         api_test(wait_ends_by_time_signal_cancel_and_close),
+        api_test(event_that_was_made_anew_is_told),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);
