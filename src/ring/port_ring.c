@@ -46,7 +46,9 @@
  *
  * Why no fence after storing the word: word and commit are a relaxed store and a seq_cst CAS after
  * it in program order; who reads the cell FULL (acquire) sees the word. Why no lock against the ABA
- * of a cell: a cell's value recurs only after 2^25 laps.
+ * of a cell: a cell's value recurs only after 2^25 laps. Who stood still for exactly as long before its CAS then sends,
+ * or takes, what is free, or waits, in that very cell now; all that asks whether a block is its cell's (I2) compares
+ * places in the ring, which are the same. Only the number in the block is an old one.
  */
 #include "ring/port_ring.h"
 
