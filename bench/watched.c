@@ -156,10 +156,22 @@ static int setup_link(struct watching *watching)
     return 0;
 }
 
+/* The sides were killed: their names go with whoever comes back under them, and leaves. */
+static void take_names_away(struct watching *watching)
+{
+    yoke_endpoint *end;
+
+    for (int side = 0; side < 2; side++)
+        if (watching->options[side].as &&
+            yoke_open(&end, watching->address[side], 0, &watching->options[side]) == 0)
+            yoke_close(end);
+}
+
 static void teardown(struct watching *watching)
 {
     for (int i = 0; i < ROLES; i++)
         bench_child_end(&watching->children[i]);
+    take_names_away(watching);
     yoke_close(watching->keeper);
     for (int side = 0; side < 2; side++)
         free((char *)watching->options[side].as);

@@ -152,6 +152,11 @@ class Rows(Bench):
             self.assertEqual(child.wait(tool.DEADLINE), -signal.SIGINT, case)
             self.assertEqual(self.json('ls'), [])
 
+    def test_those_who_were_watched_leave_no_names(self):
+        self.bench('--case', 'watched', '--quick', '--against', 'none')
+        left = [name for name in os.listdir(os.environ['YOKE_DIR']) if not name.startswith(('.lock', '.intents'))]
+        self.assertEqual(left, [])
+
     def test_growth_has_its_curves(self):
         rows = self.of_case('grow')
         if {row['curve'] for row in rows} != set(CURVES):  # --quick has little time, and the machine is slow
