@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Deliberate faults in the library: does chaos find them? Or another program that tries all of it?
 
-usage: mutants.py --source DIR --work DIR [--program chaos-chaos|crash-pairs|crash-lifecycle] [--only NAME,...]
+usage: mutants.py [--source DIR] [--work DIR] [--program chaos-chaos|crash-pairs|crash-lifecycle] [--only NAME,...]
                   [--seconds N] [--seed N]
 
 By hand: each takes a build and up to a minute. DIR is copied to the work directory, built there with meson, and changed back
-after each. A mutant is found when the program fails, or hangs and is ended.
+after each; without --work it is a temporary one. A mutant is found when the program fails, or hangs and is ended.
 """
 import argparse
 import pathlib
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 MUTANTS = [
@@ -32,8 +33,8 @@ MUTANTS = [
      "if ((word & 1) != 0 && !is_committed(ring, block, word))", "if (false && !is_committed(ring, block, word))"),
     ("copy-late", "a message is released before it is copied", "src/port.c",
      "    copy(buffer, yk_ring_payload(&port->ring, held.block), held.size);\n    *ret_size = held.size;\n"
-     "    result = yk_ring_release(&port->ring, &held);",
-     "    *ret_size = held.size;\n    result = yk_ring_release(&port->ring, &held);\n"
+     "    note_block(port, held.block);\n    result = yk_ring_release(&port->ring, &held);",
+     "    *ret_size = held.size;\n    note_block(port, held.block);\n    result = yk_ring_release(&port->ring, &held);\n"
      "    copy(buffer, yk_ring_payload(&port->ring, held.block), held.size);"),
     ("arm-no-look", "who arms a descriptor does not look once more", "src/wait.c", None, None),
     ("no-ring", "descriptors are not rung for a message", "src/wait.h",
@@ -71,7 +72,8 @@ MUTANTS = [
 ]
 
 
-def mutate(source, mutant):
+def mutated(source, mutant):
+    """Its file, the text of that, and the text with the fault."""
     name, _, file, old, new = mutant
     path = source / file
     text = path.read_text()
@@ -83,8 +85,7 @@ def mutate(source, mutant):
         if text.count(old) != 1:
             sys.exit(f"{name}: its text is in {file} {text.count(old)} times")
         changed = text.replace(old, new)
-    path.write_text(changed)
-    return path, text
+    return path, text, changed
 
 
 def run(work, program, seconds, seed):
@@ -103,12 +104,20 @@ def run(work, program, seconds, seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
-    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--program", default="chaos-chaos")
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.work:
+        return try_all(options)
+    with tempfile.TemporaryDirectory(prefix="yoke-chaos-mutants-") as work:
+        options.work = pathlib.Path(work)
+        return try_all(options)
+
+
+def try_all(options):
     source = options.work / "source"
     if not source.exists():
         shutil.copytree(options.source, source, ignore=shutil.ignore_patterns("build", ".git"))
@@ -118,7 +127,8 @@ def main():
     for mutant in MUTANTS:
         if options.only and mutant[0] not in options.only.split(","):
             continue
-        path, text = mutate(source, mutant)
+        path, text, changed = mutated(source, mutant)
+        path.write_text(changed)
         try:
             result, how = run(options.work, options.program, options.seconds, options.seed)
         finally:

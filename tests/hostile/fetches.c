@@ -15,6 +15,7 @@
  *   fetches [--seed N] [--seconds N] [--scene NAME] [--at N --how N] [--table]
  *
  * The table first, then changes, in an order that the seed decides, for so many seconds, or all of them.
+ * --table prints each field that is read twice, and ends there.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -577,7 +578,8 @@ int main(int argc, char **argv)
     tracer_install();
     well = check_table();
     result(well, 1, "each field that is read twice in one call is argued for");
-    well &= try_changes();
-    puts("1..2");
+    if (!wanted.show)
+        well &= try_changes();
+    puts(wanted.show ? "1..1" : "1..2");
     return well ? 0 : 1;
 }

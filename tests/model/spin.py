@@ -3,14 +3,16 @@
 
 A configuration is a model with bounds. It passes when spin has searched all of it: no error, nothing cut off by the
 depth or by memory. A mutant is a model with one deliberate fault: it passes when spin finds an error. What each
-configuration is about is said below; README.md has the table, which `--table` prints.
+configuration is about is said in configurations.py; README.md has the table, which `--table` prints, and must say
+the same.
 
 usage: spin.py [--long | --mutants] [--only TEXT,...] [--jobs N] [--table] [--list] [--keep DIR] [--cc CC] [--source DIR]
                [--seed N] [--seconds N]
 
-Without an option: the quick configurations, and some mutants: about a minute. --mutants: all mutants. --long: the big
-configurations, which take minutes each and up to 4 GB. --seed and --seconds are there for tests/support/seeded.sh: with
-less than ten minutes the big ones are left out, and so many mutants are tried, from the seed on, as fit.
+Without an option: the quick configurations, and some mutants: about a minute. --list: all that there are. --mutants:
+all mutants. --long: the big configurations, which take minutes each and up to 4 GB. --seed and --seconds are there for
+tests/support/seeded.sh: with less than ten minutes the big ones are left out, and so many mutants are tried, from the
+seed on, as fit.
 """
 import argparse
 import concurrent.futures
@@ -134,18 +136,33 @@ def run(arguments, jobs):
     return failures
 
 
+def row_of(name, defines, about):
+    """How the row of a configuration in README.md begins."""
+    return "| `%s` | %s | %s |" % (name, about, " ".join(defines))
+
+
 def print_table(rows):
-    print("\n| model | configuration | bounds | states | depth | memory | time |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("\n| configuration | about | bounds | states | depth | memory | seconds |")
+    print("| --- | --- | --- | ---: | ---: | ---: | ---: |")
     for name, model, defines, about, outcome in rows:
-        print("| %s | %s | `%s` | %s | %d | %.0f MB | %.0f s |" % (model, about, " ".join(defines),
-              comma(outcome.states), outcome.depth, outcome.megabytes, outcome.seconds))
+        print("%s %s | %d | %.0f MB | %.0f |" % (row_of(name, defines, about), comma(outcome.states), outcome.depth,
+                                                 outcome.megabytes, outcome.seconds))
+
+
+def rows_that_differ(source):
+    """What README.md says other than what is searched: each configuration has its row there, and each row is one."""
+    with open(os.path.join(source, "tests", "model", "README.md"), encoding="utf-8") as file:
+        readme = file.read()
+    wanted = [row_of(name, defines, about) for name, model, defines, about in FAST + LONG]
+    there = re.findall(r"^\| `(?:port|link|lock|wakeup)-[^`]+` \|[^|]*\|[^|]*\|", readme, re.M)
+    return sorted(set(wanted) ^ set(there))
 
 
 def choose(arguments):
     """What is to be searched: (name, model, definitions, about, is it a mutant)."""
-    if arguments.only:
+    if arguments.only or (arguments.list and not arguments.long and not arguments.mutants):
         jobs = [job + (False,) for job in FAST + LONG] + [job + (True,) for job in MUTANTS]
-        return [job for job in jobs if any(text in job[0] for text in arguments.only.split(","))]
+        return [job for job in jobs if any(text in job[0] for text in (arguments.only or "").split(","))]
     if arguments.mutants:
         return [job + (True,) for job in MUTANTS]
     if arguments.long:
@@ -168,6 +185,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     arguments = parser.parse_args()
+    differ = rows_that_differ(arguments.source)
+    if differ:
+        print("tests/model/README.md and configurations.py do not say the same of:\n" + "\n".join(differ))
+        return 1
     if shutil.which("spin") is None:
         print("spin is not installed (Debian: spin): the models were not searched")
         return 77

@@ -19,6 +19,8 @@ COLUMNS = ('scenes', 'places', 'pairs', 'stopped', 'sigstop', 'killed', 'sigkill
 
 def lines_of(directory):
     path = os.path.join(directory, 'meson-logs', 'testlog.json')
+    if not os.path.exists(path):
+        sys.exit(f'tried.py: there is no {path}: no test ran there yet (./dev check runs all)')
     with open(path, encoding='utf-8', errors='replace') as file:
         for test in map(json.loads, file):
             for line in (test.get('stdout') or '').splitlines() + (test.get('stderr') or '').splitlines():
