@@ -688,9 +688,8 @@ YOKE_API ssize_t yoke_peer_list(struct yoke_peer_info *infos, size_t capacity);
 /*
  * Waits until somebody has opened a link to this peer that this process has not open, and opens it:
  * 0, and *ret_link is the caller's. Links that are there already count; one that this peer closed
- * counts again when somebody new came to its other end. Who came before this peer closed it, though
- * after it was told of the last one's end, is nobody new: that one is told -EPIPE, and opens the link
- * anew. Errors as yoke_open(), and -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED. Of the options only spin_ns
+ * counts again when somebody new came to its other end: also before it was closed, if this peer had been
+ * told of the last one's end (by receiving), and received nothing since. Errors as yoke_open(), and -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED. Of the options only spin_ns
  * counts.
  */
 YOKE_API int yoke_peer_accept(yoke_peer *peer, yoke_endpoint **ret_link,

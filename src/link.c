@@ -129,6 +129,7 @@ static void joined(struct yk_object *object)
     yk_spsc_resume_receiver(&link->in);
     yk_waiting_join(&link->waiting);
     link->noticed = false;
+    link->ended_at = UINT64_MAX;
     for (int i = 0; i < 2; i++)
         yk_store32_relaxed(&link->inside[i], 0);
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
@@ -330,12 +331,22 @@ void yk_link_expel(struct yk_link *link)
     }
 }
 
+/* Who is on the other side now, or was last. */
+static uint64_t other_word(const struct yk_link *link)
+{
+    return yk_load_relaxed(&yk_object_slot(&link->object, 1 - my_side(link))->word);
+}
+
+/*
+ * Whoever came to the other side after the end of the one before was told, and of whom nothing was received, is somebody
+ * new: this side leaves the one before, and is offered the link again.
+ */
 static void leave(struct yk_link *link)
 {
     struct yk_shm_link_side *side = &link->shm->sides[my_side(link)];
+    bool newer = link->ended_at == link->in.taken; /* if anybody is */
     /* relaxed: SYNC link.end orders it */
-    yk_store_relaxed(&side->left,
-                     yk_load_relaxed(&yk_object_slot(&link->object, 1 - my_side(link))->word));
+    yk_store_relaxed(&side->left, newer ? link->ended : other_word(link));
     /* SYNC link.end release: after all that was sent */
     yk_store32_release(&side->state, YK_SIDE_CLOSED);
 }
@@ -443,9 +454,6 @@ static void explain(const struct yk_link *link, ssize_t result, size_t capacity)
 }
 
 /*
- * Tries, and if need be waits until the attempt is not 0. Whoever waits is inside to the very end.
- */
-/*
  * Before the receiving thread waits. Only it lies down in the row for messages, so no other thread can be
  * about to look at that row for want of a membarrier() while `membarrier` becomes 1 again.
  */
@@ -467,6 +475,15 @@ static void choose_fences(struct yk_link *link)
     waiting->fenced = often;
 }
 
+static void note_end(struct yk_link *link)
+{
+    link->ended = other_word(link);
+    link->ended_at = link->in.taken;
+}
+
+/*
+ * Tries, and if need be waits until the attempt is not 0. Whoever waits is inside to the very end.
+ */
 static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, void *context,
                             size_t capacity, int64_t timeout_ns)
 {
@@ -482,6 +499,8 @@ static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, v
         result = yk_wait(&link->waiting, attempt, context, reason, timeout_ns);
     if (yk_unlikely(result < 0))
         explain(link, result, capacity);
+    if (way == RECEIVING && (result == -EPIPE || result == -EOWNERDEAD))
+        note_end(link);
     if (enters)
         go_out(link, way);
     return result;

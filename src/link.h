@@ -39,7 +39,7 @@ enum yk_side_state {
 struct yk_shm_link_side {
     yk_atomic32 state;      /* enum yk_side_state */
     yk_atomic32 membarrier; /* 1: before its threads sleep they call membarrier(); 0: make fences */
-    yk_atomic64 left;       /* CLOSED: the other side's slot word at that moment */
+    yk_atomic64 left; /* CLOSED: the slot word of the last one on the other side that it knew of */
     uint64_t pad[6];
 };
 
@@ -66,12 +66,14 @@ struct yk_link {
     struct yk_shm_link *shm;
     struct yk_spsc_sender out;
     struct yk_spsc_receiver in;
-    bool membarrier;        /* this process's threads may do without fences */
-    yk_atomic32 inside[2];  /* private: a thread is in a call that waits: to receive, to send */
-    uint32_t run;           /* messages received in a row without waiting */
-    uint32_t size;          /* of the last one that was received the short way: a guess */
-    uint32_t waits;         /* to receive, since it was last thought about whether that is often: */
-    uint64_t waits_from;    /* from this message on */
+    bool membarrier;       /* this process's threads may do without fences */
+    yk_atomic32 inside[2]; /* private: a thread is in a call that waits: to receive, to send */
+    uint32_t run;          /* messages received in a row without waiting */
+    uint32_t size;         /* of the last one that was received the short way: a guess */
+    uint32_t waits;        /* to receive, since it was last thought about whether that is often: */
+    uint64_t waits_from;   /* from this message on */
+    uint64_t ended;        /* the other side's slot word when its end was told to a receiver, and */
+    uint64_t ended_at;     /* how many had been received then; UINT64_MAX: no end was told */
     struct yk_notice peers; /* the doorbell of the peer that it is open as (peer_next.c) */
     bool noticed;           /* it has been begun */
     struct yk_link *next;   /* the open links of this process (peer.c) */

@@ -75,8 +75,15 @@ static void newcomers_messages_and_ends_come_one_after_the_other(void **state)
     yoke_peer_leave(bob);
 }
 
+static void nothing_is_next(yoke_peer *peer)
+{
+    yoke_endpoint *link;
+
+    must_fail(yoke_peer_next(peer, &link, YOKE_NOW), EAGAIN);
+}
+
 /* A server that was told of a client's end, and a client that is started again before the server has closed the link. */
-static void who_comes_back_before_the_link_is_closed_is_told_and_opens_it_anew(void **state)
+static void who_comes_back_before_the_link_is_closed_is_somebody_new(void **state)
 {
     yoke_peer *bob = join("bob");
     yoke_endpoint *alices = link_make("alice", "bob", NULL);
@@ -88,14 +95,41 @@ static void who_comes_back_before_the_link_is_closed_is_told_and_opens_it_anew(v
     assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
     must_fail(yoke_recv(bobs, text, sizeof text, YOKE_NOW), EPIPE);
     alices = link_join("alice", "bob");
+    send_number(alices, 7);
     yoke_close(bobs);
+    bobs = next_is(bob, YOKE_NEXT_OPENED);
+    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
+    assert_int_equal(recv_number(bobs, YOKE_NOW), 7);
+    send_number(bobs, 8);
+    assert_int_equal(recv_number(alices, YOKE_NOW), 8);
+    yoke_close(bobs); /* and this is one who was known: it is left */
+    must_fail(yoke_recv(alices, text, sizeof text, YOKE_NOW), EPIPE);
+    nothing_is_next(bob);
+    yoke_close(alices);
+    yoke_peer_leave(bob);
+}
+
+/* Of whom something was received is known, too. */
+static void who_was_received_from_is_left_by_who_closes(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *alices = link_make("alice", "bob", NULL);
+    yoke_endpoint *bobs = next_is(bob, YOKE_NEXT_OPENED);
+    char text[8];
+
+    (void)state;
+    yoke_close(alices);
+    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
+    must_fail(yoke_recv(bobs, text, sizeof text, YOKE_NOW), EPIPE);
+    alices = link_join("alice", "bob");
+    send_number(alices, 7);
+    assert_int_equal(recv_number(bobs, YOKE_NOW), 7);
+    yoke_close(bobs);
+    nothing_is_next(bob);
     must_fail(yoke_recv(alices, text, sizeof text, SOON_MS * MS), EPIPE);
     yoke_close(alices);
     alices = link_make("alice", "bob", NULL);
     bobs = next_is(bob, YOKE_NEXT_OPENED);
-    send_number(alices, 7);
-    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
-    assert_int_equal(recv_number(bobs, YOKE_NOW), 7);
     yoke_close(alices);
     yoke_close(bobs);
     yoke_peer_leave(bob);
@@ -432,7 +466,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         api_test(misuse_is_refused_and_nothing_there_times_out),
         api_test(newcomers_messages_and_ends_come_one_after_the_other),
-        api_test(who_comes_back_before_the_link_is_closed_is_told_and_opens_it_anew),
+        api_test(who_comes_back_before_the_link_is_closed_is_somebody_new),
+        api_test(who_was_received_from_is_left_by_who_closes),
         api_test(links_take_turns),
         api_test(message_to_one_who_died_while_it_waited_for_all_raises_no_signal),
         api_test(link_that_can_not_be_opened_holds_up_nobody),
