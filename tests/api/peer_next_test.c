@@ -83,29 +83,43 @@ static void nothing_is_next(yoke_peer *peer)
 }
 
 /* A server that was told of a client's end, and a client that is started again before the server has closed the link. */
+static void alice_comes_back(yoke_peer *bob, yoke_endpoint **ret_alices, yoke_endpoint **ret_bobs)
+{
+    char text[8];
+
+    *ret_alices = link_make("alice", "bob", NULL);
+    *ret_bobs = next_is(bob, YOKE_NEXT_OPENED);
+    yoke_close(*ret_alices);
+    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), *ret_bobs);
+    must_fail(yoke_recv(*ret_bobs, text, sizeof text, YOKE_NOW), EPIPE);
+    *ret_alices = link_join("alice", "bob");
+    send_number(*ret_alices, 7);
+}
+
+static void bob_leaves_alice(yoke_peer *bob, yoke_endpoint *alices, yoke_endpoint *bobs)
+{
+    char text[8];
+
+    yoke_close(bobs);
+    must_fail(yoke_recv(alices, text, sizeof text, SOON_MS * MS), EPIPE);
+    nothing_is_next(bob);
+    yoke_close(alices);
+}
+
 static void who_comes_back_before_the_link_is_closed_is_somebody_new(void **state)
 {
     yoke_peer *bob = join("bob");
-    yoke_endpoint *alices = link_make("alice", "bob", NULL);
-    yoke_endpoint *bobs = next_is(bob, YOKE_NEXT_OPENED);
-    char text[8];
+    yoke_endpoint *alices, *bobs;
 
     (void)state;
-    yoke_close(alices);
-    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
-    must_fail(yoke_recv(bobs, text, sizeof text, YOKE_NOW), EPIPE);
-    alices = link_join("alice", "bob");
-    send_number(alices, 7);
+    alice_comes_back(bob, &alices, &bobs);
     yoke_close(bobs);
     bobs = next_is(bob, YOKE_NEXT_OPENED);
     assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
     assert_int_equal(recv_number(bobs, YOKE_NOW), 7);
     send_number(bobs, 8);
     assert_int_equal(recv_number(alices, YOKE_NOW), 8);
-    yoke_close(bobs); /* and this is one who was known: it is left */
-    must_fail(yoke_recv(alices, text, sizeof text, YOKE_NOW), EPIPE);
-    nothing_is_next(bob);
-    yoke_close(alices);
+    bob_leaves_alice(bob, alices, bobs); /* this one is known */
     yoke_peer_leave(bob);
 }
 
@@ -113,21 +127,12 @@ static void who_comes_back_before_the_link_is_closed_is_somebody_new(void **stat
 static void who_was_received_from_is_left_by_who_closes(void **state)
 {
     yoke_peer *bob = join("bob");
-    yoke_endpoint *alices = link_make("alice", "bob", NULL);
-    yoke_endpoint *bobs = next_is(bob, YOKE_NEXT_OPENED);
-    char text[8];
+    yoke_endpoint *alices, *bobs;
 
     (void)state;
-    yoke_close(alices);
-    assert_ptr_equal(next_is(bob, YOKE_NEXT_READY), bobs);
-    must_fail(yoke_recv(bobs, text, sizeof text, YOKE_NOW), EPIPE);
-    alices = link_join("alice", "bob");
-    send_number(alices, 7);
+    alice_comes_back(bob, &alices, &bobs);
     assert_int_equal(recv_number(bobs, YOKE_NOW), 7);
-    yoke_close(bobs);
-    nothing_is_next(bob);
-    must_fail(yoke_recv(alices, text, sizeof text, SOON_MS * MS), EPIPE);
-    yoke_close(alices);
+    bob_leaves_alice(bob, alices, bobs);
     alices = link_make("alice", "bob", NULL);
     bobs = next_is(bob, YOKE_NEXT_OPENED);
     yoke_close(alices);
