@@ -104,11 +104,18 @@ def own_address():
     return f'127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}'
 
 
+_given = set()  # what free_port() has said: it is free until a server has it, and would be said again
+
+
 def free_port(address):
-    """A port of that address that is free now. Nobody else takes it: the address is our own."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    """A port of that address that is free, another one each time. Nobody else takes it: the address is our own."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            place = probe.getsockname()
+        if place not in _given:
+            _given.add(place)
+            return place[1]
 
 
 class Server:

@@ -62,8 +62,9 @@ class Servers(tool.Case):
             leader.start()
             cluster.await_leader()
             with leader.connect() as nats:
-                nats.store('kept.a', b'y')
-                self.assertEqual(nats.api('STREAM.INFO.kept')['state']['messages'], 2)
+                self.assertEqual(nats.store('kept.a', b'y')['seq'], 2)
+                # Its leader tells that it has a message a moment before it counts it.
+                self.until('two messages', lambda: nats.api('STREAM.INFO.kept')['state']['messages'] == 2)
 
     def test_logins_let_in_who_has_them_and_nobody_else(self):
         for name, way in keys.WAYS.items():
