@@ -190,7 +190,8 @@ static void write_goals(struct page *page)
     size_t count = bench_goals(page->results, goals);
 
     fputs("<p>Computed from this run, from the worst of the rows that a goal is about. A dash: not "
-          "measured in this run, or no sample of it counts.</p>\n",
+          "measured in this run, or no sample of it counts. What is known of those that are missed "
+          "stands in yoke's docs/performance.md, under \u201cWhat is known of the distance to the limit\u201d.</p>\n",
           page->out);
     begin_table(page, "What|System|Goal|#Measured|Reached?|From");
     for (const struct bench_goal_result *goal = goals; goal < goals + count; goal++) {
@@ -589,7 +590,7 @@ static void write_figures(struct page *page)
     }
     end_table(page);
     fputs("<p class=\"soft\">Spread: how far the middle 80 % of what stands before it lie apart, "
-          "as a part of its median. Aside: samples that do not count, because the limit before and "
+          "as a part of its median. Kept: samples that count. Aside: those that do not, because the limit before and "
           "after them differed by more than a quarter, or took ten times what it takes at best, or "
           "because they did not end.</p>\n",
           page->out);

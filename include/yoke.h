@@ -346,6 +346,10 @@ struct yoke_options {
     }
 
 /*
+ * How many messages wait in a port at most: depth, counted from the oldest that waits to the newest. A place
+ * between them that was passed over, since somebody still holds the message there or it is parked, counts
+ * as well: a port may then be full with fewer.
+ *
  * How big a port is. Each participant has a pool of
  *     (depth + max_parked) x priorities + participants x (max_borrowed + 1) + 32
  * blocks of max_message bytes, and a little more, so that senders find a block, and room, while all
