@@ -464,7 +464,8 @@ static bool much_room_soon(struct yk_port *port)
 }
 
 /* As a visitor where there are other threads, since one of them may be closing the handle. */
-static ssize_t send_waiting(struct yk_port *port, const void *data, size_t size, int64_t timeout_ns)
+static __attribute__((noinline)) ssize_t send_waiting(struct yk_port *port, const void *data,
+                                                      size_t size, int64_t timeout_ns)
 {
     struct yoke_message message = {.data = (void *)(uintptr_t)data, .size = size};
     struct sending sending = {.port = port, .messages = &message, .count = 1};
@@ -587,10 +588,20 @@ static void describe(const struct yk_port *port, const struct yk_held *held,
     message->flags = held->deliveries > 1 ? YOKE_MESSAGE_AGAIN : 0;
 }
 
-static void block_freed(struct yk_port *port, uint32_t block)
+static __attribute__((noinline)) void tell_of_block(struct yk_port *port, uint32_t block)
 {
     yk_changed(&port->waiting, YK_WAIT_ROOM);
     yk_changed_for(&port->waiting, YK_WAIT_POOL, block / port->ring.geometry.blocks_each);
+}
+
+static inline void block_freed(struct yk_port *port, uint32_t block)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < port->waiting.words; i++) /* seq: after the change, SYNC wait.room */
+        any |= yk_load_seq(&port->waiting.shm->bits[i][YK_WAIT_ROOM]) |
+               yk_load_seq(&port->waiting.shm->bits[i][YK_WAIT_POOL]);
+    if (yk_unlikely(any != 0))
+        tell_of_block(port, block);
 }
 
 /* What was taken becomes the caller's: copied and released, or lent. */
@@ -830,8 +841,8 @@ static int receive_soon(struct yk_port *port, void *buffer, size_t capacity, siz
 }
 
 /* As a visitor where there are other threads, since one of them may be closing the handle. */
-static ssize_t receive_waiting(struct yk_port *port, void *buffer, size_t capacity,
-                               int64_t timeout_ns)
+static __attribute__((noinline)) ssize_t receive_waiting(struct yk_port *port, void *buffer,
+                                                         size_t capacity, int64_t timeout_ns)
 {
     struct yoke_message message = {.data = buffer, .capacity = capacity};
     struct receiving receiving = {.port = port, .messages = &message, .count = 1};

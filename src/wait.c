@@ -148,6 +148,14 @@ void yk_ring_descriptors(struct yk_waiting *waiting)
     }
 }
 
+void yk_tell_of_messages(struct yk_waiting *waiting, size_t sleepers, bool descriptors)
+{
+    if (descriptors)
+        yk_ring_descriptors(waiting);
+    for (size_t i = 0; i < sleepers && yk_anyone_waits(waiting, YK_WAIT_RECEIVE); i++)
+        yk_wake_any(waiting, YK_WAIT_RECEIVE);
+}
+
 void yk_unarm(const struct yk_waiting *waiting, uint32_t slot, uint32_t which)
 {
     yk_and_seq(&yk_object_slot(waiting->object, slot)->notice[which].armed, ~UINT64_C(1));

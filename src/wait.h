@@ -132,6 +132,9 @@ static inline void yk_changed_for(const struct yk_waiting *waiting, enum yk_reas
         yk_wake_slot(waiting, reason, slot);
 }
 
+/* What the next one found to do. */
+void yk_tell_of_messages(struct yk_waiting *waiting, size_t sleepers, bool descriptors);
+
 /* There is a message (or so many), for whoever sleeps and for all descriptors. */
 static inline void yk_message_came(struct yk_waiting *waiting, size_t count)
 {
@@ -140,10 +143,8 @@ static inline void yk_message_came(struct yk_waiting *waiting, size_t count)
         sleep |= yk_load_seq(&waiting->shm->bits[i][YK_WAIT_RECEIVE]);
         poll |= yk_load_seq(&waiting->shm->bits[i][YK_WAIT_DESCRIPTOR]);
     }
-    if (yk_unlikely(poll != 0))
-        yk_ring_descriptors(waiting);
-    for (size_t i = 0; sleep != 0 && i < count && yk_anyone_waits(waiting, YK_WAIT_RECEIVE); i++)
-        yk_wake_any(waiting, YK_WAIT_RECEIVE);
+    if (yk_unlikely((sleep | poll) != 0))
+        yk_tell_of_messages(waiting, sleep != 0 ? count : 0, poll != 0);
 }
 
 /* Rings every thread of this process that sleeps on the object. */

@@ -77,7 +77,6 @@
 #define RECEIVE_AHEAD  8
 #define MUCH_ROOM      64 /* positions */
 #define COUNT_TRIES    8
-#define RINGS_MAX      32
 #define DEPTH_MAX      (UINT32_C(1) << 20)
 #define MESSAGE_MAX    (UINT64_C(64) << 20)
 /* Only a peer that writes a cell without end can make an owner try this often. */
@@ -228,7 +227,7 @@ int yk_ring_check_geometry(const struct yk_ring_geometry *g)
 {
     bool sound =
         g->cells_log2 >= 1 && g->cells_log2 <= CELLS_LOG2_MAX && g->spread_log2 <= SPREAD_LOG2 &&
-        g->spread_log2 <= g->cells_log2 && g->rings >= 1 && g->rings <= RINGS_MAX &&
+        g->spread_log2 <= g->cells_log2 && g->rings >= 1 && g->rings <= YK_RINGS_MAX &&
         g->depth >= 1 && g->depth <= DEPTH_MAX && g->max_parked <= YK_RING_PARKED_MAX &&
         g->max_borrowed <= YK_RING_BORROWED_MAX && g->depth <= UINT64_C(1) << g->cells_log2 &&
         g->participants >= 1 && g->participants <= OWNER_MASK && g->blocks_each >= 1 &&
@@ -244,15 +243,17 @@ void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometr
                     void *blocks)
 {
     ring->geometry = *geometry;
-    ring->rings = rings;
     ring->blocks = blocks;
     ring->ring_stride = ring_stride(geometry);
+    for (uint32_t i = 0; i < geometry->rings; i++)
+        ring->rings[i] = (struct yk_shm_ring *)((uintptr_t)rings + i * ring->ring_stride);
     ring->blocks_total = (uint32_t)blocks_total(geometry);
     uint32_t group = geometry->cells_log2 < GROUP_LOG2 ? geometry->cells_log2 : GROUP_LOG2;
     ring->low_mask = (UINT32_C(1) << geometry->spread_log2) - 1;
     ring->group_mask = (UINT32_C(1) << group) - 1;
     ring->high_mask = ((UINT32_C(1) << geometry->cells_log2) - 1) & ~ring->group_mask;
     ring->low_shift = group - geometry->spread_log2;
+    ring->steps_most = 3 * cells_of(ring) + 8;
 }
 
 /* ---- walking over the cells ---- */
@@ -306,22 +307,26 @@ static bool window_is_full(const struct yk_ring *ring, struct yk_shm_ring *shm, 
 }
 
 /*
- * The same, remembered: looks at several positions at once, which all lie before the tail, so what
- * is seen of them stays true. A sender that is near the receivers then takes a line from them for
- * some messages, not for each.
+ * The same, remembered. What lies before the head was taken, so as far as that reaches is open without a
+ * look at each cell: those were last written by receivers, and come from them line by line. Where the
+ * port is nearly full that is not far, and it looks at several positions at once, which all lie before the
+ * tail, so what is seen of them stays true. A sender takes a line from the receivers for many messages
+ * then, or for some where it is close behind them, not for each.
  */
 static bool window_is_open(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t position,
                            uint64_t *open)
 {
     if (yk_likely((int64_t)(*open - position) > 0))
         return true;
-    uint32_t seen = 0;
+    if (window_is_full(ring, shm, position))
+        return false;
+    uint64_t waiting = position - yk_load_acquire(&shm->head); /* SYNC port.hint acquire */
+    uint64_t seen = waiting < ring->geometry.depth ? ring->geometry.depth - waiting : 1;
     while (seen < WINDOW_LOOKS && seen < ring->geometry.depth &&
            !window_is_full(ring, shm, position + seen))
         seen++;
-    if (seen > 0)
-        *open = position + seen;
-    return seen > 0;
+    *open = position + seen;
+    return true;
 }
 
 /*
@@ -360,9 +365,8 @@ int yk_ring_commit(const struct yk_ring *ring, uint32_t number, uint32_t block, 
     yk_atomic64 *word = &yk_ring_block(ring, block)->word;
     uint64_t position = *hint;
     bool stamped = false, looked = false;
-    uint32_t bound = 3 * cells_of(ring) + 8;
 
-    for (uint32_t step = 0; step < bound; step++) {
+    for (uint32_t step = 0; step < ring->steps_most; step++) {
         yk_atomic64 *at = position_cell(ring, shm, position);
         uint64_t lap = position_lap(ring, position);
         uint64_t cell = yk_load_acquire(at); /* SYNC port.release acquire */
@@ -432,8 +436,7 @@ bool yk_ring_has_much_room(const struct yk_ring *ring, uint32_t number)
 static bool find_tail(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *ret_position)
 {
     uint64_t position = yk_load_acquire(&shm->tail); /* SYNC port.hint acquire */
-    uint32_t bound = 3 * cells_of(ring) + 8;
-    for (uint32_t step = 0; step < bound; step++) {
+    for (uint32_t step = 0; step < ring->steps_most; step++) {
         uint64_t cell = yk_load_acquire(position_cell(ring, shm, position));
         uint64_t distance = (cell_lap(cell) - position_lap(ring, position)) & LAP_MASK;
         *ret_position = position;
@@ -454,8 +457,8 @@ bool yk_ring_has_room(const struct yk_ring *ring, uint32_t number)
 /* ---- take ---- */
 
 /* Fills in *ret_held from a cell that is ours. The block's fields are read once, here. */
-static void hold(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell,
-                 struct yk_held *ret_held)
+static inline void hold(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell,
+                        struct yk_held *ret_held)
 {
     struct yk_shm_block *block = yk_ring_block(ring, cell_block(cell));
     uint64_t word = yk_load_acquire(&block->word);
@@ -474,7 +477,8 @@ static void hold(const struct yk_ring *ring, uint32_t number, uint32_t index, ui
  * Before a cell is taken: does its message fit? 1 yes, 0 look again (the cell changed), or an
  * error.
  */
-static int fits(const struct yk_ring *ring, yk_atomic64 *at, uint64_t cell, uint64_t capacity)
+static inline int fits(const struct yk_ring *ring, yk_atomic64 *at, uint64_t cell,
+                       uint64_t capacity)
 {
     if (cell_block(cell) >= ring->blocks_total)
         return yk_load_acquire(at) == cell ? -EPROTO : 0;
@@ -494,8 +498,8 @@ static int fits(const struct yk_ring *ring, yk_atomic64 *at, uint64_t cell, uint
  * After the CAS that made a cell ours. A size that no honest sender wrote goes back, and is parked
  * in the end.
  */
-static int own(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell,
-               uint64_t capacity, struct yk_held *ret_held)
+static inline int own(const struct yk_ring *ring, uint32_t number, uint32_t index, uint64_t cell,
+                      uint64_t capacity, struct yk_held *ret_held)
 {
     hold(ring, number, index, cell, ret_held);
     if (ret_held->size <= ring->geometry.max_message && ret_held->size <= capacity)
@@ -579,28 +583,30 @@ static COLD int take_by_scan(const struct yk_ring *ring, uint32_t number, uint32
     return 0;
 }
 
-/* The first FULL cell at or behind *position. 1: there, with its cell; 0: nothing waits. */
-static inline int find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, uint64_t *position,
-                            uint64_t *ret_cell)
+/* A FULL cell: where it is, and what was in it. */
+struct full {
+    uint64_t position, cell;
+    uint32_t index;
+};
+
+/* The first one at or behind full->position. False: nothing waits. */
+static inline bool find_full(const struct yk_ring *ring, struct yk_shm_ring *shm, struct full *full)
 {
-    uint32_t bound = 3 * cells_of(ring) + 8;
-    uint64_t at = *position;
-    for (uint32_t step = 0; step < bound; step++) {
+    for (uint32_t step = 0; step < ring->steps_most; step++) {
+        uint64_t lap = position_lap(ring, full->position);
+        full->index = position_index(ring, full->position);
         /* SYNC port.publish acquire; seq: SYNC wait.receive */
-        uint64_t cell = yk_load_seq(position_cell(ring, shm, at));
-        uint64_t distance = (cell_lap(cell) - position_lap(ring, at)) & LAP_MASK;
-        uint32_t state = cell_state(cell);
-        if (is_lap_and_state(cell, position_lap(ring, at), YK_CELL_FULL)) {
-            *position = at;
-            *ret_cell = cell;
-            return 1;
-        }
+        full->cell = yk_load_seq(&shm->cells[full->index]);
+        if (yk_likely(is_lap_and_state(full->cell, lap, YK_CELL_FULL)))
+            return true;
+        uint64_t distance = (cell_lap(full->cell) - lap) & LAP_MASK;
+        uint32_t state = cell_state(full->cell);
         if (distance == LAP_MASK || (distance == 0 && state == YK_CELL_EMPTY))
-            return 0;
+            return false;
         /* An EMPTY cell of a later lap only proves that the tail passed the lap before that one. */
-        at = jump(ring, at, distance, state == YK_CELL_EMPTY ? 2 : 1);
+        full->position = jump(ring, full->position, distance, state == YK_CELL_EMPTY ? 2 : 1);
     }
-    return 0;
+    return false;
 }
 
 /* All that will be wanted comes at once: the cell to be written, and the lines of the block. */
@@ -627,25 +633,21 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
                         uint64_t *hint, struct yk_held *ret_held)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-    uint64_t position = *hint, cell;
-    uint32_t bound = 3 * cells_of(ring) + 8;
+    struct full full = {.position = *hint};
 
-    for (uint32_t attempt = 0; attempt < bound && find_full(ring, shm, &position, &cell);
+    for (uint32_t attempt = 0; attempt < ring->steps_most && find_full(ring, shm, &full);
          attempt++) {
-        uint32_t index = position_index(ring, position);
-        yk_atomic64 *at = &shm->cells[index];
-        prefetch(ring, at, cell_block(cell));
-        int result = fits(ring, at, cell, capacity);
+        yk_atomic64 *at = &shm->cells[full.index];
+        prefetch(ring, at, cell_block(full.cell));
+        int result = fits(ring, at, full.cell, capacity);
         if (result < 0)
             return result;
-        if (result == 0)
+        uint64_t mine = make_cell(cell_lap(full.cell), me, cell_block(full.cell), YK_CELL_HELD);
+        if (result == 0 || !yk_cas_seq(at, &full.cell, mine))
             continue;
-        uint64_t mine = make_cell(cell_lap(cell), me, cell_block(cell), YK_CELL_HELD);
-        if (!yk_cas_seq(at, &cell, mine))
-            continue;
-        *hint = position + 1;
-        prefetch_ahead(ring, shm, position + RECEIVE_AHEAD);
-        return own(ring, number, index, mine, capacity, ret_held);
+        *hint = full.position + 1;
+        prefetch_ahead(ring, shm, full.position + RECEIVE_AHEAD);
+        return own(ring, number, full.index, mine, capacity, ret_held);
     }
     return 0;
 }
@@ -653,9 +655,9 @@ static int take_at_head(const struct yk_ring *ring, uint32_t number, uint32_t me
 bool yk_ring_peek(const struct yk_ring *ring, uint32_t number)
 {
     struct yk_shm_ring *shm = yk_ring_shm(ring, number);
-    uint64_t position = yk_load_acquire(&shm->head), cell; /* SYNC port.hint acquire */
+    struct full full = {.position = yk_load_acquire(&shm->head)}; /* SYNC port.hint acquire */
     return yk_load_seq(&shm->raised) != yk_load_relaxed(&shm->settled) ||
-           find_full(ring, shm, &position, &cell);
+           find_full(ring, shm, &full);
 }
 
 int yk_ring_take(const struct yk_ring *ring, uint32_t number, uint32_t me, uint64_t capacity,

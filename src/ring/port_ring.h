@@ -51,8 +51,8 @@ enum yk_cell_state {
  *          | recoverer) HELD -> the others;  |           | SYNC port.release   | by recovery
  *          | senders raise the lap of one    |           |                     |
  *          | that is neither EMPTY nor FULL  |           |                     |
- * tail,    | whoever passes                  | all       | release / acquire:  | a longer walk
- * head     |                                 |           | SYNC port.hint      |
+ * tail,    | whoever passes                  | all       | release / acquire:  | a longer walk,
+ * head     |                                 |           | SYNC port.hint      | some looks more
  * skipped  | who marked a position on        | stat      | add                 | off by one
  * raised   | who gives back, before the cell | takers    | add, load: seq_cst  | one scan more
  *          |                                 |           | SYNC port.again     |
@@ -129,15 +129,18 @@ struct yk_ring_geometry {
     uint64_t block_stride;
 };
 
+#define YK_RINGS_MAX 32
+
 /* One process's view. */
 struct yk_ring {
     struct yk_ring_geometry geometry;
-    unsigned char *rings;
+    struct yk_shm_ring *rings[YK_RINGS_MAX];
     unsigned char *blocks;
     uint64_t ring_stride;
     uint32_t blocks_total;
     /* where the cell of a position lies: position_index() */
     uint32_t low_mask, group_mask, high_mask, low_shift;
+    uint32_t steps_most; /* only hostile values make a walk to a hint's end longer */
 };
 
 /* A message that the caller holds. Private to the caller, taken from shared memory once. */
@@ -182,7 +185,7 @@ void yk_ring_attach(struct yk_ring *ring, const struct yk_ring_geometry *geometr
 
 static inline struct yk_shm_ring *yk_ring_shm(const struct yk_ring *ring, uint32_t number)
 {
-    return (struct yk_shm_ring *)(ring->rings + number * ring->ring_stride);
+    return ring->rings[number];
 }
 
 static inline struct yk_shm_block *yk_ring_block(const struct yk_ring *ring, uint32_t block)

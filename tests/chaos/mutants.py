@@ -37,8 +37,8 @@ MUTANTS = [
      "    *ret_size = held.size;\n    note_block(port, held.block);\n    result = yk_ring_release(&port->ring, &held);\n"
      "    copy(buffer, yk_ring_payload(&port->ring, held.block), held.size);"),
     ("arm-no-look", "who arms a descriptor does not look once more", "src/wait.c", None, None),
-    ("no-ring", "descriptors are not rung for a message", "src/wait.h",
-     "    if (yk_unlikely(poll != 0))\n        yk_ring_descriptors(waiting);", "    (void)poll;"),
+    ("no-ring", "descriptors are not rung for a message", "src/wait.c",
+     "    if (descriptors)\n        yk_ring_descriptors(waiting);", "    (void)descriptors;"),
     ("bell-first", "a doorbell is made under its own name", "src/doorbell.c",
      "    yk_bell_path(fresh, other);", "    memcpy(fresh, path, sizeof fresh);"),
     ("lock-untold", "who takes a dead one's lock is not told", "src/lock.c",

@@ -406,9 +406,9 @@ static bool fill_and_drain(const uint32_t *senders, uint32_t sender_count, uint3
     struct yk_held held;
     for (uint32_t i = 0; i < sender_count;) {
         bool room = yk_ring_has_room(&ring, 0), has_block = find_free(senders[i]) >= 0;
-        memcpy(before, ring.rings, ring.ring_stride);
+        memcpy(before, ring.rings[0], ring.ring_stride);
         bool sent = send_one(0, senders[i], id, &sequence);
-        if (!sent && memcmp(before, ring.rings, ring.ring_stride) != 0)
+        if (!sent && memcmp(before, ring.rings[0], ring.ring_stride) != 0)
             return fail("a send was refused, but it left a trace");
         if (sent != (room && has_block))
             return fail("there is %sroom, but a send was %s", room ? "" : "no ",

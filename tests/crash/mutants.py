@@ -85,16 +85,19 @@ MUTANTS = [
         ("uint64_t oldest = position - ring->geometry.depth;",
          "uint64_t oldest = position - ring->geometry.depth + 1;")]),
     ("window-remembers-too-much", "one position more than was looked at is taken for open", [
-        ("        *open = position + seen;", "        *open = position + seen + 1;")]),
+        ("    *open = position + seen;", "    *open = position + seen + 1;")]),
+    ("window-head-too-far", "the head is taken for one position further than it is", [
+        ("ring->geometry.depth - waiting : 1;", "ring->geometry.depth - waiting + 1 : 1;")]),
     ("window-before-its-time", "positions that the tail has not passed yet are taken for open", [
         ("seen < WINDOW_LOOKS && seen < ring->geometry.depth &&", "seen < WINDOW_LOOKS &&")]),
     ("window-unmasked", "the laps are compared beyond their bits", [
         ("return is_lap_and_state(cell, position_lap(ring, oldest), YK_CELL_FULL);",
          "return cell_state(cell) == YK_CELL_FULL && cell_lap(cell) == oldest >> ring->geometry.cells_log2;")]),
     ("jump-too-far", "an EMPTY cell of a later lap is trusted as much as a FULL one", [
-        ("at = jump(ring, at, distance, state == YK_CELL_EMPTY ? 2 : 1);", "at = jump(ring, at, distance, 1);")]),
+        ("distance, state == YK_CELL_EMPTY ? 2 : 1);", "distance, 1);")]),
     ("take-store", "a FULL cell is taken by a plain store", [
-        ("if (!yk_cas_seq(at, &cell, mine)) continue; *hint", "yk_store_release(at, mine); *hint")]),
+        ("        if (result == 0 || !yk_cas_seq(at, &full.cell, mine))\n            continue;\n        *hint",
+         "        if (result == 0)\n            continue;\n        yk_store_release(at, mine);\n        *hint")]),
     ("again-store", "an AGAIN cell is taken by a plain store", [
         ("        if (result == 0 || !yk_cas_seq(at, &best.cell, mine))\n            continue;\n        struct",
          "        if (result == 0)\n            continue;\n        yk_store_release(at, mine);\n        struct")]),

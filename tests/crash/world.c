@@ -149,7 +149,7 @@ void print_difference(const unsigned char *before, const unsigned char *after)
         memcpy(&new, after + at, 8);
         if (old == new)
             continue;
-        size_t rings = (size_t)(ring.blocks - ring.rings);
+        size_t rings = (size_t)(ring.blocks - (unsigned char *)ring.rings[0]);
         if (at >= rings) {
             static const char *const names[] = {"word", "tag", "size,sender",
                                                 "deliveries,returning"};

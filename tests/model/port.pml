@@ -165,25 +165,26 @@ inline look_at_window()
     if
     :: open > p
     :: else ->
-        i = 0;
-        do
-        :: i < DEPTH && !no_room ->
-            atomic { DIE; /* window_is_full(): yk_load_seq(oldest) */
-                no_room = IS_FULL_AT(p + i - DEPTH);
-                if
-                :: !no_room -> i++
-                :: else
-                fi
-            }
-        :: else -> break
-        od;
-        atomic {
-            if
-            :: i > 0 -> open = p + i; no_room = 0
-            :: else -> no_room = 1
-            fi;
-            i = 0
-        }
+        atomic { DIE; no_room = IS_FULL_AT(p - DEPTH) }; /* window_is_full(): yk_load_seq(oldest) */
+        if
+        :: no_room
+        :: else ->
+            atomic { DIE; /* yk_load_acquire(head): what is before it was taken */
+                i = ((head <= p && p - head < DEPTH) -> DEPTH - (p - head) : 1)
+            };
+            do
+            :: i < DEPTH && !no_room ->
+                atomic { DIE; /* window_is_full() */
+                    no_room = IS_FULL_AT(p + i - DEPTH);
+                    if
+                    :: !no_room -> i++
+                    :: else
+                    fi
+                }
+            :: else -> break
+            od;
+            atomic { open = p + i; no_room = 0; i = 0 }
+        fi
     fi
 }
 
