@@ -402,8 +402,11 @@ static int no_answer(struct yk_nats_link *link)
                : yk_fail(EHOSTUNREACH, "%s: no server has its stream now", link->channel.label);
 }
 
-/* Nothing is here: what receiving without waiting says then. 0: look into the queue, or ask once more. */
-static int nothing_now(struct yk_nats_link *link, int64_t begin)
+/*
+ * Nothing is here: what receiving without waiting says then, or where the other side is gone. 0: look into the queue, or
+ * ask once more; or wait, since somebody came while the servers were asked.
+ */
+static int nothing_now(struct yk_nats_link *link, int64_t begin, bool waits)
 {
     struct yk_channel *channel = &link->channel;
     int64_t now = yk_nats_now();
@@ -413,7 +416,7 @@ static int nothing_now(struct yk_nats_link *link, int64_t begin)
         return result < 0 && !channel->queue ? result : 0;
     if (result == 0) {
         int ended = yk_nats_link_ended(link);
-        return ended < 0 ? ended : -EAGAIN;
+        return ended < 0 || waits ? ended : -EAGAIN;
     }
     if (result < 0 && now - begin > COMING_NS)
         return no_answer(link);
@@ -449,7 +452,7 @@ static int await(struct yk_nats_link *link, size_t wanted, int64_t deadline, boo
         }
         ask(link, wanted, yk_nats_now());
         if (now || yk_nats_link_ended(link) < 0) {
-            result = nothing_now(link, begin);
+            result = nothing_now(link, begin, !now);
         } else {
             result = yk_channel_sleep(channel, channel->bell, -1, deadline);
             begin = yk_nats_now();

@@ -238,6 +238,39 @@ static void a_link_that_was_left_counts_again_when_somebody_new_came(void **stat
     yoke_peer_leave(bob);
 }
 
+#define COMINGS 40
+
+/* Until the message: 0, or what it was told besides ends. */
+static int64_t waits_for_the_message(void *link)
+{
+    ssize_t result;
+    char byte;
+
+    do
+        result = yoke_recv(link, &byte, 1, LONG_WAIT);
+    while (result == -EPIPE);
+    return result == 1 ? 0 : result;
+}
+
+/* Also where somebody comes while the servers are asked whether there is something yet. */
+static void who_waits_is_told_of_ends_and_of_nothing_else(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *bobs = open_as("bob", "alice"), *alices;
+    struct worker worker;
+
+    (void)state;
+    worker_start(&worker, waits_for_the_message, bobs);
+    for (int i = 0; i < COMINGS; i++)
+        yoke_close(open_as("alice", "bob"));
+    alices = open_as("alice", "bob");
+    must(yoke_send(alices, "x", 1, LONG_WAIT));
+    assert_int_equal(worker_join(&worker), 0);
+    yoke_close(alices);
+    yoke_close(bobs);
+    yoke_peer_leave(bob);
+}
+
 static int role_sends_one(void *context)
 {
     struct part *part = context;
@@ -654,6 +687,7 @@ int main(void)
         api_test(newcomers_messages_and_ends_come_one_after_the_other),
         api_test(links_take_turns_and_hide_no_newcomer),
         api_test(a_link_that_was_left_counts_again_when_somebody_new_came),
+        api_test(who_waits_is_told_of_ends_and_of_nothing_else),
         api_test(a_dead_side_is_told_until_the_link_is_closed),
         api_test(a_removed_link_is_ready_until_it_is_closed),
         api_test(a_link_that_can_not_be_opened_holds_up_nobody),
