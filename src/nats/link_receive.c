@@ -402,6 +402,18 @@ static int no_answer(struct yk_nats_link *link)
                : yk_fail(EHOSTUNREACH, "%s: no server has its stream now", link->channel.label);
 }
 
+/* Whose end it is is noted with it: see end() in link.c. */
+static int tell_end(struct yk_nats_link *link)
+{
+    int result = yk_nats_link_ended(link);
+
+    if (result < 0) {
+        strcpy(link->ended, link->theirs.owner);
+        link->ended_at = link->channel.received;
+    }
+    return result;
+}
+
 /*
  * Nothing is here: what receiving without waiting says then, or where the other side is gone. 0: look into the queue, or
  * ask once more; or wait, since somebody came while the servers were asked.
@@ -415,7 +427,7 @@ static int nothing_now(struct yk_nats_link *link, int64_t begin, bool waits)
     if (channel->queue || result == -ECANCELED || result == -EINTR)
         return result < 0 && !channel->queue ? result : 0;
     if (result == 0) {
-        int ended = yk_nats_link_ended(link);
+        int ended = tell_end(link);
         return ended < 0 || waits ? ended : -EAGAIN;
     }
     if (result < 0 && now - begin > COMING_NS)
