@@ -95,6 +95,24 @@ static uint32_t my_side(const struct yk_link *link)
     return (uint32_t)link->object.seat & 1;
 }
 
+/* Of the other side. SYNC link.end acquire: what it sent before is seen after this */
+static uint32_t other_state(const struct yk_link *link)
+{
+    return yk_load32_acquire(&link->shm->sides[1 - my_side(link)].state);
+}
+
+static bool other_is(const struct yk_link *link, enum yk_side_state state)
+{
+    return yk_side_state_of(other_state(link)) == state;
+}
+
+/* SYNC link.end release: after all that was done as that, or before it */
+static void set_my_state(struct yk_link *link, enum yk_side_state state)
+{
+    yk_store32_release(&link->shm->sides[my_side(link)].state,
+                       (uint32_t)link->object.generation << YK_SIDE_STATE_BITS | state);
+}
+
 /* A row is asked after something else was changed: the two must not change places. */
 static void wake_any_side(struct yk_link *link, uint32_t side)
 {
@@ -114,8 +132,9 @@ static uint64_t recover_side(struct yk_object *object, uint32_t slot)
         return 0;
     yk_link_ring(&ring, &link->in.ring.geometry, link->shm, slot == 0);
     uint64_t given_back = yk_spsc_recover_receiver(&ring);
-    if (yk_load32_relaxed(&side->state) == YK_SIDE_OPEN) /* relaxed: only we may write it now */
-        yk_store32_release(&side->state, YK_SIDE_DIED);  /* SYNC link.end release */
+    uint32_t state = yk_load32_relaxed(&side->state); /* relaxed: only we may write it now */
+    if (yk_side_state_of(state) == YK_SIDE_OPEN)
+        yk_store32_release(&side->state, state | YK_SIDE_DIED); /* SYNC link.end release */
     yk_unarm_all(&link->waiting, slot);
     wake_any_side(link, 1 - slot);
     return given_back;
@@ -135,8 +154,8 @@ static void joined(struct yk_object *object)
     link->membarrier = link->waiting.barrier = yk_membarrier_usable();
     link->waiting.fenced = false;
     yk_store32_relaxed(&side->membarrier, link->membarrier);
-    yk_store32_release(&side->state, YK_SIDE_OPEN); /* SYNC link.end release */
-    wake_any_side(link, 1 - my_side(link));         /* it may wait for us: yoke_link_wait() */
+    set_my_state(link, YK_SIDE_OPEN);
+    wake_any_side(link, 1 - my_side(link)); /* it may wait for us: yoke_link_wait() */
 }
 
 static bool look(struct yk_object *object);
@@ -243,8 +262,7 @@ int yk_link_open(struct yk_link *link, const char *other, uint32_t flags,
         return result;
     }
     yk_peer_add_link(link->peer, link);
-    /* SYNC link.end acquire: if it leaves only now, it looks itself whether we are there */
-    if (yk_load32_acquire(&link->shm->sides[1 - my_side(link)].state) == YK_SIDE_CLOSED)
+    if (other_is(link, YK_SIDE_CLOSED)) /* if it leaves only now, it looks itself whether we are there */
         yk_peer_stir(link->object.directory, other);
     return 0;
 }
@@ -331,34 +349,27 @@ void yk_link_expel(struct yk_link *link)
     }
 }
 
-/* Who is on the other side now, or was last. */
-static uint64_t other_word(const struct yk_link *link)
-{
-    return yk_load_relaxed(&yk_object_slot(&link->object, 1 - my_side(link))->word);
-}
-
 /*
  * Whoever came to the other side after the end of the one before was told, and of whom nothing was received, is somebody
  * new: this side leaves the one before, and is offered the link again.
  */
 static void leave(struct yk_link *link)
 {
-    struct yk_shm_link_side *side = &link->shm->sides[my_side(link)];
     bool newer = link->ended_at == link->in.taken; /* if anybody is */
     /* relaxed: SYNC link.end orders it */
-    yk_store_relaxed(&side->left, newer ? link->ended : other_word(link));
-    /* SYNC link.end release: after all that was sent */
-    yk_store32_release(&side->state, YK_SIDE_CLOSED);
+    yk_store_relaxed(&link->shm->sides[my_side(link)].left,
+                     yk_side_owner_of(newer ? link->ended : other_state(link)));
+    set_my_state(link, YK_SIDE_CLOSED);
 }
 
 /* By the owner's number alone: who left after this side did is nobody new. */
 bool yk_link_is_left(const struct yk_object *object, int side)
 {
     const struct yk_shm_link *shm = (const struct yk_shm_link *)(void *)yk_object_body(object);
-    /* SYNC link.end acquire */
-    return yk_load32_acquire(&shm->sides[side].state) == YK_SIDE_CLOSED &&
-           yk_load_relaxed(&shm->sides[side].left) >> 1 ==
-               yk_load_relaxed(&yk_object_slot(object, 1 - (uint32_t)side)->word) >> 1;
+    /* SYNC link.end acquire, both */
+    return yk_side_state_of(yk_load32_acquire(&shm->sides[side].state)) == YK_SIDE_CLOSED &&
+           yk_load_relaxed(&shm->sides[side].left) ==
+               yk_side_owner_of(yk_load32_acquire(&shm->sides[1 - side].state));
 }
 
 void yk_link_close(struct yk_link *link)
@@ -424,11 +435,10 @@ static inline void wake_other(struct yk_link *link, enum yk_reason reason)
         wake_sleeper(link, reason);
 }
 
-/* -EPIPE or -EOWNERDEAD when the other side is gone, 0 while it is there or may yet come. */
-static int other_end(const struct yk_link *link)
+/* -EPIPE or -EOWNERDEAD when the side is gone, 0 while somebody is there or may yet come. */
+static int end_of(uint32_t state)
 {
-    /* SYNC link.end acquire: what it sent before is seen after this */
-    switch (yk_load32_acquire(&link->shm->sides[1 - my_side(link)].state)) {
+    switch (yk_side_state_of(state)) {
     case YK_SIDE_CLOSED:
         return -EPIPE;
     case YK_SIDE_DIED:
@@ -436,6 +446,11 @@ static int other_end(const struct yk_link *link)
     default:
         return 0;
     }
+}
+
+static int other_end(const struct yk_link *link)
+{
+    return end_of(other_state(link));
 }
 
 static void explain(const struct yk_link *link, ssize_t result, size_t capacity)
@@ -475,12 +490,6 @@ static void choose_fences(struct yk_link *link)
     waiting->fenced = often;
 }
 
-static void note_end(struct yk_link *link)
-{
-    link->ended = other_word(link);
-    link->ended_at = link->in.taken;
-}
-
 /*
  * Tries, and if need be waits until the attempt is not 0. Whoever waits is inside to the very end.
  */
@@ -499,8 +508,6 @@ static ssize_t try_and_wait(struct yk_link *link, int way, yk_attempt attempt, v
         result = yk_wait(&link->waiting, attempt, context, reason, timeout_ns);
     if (yk_unlikely(result < 0))
         explain(link, result, capacity);
-    if (way == RECEIVING && (result == -EPIPE || result == -EOWNERDEAD))
-        note_end(link);
     if (enters)
         go_out(link, way);
     return result;
@@ -709,6 +716,17 @@ static int take_some(struct receiving *receiving)
     return result;
 }
 
+/* Whose end it is is noted with it: leave(). */
+static int tell_end(struct yk_link *link, uint32_t state)
+{
+    int end = end_of(state);
+    if (end != 0) {
+        link->ended = state;
+        link->ended_at = link->in.taken;
+    }
+    return end;
+}
+
 /*
  * Takes as many as there are. 1 when at least one, 0 none, or the error of the first. The other
  * side's end is told when there is still nothing after it was seen.
@@ -716,16 +734,18 @@ static int take_some(struct receiving *receiving)
 static ssize_t attempt_receive(void *context, enum yk_reason *reason)
 {
     struct receiving *receiving = context;
+    struct yk_link *link = receiving->link;
     *reason = YK_WAIT_RECEIVE;
-    uint64_t released = receiving->link->in.released;
-    int end = 0, result = take_some(receiving);
-    if (result == 0 && receiving->received == 0 && (end = other_end(receiving->link)) != 0)
+    uint64_t released = link->in.released;
+    uint32_t state = YK_SIDE_NEW;
+    int result = take_some(receiving);
+    if (result == 0 && receiving->received == 0 && end_of(state = other_state(link)) != 0)
         result = take_some(receiving);
-    if (receiving->link->in.released != released) /* also by those that are passed, as dropped */
-        wake_other(receiving->link, YK_WAIT_ROOM);
-    if (receiving->received == 0)
-        return result < 0 ? result : end;
-    return 1;
+    if (link->in.released != released) /* also by those that are passed, as dropped */
+        wake_other(link, YK_WAIT_ROOM);
+    if (receiving->received > 0)
+        return 1;
+    return result < 0 ? result : tell_end(link, state);
 }
 
 static ssize_t run_receive(struct receiving *receiving, int64_t timeout_ns)
@@ -850,9 +870,7 @@ static ssize_t attempt_meet(void *context, enum yk_reason *reason)
     struct yk_link *link = context;
     uint32_t other = 1 - my_side(link);
     *reason = YK_WAIT_RECEIVE;
-    /* SYNC link.end acquire */
-    if (yk_load32_acquire(&link->shm->sides[other].state) == YK_SIDE_OPEN ||
-        yk_spsc_peek(&link->in))
+    if (other_is(link, YK_SIDE_OPEN) || yk_spsc_peek(&link->in))
         return 1;
     return link->object.anonymous && !can_come(&link->object, other) ? other_end(link) : 0;
 }

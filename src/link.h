@@ -25,6 +25,22 @@ enum yk_side_state {
 };
 
 /*
+ * Beside it in a side's state word: the number of the owner that it is about (the generation of its slot), so that
+ * nobody's end is taken for another one's, who is only just coming.
+ */
+#define YK_SIDE_STATE_BITS 2
+
+static inline enum yk_side_state yk_side_state_of(uint32_t word)
+{
+    return (enum yk_side_state)(word & ((1u << YK_SIDE_STATE_BITS) - 1));
+}
+
+static inline uint32_t yk_side_owner_of(uint32_t word)
+{
+    return word >> YK_SIDE_STATE_BITS;
+}
+
+/*
  * field      | written by            | read by    | order            | a crash leaves
  * -----------+-----------------------+------------+------------------+---------------------------
  * state      | its process: OPEN,    | the other  | release/acquire  | OPEN, though dead: DIED
@@ -37,9 +53,9 @@ enum yk_side_state {
  *            | CLOSED                | next owner |                  | offered once more (peer.c)
  */
 struct yk_shm_link_side {
-    yk_atomic32 state;      /* enum yk_side_state */
+    yk_atomic32 state;      /* owner's number 30 | enum yk_side_state 2 */
     yk_atomic32 membarrier; /* 1: before its threads sleep they call membarrier(); 0: make fences */
-    yk_atomic64 left; /* CLOSED: the slot word of the last one on the other side that it knew of */
+    yk_atomic64 left; /* CLOSED: the number of the last one on the other side that it knew of */
     uint64_t pad[6];
 };
 
@@ -72,7 +88,7 @@ struct yk_link {
     uint32_t size;         /* of the last one that was received the short way: a guess */
     uint32_t waits;        /* to receive, since it was last thought about whether that is often: */
     uint64_t waits_from;   /* from this message on */
-    uint64_t ended;        /* the other side's slot word when its end was told to a receiver, and */
+    uint32_t ended;        /* the other side's state word that told a receiver of its end, and */
     uint64_t ended_at;     /* how many had been received then; UINT64_MAX: no end was told */
     struct yk_notice peers; /* the doorbell of the peer that it is open as (peer_next.c) */
     bool noticed;           /* it has been begun */

@@ -91,7 +91,8 @@ static void restore_owner_rights(int fd, mode_t mode)
 
 /*
  * Where a program has closed its standard descriptors, what it, or YOKE_LOG, says there would be
- * written into a lock file, or over the memory of a pair: no file of yoke's has one of their numbers.
+ * written into a lock file, or over the memory of a pair, and what it reads there would be its signals:
+ * no descriptor of yoke's has one of their numbers.
  */
 static int above_standard(int fd)
 {
@@ -574,12 +575,25 @@ int yk_sys_ring(int fd, uint64_t mark)
 
 int yk_sys_eventfd(void)
 {
-    return (int)CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return above_standard((int)CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
 }
 
 int yk_sys_pipe(int ret[2])
 {
-    return (int)CALL(pipe2(ret, O_CLOEXEC | O_NONBLOCK));
+    int ends[2], result = (int)CALL(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+    if (result < 0)
+        return result;
+    for (int i = 0; i < 2; i++) {
+        ends[i] = above_standard(ends[i]);
+        result = ends[i] < 0 ? ends[i] : result;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (result == 0)
+            ret[i] = ends[i];
+        else if (ends[i] >= 0)
+            yk_sys_close(ends[i]);
+    }
+    return result;
 }
 
 int yk_sys_pipe_capacity(int fd)
@@ -621,7 +635,7 @@ int yk_sys_touch(int fd, uint64_t size)
 
 int yk_sys_epoll(void)
 {
-    return (int)CALL(epoll_create1(EPOLL_CLOEXEC));
+    return above_standard((int)CALL(epoll_create1(EPOLL_CLOEXEC)));
 }
 
 static int epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data)
@@ -653,7 +667,8 @@ int yk_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int64_t 
 
 int yk_sys_timer(void)
 {
-    return (int)CALL(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    return above_standard(
+        (int)CALL(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)));
 }
 
 int yk_sys_timer_set(int fd, int64_t first_ns, int64_t every_ns)
@@ -667,7 +682,7 @@ int yk_sys_timer_set(int fd, int64_t first_ns, int64_t every_ns)
 
 int yk_sys_inotify(void)
 {
-    return (int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    return above_standard((int)CALL(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
 }
 
 int yk_sys_inotify_names(int fd, const char *directory)
@@ -721,20 +736,21 @@ int yk_sys_queue_make(const char *name, mode_t mode, uint64_t depth, uint64_t me
 {
     struct mq_attr wanted = {.mq_maxmsg = (long)depth, .mq_msgsize = (long)message_size};
     int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC;
-    int fd = (int)CALL(mq_open(name, flags, mode, &wanted));
+    int made = (int)CALL(mq_open(name, flags, mode, &wanted));
+    int fd = above_standard(made);
     int result = fd < 0 ? fd : (int)CALL(fchmod(fd, mode));
     if (result >= 0)
         return fd;
-    if (fd >= 0) {
+    if (made >= 0)
         yk_sys_queue_unlink(name);
+    if (fd >= 0)
         yk_sys_close(fd);
-    }
     return result;
 }
 
 int yk_sys_queue_open(const char *name, int flags)
 {
-    return (int)CALL(mq_open(name, flags | O_NONBLOCK | O_CLOEXEC));
+    return above_standard((int)CALL(mq_open(name, flags | O_NONBLOCK | O_CLOEXEC)));
 }
 
 int yk_sys_queue_unlink(const char *name)
@@ -787,7 +803,7 @@ int yk_sys_futex_wake(const yk_atomic32 *word, int count)
 
 int yk_sys_pidfd_open(int32_t pid)
 {
-    return (int)CALL(syscall(SYS_pidfd_open, pid, 0));
+    return above_standard((int)CALL(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 int32_t yk_sys_pidfd_pid(int pidfd)
@@ -852,7 +868,7 @@ int yk_sys_signalfd(int fd, uint64_t set)
 {
     sigset_t signals;
     to_sigset(&signals, set);
-    return (int)CALL(signalfd(fd, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    return above_standard((int)CALL(signalfd(fd, &signals, SFD_CLOEXEC | SFD_NONBLOCK)));
 }
 
 int yk_sys_read_signal(int fd, struct yk_unix_signal *ret)
@@ -884,7 +900,8 @@ static void to_address(struct sockaddr_un *ret, int dir, const char *path)
 
 int yk_sys_datagram_socket(void)
 {
-    return (int)CALL(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    return above_standard(
+        (int)CALL(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
 }
 
 int yk_sys_datagram_bind(int dir, const char *path, mode_t mode, int64_t group)
@@ -980,7 +997,8 @@ int yk_sys_process_name(char name[16])
 int yk_sys_entries(int dir, const char *path, int (*each)(const char *name, void *context),
                    void *context)
 {
-    int fd = (int)CALL(openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    int fd = above_standard(
+        (int)CALL(openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)));
     if (fd < 0)
         return fd;
     int saved = errno, result = 0;

@@ -1,9 +1,9 @@
 /*
  * sys.h - one thin wrapper for each system call that yoke makes; nobody else calls the kernel.
  *
- * Results are >= 0 or a negative errno. Descriptors are close-on-exec, and those of files are none of
- * the three standard ones, even where those are closed. Interrupted calls are begun again, except
- * waiting on a futex, whose interruption is an answer.
+ * Results are >= 0 or a negative errno. Descriptors are close-on-exec, and none of them is one of the
+ * three standard ones, even where those are closed. Interrupted calls are begun again, except waiting
+ * on a futex, whose interruption is an answer.
  */
 #ifndef YK_BASE_SYS_H
 #define YK_BASE_SYS_H

@@ -24,7 +24,7 @@
 
 /* Of the memory; of the records and messages of the kernel place (queues.c); of its streams (fifo.c). */
 #ifndef YK_LAYOUT_VERSION /* tests build a second library, to which this one is another version */
-#define YK_LAYOUT_VERSION 5
+#define YK_LAYOUT_VERSION 6
 #define YK_QUEUES_VERSION 2
 #define YK_FIFO_VERSION   1
 #endif

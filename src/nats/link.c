@@ -448,6 +448,7 @@ static int start(struct yk_channel *channel)
     use_consumer(link, &end);
     link->known = false;
     link->seen = 0;
+    link->ended_at = UINT64_MAX;
     pthread_mutex_unlock(&channel->mutex);
     result = make_consumer(link, end.consumer);
     if (result == 0)
@@ -471,7 +472,10 @@ static void deafen(struct yk_channel *channel)
     yk_ear_close(&link->ends);
 }
 
-/* Whoever is next finds what was not acknowledged. */
+/*
+ * Whoever is next finds what was not acknowledged. Whoever came to the other end after the end of the one before was
+ * told, and of whom nothing was received, is somebody new: it is the one before who is left.
+ */
 static void end(struct yk_channel *channel)
 {
     struct yk_nats_link *link = (struct yk_nats_link *)channel;
@@ -490,7 +494,7 @@ static void end(struct yk_channel *channel)
     natsMsg_Destroy(answer);
     yk_nats_link_count_up(link, &end);
     end.state = YK_END_CLOSED;
-    strcpy(end.left, link->theirs.owner);
+    strcpy(end.left, link->ended_at == channel->received ? link->ended : link->theirs.owner);
     write_end(link, &end);
 }
 
@@ -505,6 +509,7 @@ static void forget(struct yk_channel *channel)
     link->asked = link->until = 0;
     link->waiting = 0;
     link->seen = link->number = link->asking = 0;
+    link->ended_at = UINT64_MAX;
     link->credit = 0;
 }
 

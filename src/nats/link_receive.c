@@ -402,8 +402,23 @@ static int no_answer(struct yk_nats_link *link)
                : yk_fail(EHOSTUNREACH, "%s: no server has its stream now", link->channel.label);
 }
 
-/* Nothing is here: what receiving without waiting says then. 0: look into the queue, or ask once more. */
-static int nothing_now(struct yk_nats_link *link, int64_t begin)
+/* Whose end it is is noted with it: see end() in link.c. */
+static int tell_end(struct yk_nats_link *link)
+{
+    int result = yk_nats_link_ended(link);
+
+    if (result < 0) {
+        strcpy(link->ended, link->theirs.owner);
+        link->ended_at = link->channel.received;
+    }
+    return result;
+}
+
+/*
+ * Nothing is here: what receiving without waiting says then, or where the other side is gone. 0: look into the queue, or
+ * ask once more; or wait, since somebody came while the servers were asked.
+ */
+static int nothing_now(struct yk_nats_link *link, int64_t begin, bool waits)
 {
     struct yk_channel *channel = &link->channel;
     int64_t now = yk_nats_now();
@@ -412,8 +427,8 @@ static int nothing_now(struct yk_nats_link *link, int64_t begin)
     if (channel->queue || result == -ECANCELED || result == -EINTR)
         return result < 0 && !channel->queue ? result : 0;
     if (result == 0) {
-        int ended = yk_nats_link_ended(link);
-        return ended < 0 ? ended : -EAGAIN;
+        int ended = tell_end(link);
+        return ended < 0 || waits ? ended : -EAGAIN;
     }
     if (result < 0 && now - begin > COMING_NS)
         return no_answer(link);
@@ -449,7 +464,7 @@ static int await(struct yk_nats_link *link, size_t wanted, int64_t deadline, boo
         }
         ask(link, wanted, yk_nats_now());
         if (now || yk_nats_link_ended(link) < 0) {
-            result = nothing_now(link, begin);
+            result = nothing_now(link, begin, !now);
         } else {
             result = yk_channel_sleep(channel, channel->bell, -1, deadline);
             begin = yk_nats_now();

@@ -30,6 +30,8 @@ struct yk_nats_link {
 
     /* with the channel's mutex */
     struct yk_end mine, theirs;
+    char ended[YK_HERE_OWNER]; /* whose end a receiver was told of, and */
+    uint64_t ended_at;     /* how many had been received then; UINT64_MAX: no end was told */
     bool lost;             /* the peer's name, or this end, is another's */
     int absent;            /* how often in a row theirs was not found to be there */
     int64_t asked;         /* when it was asked for */

@@ -57,7 +57,7 @@ MUTANTS = [
     ("link-unmarked", "what a dead peer had in hand comes again unmarked", "src/ring/spsc.c",
      "YK_SPSC_AGAIN | one_more(receipt));\n        given_back++", "YK_SPSC_AGAIN | receipt);\n        given_back++"),
     ("link-no-death", "a dead peer counts as there", "src/link.c",
-     "        yk_store32_release(&side->state, YK_SIDE_DIED);", "        (void)side;"),
+     "        yk_store32_release(&side->state, state | YK_SIDE_DIED);", "        (void)side;"),
     ("leak-bell", "a closed endpoint's doorbell keeps its descriptor", "src/notice.c",
      "        yk_doorbell_remove(directory, bell->nonce);\n    yk_sys_close(bell->fd);",
      "        yk_doorbell_remove(directory, bell->nonce);"),

@@ -203,8 +203,9 @@ static bool survey(const struct scene *scene, uint64_t *random, struct places *r
                                 .asleep = wake_surveyed,
                                 .context = (void *)(uintptr_t)scene};
     bool done = start_victim(scene);
-    if (options.thorough) {
-        done = done && survey_instructions(V, &surveyor, 1, ret) && was_woken();
+    if (options.thorough || scene->each > 0) {
+        uint32_t each = options.thorough ? 1 : scene->each;
+        done = done && survey_instructions(V, &surveyor, each, ret) && was_woken();
     } else {
         done = done && survey_calls(V, &surveyor, ret) && was_woken();
         new_world(scene);

@@ -49,6 +49,7 @@ struct scene {
      * as without that one. With verb 0 it is the world's `send`, of message PARTNERS.
      */
     struct order partner;
+    uint32_t each;   /* short runs, too: at each so many of its instructions; 0: where it calls or stores */
     bool alone;      /* no pairs: another one would be in the way of what is asked afterwards */
     bool pair_kills; /* pairs: V dies, too */
 };

@@ -421,6 +421,102 @@ static void served_finished(const struct answer *answer)
     serving_ends();
 }
 
+/* -- somebody new comes to a link that V is told the last one's end of, or V does while S is told -- */
+
+#define LINK_OF_BOTH "link:s/v"
+
+static void opens_kept(struct actor *actor, const char *names)
+{
+    MUST(0, actor, .verb = DO_LINK_OPEN, .name = names, .handle = LINK,
+         .flags = YOKE_CREATE | YOKE_KEPT);
+}
+
+/* Kept, since who comes may have gone when V closes its end. */
+static void end_for_victim(void)
+{
+    opens_kept(S, "s:v");
+    victim_joins();
+    opens_kept(V, "v:s");
+    drops_link(S);
+}
+
+static bool newcomer_stays(void)
+{
+    return run.place.steps % 2 == 0;
+}
+
+static void newcomer_for_victim(void)
+{
+    opens_kept(S, "s:v");
+    sends(S, 11);
+    if (!newcomer_stays())
+        drops_link(S);
+}
+
+static void newcomer_is_served(const struct answer *answer)
+{
+    if (answer->result == -EPIPE) {
+        drops_link(V);
+        MUST(0, V, .verb = DO_PEER_ACCEPT);
+    } else if (answer->result != 1 && answer->result != -EAGAIN) {
+        wrong("V was told %lld %s", (long long)answer->result, answer->sentence);
+    }
+    struct answer next = {.result = 0};
+    if (answer->result != 1)
+        next = DOES(V, .verb = DO_RECV, .handle = LINK);
+    if (next.result == 1)
+        received(V, &next);
+    ledger_is_complete();
+    if (newcomer_stays())
+        drops_link(S);
+    victim_leaves();
+    MUST(0, S, .verb = DO_REMOVE, .name = LINK_OF_BOTH);
+}
+
+static void end_killed(void)
+{
+    opens_kept(S, "s:v");
+    run.lost_ok[10] = 1;
+    next_has_link();
+    MUST(0, S, .verb = DO_REMOVE, .name = LINK_OF_BOTH);
+}
+
+static void end_for_survivor(void)
+{
+    struct actor *last = actor_start();
+    opens_link(S, "s:v");
+    opens_link(last, "v:s");
+    drops_link(last);
+    actor_end(last);
+    MUST(-EPIPE, S, .verb = DO_RECV, .handle = LINK);
+}
+
+/* Is V there, as S sees it? */
+static void survivor_closes(void)
+{
+    struct answer answer = DOES(S, .verb = DO_RECV, .handle = LINK);
+    if (answer.result != -EPIPE && answer.result != -EAGAIN)
+        wrong("S was told %lld %s", (long long)answer.result, answer.sentence);
+    drops_link(S);
+}
+
+static void victim_is_served(const struct answer *answer)
+{
+    if (answer->result != 0)
+        wrong("V can not open the link: %lld %s", (long long)answer->result, answer->sentence);
+    MUST(0, S, .verb = DO_PEER_ACCEPT);
+    sends(V, 12);
+    drains(S);
+    ledger_is_complete();
+    drops_link(S);
+}
+
+static void newcomer_killed(void)
+{
+    run.lost_ok[10] = 1;
+    next_has_link();
+}
+
 /* ---- the scenes ---- */
 
 #define WITH_PEERS                                                         \
@@ -549,5 +645,23 @@ const struct scene peer_scenes[] = {
      .after_kill = served_killed,
      .while_stopped = served_stopped,
      .after_finish = served_finished},
+    {.name = "receive an end while somebody new comes",
+     WITH_PEERS,
+     .alone = true,
+     .each = 16,
+     .before = end_for_victim,
+     .call = {.verb = DO_RECV, .handle = LINK},
+     .after_kill = end_killed,
+     .while_stopped = newcomer_for_victim,
+     .after_finish = newcomer_is_served},
+    {.name = "open a link whose other end closes",
+     WITH_PEERS,
+     .alone = true,
+     .arrange = end_for_survivor,
+     .before = victim_joins,
+     .call = {.verb = DO_LINK_OPEN, .name = "v:s", .handle = LINK, .flags = YOKE_CREATE},
+     .after_kill = newcomer_killed,
+     .while_stopped = survivor_closes,
+     .after_finish = victim_is_served},
 };
 const uint32_t peer_scene_count = sizeof peer_scenes / sizeof peer_scenes[0];

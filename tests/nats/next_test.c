@@ -238,6 +238,100 @@ static void a_link_that_was_left_counts_again_when_somebody_new_came(void **stat
     yoke_peer_leave(bob);
 }
 
+static void end_is_told(yoke_endpoint *link)
+{
+    int64_t deadline = now_ns() + SOON_MS * MS;
+    char byte;
+
+    while (yoke_recv(link, &byte, 1, YOKE_NOW) == -EAGAIN)
+        assert_true(now_ns() < deadline);
+    must_fail(yoke_recv(link, &byte, 1, YOKE_NOW), EPIPE);
+}
+
+/* The end is not told any more once it is known here that somebody came. */
+static void somebody_is_there(yoke_endpoint *link)
+{
+    int64_t deadline = now_ns() + SOON_MS * MS;
+    char byte;
+
+    while (yoke_recv(link, &byte, 1, YOKE_NOW) == -EPIPE)
+        assert_true(now_ns() < deadline);
+    must_fail(yoke_recv(link, &byte, 1, YOKE_NOW), EAGAIN);
+}
+
+/* A server that was told of a client's end, and a client that is started again before the server has closed the link. */
+static void who_comes_back_before_the_link_is_closed_is_somebody_new(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *alices = open_as("alice", "bob"), *bobs = opened_by(bob, "alice");
+
+    (void)state;
+    yoke_close(alices);
+    end_is_told(bobs);
+    alices = open_as("alice", "bob");
+    somebody_is_there(bobs);
+    yoke_close(bobs);
+    bobs = opened_by(bob, "alice");
+    send_number(alices, 7);
+    assert_int_equal(recv_number(bobs, SOON_MS * MS), 7);
+    yoke_close(bobs); /* and this is one who was known: it is left */
+    nothing_is_there(bob);
+    yoke_close(alices);
+    yoke_peer_leave(bob);
+}
+
+/* Of whom something was received is known, too. */
+static void who_was_received_from_is_left_by_who_closes(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *alices = open_as("alice", "bob"), *bobs = opened_by(bob, "alice");
+
+    (void)state;
+    yoke_close(alices);
+    end_is_told(bobs);
+    alices = open_as("alice", "bob");
+    send_number(alices, 7);
+    assert_int_equal(recv_number(bobs, SOON_MS * MS), 7);
+    somebody_is_there(bobs);
+    yoke_close(bobs);
+    nothing_is_there(bob);
+    yoke_close(alices);
+    yoke_peer_leave(bob);
+}
+
+#define COMINGS 40
+
+/* Until the message: 0, or what it was told besides ends. */
+static int64_t waits_for_the_message(void *link)
+{
+    ssize_t result;
+    char byte;
+
+    do
+        result = yoke_recv(link, &byte, 1, LONG_WAIT);
+    while (result == -EPIPE);
+    return result == 1 ? 0 : result;
+}
+
+/* Also where somebody comes while the servers are asked whether there is something yet. */
+static void who_waits_is_told_of_ends_and_of_nothing_else(void **state)
+{
+    yoke_peer *bob = join("bob");
+    yoke_endpoint *bobs = open_as("bob", "alice"), *alices;
+    struct worker worker;
+
+    (void)state;
+    worker_start(&worker, waits_for_the_message, bobs);
+    for (int i = 0; i < COMINGS; i++)
+        yoke_close(open_as("alice", "bob"));
+    alices = open_as("alice", "bob");
+    must(yoke_send(alices, "x", 1, LONG_WAIT));
+    assert_int_equal(worker_join(&worker), 0);
+    yoke_close(alices);
+    yoke_close(bobs);
+    yoke_peer_leave(bob);
+}
+
 static int role_sends_one(void *context)
 {
     struct part *part = context;
@@ -654,6 +748,9 @@ int main(void)
         api_test(newcomers_messages_and_ends_come_one_after_the_other),
         api_test(links_take_turns_and_hide_no_newcomer),
         api_test(a_link_that_was_left_counts_again_when_somebody_new_came),
+        api_test(who_comes_back_before_the_link_is_closed_is_somebody_new),
+        api_test(who_was_received_from_is_left_by_who_closes),
+        api_test(who_waits_is_told_of_ends_and_of_nothing_else),
         api_test(a_dead_side_is_told_until_the_link_is_closed),
         api_test(a_removed_link_is_ready_until_it_is_closed),
         api_test(a_link_that_can_not_be_opened_holds_up_nobody),

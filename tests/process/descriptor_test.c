@@ -1,6 +1,8 @@
 /*
  * descriptor_test.c - descriptors between processes: no message and no death is missed through one.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -645,6 +647,57 @@ static void what_is_said_where_standard_descriptors_are_closed_is_written_into_n
     }
 }
 
+static bool standard_ones_are_closed(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1)
+            return false;
+    }
+    return true;
+}
+
+/* A program that has closed its standard descriptors, and makes one of each. Told by the number, as above. */
+static int role_makes_all_in_silence(void *unused)
+{
+    static const char *const addresses[] = {"port:told", "stream:told", "port:told@kernel",
+                                            "stream:told@kernel"};
+    const struct yoke_options small = {sizeof small, 64, 4, 0, 0, 0, 0, 0, 0, 0, -1, -1, NULL, 0};
+    yoke_endpoint *endpoints[5], *accepted;
+    yoke_peer *peer;
+    yoke_set *set;
+
+    (void)unused;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        close(fd);
+    for (int i = 0; i < 4; i++) {
+        uint32_t flags = YOKE_CREATE | (i % 2 ? YOKE_READ : 0);
+        if (yoke_open(&endpoints[i], addresses[i], flags, i % 2 ? NULL : &small) < 0 ||
+            yoke_fd(endpoints[i]) < 0 || !standard_ones_are_closed())
+            return 1 + i;
+    }
+    if (yoke_set_create(&set) < 0 || yoke_set_add_timer(set, MS, MS, NULL) < 0 ||
+        !standard_ones_are_closed())
+        return 5;
+    if (yoke_peer_join(&peer, "told", NULL) < 0 || yoke_peer_fd(peer) < 0 ||
+        yoke_peer_accept(peer, &accepted, NULL, MS) != -ETIMEDOUT || !standard_ones_are_closed())
+        return 6;
+    if (yoke_signals_open(&endpoints[4], peer, YOKE_SIGNALS_KERNEL, NULL) < 0 ||
+        yoke_signals_catch(endpoints[4], &(int){SIGUSR1}, 1) < 0 || yoke_fd(endpoints[4]) < 0 ||
+        !standard_ones_are_closed())
+        return 7;
+    for (int i = 0; i < 5; i++)
+        yoke_close(endpoints[i]);
+    yoke_set_close(set);
+    yoke_peer_leave(peer);
+    return 0;
+}
+
+static void no_descriptor_has_the_number_of_a_standard_one(void **state)
+{
+    (void)state;
+    assert_int_equal(role_wait(role_start(role_makes_all_in_silence, NULL), SOON_MS), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -660,6 +713,7 @@ int main(void)
         api_test(many_deaths_at_once_are_all_told),
         api_test(all_of_it_works_where_io_uring_and_newer_calls_are_forbidden),
         api_test(what_is_said_where_standard_descriptors_are_closed_is_written_into_nothing),
+        api_test(no_descriptor_has_the_number_of_a_standard_one),
     };
 
     return cmocka_run_group_tests(tests, api_setup, NULL);
