@@ -528,16 +528,39 @@ static bool begin_alone(const struct part *part)
     return victim_begin(A->actor, &order);
 }
 
+/*
+ * It ends, and as it may: also where the time is over before it has. What is surveyed is not yet run, so what never
+ * ends would take all the time, and be nobody's fault.
+ */
+static bool ends_alone(const struct part *part)
+{
+    struct answer answer = A->actor->board->answer;
+    bool heard = A->actor->board->ended;
+    if (!heard) {
+        A->woken = 0;
+        wake(A);
+        heard = victim_finish(A->actor) && actor_hear(A->actor, &answer, SOON_MS);
+    }
+    if (heard && may_give(part, answer.result))
+        return true;
+    if (heard)
+        wrong("'%s', alone, gave %lld %s", part->name, (long long)answer.result, answer.sentence);
+    else
+        wrong("'%s', alone, never ended, though what it waits for came", part->name);
+    return false;
+}
+
 static bool survey_alone(const struct part *part, uint64_t *random, struct places *ret)
 {
     struct surveyor surveyor = {
         .random = random, .enough = time_is_over, .asleep = wake_surveyed, .context = A};
     bool done = begin_alone(part);
     if (!is_long(part->call.verb) || (options.thorough && !is_bounded()))
-        done = done && survey_instructions(A->actor, &surveyor, options.thorough ? 4 : 40, ret);
+        done = done && survey_instructions(A->actor, &surveyor, options.thorough ? 4 : 40, ret) &&
+               ends_alone(part);
     else
-        done = done && survey_calls(A->actor, &surveyor, ret) && begin_alone(part) &&
-               survey_memory(A->actor, &surveyor, ret);
+        done = done && survey_calls(A->actor, &surveyor, ret) && ends_alone(part) &&
+               begin_alone(part) && survey_memory(A->actor, &surveyor, ret) && ends_alone(part);
     new_world(&scene);
     if (done)
         __atomic_add_fetch(&totals->instructions, ret->instructions, __ATOMIC_SEQ_CST);
