@@ -84,7 +84,7 @@ void yk_nats_port_forget(struct yk_channel *channel)
         free(parking);
     }
     port->watch_over = port->beaten = port->granted_until = 0;
-    port->granted = port->elected_after = 0;
+    port->granted = port->elected_after = port->newest = port->newest_watched = 0;
     port->elected_asked = port->elected_told = 0;
     port->token_watched = 0;
     port->swept = false;

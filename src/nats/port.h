@@ -44,6 +44,11 @@ struct yk_nats_port {
      */
     uint64_t elected_after;
     int64_t elected_asked, elected_told; /* when; told: to those who come later */
+    /*
+     * The newest that came here for the first time, by its deliverer's word. One server delivers what is new in order: what
+     * is not newer comes from another, which may be heard before word of its election. By ear, since each has a thread.
+     */
+    uint64_t newest, newest_watched;
     bool swept; /* of what servers that were started again deliver to nobody */
     uint64_t
         seen_done; /* the last look saw that all before that one was acknowledged, and there was no more */

@@ -225,6 +225,19 @@ static void count_delivery(struct yk_channel *channel)
         yk_question_answer(oldest, YK_ACCEPTED);
 }
 
+/* May it have been delivered before, though they do not say so? */
+static bool is_perhaps_again(struct yk_nats_port *port, char kind,
+                             const struct yk_delivered *delivered)
+{
+    uint64_t *newest = kind == YK_ASKED_WATCH ? &port->newest_watched : &port->newest;
+    if (delivered->deliveries != 1)
+        return false;
+    bool is_new = delivered->sequence > *newest;
+    if (is_new)
+        *newest = delivered->sequence;
+    return !is_new || delivered->sequence <= port->elected_after;
+}
+
 void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *message,
                             const struct yk_delivered *delivered)
 {
@@ -240,7 +253,7 @@ void yk_nats_port_delivered(struct yk_channel *channel, char kind, natsMsg *mess
         return;
     }
     struct yk_delivered known = *delivered;
-    known.again = known.deliveries == 1 && known.sequence <= port->elected_after;
+    known.again = is_perhaps_again(port, kind, delivered);
     struct yk_delivery *delivery = channel->closing ? NULL : yk_delivery_new(message, &known);
     if (delivery)
         yk_channel_enqueue(channel, delivery);

@@ -15,8 +15,14 @@ import tool  # noqa: E402
 
 import servers  # noqa: E402
 
-NOW, SOON, CREATE, KEPT = 0, 500_000_000, 1, 4
+NOW, SOON, LONG, CREATE, KEPT = 0, 500_000_000, 60_000_000_000, 1, 4
 LIBRARY = os.path.join(os.environ.get('YOKE_BUILD_DIR', 'build/release'), 'src', 'libyoke.so.0')
+
+
+class Message(ctypes.Structure):
+    _fields_ = [('data', ctypes.c_void_p), ('size', ctypes.c_size_t), ('capacity', ctypes.c_size_t),
+                ('sequence', ctypes.c_uint64), ('tag', ctypes.c_uint64), ('priority', ctypes.c_uint32),
+                ('deliveries', ctypes.c_uint32), ('sender', ctypes.c_int32), ('flags', ctypes.c_uint32)]
 
 
 class Away(tool.Case):
@@ -29,6 +35,9 @@ class Away(tool.Case):
             getattr(cls.yoke_, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64]
             getattr(cls.yoke_, name).restype = ctypes.c_ssize_t
         cls.yoke_.yoke_close.argtypes = [ctypes.c_void_p]
+        cls.yoke_.yoke_borrow_many.argtypes = [ctypes.c_void_p, ctypes.POINTER(Message), ctypes.c_size_t,
+                                               ctypes.c_int64]
+        cls.yoke_.yoke_borrow_many.restype = ctypes.c_ssize_t
 
     @classmethod
     def tearDownClass(cls):
@@ -48,6 +57,27 @@ class Away(tool.Case):
         room = ctypes.create_string_buffer(64)
         size = self.yoke_.yoke_recv(port, room, 64, timeout)
         return room.raw[:size] if size >= 0 else -size
+
+    def borrow(self, port):
+        message = Message()
+        self.assertEqual(self.yoke_.yoke_borrow_many(port, ctypes.byref(message), 1, LONG), 1)
+        return message.sequence, message.deliveries
+
+    def test_what_comes_again_from_one_who_knows_of_no_delivery_is_marked(self):
+        # As from a new leader of a cluster, which may be heard before word of its election is.
+        port = self.open()
+        self.assertEqual(self.send(port, b'one', SOON), 0)
+        sequence, deliveries = self.borrow(port)
+        self.assertEqual(deliveries, 1)
+        with self.server.connect() as nats:
+            (stream,) = [name for name in nats.api('STREAM.NAMES')['streams'] if '-port-' in name and self.base in name]
+            config = nats.api(f'CONSUMER.INFO.{stream}.receivers')['config']
+            nats.api(f'CONSUMER.DELETE.{stream}.receivers')
+            nats.consumer(stream, 'receivers', **config)
+        self.assertEqual(self.borrow(port), (sequence, 2))
+        self.assertEqual(self.send(port, b'two', SOON), 0)
+        self.assertEqual(self.borrow(port), (sequence + 1, 1))
+        self.yoke_.yoke_close(port)
 
     def test_all_calls_say_that_no_server_answers_and_nothing_is_sent_later(self):
         port = self.open()
