@@ -191,7 +191,7 @@ static void write_goals(struct page *page)
 
     fputs("<p>Computed from this run, from the worst of the rows that a goal is about. A dash: not "
           "measured in this run, or no sample of it counts. What is known of those that are missed "
-          "stands in yoke's docs/performance.md, under \u201cWhat is known of the distance to the limit\u201d.</p>\n",
+          "stands in yoke's docs/performance.md, from \u201cWhat the goals came to\u201d on.</p>\n",
           page->out);
     begin_table(page, "What|System|Goal|#Measured|Reached?|From");
     for (const struct bench_goal_result *goal = goals; goal < goals + count; goal++) {

@@ -596,11 +596,7 @@ static __attribute__((noinline)) void tell_of_block(struct yk_port *port, uint32
 
 static inline void block_freed(struct yk_port *port, uint32_t block)
 {
-    uint64_t any = 0;
-    for (uint32_t i = 0; i < port->waiting.words; i++) /* seq: after the change, SYNC wait.room */
-        any |= yk_load_seq(&port->waiting.shm->bits[i][YK_WAIT_ROOM]) |
-               yk_load_seq(&port->waiting.shm->bits[i][YK_WAIT_POOL]);
-    if (yk_unlikely(any != 0))
+    if (yk_unlikely(yk_anyone_waits_to_send(&port->waiting)))
         tell_of_block(port, block);
 }
 

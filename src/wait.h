@@ -118,6 +118,16 @@ static inline bool yk_anyone_waits(const struct yk_waiting *waiting, enum yk_rea
     return any != 0;
 }
 
+/* For a place, or for a block of some pool: what a receiver's release asks, in one look. */
+static inline bool yk_anyone_waits_to_send(const struct yk_waiting *waiting)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < waiting->words; i++) /* seq: after the change, see wait.c */
+        any |= yk_load_seq(&waiting->shm->bits[i][YK_WAIT_ROOM]) |
+               yk_load_seq(&waiting->shm->bits[i][YK_WAIT_POOL]);
+    return any != 0;
+}
+
 static inline void yk_changed(const struct yk_waiting *waiting, enum yk_reason reason)
 {
     if (yk_unlikely(yk_anyone_waits(waiting, reason)))

@@ -140,7 +140,7 @@ struct yk_ring {
     uint32_t blocks_total;
     /* where the cell of a position lies: position_index() */
     uint32_t low_mask, group_mask, high_mask, low_shift;
-    uint32_t steps_most; /* only hostile values make a walk to a hint's end longer */
+    uint32_t steps_most; /* the bound of a walk from a hint, which only hostile values reach */
 };
 
 /* A message that the caller holds. Private to the caller, taken from shared memory once. */
